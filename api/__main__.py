@@ -1,0 +1,74 @@
+"""`python -m api`: serves the API until SIGTERM or SIGINT."""
+
+import logging
+import socket
+import sys
+from typing import Any
+
+import uvicorn
+
+from api.app import create_app
+from api.settings import ApiSettings
+from api.viewer import Dropped
+
+
+class Server(uvicorn.Server):
+    """uvicorn waits for open responses before it shuts the application down: streams must be sent away before."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        service = (
+            getattr(self.config.loaded_app.state, "service", None) if hasattr(self.config.loaded_app, "state") else None
+        )
+        if service is not None:
+            service.hub.drain()
+        await super().shutdown(sockets)
+
+
+class _Quiet(logging.Filter):
+    """A stream that is cut on purpose is no error of the application."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error: Any = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, Dropped)
+
+
+def listen(settings: ApiSettings) -> socket.socket:
+    """The listening socket. Its send buffer is bounded, and so is that of every connection it accepts: what the kernel would
+    hold for a viewer that does not read is megabytes. Raises OSError."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer)
+    listening.bind((settings.host, settings.port))
+    return listening
+
+
+def main() -> int:
+    settings = ApiSettings()
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("uvicorn.error").addFilter(_Quiet())
+    try:
+        listening = listen(settings)
+    except OSError as error:
+        print(f"api: cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)
+        return 1
+    config = uvicorn.Config(
+        create_app(settings),
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=4096,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=round(settings.shutdown),
+    )
+    with listening:
+        Server(config).run(sockets=[listening])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""The API as one ASGI application: routes, problems, life cycle."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import orjson
+from fastapi import FastAPI, Request, Response
+
+from api import generations, problems
+from api.hub import Hub
+from api.problems import Code, Problem
+from api.service import Service
+from api.settings import ApiSettings
+from api.submissions import Submissions
+from broker.connect import check_safe, connect
+from broker.coordination import Coordination
+from broker.errors import BrokerError, UnsafeStorage
+from broker.logs import Logs
+
+_READY_SECONDS = 3.0
+
+
+def create_app(settings: ApiSettings) -> FastAPI:
+    """The application; its lifespan connects it to Redis and runs its hub."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        coordination_redis, logs_redis = connect(settings.redis_url), connect(settings.effective_logs_url)
+        logs, coordination = Logs(logs_redis), Coordination(coordination_redis)
+        submissions = Submissions(logs, coordination, round(settings.pickup_grace * 1000), settings.retention)
+        hub = Hub(logs, coordination, settings)
+        app.state.service = Service(logs, coordination, submissions, hub)
+        running = asyncio.create_task(hub.run())
+        try:
+            yield
+        finally:
+            running.cancel()
+            await asyncio.wait({running})
+            await coordination_redis.aclose(close_connection_pool=True)
+            await logs_redis.aclose(close_connection_pool=True)
+
+    app = FastAPI(title="Respool", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app.include_router(generations.router)
+    app.add_api_route("/healthz", _healthz)
+    app.add_api_route("/readyz", _readyz)
+    problems.install(app)
+    return app
+
+
+async def _healthz() -> Response:
+    """The process runs."""
+    return _status("ok")
+
+
+async def _readyz(request: Request) -> Response:
+    """The process should be sent requests: both roles of Redis answer, neither would lose logs, it is not about to go."""
+    service: Service = request.app.state.service
+    if service.hub.draining:
+        raise Problem(Code.DRAINING)
+    try:
+        async with asyncio.timeout(_READY_SECONDS):
+            for redis in (service.coordination.redis, service.logs.redis):
+                await check_safe(redis)
+    except UnsafeStorage:
+        raise
+    except (TimeoutError, BrokerError):
+        raise Problem(Code.REDIS_UNAVAILABLE) from None
+    return _status("ready")
+
+
+def _status(word: str) -> Response:
+    return Response(orjson.dumps({"status": word}), 200, {"cache-control": "no-store"}, "application/json")

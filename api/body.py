@@ -1,0 +1,149 @@
+"""A request's body, from its bytes to one JSON object, or to the problem that says why not."""
+
+import asyncio
+import json
+import math
+import re
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
+from typing import Never
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+
+from api.problems import Code, Problem
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 64
+TIMEOUT = 30.0  # seconds for the whole body, so that a body sent drop by drop does not hold a connection
+MAX_DISCARDED = 8 << 20
+LINGER = 1.0  # seconds
+
+CLOSE = {"Connection": "close"}  # what is left of the body is not read
+CONTAINER = (dict, list)
+HALF_A_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+async def read_json(request: Request, *, max_bytes: int = MAX_BYTES, timeout: float = TIMEOUT) -> dict[str, object]:
+    """The JSON object that the request carries. Raises Problem, and nothing else, for anything that is not one."""
+    check_content_type(request.headers)
+    try:
+        async with asyncio.timeout(timeout):
+            raw = await _read(request, max_bytes)
+    except TimeoutError:
+        raise Problem(Code.BODY_TIMEOUT, headers=CLOSE) from None
+    except ClientDisconnect:
+        raise Problem(Code.INCOMPLETE_BODY) from None  # nobody reads this answer, but nobody logs a failure of ours
+    return parse_object(raw)
+
+
+def check_content_type(headers: Headers) -> None:
+    """Raises Problem (415) unless the body is declared as plain `application/json`, in UTF-8 if it says."""
+    declared = headers.getlist("content-type")
+    if len(declared) != 1 or headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Problem(Code.UNSUPPORTED_MEDIA_TYPE)
+    media_type, *parameters = declared[0].split(";")
+    charsets = {"".join(parameter.split()).lower().replace('"', "") for parameter in parameters}
+    if media_type.strip().lower() != "application/json" or not charsets <= {"", "charset=utf-8", "charset=utf8"}:
+        raise Problem(Code.UNSUPPORTED_MEDIA_TYPE)
+
+
+async def _read(request: Request, max_bytes: int) -> bytes:
+    declared = request.headers.get("content-length", "")
+    # Python refuses to convert very long numbers: a length of more than 20 digits is too large however it reads.
+    too_large = declared.isascii() and declared.isdigit() and (len(declared) > 20 or int(declared) > max_bytes)
+    raw = bytearray()
+    async with aclosing(request.stream()) as stream:
+        # Who asks before sending (`Expect: 100-continue`) gets the answer instead of the permission.
+        if too_large and "expect" in request.headers:
+            raise Problem(Code.BODY_TOO_LARGE, headers=CLOSE)
+        while not too_large and (chunk := await anext(stream, None)) is not None:
+            raw += chunk
+            too_large = len(raw) > max_bytes
+        if too_large:
+            await _discard(stream)
+            raise Problem(Code.BODY_TOO_LARGE, headers=CLOSE)
+    return bytes(raw)
+
+
+async def _discard(stream: AsyncIterator[bytes]) -> None:
+    """Let a refused body of moderate size run out, so that a client that writes before it reads sees the answer.
+
+    Closed with bytes unread, a connection is reset: Python's http.client lost half of its answers to 2 MiB that way.
+    """
+    left = MAX_DISCARDED
+    with suppress(TimeoutError, ClientDisconnect):
+        async with asyncio.timeout(LINGER):
+            async for chunk in stream:
+                left -= len(chunk)
+                if left < 0:
+                    return
+
+
+def parse_object(raw: bytes) -> dict[str, object]:
+    """The one JSON object in `raw`, that any JSON writer can carry on unchanged. Raises Problem (400 or 422)."""
+    value = parse(raw)
+    if not isinstance(value, dict):
+        wrong = {"pointer": "", "code": "wrong_type", "detail": "must be an object"}
+        raise Problem(Code.INVALID_REQUEST, errors=[wrong])
+    return value
+
+
+def parse(raw: bytes) -> object:
+    """The JSON value in `raw`. Raises Problem (400)."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Problem(Code.NOT_UTF8) from None
+    if text.startswith("\ufeff"):
+        raise Problem(Code.NOT_UTF8)
+    try:
+        value: object = DECODER.decode(text)
+        if HALF_A_PAIR.search(text):  # only an escape can smuggle in half of a pair
+            json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        where = f"It does not parse at line {error.lineno}, column {error.colno}."
+        raise Problem(Code.MALFORMED_JSON, where) from None
+    except (RecursionError, UnicodeEncodeError):
+        raise Problem(Code.UNSUPPORTED_JSON) from None
+    _check_depth(value)
+    return value
+
+
+def _check_depth(value: object) -> None:
+    level = [value]  # containers only, and by level, not by recursion: the depth is what is in doubt
+    for _ in range(MAX_DEPTH):
+        values = (
+            outer.values() if isinstance(outer, dict) else outer for outer in level if isinstance(outer, CONTAINER)
+        )
+        level = [inner for inners in values for inner in inners if isinstance(inner, CONTAINER)]
+        if not level:
+            return
+    raise Problem(Code.UNSUPPORTED_JSON)
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
+        raise Problem(Code.DUPLICATE_KEY)
+    return unique
+
+
+def _integer(digits: str) -> int:
+    """Refuses what does not fit 64 bits: other JSON readers, ours for stored requests among them, would round it."""
+    if len(digits) > 20 or not -(1 << 63) <= (number := int(digits)) < 1 << 64:
+        raise Problem(Code.UNSUPPORTED_JSON)
+    return number
+
+
+def _float(digits: str) -> float:
+    if math.isinf(number := float(digits)):
+        raise Problem(Code.UNSUPPORTED_JSON)
+    return number
+
+
+def _constant(_name: str) -> Never:
+    raise Problem(Code.MALFORMED_JSON)
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant)

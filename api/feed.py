@@ -1,0 +1,135 @@
+"""What this process knows of one generation that somebody watches: its latest frames, encoded once for all viewers. Does no
+I/O.
+
+    the log     e0 e1 e2 e3 e4 e5 e6 e7
+    the ring             [ e4 e5 e6 e7 ]      base = 4: positions count on for ever, entries leave at the front
+
+The seam between history and live: the feed is subscribed first, then the tail of the log is read; what is published from
+then on joins the ring without a hole, or the feed knows that it has missed something. A viewer reads pages of the log
+until its cursor is inside the ring, and is from then on a position in it.
+"""
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Final, Literal
+
+from broker.events import END, Append, Entry, frame
+from broker.ids import BEGINNING, EntryId
+
+if TYPE_CHECKING:
+    from api.viewer import Viewer
+
+Seen = Literal["known", "added", "hole", "rewound"]
+_MOST_PENDING: Final = 1000
+
+
+def fits(last: EntryId, append: Append) -> tuple[Seen, list[Entry]]:
+    """How what was published joins a copy of the log that ends with `last`, and what is new of it.
+
+    It was all there before (a tail re-appended after Redis lost it has the same ids and bytes) | it goes on right here, or
+    overlaps within an attempt | something in between was missed | the log was shorter than the copy when this was written,
+    so the copy has entries that are no more.
+    """
+    if append.entries[-1].id <= last:
+        return "known", []
+    first = append.entries[0].id
+    if append.prev == last:
+        return "added", append.entries
+    if append.prev > last:
+        return "hole", []
+    if first.attempt == last.attempt and first <= last:
+        return "added", [entry for entry in append.entries if entry.id > last]
+    return "rewound", []
+
+
+class Feed:
+    """`synced`: subscribed and without a hole. While it is not, what is published waits in `pending`; should that overflow,
+    `missed` says that the log must be read again."""
+
+    __slots__ = (
+        "_bytes", "_ring_bytes", "base", "before", "changed_at", "ended", "frames", "id", "ids", "last", "missed", "pending",
+        "place", "synced", "syncing", "viewers",
+    )  # fmt: skip
+
+    def __init__(self, id_: str, ring_bytes: int, now: float) -> None:
+        self.id = id_
+        self.viewers: set[Viewer] = set()
+        self.synced = False
+        self.syncing = False
+        self.pending: list[Append] = []
+        self.missed = False
+        self.last = BEGINNING
+        self.base = 0
+        self.before = BEGINNING
+        self.ids: list[EntryId] = []
+        self.frames: list[bytes] = []
+        self.ended = False
+        self.changed_at = now
+        self.place: int | None = None
+        self._bytes = 0
+        self._ring_bytes = ring_bytes
+
+    @property
+    def end(self) -> int:
+        """The position behind the last frame."""
+        return self.base + len(self.frames)
+
+    def start(self, last: EntryId) -> None:
+        """The ring begins, empty, behind `last`."""
+        self.base = self.end
+        self.ids.clear()
+        self.frames.clear()
+        self._bytes = 0
+        self.before = self.last = last
+
+    def hold(self, append: Append) -> None:
+        """Keeps a message for when the feed is synced."""
+        if len(self.pending) < _MOST_PENDING:
+            self.pending.append(append)
+        else:
+            self.missed = True
+
+    def add(self, entries: list[Entry]) -> None:
+        """Puts entries that follow `last` into the ring."""
+        for entry in entries:
+            encoded = frame(b"%d-%d" % entry.id, entry.kind, entry.value)
+            self.ids.append(entry.id)
+            self.frames.append(encoded)
+            self._bytes += len(encoded)
+            if entry.kind == END:
+                self.ended = True
+        self.last = entries[-1].id
+        if self._bytes > 2 * self._ring_bytes:
+            self._trim()
+
+    def _trim(self) -> None:
+        """Drops from the front what is over the bound; at twice the bound, so that it happens seldom."""
+        cut = 0
+        while self._bytes > self._ring_bytes and cut < len(self.frames) - 1:
+            self._bytes -= len(self.frames[cut])
+            cut += 1
+        self.before = self.ids[cut - 1]
+        del self.frames[:cut]
+        del self.ids[:cut]
+        self.base += cut
+
+    def join(self, cursor: EntryId) -> int | None:
+        """The ring position behind `cursor`; None if entries between the two must come from the log, or if the cursor is
+        ahead (a page of the log can be newer than what was published so far)."""
+        if not self.synced:
+            return None
+        if cursor == self.last:
+            return self.end
+        at = bisect_right(self.ids, cursor)
+        known = self.ids[at - 1] if at else self.before
+        return self.base + at if known == cursor and cursor < self.last else None
+
+    def take(self, position: int, most: int) -> tuple[bytes, int]:
+        """Frames from a position in the ring on, joined, about `most` bytes; and the position behind them."""
+        at = position - self.base
+        if at == len(self.frames) - 1:
+            return self.frames[at], position + 1
+        size, stop = 0, at
+        while stop < len(self.frames) and size < most:
+            size += len(self.frames[stop])
+            stop += 1
+        return b"".join(self.frames[at:stop]), self.base + stop

@@ -1,0 +1,184 @@
+"""`/v1/generations`: submit, read, list, follow, cancel; and `/v1/chat/stream`, the plain chat form of submit and follow."""
+
+import re
+from typing import Annotated, Literal
+
+import orjson
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from api import views
+from api.body import read_json
+from api.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
+from api.problems import Code, Problem
+from api.service import Service
+from api.stream import DONE, EventStream
+from broker.errors import UnknownGeneration
+from broker.events import END, Entry, local_frame
+from broker.ids import BEGINNING, EntryId, is_generation_id
+from broker.record import TERMINAL, State
+from broker.request import ChatRequest, GenerationRequest
+from broker.transcript import Transcript
+
+router = APIRouter(prefix="/v1")
+
+_NO_STORE = {"cache-control": "no-store"}
+_LIST_CURSOR = re.compile(r"([0-9]{1,16})\.(gen_[0-9A-Z]{26})", re.ASCII)
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def _known_shape(id_: str) -> str:
+    if not is_generation_id(id_):
+        raise UnknownGeneration
+    return id_
+
+
+ServiceOf = Annotated[Service, Depends(_service)]
+Id = Annotated[str, Depends(_known_shape)]
+
+
+def _json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(content), status, {**_NO_STORE, **(headers or {})}, JSON)
+
+
+# -- submit
+
+
+@router.post("/generations")
+async def submit(request: Request, service: ServiceOf) -> Response:
+    """Accepts a generation. 202 with its record; with `Accept: text/event-stream`, its events."""
+    form = negotiate(request.headers, (JSON, EVENT_STREAM))
+    key = idempotency_key(request.headers)
+    asked = GenerationRequest.model_validate(await read_json(request))
+    service.refuse_while_draining()
+    id_ = await service.submissions.submit(asked, key)
+    location = f"/v1/generations/{id_}"
+    if form == EVENT_STREAM:
+        headers = [(b"location", location.encode()), (b"generation-id", id_.encode())]
+        return await _follow(service, id_, None, headers=headers)
+    return _json(views.summary(await service.logs.record(id_)), 202, {"location": location})
+
+
+@router.post("/chat/stream")
+async def chat(request: Request, service: ServiceOf) -> Response:
+    """Submit and follow in one, for readers that append every `text` until `[DONE]`."""
+    negotiate(request.headers, (EVENT_STREAM,))
+    key = idempotency_key(request.headers)
+    asked = ChatRequest.model_validate(await read_json(request))
+    service.refuse_while_draining()
+    id_ = await service.submissions.submit(asked.as_generation(), key)
+    headers = [(b"location", f"/v1/generations/{id_}".encode()), (b"generation-id", id_.encode())]
+    return await _follow(service, id_, None, headers=headers, last=DONE)
+
+
+# -- follow
+
+
+@router.get("/generations/{id_}/events")
+async def events(
+    request: Request,
+    service: ServiceOf,
+    id_: Id,
+    after: str | None = None,
+    from_: Annotated[Literal["beginning", "snapshot"], Query(alias="from")] = "beginning",
+) -> Response:
+    """The log as an event stream: from its beginning, from behind Last-Event-ID (or `after`), or from a snapshot."""
+    negotiate(request.headers, (EVENT_STREAM,))
+    # A reconnecting EventSource asks for the same URL again: its header is newer than the URL's `after`.
+    cursor = request.headers.get("last-event-id") or after
+    return await _follow(service, id_, cursor, snapshot=from_ == "snapshot")
+
+
+async def _follow(
+    service: Service,
+    id_: str,
+    cursor: str | None,
+    *,
+    snapshot: bool = False,
+    headers: list[tuple[bytes, bytes]] | None = None,
+    last: bytes = b"",
+) -> Response:
+    """A stream from behind the cursor; one that points at nothing in the log is answered with a `gap` and a replay."""
+    if service.hub.draining:
+        return _shed()
+    after = EntryId.parse(cursor) if cursor else None
+    visit = await service.logs.visit(id_, after)
+    ended = visit.state in TERMINAL
+    if after is not None and after == visit.terminal_id:
+        return Response(status_code=204, headers=_NO_STORE)
+    first, place = b"", None
+    if cursor and not visit.cursor_known:
+        first = local_frame("gap", reason="bad_cursor" if after is None else "unknown_cursor")
+        after = None
+    elif after is None and snapshot:
+        entry = await _snapshot(service, id_)
+        if entry is not None:
+            after, first = entry
+    elif visit.state == "queued":
+        (place,) = await service.coordination.positions([id_])
+        first = local_frame("queued", position=place or 0)
+    viewer = service.hub.attach(id_, after or BEGINNING, ended=ended, place=place)
+    return EventStream(service.hub, viewer, first=first, last=last, headers=headers)
+
+
+async def _snapshot(service: Service, id_: str) -> tuple[EntryId, bytes] | None:
+    """The cursor behind everything but the end, and the frame that stands for it."""
+    transcript = Transcript(entry for entry in await service.logs.whole(id_) if entry.kind != END)
+    if transcript.last == BEGINNING:
+        return None
+    data = orjson.dumps(views.snapshot(transcript))
+    return transcript.last, b"data: " + data + b"\nid: " + str(transcript.last).encode() + b"\n\n"
+
+
+def _shed() -> Response:
+    """Sends a viewer to another process. EventSource would take 503 as a reason to stop for ever."""
+    frame = local_frame("drain")[:-1] + b"retry: 1000\n\n"
+    return Response(frame, 200, _NO_STORE, EVENT_STREAM)
+
+
+# -- read, list, cancel
+
+
+@router.get("/generations/{id_}")
+async def read(service: ServiceOf, id_: Id, request: Request) -> Response:
+    """The record, and everything that was produced so far."""
+    negotiate(request.headers, (JSON,))
+    record = await service.logs.record(id_)
+    entries: list[Entry] = await service.logs.whole(id_)
+    return _json(views.whole(record, Transcript(entries)))
+
+
+@router.get("/generations")
+async def listing(
+    service: ServiceOf,
+    request: Request,
+    state: State | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: str | None = None,
+) -> Response:
+    """Generations, newest first, without their output. `cursor` is the page's `next_cursor`."""
+    negotiate(request.headers, (JSON,))
+    before = None
+    if cursor is not None:
+        match = _LIST_CURSOR.fullmatch(cursor)
+        if match is None:
+            raise Problem(Code.INVALID_REQUEST, "`cursor` must be a `next_cursor` of an earlier page.")
+        before = (int(match[1]), match[2])
+    records, following = await service.list(state, before, limit)
+    next_cursor = None if following is None else f"{following[0]}.{following[1]}"
+    return _json({"data": [views.summary(record) for record in records], "next_cursor": next_cursor})
+
+
+@router.post("/generations/{id_}/cancel")
+async def cancel(service: ServiceOf, id_: Id, request: Request) -> Response:
+    """Asks for the end. 200 with the record if it is cancelled, 202 if its worker has been told, 409 if it has ended
+    otherwise."""
+    negotiate(request.headers, (JSON,))
+    outcome = await service.logs.cancel(id_)
+    record = await service.logs.record(id_)
+    if outcome == "cancelled":
+        await service.settle(record)
+    return _json(views.summary(record), 200 if record.state == "cancelled" else 202)

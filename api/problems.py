@@ -1,0 +1,268 @@
+"""Every answer that is not a success, as RFC 9457 `application/problem+json`: one table of codes, one way out.
+
+No answer carries a submitted value, an exception's text or a stack trace.
+"""
+
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+from typing import Any, TypedDict
+
+import orjson
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match
+
+from broker import errors as broker
+
+logger = logging.getLogger(__name__)
+
+MAX_ERRORS = 20  # enough to mend a body by hand; more would let a small body ask for a large answer
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One row of the table. `retry_after` is in seconds; None: the same request again would fare no better."""
+
+    status: int
+    title: str
+    meaning: str
+    retry_after: int | None = None
+
+
+class Code(Enum):
+    """The table. The name in lower case is the problem's `code`."""
+
+    MALFORMED_JSON = Kind(400, "The body is not JSON", "It does not parse; NaN and Infinity are not JSON either.")
+    DUPLICATE_KEY = Kind(400, "The body names a key twice", "An object, at any depth, has two members of one name.")
+    NOT_UTF8 = Kind(400, "The body is not UTF-8", "Invalid UTF-8, another encoding, or a byte order mark.")
+    UNSUPPORTED_JSON = Kind(
+        400, "The body cannot be carried", "Nested too deep, a number beyond 64 bits, or half of a surrogate pair."
+    )
+    INCOMPLETE_BODY = Kind(400, "The body ended early", "The connection closed before the whole body had come.")
+    IDEMPOTENCY_KEY_INVALID = Kind(
+        400, "The Idempotency-Key is not usable", "It must be 1 to 255 visible ASCII characters, given once."
+    )
+    NOT_FOUND = Kind(404, "Not found", "The path, or the generation's id, is not known.")
+    METHOD_NOT_ALLOWED = Kind(405, "The method is not allowed here", "`Allow` names the methods that are.")
+    NOT_ACCEPTABLE = Kind(406, "Nothing acceptable to send", "`offers` names the media types there are.")
+    BODY_TIMEOUT = Kind(408, "The body came too slowly", "The whole body must come within 30 seconds.", 1)
+    ALREADY_ENDED = Kind(409, "The generation has already ended", "`state` says how; its end does not change.")
+    EXPIRED = Kind(410, "The generation has expired", "Its retention is over and its text is gone.")
+    BODY_TOO_LARGE = Kind(413, "The body is too large", "A body has at most 1 MiB, chunked or not.")
+    UNSUPPORTED_MEDIA_TYPE = Kind(
+        415, "The media type is not supported", "Send `application/json`, in UTF-8 and not compressed."
+    )
+    INVALID_REQUEST = Kind(422, "The request is not valid", "`errors` names the places and what is wrong there.")
+    IDEMPOTENCY_MISMATCH = Kind(
+        422, "The Idempotency-Key came with another body before", "A key belongs to the first body it came with."
+    )
+    HTTP_ERROR = Kind(400, "The request was refused", "Any other refusal: the status says which.")
+    INTERNAL_ERROR = Kind(500, "Something went wrong here", "`instance` finds it in the server's log.")
+    REDIS_UNAVAILABLE = Kind(503, "The storage does not answer", "Nothing was changed.", 1)
+    STORAGE_FULL = Kind(503, "The storage is full", "Nothing new is accepted until there is room.", 10)
+    UNSAFE_STORAGE = Kind(503, "The storage is not safe", "Its settings could lose data: an operator's work.", 30)
+    OUTCOME_UNKNOWN = Kind(
+        503,
+        "The request may have been accepted, or not",
+        "If it was, `generation` is its id. Sent again with the same Idempotency-Key, it is accepted once.",
+        1,
+    )
+    DRAINING = Kind(503, "This process is shutting down", "Another one answers.", 1)
+
+
+def table() -> str:
+    """The table in Markdown, for the docs."""
+    rows = (f"| `{code.name.lower()}` | {code.value.status} | {code.value.meaning} |\n" for code in Code)
+    return "| code | status | meaning |\n|---|---|---|\n" + "".join(rows)
+
+
+class Problem(Exception):
+    """Raise it before the response has begun, and it is the response.
+
+    `detail` must say nothing that was submitted. `extensions` become members of the document.
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        detail: str | None = None,
+        *,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        **extensions: object,
+    ) -> None:
+        kind = code.value
+        super().__init__(code.name.lower())
+        self.code, self.title, self.detail = code.name.lower(), kind.title, detail or kind.meaning
+        self.status = status or kind.status
+        retry = {"Retry-After": str(kind.retry_after)} if kind.retry_after else {}
+        self.headers = {"Cache-Control": "no-store", **retry, **(headers or {})}
+        self.extensions = extensions
+
+    def body(self) -> dict[str, object]:
+        """The members of the document."""
+        return {
+            "type": f"urn:respool:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            **self.extensions,
+        }
+
+    def response(self) -> Response:
+        """The answer; nobody may cache it."""
+        return Response(orjson.dumps(self.body()), self.status, self.headers, "application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Make a problem document of every exception that leaves a route, and of every unknown path or method."""
+    answers: tuple[tuple[type[Exception], Callable[[Request, Any], Problem]], ...] = (
+        (Problem, lambda _, problem: problem),
+        (broker.BrokerError, lambda _, error: from_broker_error(error)),
+        (ValidationError, lambda _, error: from_validation_error(error)),
+        (RequestValidationError, lambda _, error: _invalid(error.errors(), in_body=False)),
+        (HTTPException, from_http_exception),
+        (Exception, lambda _, error: from_unexpected(error)),
+    )
+    for error_type, problem_of in answers:
+        app.add_exception_handler(error_type, _handler(problem_of))
+
+
+def _handler(problem_of: Callable[[Request, Any], Problem]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def handle(request: Request, error: Exception) -> Response:
+        return problem_of(request, error).response()
+
+    return handle
+
+
+def from_broker_error(error: broker.BrokerError) -> Problem:
+    """What a broker error is to a client."""
+    match error:
+        case broker.UnknownGeneration():
+            return Problem(Code.NOT_FOUND)
+        case broker.ExpiredGeneration():
+            return Problem(Code.EXPIRED)
+        case broker.IdempotencyMismatch():
+            return Problem(Code.IDEMPOTENCY_MISMATCH)
+        case broker.AlreadyEnded():
+            return Problem(Code.ALREADY_ENDED, state=error.state)
+        case broker.StorageUnavailable():
+            return Problem(Code.REDIS_UNAVAILABLE)
+        case broker.StorageFull():
+            return Problem(Code.STORAGE_FULL)
+        case broker.UnsafeStorage():
+            return Problem(Code.UNSAFE_STORAGE)
+        case broker.OutcomeUnknown():
+            return Problem(Code.OUTCOME_UNKNOWN, generation=error.generation_id)
+        case _:
+            return from_unexpected(error)
+
+
+def from_unexpected(error: Exception) -> Problem:
+    """500. The body tells nothing but a number by which the log, which tells all, can be searched."""
+    instance = f"urn:uuid:{uuid.uuid4()}"
+    logger.error("unexpected %s, answered as %s", type(error).__name__, instance, exc_info=error)
+    return Problem(Code.INTERNAL_ERROR, instance=instance)
+
+
+def from_http_exception(request: Request, error: HTTPException) -> Problem:
+    """Starlette's own refusals: an unknown path, a wrong method. Their text is not passed on."""
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return Problem(Code.NOT_FOUND)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return Problem(Code.METHOD_NOT_ALLOWED, headers=headers | _allow(request))
+    return Problem(Code.HTTP_ERROR, HTTPStatus(error.status_code).phrase, status=error.status_code, headers=headers)
+
+
+def _allow(request: Request) -> dict[str, str]:
+    """`Allow` for a path: Starlette's own names only the methods of the first of several routes."""
+    scope = {name: request.scope[name] for name in ("type", "path", "root_path", "headers") if name in request.scope}
+
+    def serves(method: str) -> bool:
+        return any(route.matches({**scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+
+    allowed = [method for method in METHODS if serves(method)]
+    return {"Allow": ", ".join(allowed)} if allowed else {}
+
+
+# ── what pydantic found, in our words ──
+
+
+class FieldError(TypedDict, total=False):
+    """One wrong place: a pointer into the body, or the name of a parameter outside of it."""
+
+    pointer: str
+    parameter: str
+    code: str
+    detail: str
+
+
+# pydantic's type of error → our code and sentence. Its own sentences are not used, for some quote the input. What is
+# filled in comes from our models (limits, allowed words), never from the request.
+SENTENCES: Mapping[str, tuple[str, str]] = {
+    "missing": ("missing", "is required"),
+    "extra_forbidden": ("unknown_field", "is not a field known here"),
+    "string_type": ("wrong_type", "must be a string"),
+    "int_type": ("wrong_type", "must be an integer"),
+    "int_parsing": ("wrong_type", "must be an integer"),
+    "float_type": ("wrong_type", "must be a number"),
+    "list_type": ("wrong_type", "must be a list"),
+    "dict_type": ("wrong_type", "must be an object"),
+    "model_type": ("wrong_type", "must be an object"),
+    "text_or_blocks": ("wrong_type", "must be a string or a list of content blocks"),
+    "literal_error": ("not_allowed", "must be {expected}"),
+    "finite_number": ("out_of_range", "must be a finite number"),
+    "greater_than": ("out_of_range", "must be more than {gt:.12g}"),
+    "greater_than_equal": ("out_of_range", "must be at least {ge:.12g}"),
+    "less_than_equal": ("out_of_range", "must be at most {le:.12g}"),
+    "string_too_short": ("out_of_range", "must have at least {min_length} characters"),
+    "string_too_long": ("out_of_range", "must have at most {max_length} characters"),
+    "too_short": ("out_of_range", "must have at least {min_length} items"),
+    "too_many_fields": ("out_of_range", "has too many fields"),
+}
+UNSAID = ("invalid", "is not valid")
+
+# An unknown field's name is submitted data too. It is named back only where it looks like a name, so that a typo is
+# seen at once; for anything longer or stranger the pointer ends at the object that has it.
+NAME = re.compile(r"[A-Za-z0-9_$.@:/~-]{1,40}")
+
+
+def pointer(location: Iterable[int | str]) -> str:
+    """The JSON pointer (RFC 6901) of a place in the body, ending before a part that does not look like a name."""
+    found = ""
+    for part in map(str, location):
+        if not NAME.fullmatch(part):
+            break
+        found += "/" + part.replace("~", "~0").replace("/", "~1")
+    return found
+
+
+def from_validation_error(error: ValidationError) -> Problem:
+    """422 with a pointer for each place in the body."""
+    return _invalid(error.errors(include_url=False, include_input=False), in_body=True)
+
+
+def _invalid(found: Sequence[Any], *, in_body: bool) -> Problem:
+    """422. Unless `in_body`, locations begin with where they are: body, query, path, header, cookie."""
+    places: list[FieldError] = []
+    for error in found[:MAX_ERRORS]:
+        code, sentence = SENTENCES.get(error["type"], UNSAID)
+        said: FieldError = {"code": code, "detail": sentence.format(**error.get("ctx", {}))}
+        where, *inside = ("body", *error["loc"]) if in_body else error["loc"]
+        if where == "body":
+            places.append({"pointer": pointer(inside), **said})
+        else:
+            places.append({"parameter": pointer(inside).removeprefix("/"), **said})
+    return Problem(Code.INVALID_REQUEST, errors=places)

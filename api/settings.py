@@ -1,0 +1,24 @@
+"""Settings of the API process, beside those that all processes share."""
+
+from pydantic import Field
+
+from broker.settings import BrokerSettings
+
+
+class ApiSettings(BrokerSettings):
+    """Times are seconds, sizes bytes."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    keep_alive: float = Field(default=15.0, ge=1, le=120)
+    """The longest silence on an event stream."""
+    stalled_viewer: float = Field(default=30.0, ge=1)
+    """A viewer that takes nothing for so long is dropped."""
+    ring_bytes: int = Field(default=256 * 1024, ge=4096)
+    """Recent frames kept per watched generation, for viewers that fall a little behind."""
+    replay_cache_bytes: int = Field(default=32 * 1024 * 1024, ge=0)
+    """Encoded pages of logs kept per process, so that a herd of late joiners costs one read."""
+    send_buffer: int = Field(default=128 * 1024, ge=4096)
+    """SO_SNDBUF of a connection: what the kernel holds for a viewer that does not read."""
+    shutdown: float = Field(default=8.0, ge=0)
+    """How long SIGTERM waits for requests other than event streams."""

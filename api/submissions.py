@@ -1,0 +1,47 @@
+"""Accepting a generation: once, whatever breaks in between.
+
+First the id is reserved (with `due`, so that it will be looked after), then its record is made, then the job is queued. Each
+step may be repeated; a client that got no answer repeats all of them with its idempotency key.
+"""
+
+from dataclasses import dataclass
+
+from broker.coordination import Coordination
+from broker.errors import OutcomeUnknown, StorageUnavailable
+from broker.ids import new_generation_id
+from broker.logs import Logs
+from broker.request import GenerationRequest
+
+_FIRST_ORDINAL = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Submissions:
+    """`pickup_ms`: when a sweeper first looks whether a worker has come. `retention`: seconds, where the request has none."""
+
+    logs: Logs
+    coordination: Coordination
+    pickup_ms: int
+    retention: int
+
+    async def submit(self, request: GenerationRequest, idempotency_key: str | None) -> str:
+        """The id of the generation, a new one or the one that this key made before.
+
+        Raises IdempotencyMismatch, ExpiredGeneration (the key's generation has been and gone), StorageFull,
+        StorageUnavailable (nothing happened), OutcomeUnknown (something may have)."""
+        id_ = new_generation_id()
+        reached = False
+        try:
+            await self.coordination.ready()
+            reached = True
+            accepted = await self.coordination.submit(id_, idempotency_key, request.fingerprint(), self.pickup_ms)
+            id_ = accepted.id
+            retention = (request.options().retention or self.retention) * 1000
+            created = await self.logs.create(id_, request.to_bytes(), request.model, retention)
+            if created:
+                await self.coordination.enqueue(id_, _FIRST_ORDINAL)
+        except StorageUnavailable as error:
+            if reached:
+                raise OutcomeUnknown(id_) from error
+            raise
+        return id_

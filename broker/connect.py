@@ -1,0 +1,79 @@
+"""Connections to Redis: how long they wait, how they retry, which errors they raise."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from arq.connections import ArqRedis
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import (
+    BusyLoadingError,
+    ConnectionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+)
+
+from broker.errors import StorageFull, StorageUnavailable, UnsafeStorage
+from broker.jobs import dumps_job, loads_job
+
+AWAY = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OSError)
+"""What is raised while Redis is down, restarting, loading its file, failing over, or not answering."""
+
+_CONNECT_SECONDS = 2.0
+_ANSWER_SECONDS = 5.0
+"""A frozen Redis is given up on after so long. A blocking read must block for less."""
+
+
+def connect(url: str, *, connections: int = 64, retries: int = 4, answer_seconds: float = _ANSWER_SECONDS) -> ArqRedis:
+    """A client over a bounded pool: a caller waits for a free connection instead of opening one more.
+
+    A command is repeated `retries` times with growing pauses (below 1 s in all), as every script of ours may be run twice.
+    The client is arq's own, which is redis-py's with `enqueue_job`; jobs are JSON, never pickle: whoever can write to
+    Redis would run code in the worker.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=connections,
+        timeout=_ANSWER_SECONDS,
+        socket_connect_timeout=_CONNECT_SECONDS,
+        socket_timeout=answer_seconds,
+        socket_keepalive=True,
+        retry=Retry(ExponentialBackoff(cap=0.4, base=0.05), retries),
+        retry_on_error=[ConnectionError, TimeoutError, OSError],
+    )
+    return ArqRedis(pool_or_conn=pool, job_serializer=dumps_job, job_deserializer=loads_job)
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Turns redis-py's errors into ours. Raises StorageFull or StorageUnavailable."""
+    try:
+        yield
+    except OutOfMemoryError as error:
+        raise StorageFull from error
+    except ResponseError as error:
+        if "OOM" in str(error):
+            raise StorageFull from error
+        raise
+    except AWAY as error:
+        raise StorageUnavailable from error
+
+
+async def check_safe(redis: ArqRedis) -> None:
+    """Raises UnsafeStorage if this Redis would lose logs by itself. A server that does not tell its configuration (a
+    managed one may forbid INFO) is taken at its operator's word. Raises StorageUnavailable too."""
+    try:
+        with storage_errors():
+            memory = await redis.info("memory")
+    except ResponseError:
+        return
+    policy = memory.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        raise UnsafeStorage(f"maxmemory-policy is {policy}: it would evict live logs; set it to noeviction")
+
+
+__all__ = ["AWAY", "RedisError", "check_safe", "connect", "storage_errors"]

@@ -1,0 +1,183 @@
+"""The coordination role: accepting requests once, `due`, the queue, indexes, heartbeats.
+
+arq's queue is how a worker learns quickly of work; `due` is what guarantees that somebody does. Indexes are hints: a
+reader of one looks at the records and believes these.
+
+Every method may raise StorageUnavailable or StorageFull (see broker.connect).
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import cast
+
+from arq.connections import ArqRedis
+from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
+
+from broker import keys
+from broker.connect import storage_errors
+from broker.errors import IdempotencyMismatch
+from broker.lua import Script
+from broker.record import State
+
+_submit, _overdue = Script("submit"), Script("overdue")
+
+JOB = "generate"
+"""The name of arq's one function."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """`id` is the generation's; `known` says that an earlier request of the same key made it."""
+
+    id: str
+    known: bool
+
+
+class Coordination:
+    """Holds no state but the connection."""
+
+    def __init__(self, redis: ArqRedis) -> None:
+        self.redis = redis
+
+    async def ready(self) -> None:
+        """Raises StorageUnavailable if Redis does not answer."""
+        with storage_errors():
+            await self.redis.execute_command("PING")  # type: ignore[no-untyped-call]
+
+    # -- submitting
+
+    async def submit(self, id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int) -> Accepted:
+        """Reserves the id: from now on `due` holds it. May be repeated. Raises IdempotencyMismatch."""
+        script_keys = [keys.DUE, keys.index("all"), keys.index("queued")]
+        if idempotency_key is not None:
+            script_keys.append(keys.idempotency(hashlib.sha256(idempotency_key.encode()).hexdigest()))
+        with storage_errors():
+            verdict, known = cast(
+                "list[bytes]",
+                await _submit(
+                    self.redis, script_keys, [id_, fingerprint, keys.IDEMPOTENCY_MS, first_due_ms, keys.INDEX_MS]
+                ),
+            )
+        if verdict == b"mismatch":
+            raise IdempotencyMismatch
+        return Accepted(known.decode(), verdict == b"known")
+
+    async def enqueue(self, id_: str, ordinal: int, *, created_ms: int | None = None) -> None:
+        """Puts the job for attempt number `ordinal` into arq's queue, unless it waits there, and wakes a worker.
+
+        It is due two seconds ago, as arq compares with each worker's own clock. A job that is enqueued anew keeps the
+        generation's place: `created_ms`, as the queue is in order of time.
+        """
+        job_id = job_name(id_, ordinal)
+        with storage_errors():
+            if created_ms is None:
+                await self.redis.enqueue_job(JOB, id_, _job_id=job_id, _queue_name=keys.QUEUE, _defer_by=-2)
+            else:
+                since = datetime.fromtimestamp(created_ms / 1000, UTC)
+                await self.redis.enqueue_job(JOB, id_, _job_id=job_id, _queue_name=keys.QUEUE, _defer_until=since)
+            pipe = self.redis.pipeline(transaction=False)
+            # Tells one worker with a free slot. The list is bounded: a worker also polls the queue, slowly.
+            pipe.lpush(keys.WAKE, job_id)
+            pipe.ltrim(keys.WAKE, 0, 9_999)
+            pipe.pexpire(keys.WAKE, keys.WAKE_MS)
+            # An API process that was paused for long may find that a sweeper has taken the id for one never submitted.
+            pipe.zadd(keys.DUE, {id_: 0}, nx=True)
+            await pipe.execute()
+
+    # -- looking after
+
+    async def overdue(self, limit: int, again_ms: int) -> list[str]:
+        """Generations that somebody should look at now; nobody else gets them for `again_ms`."""
+        with storage_errors():
+            ids = await _overdue(self.redis, [keys.DUE], [limit, again_ms, keys.INDEX_MS])
+        return [raw.decode() for raw in cast("list[bytes]", ids)]
+
+    async def look_again(self, id_: str, in_ms: int) -> None:
+        """Sets when somebody must look at a generation, by Redis's clock."""
+        with storage_errors():
+            seconds, micros = await self.redis.time()
+            await self.redis.zadd(keys.DUE, {id_: seconds * 1000 + micros // 1000 + in_ms})
+
+    async def forget(self, id_: str) -> None:
+        """Takes an ended generation out of `due`."""
+        with storage_errors():
+            await self.redis.zrem(keys.DUE, id_)
+
+    async def waits(self, id_: str, ordinal: int) -> bool:
+        """Whether the job of this attempt is where a worker will find it: in the queue, and in nobody's hands."""
+        job_id = job_name(id_, ordinal)
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            pipe.zscore(keys.QUEUE, job_id)
+            pipe.exists(job_key_prefix + job_id)
+            pipe.exists(in_progress_key_prefix + job_id)
+            queued, known, taken = await pipe.execute()
+        return queued is not None and bool(known) and not taken
+
+    async def drop_job(self, id_: str, ordinal: int) -> None:
+        """Removes every trace of a job that arq lost: a worker that dies while it starts one leaves a lock behind that would
+        block the job for as long as a job may run."""
+        job_id = job_name(id_, ordinal)
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=True)
+            pipe.zrem(keys.QUEUE, job_id)
+            pipe.delete(job_key_prefix + job_id, in_progress_key_prefix + job_id, retry_key_prefix + job_id)
+            await pipe.execute()
+
+    # -- indexes
+
+    async def move(self, id_: str, state: State, created_ms: int) -> None:
+        """Lists the generation under `state` and no other."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            for other in keys.STATES:
+                if other != state:
+                    pipe.zrem(keys.index(other), id_)
+            pipe.zadd(keys.index(state), {id_: created_ms * 1000}, nx=True)
+            pipe.pexpire(keys.index(state), keys.INDEX_MS)
+            await pipe.execute()
+
+    async def listed(self, index: str, before: tuple[int, str] | None, limit: int) -> list[tuple[int, str]]:
+        """Up to `limit` of (µs of submit, id), newest first, behind `before`."""
+        top: str = "+inf" if before is None else str(before[0])
+        with storage_errors():
+            # Two submits may share a microsecond; a few more than asked for let those be skipped that come before the cursor.
+            rows = await self.redis.zrevrangebyscore(keys.index(index), top, "-inf", 0, limit + 8, withscores=True)
+        found = [(int(score), raw.decode()) for raw, score in rows]
+        return [row for row in found if before is None or row < before][:limit]
+
+    async def positions(self, ids: Iterable[str]) -> list[int | None]:
+        """How many generations were submitted before each and still wait; None for one that does not wait."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            for id_ in ids:
+                pipe.zrank(keys.index("queued"), id_)
+            ranks: list[int | None] = await pipe.execute()
+        return ranks
+
+    async def unlist(self, id_: str) -> None:
+        """Takes an expired generation out of all indexes and out of `due`."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            pipe.zrem(keys.DUE, id_)
+            for index in ("all", *keys.STATES):
+                pipe.zrem(keys.index(index), id_)
+            await pipe.execute()
+
+    # -- workers
+
+    async def beat(self, worker: str) -> None:
+        """Writes a worker's heartbeat."""
+        with storage_errors():
+            await self.redis.set(keys.worker(worker), b"1", px=keys.HEARTBEAT_MS)
+
+    async def alive(self, worker: str) -> bool:
+        with storage_errors():
+            return bool(await self.redis.exists(keys.worker(worker)))
+
+
+def job_name(id_: str, ordinal: int) -> str:
+    """arq's job id for one attempt: a job of an earlier attempt, or its lock, never blocks a later one."""
+    return f"{id_}:{ordinal}"

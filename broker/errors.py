@@ -1,0 +1,45 @@
+"""Every error the broker raises, on one page. The API maps each to one problem type; the worker to one outcome."""
+
+
+class BrokerError(Exception):
+    """The root of them all."""
+
+
+class UnknownGeneration(BrokerError):
+    """No generation has this id, or it was forgotten so long ago that nobody remembers that it expired."""
+
+
+class ExpiredGeneration(BrokerError):
+    """There was one, and its retention is over."""
+
+
+class IdempotencyMismatch(BrokerError):
+    """The idempotency key was used before with another body."""
+
+
+class AlreadyEnded(BrokerError):
+    """A cancel came after the end."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"the generation has already ended: {state}")
+        self.state = state
+
+
+class StorageUnavailable(BrokerError):
+    """Redis did not answer, and nothing was changed."""
+
+
+class StorageFull(BrokerError):
+    """Redis has no memory left for new data (`noeviction`)."""
+
+
+class OutcomeUnknown(BrokerError):
+    """Redis stopped answering while a submit was on its way: the generation may exist under this id, or not."""
+
+    def __init__(self, generation_id: str) -> None:
+        super().__init__("the submit may have happened")
+        self.generation_id = generation_id
+
+
+class UnsafeStorage(BrokerError):
+    """Redis is configured so that it would lose logs (it evicts, or does not persist)."""

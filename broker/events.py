@@ -1,0 +1,86 @@
+"""The vocabulary of a log, and how an entry looks on the wire. Pure.
+
+An entry stores one field: its name is the kind, its value the content. The three kinds that a model sends thousands of
+are their bare text, so that a token costs Redis its own bytes and little more; all others are one JSON object whose
+`type` is the event's name.
+"""
+
+from typing import Final, NamedTuple
+
+import orjson
+
+from broker.ids import EntryId
+
+TEXT: Final = b"t"
+THINKING: Final = b"k"
+TOOL_INPUT: Final = b"i"
+EVENT: Final = b"j"
+START: Final = b"s"
+"""`stream_start`, the first entry of an attempt."""
+END: Final = b"z"
+"""`stream_end` or `error`, the one terminal entry."""
+
+DELTAS: Final = frozenset((TEXT, THINKING, TOOL_INPUT))
+_HEAD: Final = {
+    TEXT: b'{"type":"text","text":',
+    THINKING: b'{"type":"thinking","thinking":',
+    TOOL_INPUT: b'{"type":"tool_input","partial_json":',
+}
+
+
+class Content(NamedTuple):
+    """What a producer appends: an entry that has no id yet."""
+
+    kind: bytes
+    value: bytes
+
+
+class Entry(NamedTuple):
+    """One entry of a log."""
+
+    id: EntryId
+    kind: bytes
+    value: bytes
+
+
+def event(type_: str, **fields: object) -> Content:
+    """An entry that is one JSON object."""
+    return Content(EVENT, orjson.dumps({"type": type_, **fields}))
+
+
+def wire_json(kind: bytes, value: bytes) -> bytes:
+    """The entry as one line of JSON in our own view."""
+    head = _HEAD.get(kind)
+    return value if head is None else head + orjson.dumps(value.decode()) + b"}"
+
+
+def frame(id_: bytes, kind: bytes, value: bytes) -> bytes:
+    """The entry as one SSE frame. `id:` comes after `data:`: a client that loses the second half of a frame then does not
+    count an event as seen that it never got."""
+    return b"data: " + wire_json(kind, value) + b"\nid: " + id_ + b"\n\n"
+
+
+def local_frame(type_: str, **fields: object) -> bytes:
+    """An event about the connection itself. It has no id: it is no part of the log, and no cursor may point at it."""
+    return b"data: " + orjson.dumps({"type": type_, **fields}) + b"\n\n"
+
+
+class Append(NamedTuple):
+    """A message of a live channel: entries that one script call appended, and the id that was the log's last before."""
+
+    prev: EntryId
+    entries: list[Entry]
+
+
+def parse_append(payload: bytes) -> Append:
+    """Reads what the scripts publish: `<prev> <first>` LF, then `<kind><length>:<value>` for each entry."""
+    head_end = payload.index(b"\n")
+    prev, _, first = payload[:head_end].partition(b" ")
+    attempt, seq = EntryId.of_redis(first)
+    entries, at, size = [], head_end + 1, len(payload)
+    while at < size:
+        colon = payload.index(b":", at)
+        end = colon + 1 + int(payload[at + 1 : colon])
+        entries.append(Entry(EntryId(attempt, seq), payload[at : at + 1], payload[colon + 1 : end]))
+        seq, at = seq + 1, end
+    return Append(EntryId.of_redis(prev), entries)

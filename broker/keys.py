@@ -1,0 +1,74 @@
+"""Every key and channel in Redis, and how long each lives, on one page.
+
+Keys of one generation share the hash tag `{gen_…}` and so one cluster slot; they belong to the *logs* role. The rest
+belongs to the *coordination* role. By default one server plays both.
+
+| key | type | what | lives |
+|---|---|---|---|
+| `{gen}:record` | hash | request, state, attempt, lease, usage, times | retention after the end; WAITING until then |
+| `{gen}:log` | stream | the entries | as the record |
+| `{gen}:cancel` | string | a cancel was asked for | as the record |
+| `{gen}:was` | string | remembers that the id existed, for 410 instead of 404 | retention + REMEMBERED |
+| `respool:due` | zset | when somebody must look at a generation again (ms) | INDEX, renewed by every write |
+| `respool:index:<state>` | zset | generations by time of submit (µs), `all` or one state | as `due` |
+| `respool:idem:<sha256>` | string | idempotency key → generation and body fingerprint | IDEMPOTENCY |
+| `respool:wake` | list | ids of arq jobs that wait for a worker with a free slot | WAKE |
+| `respool:worker:<name>` | string | heartbeat of a worker process | HEARTBEAT |
+
+Channels: `{gen}:live` carries each append's entries to the hubs; `respool:cancel` carries ids of cancelled generations
+to the workers.
+"""
+
+from typing import Final
+
+QUEUE: Final = "respool:queue"
+DUE: Final = "respool:due"
+WAKE: Final = "respool:wake"
+CANCELS: Final = "respool:cancel"
+STATES: Final = ("queued", "running", "completed", "failed", "cancelled")
+
+DAY_MS: Final = 24 * 3600 * 1000
+WAITING_MS: Final = 7 * DAY_MS
+"""How long a generation may wait for its first worker, or for its next attempt, before Redis forgets it."""
+INDEX_MS: Final = 14 * DAY_MS
+"""Longer than any retention (7 days) and than WAITING_MS: an index outlives what it lists."""
+REMEMBERED_MS: Final = DAY_MS
+IDEMPOTENCY_MS: Final = DAY_MS
+WAKE_MS: Final = 60_000
+HEARTBEAT_MS: Final = 15_000
+
+
+def record(generation_id: str) -> str:
+    return f"{{{generation_id}}}:record"
+
+
+def log(generation_id: str) -> str:
+    return f"{{{generation_id}}}:log"
+
+
+def cancel(generation_id: str) -> str:
+    return f"{{{generation_id}}}:cancel"
+
+
+def was(generation_id: str) -> str:
+    return f"{{{generation_id}}}:was"
+
+
+def live(generation_id: str) -> str:
+    return f"{{{generation_id}}}:live"
+
+
+def generation_of_channel(channel: str) -> str:
+    return channel[1 : channel.index("}")]
+
+
+def index(state: str) -> str:
+    return f"respool:index:{state}"
+
+
+def idempotency(digest: str) -> str:
+    return f"respool:idem:{digest}"
+
+
+def worker(name: str) -> str:
+    return f"respool:worker:{name}"

@@ -1,0 +1,262 @@
+"""The logs role: one generation's record, log and cancel key, and the atomic steps on them.
+
+Every method may raise StorageUnavailable or StorageFull (see broker.connect).
+"""
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from arq.connections import ArqRedis
+
+from broker import keys
+from broker.connect import storage_errors
+from broker.errors import AlreadyEnded, ExpiredGeneration, UnknownGeneration
+from broker.events import Entry
+from broker.ids import BEGINNING, EntryId
+from broker.lua import Script
+from broker.record import Record, State
+
+PAGE_ENTRIES = 1000
+
+_create, _claim, _finish = Script("create"), Script("claim"), Script("finish")
+_cancel, _release = Script("cancel"), Script("release")
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The claim was granted: the attempt's name, and the how-manieth it is."""
+
+    attempt: int
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The claim was not granted. `held`: another attempt's lease is alive for `held_ms`. `moved`: the log has grown since
+    it was read. `ended`: it was terminal. `sealed`: the claim itself ended it. `unknown`: there is no record."""
+
+    why: Literal["held", "moved", "ended", "sealed", "unknown"]
+    held_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ends its generation."""
+
+    state: Literal["completed", "failed", "cancelled"]
+    stop_reason: str = ""
+    code: str = ""
+    message: str = ""
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Outcome of a finish: `ended`, or why not (see finish.lua); `seq` is the log's last if it is `behind`."""
+
+    why: Literal["ended", "fenced", "behind"]
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A sweeper's look at a record; `lease_ms` is what is left of the lease."""
+
+    state: State
+    ordinal: int
+    created_ms: int
+    lease_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """`cursor_known`: the log holds this very entry. `terminal_id`: of a generation that has ended."""
+
+    state: State
+    terminal_id: EntryId | None
+    cursor_known: bool
+
+
+class Logs:
+    """Reads and changes generations. Holds no state but the connection."""
+
+    def __init__(self, redis: ArqRedis) -> None:
+        self.redis = redis
+
+    # -- reading
+
+    async def record(self, id_: str) -> Record:
+        """Raises UnknownGeneration or ExpiredGeneration."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            pipe.hgetall(keys.record(id_))
+            pipe.exists(keys.was(id_))
+            fields, was = await pipe.execute()
+        if not fields:
+            raise ExpiredGeneration if was else UnknownGeneration
+        return Record.of_hash(id_, fields)
+
+    async def look(self, id_: str) -> Look | None:
+        """What a sweeper must know, or None if there is no record."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            pipe.hmget(keys.record(id_), "state", "ordinal", "created_ms", "lease_until")
+            pipe.time()
+            (state, ordinal, created, lease_until), (seconds, micros) = await pipe.execute()
+        if state is None:
+            return None
+        left = int(lease_until or 0) - seconds * 1000 - micros // 1000
+        return Look(cast(State, state.decode()), int(ordinal or 0), int(created), max(0, left))
+
+    async def page(self, id_: str, after: EntryId, count: int = PAGE_ENTRIES) -> list[Entry]:
+        """Up to `count` entries behind a cursor, in order; none at the log's end or if there is no log."""
+        with storage_errors():
+            rows = await self.redis.xrange(keys.log(id_), f"({after}", "+", count=count)
+        return _entries(rows)
+
+    async def whole(self, id_: str) -> list[Entry]:
+        """The log from its first entry to its last, page by page."""
+        entries: list[Entry] = []
+        while page := await self.page(id_, entries[-1].id if entries else BEGINNING):
+            entries += page
+            if len(page) < PAGE_ENTRIES:
+                break
+        return entries
+
+    async def from_(self, id_: str, first: EntryId, count: int) -> list[Entry]:
+        """Up to `count` entries from this id on, the id's own included."""
+        with storage_errors():
+            rows = await self.redis.xrange(keys.log(id_), str(first), "+", count=count)
+        return _entries(rows)
+
+    async def last(self, id_: str) -> Entry | None:
+        """The log's newest entry."""
+        with storage_errors():
+            rows = await self.redis.xrevrange(keys.log(id_), count=1)
+        return _entries(rows)[0] if rows else None
+
+    async def visit(self, id_: str, cursor: EntryId | None) -> Visit:
+        """What an arriving viewer must know. Raises UnknownGeneration or ExpiredGeneration."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            pipe.hmget(keys.record(id_), "state", "terminal_id")
+            pipe.exists(keys.was(id_))
+            if cursor is not None:
+                pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=1)
+            (state, terminal_id), was, *found = await pipe.execute()
+        if state is None:
+            raise ExpiredGeneration if was else UnknownGeneration
+        return Visit(
+            cast(State, state.decode()),
+            EntryId.of_redis(terminal_id) if terminal_id else None,
+            bool(found and found[0]),
+        )
+
+    # -- the atomic steps
+
+    async def create(self, id_: str, request: bytes, model: str, retention_ms: int) -> bool:
+        """Makes the record; False if it is there. Raises ExpiredGeneration if it was there and is gone."""
+        with storage_errors():
+            verdict = await _create(
+                self.redis,
+                [keys.record(id_), keys.was(id_)],
+                [
+                    *(keys.WAITING_MS, keys.REMEMBERED_MS),
+                    *("model", model, "request", request, "retention_ms", retention_ms),
+                ],
+            )
+        if verdict == b"expired":
+            raise ExpiredGeneration
+        return verdict == b"created"
+
+    async def claim(
+        self,
+        id_: str,
+        claimant: str,
+        *,
+        lease_ms: int,
+        most_attempts: int,
+        planned_from: EntryId,
+        run: bool,
+        start_json: bytes,
+        kept_chunks: int,
+    ) -> Granted | Refused:
+        """Starts an attempt. `start_json` is its first entry's JSON object, to which the script adds `attempt`.
+        `claimant` is a name that no other claim has: the same claim, repeated, is granted again."""
+        with storage_errors():
+            reply = cast(
+                "list[bytes]",
+                await _claim(
+                    self.redis,
+                    _all_keys(id_),
+                    [
+                        *(keys.live(id_), claimant, lease_ms, keys.WAITING_MS, keys.REMEMBERED_MS, most_attempts),
+                        *(str(planned_from), "run" if run else "fail", start_json.removesuffix(b"}"), kept_chunks),
+                    ],
+                ),
+            )
+        match reply:
+            case [b"granted", attempt, ordinal]:
+                return Granted(int(attempt), int(ordinal))
+            case [b"held", ms]:
+                return Refused("held", int(ms))
+            case [why, *_]:
+                return Refused(cast('Literal["moved", "ended", "sealed", "unknown"]', why.decode()))
+        raise AssertionError(reply)
+
+    async def finish(self, id_: str, attempt: int, seq: int, ending: Ending) -> Finished:
+        """Writes the terminal entry as `<attempt>-<seq>`. May be repeated."""
+        with storage_errors():
+            reply = cast(
+                "list[bytes]",
+                await _finish(
+                    self.redis,
+                    _all_keys(id_),
+                    [
+                        *(keys.live(id_), attempt, seq, keys.REMEMBERED_MS, ending.state, ending.stop_reason),
+                        *(ending.code, ending.message, int(ending.retryable)),
+                    ],
+                ),
+            )
+        why = cast('Literal["ended", "fenced", "behind"]', reply[0].decode())
+        return Finished(why, int(reply[1]) if why == "behind" else 0)
+
+    async def cancel(self, id_: str) -> Literal["cancelled", "cancelling"]:
+        """Sets the cancel key; ends the generation here if nobody runs it. Raises AlreadyEnded (unless it was cancelled),
+        UnknownGeneration or ExpiredGeneration."""
+        with storage_errors():
+            reply = cast(
+                "list[bytes]",
+                await _cancel(
+                    self.redis,
+                    _all_keys(id_),
+                    [keys.live(id_), keys.CANCELS, id_, keys.WAITING_MS, keys.REMEMBERED_MS],
+                ),
+            )
+        match reply:
+            case [b"cancelling"]:
+                return "cancelling"
+            case [b"cancelled"] | [b"ended", b"cancelled"]:
+                return "cancelled"
+            case [b"ended", state]:
+                raise AlreadyEnded(cast(State, state.decode()))
+        await self.record(id_)  # raises which of the two it is
+        raise UnknownGeneration
+
+    async def release(self, id_: str, attempt: int, *, counts: bool) -> bool:
+        """Gives the lease back; with `counts=False` the attempt does not count against the limit. False if the attempt no
+        longer runs."""
+        with storage_errors():
+            return await _release(self.redis, [keys.record(id_)], [attempt, int(not counts)]) == 1
+
+
+def _all_keys(id_: str) -> list[str]:
+    return [keys.record(id_), keys.log(id_), keys.cancel(id_), keys.was(id_)]
+
+
+def _entries(rows: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Entry]:
+    entries = []
+    for raw_id, fields in rows:
+        ((kind, value),) = fields.items()
+        entries.append(Entry(EntryId.of_redis(raw_id), kind, value))
+    return entries

@@ -1,0 +1,44 @@
+"""The atomic steps, one file each. `common.lua` is put in front of those whose header says `-- uses common`."""
+
+import hashlib
+from importlib.resources import files
+
+from arq.connections import ArqRedis
+from redis.asyncio.client import Pipeline
+from redis.exceptions import NoScriptError
+
+Argument = bytes | str | int
+
+
+class Script:
+    """One script, run by its SHA; sent in full where the server does not know it yet (or no longer, after a restart)."""
+
+    def __init__(self, name: str) -> None:
+        self.text = _assemble(name)
+        self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+    async def __call__(self, redis: ArqRedis, keys: list[str], args: list[Argument]) -> object:
+        try:
+            return await redis.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)  # type: ignore[no-untyped-call]
+        except NoScriptError:
+            return await redis.execute_command("EVAL", self.text, len(keys), *keys, *args)  # type: ignore[no-untyped-call]
+
+    def queue(self, pipe: Pipeline, keys: list[str], args: list[Argument]) -> None:
+        """Adds the call to a pipeline; its reply may be NoScriptError, upon which the caller loads and repeats."""
+        pipe.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)
+
+    async def load(self, redis: ArqRedis) -> None:
+        await redis.execute_command("SCRIPT LOAD", self.text)  # type: ignore[no-untyped-call]
+
+
+def _assemble(name: str) -> str:
+    """The script's text; a `#!lua` line must stay the first."""
+    here = files(__package__)
+    text = (here / f"{name}.lua").read_text()
+    shebang = ""
+    if text.startswith("#!"):
+        shebang, _, text = text.partition("\n")
+        shebang += "\n"
+    if text.startswith("-- uses common"):
+        text = (here / "common.lua").read_text() + text
+    return shebang + text

@@ -1,0 +1,35 @@
+-- uses common
+-- Appends an attempt's entries, all or none, and tells whether a cancel is pending. The same call repeated writes nothing
+-- twice: what the log already has of it is skipped, by seq.
+--
+-- KEYS  record, log, cancel
+-- ARGV  channel, attempt, seq of the first entry, new lease in ms ('0': leave it), usage JSON ('': leave it),
+--       then kind, value …
+-- Returns {seq of the log's last entry, cancel pending 0 | 1}, or refuses:
+--   {-1}        fenced: the generation is not running, or another attempt is
+--   {-2, seq}   the log ends at seq, before the entry that should precede these: Redis came back without its tail
+local r = redis.call('HMGET', KEYS[1], 'state', 'attempt')
+if r[1] ~= 'running' or r[2] ~= ARGV[2] then return { -1 } end
+local attempt, first = ARGV[2], tonumber(ARGV[3])
+local _, last = tail(KEYS[2])
+local skip = last + 1 - first
+if skip < 0 then return { -2, last } end
+
+local seq, chunks, live = last, 0, {}
+for i = 6 + 2 * skip, #ARGV, 2 do
+  local kind, value = ARGV[i], ARGV[i + 1]
+  seq = seq + 1
+  redis.call('XADD', KEYS[2], 'NOMKSTREAM', attempt .. '-' .. seq, kind, value)
+  live[#live + 1] = kind .. #value .. ':' .. value
+  if kind == 't' or kind == 'k' or kind == 'i' then chunks = chunks + 1 end
+end
+if chunks > 0 and redis.call('HINCRBY', KEYS[1], 'chunks', chunks) == chunks then
+  redis.call('HSETNX', KEYS[1], 'first_ms', int(now_ms()))
+end
+if ARGV[4] ~= '0' then redis.call('HSET', KEYS[1], 'lease_until', int(now_ms() + tonumber(ARGV[4]))) end
+if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'usage', ARGV[5]) end
+if #live > 0 then
+  redis.call('PUBLISH', ARGV[1],
+    attempt .. '-' .. last .. ' ' .. attempt .. '-' .. (last + 1) .. '\n' .. table.concat(live))
+end
+return { seq, redis.call('EXISTS', KEYS[3]) }

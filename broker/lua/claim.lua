@@ -1,0 +1,58 @@
+-- uses common
+-- Grants the right to produce a generation: a new attempt, a lease, and the entry `<attempt>-0` which fences every
+-- earlier attempt, as Redis refuses ids at or below the last one.
+--
+-- KEYS  record, log, cancel, was
+-- ARGV  channel, claimant (a name that no other claim has), lease ms, waiting ms, remembered ms, most attempts,
+--       id of the last entry that the plan was made from ('0-0': none), 'run' or 'fail' (what to do after an interruption),
+--       JSON of the first entry without its closing brace, chunks that are kept
+-- Returns {'granted', attempt, ordinal}, or refuses:
+--   {'unknown'}           there is no record
+--   {'ended', state}      it is terminal
+--   {'held', ms}          another attempt's lease is alive for so long
+--   {'moved'}             the log has grown since the plan was made: read it again
+--   {'sealed', state}     it ended here and now: a cancel was pending, or no attempt may follow
+local r = redis.call('HMGET', KEYS[1], 'state', 'lease_until', 'ordinal', 'spent', 'claimant', 'attempt')
+local state = r[1]
+if not state then return { 'unknown' } end
+if TERMINAL[state] then return { 'ended', state } end
+local now = now_ms()
+local lease_until = tonumber(r[2] or '0')
+-- The same claim again: its reply was lost on the way.
+if lease_until > now and r[5] == ARGV[2] then return { 'granted', r[6], r[3] } end
+if lease_until > now then return { 'held', int(lease_until - now) } end
+
+local channel, remembered = ARGV[1], tonumber(ARGV[5])
+local final
+local ordinal, spent = tonumber(r[3] or '0'), tonumber(r[4] or '0')
+if redis.call('EXISTS', KEYS[3]) == 1 then
+  final = { state = 'cancelled', stop_reason = '' }
+elseif ordinal > 0 and ARGV[8] == 'fail' then
+  final = { state = 'failed', code = 'interrupted', retryable = true,
+    message = 'The attempt was interrupted, and on_interrupt is fail.' }
+elseif spent >= tonumber(ARGV[6]) then
+  final = { state = 'failed', code = 'attempts_exhausted', retryable = true,
+    message = 'Every attempt that was allowed has been interrupted.' }
+end
+if final then
+  seal_as_new_attempt(KEYS, channel, now, final, remembered)
+  return { 'sealed', final.state }
+end
+
+local last_attempt, last_seq = tail(KEYS[2])
+local prev = int(last_attempt) .. '-' .. int(last_seq)
+if prev ~= ARGV[7] then return { 'moved' } end
+
+local attempt = int(new_attempt(now, last_attempt))
+local id = attempt .. '-0'
+local json = ARGV[9] .. ',"attempt":' .. int(ordinal + 1) .. '}'
+redis.call('XADD', KEYS[2], id, 's', json)
+redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'ordinal', int(ordinal + 1), 'spent', int(spent + 1),
+  'claimant', ARGV[2], 'lease_until', int(now + tonumber(ARGV[3])), 'chunks', ARGV[10])
+redis.call('HSETNX', KEYS[1], 'started_ms', int(now))
+-- Until it ends, a generation lives as long as one may wait: retention must never end one that is merely silent.
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
+redis.call('SET', KEYS[4], '1', 'PX', int(tonumber(ARGV[4]) + remembered))
+redis.call('PUBLISH', channel, prev .. ' ' .. id .. '\n' .. netstring('s', json))
+return { 'granted', attempt, int(ordinal + 1) }

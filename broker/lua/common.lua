@@ -1,0 +1,72 @@
+-- Shared by the scripts of the logs role; the loader puts it in front of each that begins with `-- uses common`.
+--
+-- A log is append-only and sealed by one terminal entry (field `z`). An entry has one field, whose name is its kind and
+-- whose value is its content. Every write of entries is also published on the generation's live channel as
+--     <id before the first> SP <id of the first> LF { <kind> <length> ':' <value> }
+-- so that a hub can tell, without looking into the log, whether it missed anything in between.
+
+local TERMINAL = { completed = true, failed = true, cancelled = true }
+
+-- Milliseconds by Redis's own clock, the only one that decides leases.
+local function now_ms()
+  local t = redis.call('TIME')
+  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+end
+
+-- A whole number as text: Lua's own conversion would write a millisecond as 1.79e+12.
+local function int(n)
+  return string.format('%.0f', n)
+end
+
+-- The id of the log's last entry as (attempt, seq); (0, 0) for a log that is empty or not there.
+local function tail(log)
+  local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)
+  if #last == 0 then return 0, 0 end
+  local ms, seq = string.match(last[1][1], '^(%d+)-(%d+)$')
+  return tonumber(ms), tonumber(seq)
+end
+
+local function netstring(kind, value)
+  return kind .. #value .. ':' .. value
+end
+
+-- The name of a new attempt: never one that was used before, not even by an attempt whose log entries Redis has lost in
+-- a failover, as the clock has moved on since.
+local function new_attempt(now, last_attempt)
+  return math.max(now, last_attempt + 1)
+end
+
+-- Writes the one terminal entry and the terminal state, and starts the retention. `K` is {record, log, cancel, was}; the
+-- caller has made sure that the generation is not terminal. Nothing can be appended after it: every script that appends
+-- looks at the state first.
+local function seal(K, channel, now, prev, id, final, remembered_ms)
+  local r = redis.call('HMGET', K[1], 'created_ms', 'first_ms', 'usage', 'chunks', 'retention_ms')
+  local total = now - tonumber(r[1])
+  local ttft = r[2] and int(tonumber(r[2]) - tonumber(r[1])) or 'null'
+  local chunks = tonumber(r[4] or '0')
+  local figures = '"usage":' .. (r[3] or 'null') .. ',"ttft_ms":' .. ttft .. ',"total_ms":' .. int(total)
+    .. ',"chunks":' .. int(chunks) .. '}'
+  local json
+  if final.state == 'failed' then
+    json = '{"type":"error","code":' .. cjson.encode(final.code) .. ',"message":' .. cjson.encode(final.message)
+      .. ',"retryable":' .. tostring(final.retryable) .. ',"partial":' .. tostring(chunks > 0) .. ',' .. figures
+  else
+    json = '{"type":"stream_end","status":"' .. final.state .. '","stop_reason":'
+      .. (final.stop_reason ~= '' and cjson.encode(final.stop_reason) or 'null') .. ',' .. figures
+  end
+  redis.call('XADD', K[2], id, 'z', json)
+  redis.call('HSET', K[1], 'state', final.state, 'finished_ms', int(now), 'terminal_id', id, 'end', json)
+  redis.call('HDEL', K[1], 'lease_until', 'claimant')
+  redis.call('DEL', K[3])
+  redis.call('PEXPIRE', K[1], r[5])
+  redis.call('PEXPIRE', K[2], r[5])
+  redis.call('SET', K[4], '1', 'PX', int(tonumber(r[5]) + remembered_ms))
+  redis.call('PUBLISH', channel, prev .. ' ' .. id .. '\n' .. netstring('z', json))
+end
+
+-- Seals a log on behalf of nobody's attempt. The entry gets an attempt of its own: under the dead attempt's next seq it
+-- might take an id that a viewer has already seen, before Redis lost its tail, with other bytes.
+local function seal_as_new_attempt(K, channel, now, final, remembered_ms)
+  local attempt, seq = tail(K[2])
+  seal(K, channel, now, int(attempt) .. '-' .. int(seq), int(new_attempt(now, attempt)) .. '-0', final, remembered_ms)
+end

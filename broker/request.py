@@ -1,0 +1,211 @@
+"""What a submitter may ask for: the Messages fields, handed to upstream as they came, and our own options."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+import orjson
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetPydanticSchema,
+    ValidationError,
+    WithJsonSchema,
+    WrapValidator,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from typing_extensions import TypedDict
+
+from broker.errors import BrokerError
+
+MANY_FIELDS = 64  # denial-of-service guard: to report each of 90,000 unknown fields takes half a second
+
+OnInterrupt = Literal["continue", "restart", "fail"]
+
+
+class UnreadableRequest(BrokerError):
+    """What is stored is not a request this version can read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Our half of a request. Times are seconds; None means the worker's own setting."""
+
+    on_interrupt: OnInterrupt
+    first_token_timeout: float | None
+    idle_timeout: float | None
+    total_timeout: float
+    retention: int | None
+
+
+class _Typed(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="allow", strict=True)  # type: ignore[misc]  # no other way to say so
+    type: str
+
+
+def _as_it_came(value: dict[str, object], check: Callable[[object], object]) -> dict[str, object]:
+    """Check `value` and keep it: the checked copy would have moved `type` to the front."""
+    check(value)
+    return value
+
+
+# An object with a string `type` (a content block, `thinking`); everything else in it is between submitter and upstream.
+Block = Annotated[dict[str, object], GetPydanticSchema(lambda _, handler: handler(_Typed)), WrapValidator(_as_it_came)]
+# fail_fast is a denial-of-service guard: 1 MiB of wrong items would be 500,000 errors and 2.5 s of a stopped API.
+Blocks = Annotated[list[Block], Field(min_length=1, fail_fast=True)]
+
+
+def _text_or_blocks(_source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    """`str | list[Block]` without pydantic's union, whose error locations name its branches and not places."""
+
+    def check(value: object, blocks: Callable[[object], object]) -> object:
+        if isinstance(value, str):
+            return value
+        if isinstance(value, list):
+            return blocks(value)
+        raise PydanticCustomError("text_or_blocks", "must be a string or a list of content blocks")
+
+    return core_schema.no_info_wrap_validator_function(check, handler(Blocks))
+
+
+Content = Annotated[
+    str | list[dict[str, object]],
+    GetPydanticSchema(_text_or_blocks),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {"type": "object", "properties": {"type": {"type": "string"}}, "required": ["type"]},
+                },
+            ]
+        }
+    ),
+]
+Model = Annotated[str, Field(min_length=1, max_length=256)]
+MaxTokens = Annotated[int, Field(ge=1, le=1_000_000)]
+Silence = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
+Total = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+Retention = Annotated[int, Field(ge=60, le=604_800)]
+
+
+class _Strict(BaseModel):
+    """No coercion ("5" is not 5, true is not 1), no unknown fields; an object with too many fields is refused unread."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bounded(cls, data: object) -> object:
+        if isinstance(data, dict) and len(data) > MANY_FIELDS:
+            raise PydanticCustomError("too_many_fields", "has too many fields")
+        return data
+
+
+class _Body(_Strict):
+    """A request's top level, where null means the same as not given (many clients send every field they know of)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, data: object) -> object:
+        if isinstance(data, dict) and len(data) <= MANY_FIELDS:
+            return {name: value for name, value in data.items() if value is not None or name not in cls.model_fields}
+        return data
+
+
+class Message(_Strict):
+    """One turn. Roles need not alternate and either may begin, as upstream allows."""
+
+    role: Literal["user", "assistant"]
+    content: Content
+
+
+class Metadata(_Strict):
+    """The one thing Messages knows about who asks."""
+
+    user_id: str | None = None
+
+
+Messages = Annotated[list[Message], Field(min_length=1, fail_fast=True)]
+
+
+class GenerationRequest(_Body):
+    """The body of `POST /v1/generations`. A field that is None was not given."""
+
+    model: Model
+    messages: Messages
+    system: Content | None = None
+    max_tokens: MaxTokens = 4096
+    stop_sequences: Annotated[list[str], Field(fail_fast=True)] | None = None
+    thinking: Block | None = None
+    tools: Annotated[list[dict[str, object]], Field(fail_fast=True)] | None = None
+    tool_choice: dict[str, object] | None = None
+    metadata: Metadata | None = None
+    cache_control: Block | None = None
+
+    on_interrupt: OnInterrupt = "continue"
+    first_token_timeout: Silence | None = None
+    idle_timeout: Silence | None = None
+    total_timeout: Total = 600.0
+    retention: Retention | None = None
+
+    def upstream_body(self) -> dict[str, object]:
+        """The Messages fields that were given, and `max_tokens`, ready for upstream."""
+        return {name: value for name, value in self._given().items() if name not in OURS}
+
+    def options(self) -> Options:
+        """Our own fields."""
+        return Options(**{name: getattr(self, name) for name in OURS})
+
+    def to_bytes(self) -> bytes:
+        """The stored form; `from_bytes` reads it back, in this version or a later one."""
+        return orjson.dumps(self._given())
+
+    @classmethod
+    def from_bytes(cls, stored: bytes) -> Self:
+        """The request that `to_bytes` stored. Raises UnreadableRequest, never pydantic's error: it is no client's."""
+        try:
+            return cls.model_validate(orjson.loads(stored))
+        except (orjson.JSONDecodeError, ValidationError):
+            raise UnreadableRequest from None
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of what was asked, for comparing two bodies under one idempotency key.
+
+        The order of keys, nulls and defaults written out do not change it, nor will a field added later with a
+        default. Inside blocks nothing is interpreted: 1 and 1.0 differ there.
+        """
+        fields = type(self).model_fields
+        asked = {name: value for name, value in self._given().items() if value != fields[name].default}
+        return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    def _given(self) -> dict[str, object]:
+        given = {name: value for name in type(self).model_fields if (value := getattr(self, name)) is not None}
+        given["messages"] = [{"role": message.role, "content": message.content} for message in self.messages]
+        if self.metadata is not None:
+            given["metadata"] = self.metadata.model_dump(exclude_unset=True)
+        return given
+
+
+OURS = frozenset(Options.__slots__)
+
+
+class ChatRequest(_Body):
+    """The body of `POST /v1/chat/stream`: the plain chat form of a GenerationRequest."""
+
+    model: Model
+    messages: Messages
+    system: Content | None = None
+    max_tokens: MaxTokens = 4096
+
+    def as_generation(self) -> GenerationRequest:
+        """The same request, with our options at their defaults."""
+        return GenerationRequest(
+            model=self.model, messages=self.messages, system=self.system, max_tokens=self.max_tokens
+        )

@@ -1,0 +1,24 @@
+"""Settings that every process of Respool shares. Each is read from the environment as RESPOOL_<NAME>."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class BrokerSettings(BaseSettings):
+    """Where Redis is, and the times that all processes must agree on."""
+
+    model_config = SettingsConfigDict(env_prefix="RESPOOL_", extra="ignore", frozen=True)
+
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    """Coordination: arq's queue, `due`, idempotency keys, indexes, wake-ups."""
+    logs_url: str | None = None
+    """Records and logs of generations; the same server as coordination unless it is set."""
+    retention: int = Field(default=3600, ge=60, le=604_800)
+    """Seconds that a generation stays readable after its last entry, where its submitter does not say."""
+    pickup_grace: float = Field(default=3.0, gt=0, le=60)
+    """Seconds after which a generation that no worker has claimed is looked at by a sweeper."""
+    log_level: str = "INFO"
+
+    @property
+    def effective_logs_url(self) -> str:
+        return self.logs_url or self.redis_url

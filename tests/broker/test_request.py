@@ -1,0 +1,229 @@
+"""What a submitter may ask for, and what becomes of it."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from broker.request import ChatRequest, GenerationRequest, Options, UnreadableRequest
+
+HELLO: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
+
+# Speed is not what is tested: a busy machine must not fail it.
+examples = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+scalars = st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.floats(allow_nan=False) | st.text()
+finite = scalars.filter(lambda it: it not in (float("inf"), float("-inf")))
+values = st.recursive(finite, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5)
+blocks = st.dictionaries(st.text(), values).flatmap(
+    lambda extra: st.permutations([*((k, v) for k, v in extra.items() if k != "type"), ("type", "text")]).map(dict)
+)
+contents = st.text() | st.lists(blocks, min_size=1, max_size=3)
+messages = st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant"]), "content": contents})
+bodies = st.fixed_dictionaries(
+    {"model": st.text(min_size=1, max_size=256), "messages": st.lists(messages, min_size=1, max_size=3)},
+    optional={
+        "system": contents,
+        "max_tokens": st.integers(1, 1_000_000),
+        "stop_sequences": st.lists(st.text()),
+        "thinking": blocks,
+        "tools": st.lists(st.dictionaries(st.text(), values), max_size=3),
+        "tool_choice": st.dictionaries(st.text(), values),
+        "metadata": st.fixed_dictionaries({"user_id": st.text()}),
+        "cache_control": blocks,
+        "on_interrupt": st.sampled_from(["continue", "restart", "fail"]),
+        "first_token_timeout": st.floats(0.001, 600) | st.integers(1, 600),
+        "idle_timeout": st.floats(0.001, 600) | st.integers(1, 600),
+        "total_timeout": st.floats(0.001, 3600) | st.integers(1, 3600),
+        "retention": st.integers(60, 604_800),
+    },
+)
+
+
+def read(**fields: object) -> GenerationRequest:
+    return GenerationRequest.model_validate(HELLO | fields)
+
+
+def shuffled(value: Any) -> Any:
+    """The same JSON with every object's members in the opposite order."""
+    if isinstance(value, dict):
+        return {key: shuffled(value[key]) for key in reversed(value)}
+    return [shuffled(item) for item in value] if isinstance(value, list) else value
+
+
+@examples
+@given(bodies)
+def test_upstream_gets_the_messages_fields_as_they_came_and_none_of_ours(body: dict[str, Any]) -> None:
+    asked = {name: value for name, value in body.items() if name not in Options.__slots__}
+    sent = GenerationRequest.model_validate(body).upstream_body()
+    assert sent == {"max_tokens": 4096, **asked}
+    for name in ("system", "thinking", "tools", "tool_choice", "cache_control"):
+        assert json.dumps(sent.get(name)) == json.dumps(asked.get(name)), "the order of keys has changed"
+    contents = [message["content"] for message in asked["messages"]]
+    assert json.dumps([message["content"] for message in sent["messages"]]) == json.dumps(contents)  # type: ignore[attr-defined]
+
+
+@examples
+@given(bodies)
+def test_what_is_stored_reads_back_as_the_same_request(body: dict[str, Any]) -> None:
+    request = GenerationRequest.model_validate(body)
+    again = GenerationRequest.from_bytes(request.to_bytes())
+    assert again == request
+    assert again.upstream_body() == request.upstream_body()
+    assert again.options() == request.options()
+    assert again.fingerprint() == request.fingerprint()
+
+
+@examples
+@given(bodies)
+def test_the_order_of_keys_does_not_change_the_fingerprint(body: dict[str, Any]) -> None:
+    assert (
+        GenerationRequest.model_validate(shuffled(body)).fingerprint()
+        == GenerationRequest.model_validate(body).fingerprint()
+    )
+
+
+@pytest.mark.parametrize(
+    "written_out",
+    [
+        {"max_tokens": 4096},
+        {"on_interrupt": "continue"},
+        {"total_timeout": 600},
+        {"total_timeout": 600.0},
+        {"system": None, "idle_timeout": None, "max_tokens": None, "metadata": None},
+    ],
+)
+def test_a_default_written_out_asks_the_same_as_one_left_out(written_out: dict[str, Any]) -> None:
+    assert read(**written_out).fingerprint() == read().fingerprint()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"model": "n"},
+        {"messages": [{"role": "user", "content": "hello"}]},
+        {"messages": [*HELLO["messages"], *HELLO["messages"]]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]},
+        {"system": ""},
+        {"max_tokens": 4095},
+        {"stop_sequences": []},
+        {"retention": 3600},
+        {"on_interrupt": "fail"},
+        {"first_token_timeout": 30},
+    ],
+)
+def test_anything_else_that_is_asked_changes_the_fingerprint(other: dict[str, Any]) -> None:
+    assert read(**other).fingerprint() != read().fingerprint()
+
+
+def test_the_fingerprint_does_not_change_between_versions_while_keys_are_remembered() -> None:
+    assert read().fingerprint() == "349092d50f498493e350bb8d488a33657f4935b4d5315b3012e22325f494a896"
+
+
+def test_our_options_have_the_documented_defaults() -> None:
+    assert read().options() == Options("continue", None, None, 600.0, None)
+
+
+def test_a_null_is_the_same_as_not_given() -> None:
+    nulls = dict.fromkeys(set(GenerationRequest.model_fields) - {"model", "messages"})
+    assert read(**nulls).upstream_body() == {**HELLO, "max_tokens": 4096}
+    assert read(**nulls).options() == read().options()
+
+
+@pytest.mark.parametrize("broken", [b"", b"null", b"{}", b'{"model":"m"}', b"\xff"])
+def test_a_stored_request_that_is_broken_is_not_blamed_on_a_client(broken: bytes) -> None:
+    with pytest.raises(UnreadableRequest):
+        GenerationRequest.from_bytes(broken)
+
+
+REFUSED: list[tuple[dict[str, Any], tuple[int | str, ...], str]] = [
+    ({"model": ""}, ("model",), "string_too_short"),
+    ({"model": "m" * 257}, ("model",), "string_too_long"),
+    ({"model": None}, ("model",), "missing"),
+    ({"model": 5}, ("model",), "string_type"),
+    ({"messages": []}, ("messages",), "too_short"),
+    ({"messages": "Hello"}, ("messages",), "list_type"),
+    ({"messages": ["Hello"]}, ("messages", 0), "model_type"),
+    ({"messages": [{"role": "system", "content": "x"}]}, ("messages", 0, "role"), "literal_error"),
+    ({"messages": [{"role": "user"}]}, ("messages", 0, "content"), "missing"),
+    ({"messages": [{"role": "user", "content": None}]}, ("messages", 0, "content"), "text_or_blocks"),
+    ({"messages": [{"role": "user", "content": []}]}, ("messages", 0, "content"), "too_short"),
+    ({"messages": [{"role": "user", "content": ["x"]}]}, ("messages", 0, "content", 0), "dict_type"),
+    ({"messages": [{"role": "user", "content": [{}]}]}, ("messages", 0, "content", 0, "type"), "missing"),
+    ({"messages": [{"role": "user", "content": [{"type": 1}]}]}, ("messages", 0, "content", 0, "type"), "string_type"),
+    ({"messages": [{"role": "user", "content": "x", "name": "y"}]}, ("messages", 0, "name"), "extra_forbidden"),
+    ({"system": 5}, ("system",), "text_or_blocks"),
+    ({"system": [{"text": "x"}]}, ("system", 0, "type"), "missing"),
+    ({"max_tokens": 0}, ("max_tokens",), "greater_than_equal"),
+    ({"max_tokens": 1_000_001}, ("max_tokens",), "less_than_equal"),
+    ({"max_tokens": "5"}, ("max_tokens",), "int_type"),
+    ({"max_tokens": True}, ("max_tokens",), "int_type"),
+    ({"max_tokens": 5.0}, ("max_tokens",), "int_type"),
+    ({"stop_sequences": "x"}, ("stop_sequences",), "list_type"),
+    ({"stop_sequences": ["x", 1]}, ("stop_sequences", 1), "string_type"),
+    ({"thinking": {"budget_tokens": 1024}}, ("thinking", "type"), "missing"),
+    ({"thinking": True}, ("thinking",), "dict_type"),
+    ({"tools": {}}, ("tools",), "list_type"),
+    ({"tools": ["x"]}, ("tools", 0), "dict_type"),
+    ({"tool_choice": "auto"}, ("tool_choice",), "dict_type"),
+    ({"metadata": {"user_id": 5}}, ("metadata", "user_id"), "string_type"),
+    ({"metadata": {"team": "x"}}, ("metadata", "team"), "extra_forbidden"),
+    ({"on_interrupt": "stop"}, ("on_interrupt",), "literal_error"),
+    ({"first_token_timeout": 0}, ("first_token_timeout",), "greater_than"),
+    ({"idle_timeout": 600.1}, ("idle_timeout",), "less_than_equal"),
+    ({"idle_timeout": "5"}, ("idle_timeout",), "float_type"),
+    ({"total_timeout": True}, ("total_timeout",), "float_type"),
+    ({"total_timeout": 3601}, ("total_timeout",), "less_than_equal"),
+    ({"total_timeout": float("nan")}, ("total_timeout",), "finite_number"),
+    ({"retention": 59}, ("retention",), "greater_than_equal"),
+    ({"retention": 604_801}, ("retention",), "less_than_equal"),
+    ({"retention": 60.5}, ("retention",), "int_type"),
+    ({"temperature": 1}, ("temperature",), "extra_forbidden"),
+    ({"stream": None}, ("stream",), "extra_forbidden"),
+]
+
+
+@pytest.mark.parametrize(("fields", "place", "why"), REFUSED)
+def test_a_wrong_field_is_refused_at_its_place(fields: dict[str, Any], place: tuple[int | str, ...], why: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        read(**fields)
+    assert [(error["loc"], error["type"]) for error in refused.value.errors()] == [(place, why)]
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        {f"field_{n}": 0 for n in range(50_000)},
+        {"messages": [0] * 300_000},
+        {"messages": [{"role": "user", "content": [0] * 300_000}]},
+        {"messages": [HELLO["messages"][0] | {f"field_{n}": 0 for n in range(50_000)}]},
+        {"system": [0] * 300_000},
+        {"tools": [0] * 300_000},
+        {"stop_sequences": [0] * 300_000},
+    ],
+)
+def test_a_flood_of_mistakes_is_reported_as_one(flood: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as refused:
+        read(**flood)
+    assert refused.value.error_count() == 1
+
+
+@pytest.mark.parametrize("roles", [["assistant"], ["user", "user"], ["assistant", "assistant", "user"]])
+def test_roles_need_not_alternate_and_either_may_begin(roles: list[str]) -> None:
+    turns = [{"role": role, "content": "x"} for role in roles]
+    assert read(messages=turns).upstream_body()["messages"] == turns
+
+
+def test_a_chat_is_the_same_request_with_our_defaults() -> None:
+    chat = ChatRequest.model_validate({**HELLO, "system": "Be brief.", "max_tokens": 5})
+    assert chat.as_generation() == read(system="Be brief.", max_tokens=5)
+    assert ChatRequest.model_validate({**HELLO, "system": None}).as_generation().fingerprint() == read().fingerprint()
+
+
+def test_a_chat_takes_none_of_the_other_fields() -> None:
+    with pytest.raises(ValidationError) as refused:
+        ChatRequest.model_validate({**HELLO, "retention": 60})
+    assert [(error["loc"], error["type"]) for error in refused.value.errors()] == [(("retention",), "extra_forbidden")]

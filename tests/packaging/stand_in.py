@@ -1,0 +1,43 @@
+"""Stand-ins for the parts that `make up` starts: `python -m tests.packaging.stand_in api|worker|simulator [--port P]`.
+
+They do as little as the launcher can see: listen, say what they were given, end on SIGTERM. A part named in STUBBORN
+does not listen to SIGTERM; one named in BROKEN ends at once.
+"""
+
+import os
+import signal
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+SHOWN = ("RESPOOL_REDIS_URL", "RESPOOL_PORT", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY")
+
+
+class Ready(BaseHTTPRequestHandler):
+    """Answers everything with 200 and nothing."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing about requests."""
+
+
+def main(name: str, arguments: list[str]) -> None:
+    if name == os.environ.get("BROKEN"):
+        sys.exit(f"{name} cannot live like this")
+
+    def end(number: int, _frame: object) -> None:
+        if name != os.environ.get("STUBBORN"):
+            print(f"{name} ends", flush=True)
+            sys.exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    print(f"{name} was given", *(f"{key}={os.environ[key]}" for key in SHOWN if key in os.environ), flush=True)
+    port = {"api": os.environ["RESPOOL_PORT"], "worker": "0"}.get(name) or arguments[1]
+    HTTPServer(("127.0.0.1", int(port)), Ready).serve_forever()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

@@ -1,0 +1,184 @@
+"""One attempt: call the upstream, put what it sends into the log, say how it went.
+
+The upstream is read in a task of its own, so that whoever stops the attempt (a cancel, a watchdog, a lost claim, a drain)
+cancels the reading, which closes the socket, and nothing else.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+import orjson
+
+from broker.events import DELTAS, Content, event
+from broker.logs import Ending
+from broker.request import Options
+from worker.continuation import Continuation
+from worker.retry import pause
+from worker.settings import WorkerSettings
+from worker.translate import Json, MalformedEvent, Translator, added_usage
+from worker.upstream import ANSWER_ERRORS, Upstream, UpstreamFailure
+from worker.writer import Cause, Writer
+
+log = logging.getLogger("respool.attempt")
+
+_DRAIN_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The upstream broke off after it had begun: another attempt may follow."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The attempt is not this worker's any more: it was fenced, or handed over at shutdown."""
+
+    cause: Cause
+
+
+Outcome = Ending | Interrupted | Left
+
+_STOPPED: dict[Cause, Outcome] = {
+    "cancelled": Ending("cancelled"),
+    "first_token_timeout": Ending(
+        "failed", code="first_token_timeout", message="The upstream sent no token in time.", retryable=True
+    ),
+    "idle_timeout": Interrupted("idle_timeout", "The upstream fell silent."),
+    "total_timeout": Ending("failed", code="total_timeout", message="The generation took too long.", retryable=True),
+    "storage_full": Ending("failed", code="storage_full", message="The storage is full.", retryable=True),
+    "storage_error": Ending("failed", code="storage_error", message="The storage refused an entry.", retryable=True),
+}
+
+
+class OutputLimit(Exception):
+    """The generation has put out more bytes than a log may hold."""
+
+
+class Attempt:
+    """`keep_blocks` and `usage` are what earlier attempts left."""
+
+    def __init__(
+        self, writer: Writer, upstream: Upstream, settings: WorkerSettings, request: Continuation, options: Options,
+        *, keep_blocks: int, usage: Json, output_bytes: int,
+    ) -> None:  # fmt: skip
+        self._writer = writer
+        self._upstream = upstream
+        self._settings = settings
+        self._body = request.body
+        self._translator = Translator(keep_blocks, request.stripped)
+        self._earlier_usage = usage
+        self._output_bytes = output_bytes
+        self._first_timeout = options.first_token_timeout or settings.first_token_timeout
+        self._idle_timeout = options.idle_timeout or settings.idle_timeout
+        self._clock = asyncio.get_running_loop().time
+        self._ends_at = self._clock() + options.total_timeout
+        self._begun = False
+
+    async def run(self) -> Outcome:
+        """Runs to an outcome; what was put is written when it returns, as far as it can be."""
+        reading = asyncio.create_task(self._read())
+        self._writer.on_stop = reading.cancel
+        if self._writer.cause is not None:
+            reading.cancel()
+        try:
+            await asyncio.wait({reading})
+        finally:
+            self._writer.deadline = None
+            if not reading.done():
+                reading.cancel()
+                await asyncio.wait({reading}, timeout=5)
+        if not reading.cancelled():
+            outcome = self._outcome(reading.exception())
+        elif (cause := self._writer.cause) is not None:
+            outcome = _STOPPED.get(cause) or Left(cause)
+        else:
+            raise asyncio.CancelledError
+        await self._writer.flushed(self._settings.outage)
+        return outcome
+
+    def _outcome(self, error: BaseException | None) -> Outcome:
+        match error:
+            case None if self._translator.stopped and self._translator.stop_reason is not None:
+                return Ending("completed", stop_reason=self._translator.stop_reason)
+            case None:
+                return Interrupted("upstream_truncated", "The upstream's answer ended without its end.")
+            case UpstreamFailure() if self._begun:
+                return Interrupted(error.code, error.message)
+            case UpstreamFailure():
+                return Ending("failed", code=error.code, message=error.message, retryable=error.retryable)
+            case MalformedEvent():
+                return Interrupted("upstream_malformed", str(error))
+            case OutputLimit():
+                return Ending("failed", code="output_limit", message="The output is larger than a log may hold.")
+        log.error("%s: the attempt failed in a way nobody thought of", self._writer.id, exc_info=error)
+        return Interrupted("internal_error", "The worker failed.")
+
+    # -- reading
+
+    async def _read(self) -> None:
+        """Calls the upstream until it answers, then reads the answer to its end. Raises what `_outcome` knows."""
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return await self._read_once()
+            except UpstreamFailure as failure:
+                if self._begun or not failure.retryable or tries >= self._settings.upstream_tries:
+                    raise
+                wait = pause(tries, failure.retry_after, self._settings.retry_after_cap)
+                self._watch(None)
+                self._writer.put([event("retrying", code=failure.code, tries=tries, delay_ms=round(wait * 1000))])
+                await asyncio.sleep(wait)
+
+    async def _read_once(self) -> None:
+        writer, translator = self._writer, self._translator
+        token = False
+        self._watch("first_token_timeout")
+        async with self._upstream.stream(self._body) as events:
+            async for data in events:
+                contents = translator.feed(data)
+                if contents:
+                    self._begun = True
+                    self._count(contents)
+                    writer.put(contents)
+                    if data["type"] in ("message_start", "message_delta"):
+                        self._report_usage()
+                    if writer.crowded:
+                        self._watch(None)  # it is Redis that is slow now
+                        await writer.room()
+                    token = token or any(content.kind in DELTAS for content in contents)
+                    self._watch("idle_timeout" if token else "first_token_timeout")
+                elif translator.stopped:
+                    await _drain(events)
+                    return
+
+    def _count(self, contents: list[Content]) -> None:
+        self._output_bytes += sum(len(content.value) for content in contents)
+        if self._output_bytes > self._settings.max_output_bytes:
+            raise OutputLimit
+
+    def _report_usage(self) -> None:
+        self._writer.usage = orjson.dumps(added_usage(self._earlier_usage, self._translator.usage))
+
+    def _watch(self, cause: Cause | None) -> None:
+        """Sets the watchdog: for the first token, for progress, or for nothing but the total."""
+        end: tuple[float, Cause] = (self._ends_at, "total_timeout")
+        if cause is not None:
+            seconds = self._first_timeout if cause == "first_token_timeout" else self._idle_timeout
+            end = min(end, (self._clock() + seconds, cause))
+        self._writer.deadline = end
+
+
+async def _drain(events: AsyncIterator[Json]) -> None:
+    """Reads the few bytes behind `message_stop`, so that the connection can be used again. The answer is whole by now:
+    nothing that happens here matters."""
+    with suppress(TimeoutError, UpstreamFailure, *ANSWER_ERRORS):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for _ in events:
+                pass

@@ -1,0 +1,34 @@
+"""Hears of cancels as they are asked for. The cancel key is the truth and is looked at anyway; this makes it quick."""
+
+import asyncio
+import logging
+
+from arq.connections import ArqRedis
+
+from broker import keys
+from broker.connect import AWAY
+from worker.appender import Appender
+
+log = logging.getLogger("respool.cancels")
+
+_PAUSE_SECONDS = 0.25
+_LISTEN_SECONDS = 5.0
+
+
+async def listen(redis: ArqRedis, appender: Appender) -> None:
+    """Stops the attempts whose ids are published, until cancelled. While it is not connected, cancels come a little later."""
+    while True:
+        try:
+            async with redis.pubsub(ignore_subscribe_messages=True) as channel:
+                await channel.subscribe(keys.CANCELS)
+                while True:
+                    message = await channel.get_message(timeout=_LISTEN_SECONDS)
+                    if message is None:
+                        await channel.ping()
+                    elif message["type"] == "message":
+                        writer = appender.writer(message["data"].decode())
+                        if writer is not None:
+                            writer.stop("cancelled")
+        except AWAY as error:
+            log.warning("not hearing of cancels: %r", error)
+            await asyncio.sleep(_PAUSE_SECONDS)

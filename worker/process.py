@@ -1,0 +1,122 @@
+"""The worker process: what it consists of, how it starts, how it ends."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from typing import Any
+
+from broker.connect import AWAY, check_safe, connect
+from broker.coordination import Coordination
+from broker.errors import BrokerError, StorageUnavailable
+from broker.logs import Logs
+from worker import cancels
+from worker.appender import Appender
+from worker.dispatch import Dispatcher
+from worker.producer import Producer
+from worker.settings import WorkerSettings
+from worker.sweeper import Sweeper
+from worker.upstream import Upstream
+
+log = logging.getLogger("respool.worker")
+
+_HAND_OVER_SECONDS = 5.0
+_BEAT_SECONDS = 5.0
+_START_SECONDS = 60.0
+
+
+async def serve(settings: WorkerSettings) -> None:
+    """Runs a worker until SIGTERM or SIGINT: then it takes nothing more, drains, and hands over what still runs.
+
+    Raises UnsafeStorage if Redis would lose logs, StorageUnavailable if it is not there within a minute of the start."""
+    coordination_redis = connect(settings.redis_url)
+    logs_redis = connect(settings.effective_logs_url)
+    wakes = connect(settings.redis_url, connections=2, retries=0, answer_seconds=4.0)
+    watch = connect(settings.effective_logs_url, connections=2, retries=0, answer_seconds=8.0)
+    upstream = Upstream(settings.max_jobs + 50)
+    logs, coordination = Logs(logs_redis), Coordination(coordination_redis)
+    appender = Appender(logs_redis, round(settings.lease * 1000))
+    producer = Producer(logs, coordination, appender, upstream, settings)
+    sweeper = Sweeper(logs, coordination, settings.sweep_every, again_ms=round(settings.pickup_grace * 1000))
+
+    async def generate(ctx: dict[Any, Any], id_: str, *_: Any) -> None:
+        # A CancelledError that leaves a job means to arq that it should run again at once: `due` decides that here.
+        with contextlib.suppress(asyncio.CancelledError):
+            await producer.produce(id_)
+
+    try:
+        await _reach(logs_redis)
+        dispatcher = Dispatcher(generate, coordination_redis, wakes, settings.max_jobs)
+        async with asyncio.TaskGroup() as group:
+            running = [
+                group.create_task(appender.run()),
+                group.create_task(sweeper.run()),
+                group.create_task(cancels.listen(watch, appender)),
+                group.create_task(_beat(coordination)),
+                group.create_task(_arq(dispatcher)),
+                listening := group.create_task(dispatcher.listen()),
+            ]
+            log.info("worker ready: %d slots, lease %g s", settings.max_jobs, settings.lease)
+            await _signalled()
+            producer.draining = True
+            dispatcher.allow_pick_jobs = False
+            listening.cancel()
+            await _shut_down(dispatcher, appender, settings.drain)
+            for task in running:
+                task.cancel()
+    finally:
+        await upstream.aclose()
+        for redis in (coordination_redis, logs_redis, wakes, watch):
+            await redis.aclose(close_connection_pool=True)
+
+
+async def _reach(redis: Any) -> None:
+    """Waits for Redis at the start, for it may be starting too."""
+    async with asyncio.timeout(_START_SECONDS):
+        while True:
+            try:
+                return await check_safe(redis)
+            except StorageUnavailable as error:
+                log.warning("waiting for Redis: %r", error.__cause__)
+                await asyncio.sleep(0.25)
+
+
+async def _arq(dispatcher: Dispatcher) -> None:
+    """arq's own loop; Redis being away while it starts only delays it."""
+    while True:
+        try:
+            return await dispatcher.async_run()
+        except AWAY as error:
+            log.warning("arq could not start: %r", error)
+            await asyncio.sleep(0.25)
+
+
+async def _beat(coordination: Coordination) -> None:
+    while True:
+        with contextlib.suppress(BrokerError):
+            await coordination.beat(socket.gethostname())
+        await asyncio.sleep(_BEAT_SECONDS)
+
+
+async def _signalled() -> None:
+    loop, event = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, event.set)
+    await event.wait()
+
+
+async def _shut_down(dispatcher: Dispatcher, appender: Appender, drain: float) -> None:
+    """Lets running generations end by themselves for `drain` seconds, then hands over the rest."""
+    jobs = [task for task in dispatcher.tasks.values() if not task.done()]
+    if not jobs:
+        return
+    log.info("draining %d generations for %g s", len(jobs), drain)
+    _, pending = await asyncio.wait(jobs, timeout=drain)
+    for writer in appender.writers:
+        writer.stop("drain")
+    if pending:
+        log.info("handing over %d generations", len(pending))
+        _, pending = await asyncio.wait(pending, timeout=_HAND_OVER_SECONDS)
+    for task in pending:
+        task.cancel()

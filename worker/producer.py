@@ -1,0 +1,219 @@
+"""A generation in this worker's hands: plan, claim, attempt, and what follows from how it went.
+
+Whatever goes wrong here loses nothing: the lease runs out, `due` brings the generation back, the next attempt is fenced
+off from this one.
+"""
+
+import asyncio
+import logging
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+
+import orjson
+
+from broker.coordination import Coordination
+from broker.errors import BrokerError, StorageUnavailable
+from broker.ids import EntryId
+from broker.logs import Ending, Granted, Logs
+from broker.record import Record
+from broker.request import GenerationRequest, Options
+from broker.transcript import Transcript
+from worker.appender import Appender
+from worker.attempt import Attempt, Interrupted, Left, Outcome
+from worker.continuation import Continuation, Json, continuation
+from worker.retry import pause
+from worker.settings import WorkerSettings
+from worker.upstream import Upstream
+from worker.writer import Writer
+
+log = logging.getLogger("respool.producer")
+
+_CLAIM_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the next attempt would do, made from the record and the log as they were at `read_to`."""
+
+    record: Record
+    read_to: EntryId
+    options: Options
+    request: Continuation
+    reason: str
+    keep_through: EntryId | None
+    keep_blocks: int
+    keep_chunks: int
+    keep_bytes: int
+
+    @property
+    def start_json(self) -> bytes:
+        """The attempt's first entry, but for `attempt`, which the claim adds."""
+        return orjson.dumps(
+            {
+                "type": "stream_start",
+                "generation": self.record.id,
+                "model": self.record.model,
+                "reason": self.reason,
+                "keep_through": None if self.keep_through is None else str(self.keep_through),
+                "keep_blocks": self.keep_blocks,
+            }
+        )
+
+
+def plan(record: Record, transcript: Transcript) -> Plan:
+    """Decides what the next attempt does. Pure."""
+    request = GenerationRequest.from_bytes(record.request)
+    options, body = request.options(), request.upstream_body()
+    kept = transcript.kept() if options.on_interrupt == "continue" else None
+    if kept is None:
+        reason = "start" if record.ordinal == 0 else "restart"
+        return Plan(record, transcript.last, options, Continuation(body, ""), reason, None, 0, 0, 0)
+    asked = continuation(body, kept.text)
+    size = len(kept.text.encode())
+    return Plan(record, transcript.last, options, asked, "continue", kept.through, kept.blocks, kept.chunks, size)
+
+
+class Producer:
+    """`draining` is set at shutdown: nothing is claimed any more."""
+
+    def __init__(
+        self, logs: Logs, coordination: Coordination, appender: Appender, upstream: Upstream, settings: WorkerSettings
+    ) -> None:
+        self._logs = logs
+        self._coordination = coordination
+        self._appender = appender
+        self._upstream = upstream
+        self._settings = settings
+        self.draining = False
+
+    async def produce(self, id_: str) -> None:
+        """Runs attempts until the generation has ended or is no longer ours to run. Never raises for what can happen."""
+        try:
+            for _ in range(self._settings.most_attempts + 1):
+                if not await self._once(id_):
+                    return
+        except StorageUnavailable:
+            log.warning("%s: Redis is away, the sweeper will see to it", id_)
+        except BrokerError as error:
+            log.warning("%s: given up: %r", id_, error)
+
+    async def _once(self, id_: str) -> bool:
+        """One attempt; True if this worker should try another."""
+        claimed = await self._claim(id_)
+        if claimed is None:
+            return False
+        the_plan, granted = claimed
+        clock = asyncio.get_running_loop().time
+        writer = Writer(id_, granted.attempt, max_unwritten=self._settings.max_unwritten, now=clock())
+        self._appender.add(writer)
+        listing = asyncio.create_task(self._list(the_plan.record, "running"))
+        try:
+            attempt = Attempt(
+                writer, self._upstream, self._settings, the_plan.request, the_plan.options,
+                keep_blocks=the_plan.keep_blocks,
+                usage=orjson.loads(the_plan.record.usage),
+                output_bytes=the_plan.keep_bytes,
+            )  # fmt: skip
+            outcome = await attempt.run()
+            await listing
+            return await self._conclude(the_plan, granted, writer, outcome)
+        finally:
+            listing.cancel()
+            self._appender.remove(writer)
+
+    # -- before
+
+    async def _claim(self, id_: str) -> tuple[Plan, Granted] | None:
+        """The plan and the right to carry it out, or None if there is nothing for this worker to do."""
+        claimant = secrets.token_hex(8)
+        for _ in range(_CLAIM_TRIES):
+            if self.draining:
+                return None
+            record = await self._logs.record(id_)
+            if record.ended:
+                return None
+            entries = await self._logs.whole(id_) if record.ordinal else []
+            the_plan = plan(record, Transcript(entries))
+            verdict = await self._logs.claim(
+                id_,
+                claimant,
+                lease_ms=round(self._settings.lease * 1000),
+                most_attempts=self._settings.most_attempts,
+                planned_from=the_plan.read_to,
+                run=the_plan.options.on_interrupt != "fail",
+                start_json=the_plan.start_json,
+                kept_chunks=the_plan.keep_chunks,
+            )
+            if isinstance(verdict, Granted):
+                return the_plan, verdict
+            if verdict.why == "sealed":
+                await self._settle_indexes(id_)
+            if verdict.why != "moved":
+                return None
+        return None
+
+    async def _list(self, record: Record, state: str) -> None:
+        """Indexes are hints, so a failure here is none."""
+        with suppress(BrokerError):
+            await self._coordination.move(record.id, state, record.created_ms)  # type: ignore[arg-type]
+
+    # -- after
+
+    async def _conclude(self, the_plan: Plan, granted: Granted, writer: Writer, outcome: Outcome) -> bool:
+        """Does what the outcome asks for; True if this worker should try another attempt."""
+        match outcome:
+            case Ending():
+                await self._finish(writer, outcome)
+            case Interrupted() if self._is_last(the_plan):
+                await self._finish(writer, Ending("failed", code=outcome.code, message=outcome.message, retryable=True))
+            case Interrupted():
+                log.info("%s: attempt %d interrupted: %s", writer.id, granted.ordinal, outcome.code)
+                await self._logs.release(writer.id, writer.attempt, counts=True)
+                await asyncio.sleep(pause(granted.ordinal, None, 0))
+                return True
+            case Left("drain"):
+                await self._hand_over(the_plan.record, granted, writer)
+            case Left():
+                log.info("%s: attempt %d left: %s", writer.id, granted.ordinal, outcome.cause)
+        return False
+
+    def _is_last(self, the_plan: Plan) -> bool:
+        return the_plan.options.on_interrupt == "fail" or the_plan.record.spent + 1 >= self._settings.most_attempts
+
+    async def _finish(self, writer: Writer, ending: Ending) -> None:
+        """Writes the end behind everything that was put, through any outage of bounded length."""
+        clock = asyncio.get_running_loop().time
+        give_up = clock() + self._settings.outage
+        while clock() < give_up:
+            await writer.flushed(give_up - clock())
+            if writer.cause in ("fenced", "rewound"):
+                return
+            try:
+                finished = await self._logs.finish(writer.id, writer.attempt, writer.acked + 1, ending)
+            except StorageUnavailable:
+                await asyncio.sleep(0.1)
+                continue
+            if finished.why != "behind":
+                await self._settle_indexes(writer.id)
+                return
+            writer.settle(finished.seq, clock())
+            writer.put([])
+        log.error("%s: Redis was away too long to write the end", writer.id)
+
+    async def _hand_over(self, record: Record, granted: Granted, writer: Writer) -> None:
+        """Lets another worker go on at once. The attempt does not count: a shutdown is no crash."""
+        if await self._logs.release(writer.id, writer.attempt, counts=False):
+            await self._coordination.enqueue(record.id, granted.ordinal + 1, created_ms=record.created_ms)
+            await self._coordination.look_again(record.id, round(self._settings.pickup_grace * 1000))
+
+    async def _settle_indexes(self, id_: str) -> None:
+        """Lists an ended generation as what it ended as. Failing that, the sweeper does it."""
+        with suppress(BrokerError):
+            record = await self._logs.record(id_)
+            if record.ended:
+                await self._coordination.move(id_, record.state, record.created_ms)
+                await self._coordination.forget(id_)
+
+
+__all__ = ["Json", "Plan", "Producer", "plan"]

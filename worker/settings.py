@@ -1,0 +1,29 @@
+"""Settings of the worker process, beside those that all processes share."""
+
+from pydantic import Field
+
+from broker.settings import BrokerSettings
+
+
+class WorkerSettings(BrokerSettings):
+    """Times are seconds."""
+
+    max_jobs: int = Field(default=200, ge=1, le=5000)
+    """Generations that one process runs at once."""
+    lease: float = Field(default=10.0, ge=0.5, le=60)
+    """How long an attempt stays granted without a sign of life. Renewed at a third of it."""
+    most_attempts: int = Field(default=3, ge=1, le=20)
+    sweep_every: float = Field(default=0.5, gt=0, le=10)
+    drain: float = Field(default=10.0, ge=0, le=600)
+    """How long SIGTERM waits for running generations before it hands them over."""
+    first_token_timeout: float = Field(default=30.0, gt=0, le=600)
+    idle_timeout: float = Field(default=30.0, gt=0, le=600)
+    upstream_tries: int = Field(default=4, ge=1, le=10)
+    """Calls of the upstream per attempt, as long as no token has come."""
+    retry_after_cap: float = Field(default=20.0, ge=0, le=300)
+    """An upstream that asks for a longer pause is called again after this one."""
+    max_unwritten: int = Field(default=256, ge=1, le=10_000)
+    """Entries of one generation that may wait for Redis; beyond them upstream is not read."""
+    max_output_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
+    outage: float = Field(default=120.0, gt=0)
+    """How long a worker keeps a finished generation's end in hand while Redis is away."""

@@ -1,0 +1,34 @@
+"""How the Messages API says no: one status, one error type, one message."""
+
+import orjson
+
+ERROR_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    529: "overloaded_error",
+}
+
+
+class Refused(Exception):
+    """The request gets an HTTP error instead of an answer."""
+
+    def __init__(self, status: int, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.retry_after = retry_after
+
+    def headers(self) -> dict[str, str]:
+        """The headers that go with it: retry-after in seconds, where one was given."""
+        return {} if self.retry_after is None else {"retry-after": f"{self.retry_after:g}"}
+
+    def body(self, request_id: str) -> bytes:
+        """The JSON body in Anthropic's shape."""
+        error = {"type": ERROR_TYPES[self.status], "message": self.message}
+        return orjson.dumps({"type": "error", "error": error, "request_id": request_id})

@@ -1,0 +1,124 @@
+"""From the upstream's events to entries. Pure, one translator per attempt.
+
+Nothing that upstream sends is lost: what has no name of its own in our vocabulary is passed on whole, as `block_delta` or
+`upstream`. Pings are no content and leave no entry.
+"""
+
+from broker.events import TEXT, THINKING, TOOL_INPUT, Content, event
+
+Json = dict[str, object]
+
+
+class MalformedEvent(Exception):
+    """The upstream sent an event that its own protocol does not allow."""
+
+
+class Translator:
+    """`keep_blocks` blocks are there already, and `stripped` is the white space at the end of the last one's text that was
+    not sent upstream (it refuses a partial answer that ends in white space), so that a model which repeats it does not
+    double it."""
+
+    def __init__(self, keep_blocks: int = 0, stripped: str = "") -> None:
+        self._next_block = keep_blocks
+        self._continues = keep_blocks > 0
+        self._overlap = stripped
+        self._blocks: dict[int, int] = {}
+        self._open = -1
+        self.usage: Json = {}
+        self.stop_reason: str | None = None
+        self.stopped = False
+        """`message_stop` has come."""
+
+    def feed(self, data: Json) -> list[Content]:
+        """The entries for one upstream event. Raises MalformedEvent."""
+        try:
+            match data["type"]:
+                case "content_block_delta":
+                    return self._delta(data["index"], data["delta"])  # type: ignore[arg-type]
+                case "content_block_start":
+                    return self._block_start(data["index"], data["content_block"])  # type: ignore[arg-type]
+                case "content_block_stop":
+                    self._open = -1
+                    return [event("block_stop", index=self._blocks[data["index"]])]  # type: ignore[index]
+                case "message_start":
+                    return self._message(data["message"])  # type: ignore[arg-type]
+                case "message_delta":
+                    return self._message_delta(data)
+                case "message_stop":
+                    self.stopped = True
+                    return []
+                case "ping":
+                    return []
+                case _:
+                    return [event("upstream", event=data)]
+        except (KeyError, TypeError, AttributeError, UnicodeEncodeError) as error:
+            raise MalformedEvent(f"the upstream sent a malformed event ({type(error).__name__})") from error
+
+    def _delta(self, index: int, delta: Json) -> list[Content]:
+        kind = delta["type"]
+        if index != self._open:
+            return [event("block_delta", index=self._blocks[index], delta=delta)]
+        match kind:
+            case "text_delta":
+                return _deltas(TEXT, self._without_overlap(delta["text"]))  # type: ignore[arg-type]
+            case "thinking_delta":
+                return _deltas(THINKING, delta["thinking"])  # type: ignore[arg-type]
+            case "input_json_delta":
+                return _deltas(TOOL_INPUT, delta["partial_json"])  # type: ignore[arg-type]
+            case "signature_delta":
+                return [event("signature", signature=delta["signature"])]
+            case "citations_delta":
+                return [event("citation", citation=delta["citation"])]
+        return [event("block_delta", index=self._blocks[index], delta=delta)]
+
+    def _without_overlap(self, text: str) -> str:
+        if self._overlap:
+            same = 0
+            for ours, theirs in zip(self._overlap, text, strict=False):
+                if ours != theirs:
+                    break
+                same += 1
+            self._overlap = self._overlap[same:] if same == len(text) else ""
+            text = text[same:]
+        return text
+
+    def _block_start(self, index: int, block: Json) -> list[Content]:
+        position = self._next_block
+        if self._continues:
+            self._continues = False
+            if block["type"] == "text":
+                position -= 1  # the interrupted text goes on
+            else:
+                self._overlap = ""
+        self._next_block = position + 1
+        self._blocks[index], self._open = position, index
+        early = block["text"] if block["type"] == "text" else ""
+        head = {**block, "text": ""} if early else block
+        return [event("block_start", index=position, block=head), *_deltas(TEXT, self._without_overlap(str(early)))]
+
+    def _message(self, message: Json) -> list[Content]:
+        self.usage = dict(message.get("usage") or {})  # type: ignore[call-overload]
+        return [event("message", message={key: value for key, value in message.items() if key != "content"})]
+
+    def _message_delta(self, data: Json) -> list[Content]:
+        self.usage |= {key: value for key, value in data.get("usage", {}).items() if value is not None}  # type: ignore[attr-defined]
+        delta: Json = data.get("delta", {})  # type: ignore[assignment]
+        if (reason := delta.get("stop_reason")) is not None:
+            self.stop_reason = str(reason)
+        rest = {key: value for key, value in data.items() if key not in ("type", "delta")}
+        return [event("usage", **{**delta, **rest})]
+
+
+def _deltas(kind: bytes, text: str) -> list[Content]:
+    """One entry, or none for an empty delta, which would be an event that says nothing."""
+    return [Content(kind, text.encode())] if text else []
+
+
+def added_usage(before: Json, now: Json) -> Json:
+    """Usage over several attempts: counts are added, for each attempt was paid for; anything else is the latest."""
+    total = {**before, **now}
+    for key, value in now.items():
+        earlier = before.get(key)
+        if type(value) is int and type(earlier) is int:
+            total[key] = value + earlier
+    return total

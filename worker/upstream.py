@@ -1,0 +1,129 @@
+"""The model API, through the Anthropic SDK: one call, its events as they come, its failures by name.
+
+The SDK's own retries are off: ours are visible to viewers. Its typed stream is left aside for its raw one, as nothing may
+be lost on the way and a model class per token costs more than all the rest. Facts about the SDK's failures (2.x): a cut
+socket is a raw httpx2 error; a clean end of the body without `message_stop` is no error at all, so the caller must look
+for `message_stop` itself.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anthropic
+import httpx2
+import orjson
+from anthropic import AsyncAnthropic, AsyncStream, DefaultAsyncHttpxClient
+
+Json = dict[str, object]
+
+_RETRYABLE = frozenset((408, 409, 429, 500, 502, 503, 504, 529))
+_CODES = {
+    400: "upstream_invalid_request",
+    401: "upstream_authentication",
+    403: "upstream_permission",
+    404: "upstream_not_found",
+    413: "upstream_request_too_large",
+    429: "upstream_rate_limited",
+    529: "upstream_overloaded",
+}
+_ERROR_TYPES = {
+    "overloaded_error": "upstream_overloaded",
+    "rate_limit_error": "upstream_rate_limited",
+    "invalid_request_error": "upstream_invalid_request",
+    "authentication_error": "upstream_authentication",
+    "permission_error": "upstream_permission",
+    "not_found_error": "upstream_not_found",
+    "request_too_large": "upstream_request_too_large",
+}
+_OUR_FAULT = frozenset(
+    code for code in _ERROR_TYPES.values() if code not in ("upstream_overloaded", "upstream_rate_limited")
+)
+
+
+ANSWER_ERRORS = (httpx2.HTTPError, httpx2.StreamError, orjson.JSONDecodeError, UnicodeDecodeError)
+"""What reading an answer raises by itself when it breaks."""
+
+
+class UpstreamFailure(Exception):
+    """The call did not reach its end. `retryable`: the same call may succeed later. `retry_after`: seconds, if told."""
+
+    def __init__(self, code: str, message: str, *, retryable: bool = True, retry_after: float | None = None) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message[:500]
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+
+class Upstream:
+    """One client for all generations of a process. Close it with `aclose`."""
+
+    def __init__(self, connections: int) -> None:
+        # No read timeout: a ping would reset it, so our own watchdog looks for progress instead.
+        timeout = httpx2.Timeout(connect=10.0, read=None, write=30.0, pool=30.0)
+        limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+        self._client = AsyncAnthropic(
+            max_retries=0, timeout=timeout, http_client=DefaultAsyncHttpxClient(timeout=timeout, limits=limits)
+        )
+
+    async def aclose(self) -> None:
+        await self._client.close()
+
+    @asynccontextmanager
+    async def stream(self, body: Json) -> AsyncIterator[AsyncIterator[Json]]:
+        """Calls the upstream; inside the block its events come, parsed, pings included. Leaving the block closes the
+        socket unless the answer was read to its end. Raises UpstreamFailure, from the block's body too."""
+        with _failures():
+            async with self._client.messages.with_streaming_response.create(**body, stream=True) as response:  # type: ignore[call-overload]
+                yield _events(response.http_response)
+
+
+async def _events(response: httpx2.Response) -> AsyncIterator[Json]:
+    async for sse in AsyncStream.raw_events(response):
+        if sse.event is None:
+            continue
+        data = orjson.loads(sse.data)
+        if sse.event == "error":
+            raise _mid_stream(data)
+        yield data
+
+
+def _mid_stream(data: object) -> UpstreamFailure:
+    error = data.get("error") if isinstance(data, dict) else None
+    type_ = str(error.get("type")) if isinstance(error, dict) else ""
+    message = str(error.get("message")) if isinstance(error, dict) else "the upstream reported an error"
+    code = _ERROR_TYPES.get(type_, "upstream_error")
+    return UpstreamFailure(code, message, retryable=code not in _OUR_FAULT)
+
+
+class _failures:  # noqa: N801 - used like a function, as contextlib's own are
+    """Names what went wrong. A class, as a generator's context manager would cost a frame on each event."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        match error:
+            case anthropic.APIStatusError():
+                raise _refusal(error) from error
+            case anthropic.APIConnectionError():
+                raise UpstreamFailure("upstream_unreachable", "the upstream could not be reached") from error
+            case httpx2.HTTPError() | httpx2.StreamError():
+                raise UpstreamFailure("upstream_disconnected", "the upstream cut the connection") from error
+            case orjson.JSONDecodeError() | UnicodeDecodeError():
+                raise UpstreamFailure("upstream_malformed", "the upstream sent what cannot be read") from error
+            case anthropic.AnthropicError():
+                raise UpstreamFailure("upstream_error", str(error), retryable=False) from error
+
+
+def _refusal(error: anthropic.APIStatusError) -> UpstreamFailure:
+    status = error.status_code
+    code = _CODES.get(status, "upstream_error")
+    body = error.body
+    inner = body.get("error") if isinstance(body, dict) else None
+    message = str(inner.get("message")) if isinstance(inner, dict) else f"the upstream answered with status {status}"
+    try:
+        retry_after = float(error.response.headers["retry-after"])
+    except (KeyError, ValueError):
+        retry_after = None
+    return UpstreamFailure(code, message, retryable=status in _RETRYABLE, retry_after=retry_after)
