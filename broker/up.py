@@ -19,6 +19,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+import redis
+
+from broker import keys
 from broker.embedded import EmbeddedError, EmbeddedServer, free_port
 from broker.supervise import Child, Kept, Terminal
 
@@ -145,6 +148,7 @@ def bring_up(stack: Stack, port: int, data: Path, environ: Mapping[str, str]) ->
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (compared, not bound)
     url = f"http://{everywhere.get(host, host)}:{port}"
     stack.until(lambda: answers(f"{url}/readyz"), "the API")
+    stack.until(lambda: beats(env["RESPOOL_REDIS_URL"]), "the worker")
     where = str(data) if "valkey" in stack.parts else "the server that RESPOOL_REDIS_URL names"
     stack.terminal.say(welcome(url, where, simulated=not secrets))
 
@@ -181,6 +185,15 @@ def answers(url: str) -> bool:
         return False
 
 
+def beats(redis_url: str) -> bool:
+    """Whether a worker on this host has written its heartbeat lately."""
+    try:
+        with redis.Redis.from_url(redis_url, socket_connect_timeout=2, socket_timeout=2) as client:
+            return bool(client.exists(keys.worker(socket.gethostname())))
+    except redis.RedisError:
+        return False
+
+
 def welcome(url: str, data: str, *, simulated: bool) -> str:
     """What a newcomer reads: where it is, whether the model is real, and a resume to paste."""
     model, tokens = ("sim-1?tps=20&tokens=200", 1024) if simulated else ("claude-haiku-5-5", 400)
@@ -200,13 +213,16 @@ def welcome(url: str, data: str, *, simulated: bool) -> str:
     return f"""
   Respool is up: {url}    (Ctrl-C stops all of it; the data stays in {data})
 {loud if simulated else ""}
-  A resume, step by step, in another terminal:
+  A resume, in another terminal. Submit, and follow it:
 
 {submit}
-curl -N {events}     # cut it with Ctrl-C, and copy the last id
-curl -N -H 'Last-Event-ID: PASTE-THE-LAST-ID' {events}
+curl -N {events}
 
-  The same in one line (follows it for 3 s, drops the connection, resumes):
+  Cut that with Ctrl-C, copy the last `id:` it showed, and go on from there:
+
+curl -N -H 'Last-Event-ID: PASTE-IT-HERE' {events}
+
+  The same in one line (it follows for 3 s, drops the connection, and resumes):
 
 {submit}; {first}; {second}
 """

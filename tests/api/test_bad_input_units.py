@@ -161,11 +161,10 @@ def test_any_bytes_end_in_the_value_they_stand_for_or_in_a_problem(raw: bytes) -
     if not isinstance(outcome, Problem):
         assert outcome == json.loads(raw)
     elif outcome.code in ("malformed_json", "not_utf8"):
-        with pytest.raises(ValueError, match=""):  # json.loads agrees, but for the three words that are not JSON
-            json.loads(raw.decode(), parse_constant=lambda name: int(name))
+        with pytest.raises((json.JSONDecodeError, UnicodeDecodeError, ZeroDivisionError)):
+            json.loads(raw.decode(), parse_constant=lambda _: 1 / 0)  # it agrees, but for NaN and Infinity
     else:
         assert outcome.code in ("duplicate_key", "unsupported_json", "invalid_request")
-        json.loads(raw)
 
 
 # ── its envelope ──

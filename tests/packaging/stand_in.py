@@ -1,13 +1,18 @@
 """Stand-ins for the parts that `make up` starts: `python -m tests.packaging.stand_in api|worker|simulator [--port P]`.
 
-They do as little as the launcher can see: listen, say what they were given, end on SIGTERM. A part named in STUBBORN
+They do as little as the launcher can see: listen, say what they were given, beat once, end on SIGTERM. A part named in STUBBORN
 does not listen to SIGTERM; one named in BROKEN ends at once.
 """
 
 import os
 import signal
+import socket
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import redis
+
+from broker import keys
 
 SHOWN = ("RESPOOL_REDIS_URL", "RESPOOL_PORT", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY")
 
@@ -35,6 +40,9 @@ def main(name: str, arguments: list[str]) -> None:
 
     signal.signal(signal.SIGTERM, end)
     print(f"{name} was given", *(f"{key}={os.environ[key]}" for key in SHOWN if key in os.environ), flush=True)
+    if name == "worker":
+        with redis.Redis.from_url(os.environ["RESPOOL_REDIS_URL"]) as client:
+            client.set(keys.worker(socket.gethostname()), "1", px=keys.HEARTBEAT_MS)
     port = {"api": os.environ["RESPOOL_PORT"], "worker": "0"}.get(name) or arguments[1]
     HTTPServer(("127.0.0.1", int(port)), Ready).serve_forever()
 

@@ -149,18 +149,18 @@ class _Given:
         return name
 
     def fault(self) -> Fault | None:
+        """The fault, or None; where there is none its parameters must make sense all the same."""
         kind = self.values.get("fail")
-        if kind is None:
-            return None
-        if kind not in FAULTS:
+        if kind is not None and kind not in FAULTS:
             raise Refused(400, f"model: fail must be one of {', '.join(sorted(FAULTS))}")
         block = self.values.get("in", "text")
         if block not in ("text", "thinking", "tool"):
             raise Refused(400, "model: in must be text, thinking or tool")
-        return Fault(
-            kind=kind,
+        fault = Fault(
+            kind=kind or "",
             at=self.integer("at", 10, MAX_TOKENS),
             block=cast(BlockKind, block),
             times=self.integer("times", 0, MAX_TOKENS) if "times" in self.values else None,
             retry_after=self.number("retry_after", 0.0, 1e6) if "retry_after" in self.values else None,
         )
+        return fault if kind is not None else None

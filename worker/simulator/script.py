@@ -64,7 +64,7 @@ def steps(scene: Scene) -> Iterator[Step]:
     if fault:
         yield Step(Act.FAULT)
     answer = scene.answer
-    end = {"stop_reason": answer.stop_reason, "stop_sequence": answer.stop_sequence}
+    end = {"stop_reason": answer.stop_reason, "stop_sequence": answer.stop_sequence, "stop_details": None}
     usage = {"output_tokens": answer.output_tokens}
     yield Step(Act.FRAME, event({"type": "message_delta", "delta": end, "usage": usage}) + MESSAGE_STOP)
     yield Step(Act.END)
@@ -122,6 +122,7 @@ def _message(
         "content": content,
         "stop_reason": stop_reason,
         "stop_sequence": stop_sequence,
+        "stop_details": None,
         "usage": usage,
     }
 

@@ -1,0 +1,216 @@
+"""A whole Respool of real processes for a test: the embedded server, the simulated upstream, APIs and workers."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+
+from broker.embedded import EmbeddedServer, free_port
+from broker.tether import Tether
+from tests.client import Client
+
+ROOT = Path(__file__).resolve().parents[1]
+LEASE = 2.0
+"""Seconds; short, so that tests of dead workers are."""
+
+
+def until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> Any:
+    """Polls until the condition is truthy and returns it; fails the test, naming `what`, when time is over."""
+    end = time.monotonic() + seconds
+    while True:
+        if value := condition():
+            return value
+        assert time.monotonic() < end, f"{what} within {seconds} s"
+        time.sleep(0.01)
+
+
+class Child:
+    """One process of the stack. Its output is in `log`."""
+
+    def __init__(self, name: str, module: str, environment: dict[str, str], folder: Path, tether: Tether,
+                 arguments: tuple[str, ...] = ()) -> None:  # fmt: skip
+        self.name = name
+        self._command = [sys.executable, "-m", module, *arguments]
+        self._environment = {**os.environ, **environment}
+        self._path = folder / f"{name}.log"
+        self._tether = tether
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        with self._path.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        self._tether.hold(self._process.pid)
+        return self
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None
+        return self._process
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def log(self) -> str:
+        return self._path.read_text(errors="replace")
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL, and gone when this returns."""
+        self.signal(signal.SIGKILL)
+        self.wait()
+
+    def wait(self, seconds: float = 20.0) -> int:
+        code = self.process.wait(seconds)
+        self._tether.release(self.pid)
+        return code
+
+    def stop(self) -> int:
+        """SIGTERM, then SIGKILL if that does not end it."""
+        if not self.running:
+            return self.process.returncode if self._process else 0
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        try:
+            return self.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def said(self, pattern: str) -> re.Match[str] | None:
+        return re.search(pattern, self.log)
+
+
+class Stack:
+    """Use it as a context. `settings` go to every API and worker as RESPOOL_<NAME>."""
+
+    def __init__(
+        self, *, apis: int = 1, workers: int = 1, server: EmbeddedServer | None = None, **settings: object
+    ) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="respool-test-")
+        self.folder = Path(self._folder.name)
+        self._tether = Tether()
+        self.server = server or EmbeddedServer(self.folder / "data")
+        self._settings = {"drain": 0, "lease": LEASE, "shutdown": 3, **settings}
+        self._counts = (apis, workers)
+        self.apis: list[Child] = []
+        self.workers: list[Child] = []
+        self.urls: list[str] = []
+        self.upstream_url = ""
+        self.simulator: Child | None = None
+        self._clients: list[Client] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self.server.start()
+            self._start_simulator()
+            apis, workers = self._counts
+            for _ in range(workers):
+                self.add_worker(wait=False)
+            for _ in range(apis):
+                self.add_api(wait=False)
+            for url in self.urls:
+                self._await_ready(url)
+            for worker in self.workers:
+                self._await_worker(worker)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        children = [*self.apis, *self.workers, *([self.simulator] if self.simulator else [])]
+        for child in children:
+            if child.running:
+                child.kill()
+        if error is not None:
+            for child in children:
+                print(f"---- {child.name}\n{child.log[-4000:]}")
+        for client in self._clients:
+            client.http.close()
+        self.server.stop()
+        self._tether.close()
+        self._folder.cleanup()
+
+    def environment(self) -> dict[str, str]:
+        settings = {f"RESPOOL_{name.upper()}": str(value) for name, value in self._settings.items()}
+        return {"RESPOOL_REDIS_URL": self.server.url, **settings}
+
+    def add_api(self, *, wait: bool = True) -> str:
+        """Starts one more API; its base URL."""
+        port = free_port()
+        name = f"api-{len(self.apis)}"
+        environment = {**self.environment(), "RESPOOL_PORT": str(port)}
+        self.apis.append(Child(name, "api", environment, self.folder, self._tether).start())
+        self.urls.append(f"http://127.0.0.1:{port}")
+        if wait:
+            self._await_ready(self.urls[-1])
+        return self.urls[-1]
+
+    def add_worker(self, *, wait: bool = True, **settings: object) -> Child:
+        name = f"worker-{len(self.workers)}"
+        environment = {
+            **self.environment(),
+            "ANTHROPIC_BASE_URL": self.upstream_url,
+            "ANTHROPIC_API_KEY": "simulated",
+            **{f"RESPOOL_{key.upper()}": str(value) for key, value in settings.items()},
+        }
+        self.workers.append(Child(name, "worker", environment, self.folder, self._tether).start())
+        if wait:
+            self._await_worker(self.workers[-1])
+        return self.workers[-1]
+
+    @property
+    def url(self) -> str:
+        return self.urls[0]
+
+    def client(self, api: int = 0) -> Client:
+        """A client of one API; it is closed with the stack."""
+        self._clients.append(Client(self.urls[api]))
+        return self._clients[-1]
+
+    def asked(self, user_id: str) -> list[dict[str, Any]]:
+        """What the upstream recorded of the calls with this `metadata.user_id`, oldest first."""
+        found: list[dict[str, Any]] = httpx2.get(
+            f"{self.upstream_url}/_sim/requests", params={"user_id": user_id}, timeout=10
+        ).json()
+        return found
+
+    def _start_simulator(self) -> None:
+        port = free_port()
+        self.upstream_url = f"http://127.0.0.1:{port}"
+        arguments = ("--port", str(port))
+        self.simulator = Child("simulator", "worker.simulator", {}, self.folder, self._tether, arguments).start()
+        until(lambda: self.simulator and self.simulator.said("simulated upstream on"), "the simulator listens")
+
+    def _await_ready(self, url: str) -> None:
+        def ready() -> bool:
+            try:
+                return httpx2.get(f"{url}/readyz", timeout=2).status_code == 200
+            except httpx2.TransportError:
+                return False
+
+        until(ready, "the API is ready", 20)
+
+    def _await_worker(self, worker: Child) -> None:
+        until(lambda: worker.said("worker ready"), "the worker is ready", 20)
