@@ -8,8 +8,9 @@ from typing import Any
 import uvicorn
 
 from api.app import create_app
+from api.direct import DirectProtocol
 from api.settings import ApiSettings
-from api.viewer import Dropped
+from api.stream import Dropped
 
 
 class Server(uvicorn.Server):
@@ -55,7 +56,7 @@ def main() -> int:
     config = uvicorn.Config(
         create_app(settings),
         loop="uvloop",
-        http="httptools",
+        http=DirectProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

@@ -75,6 +75,10 @@ class Feed:
 
     def start(self, last: EntryId) -> None:
         """The ring begins, empty, behind `last`."""
+        for viewer in self.viewers:
+            if viewer.position is not None:
+                viewer.cursor = self.id_before(viewer.position)
+                viewer.position = None
         self.base = self.end
         self.ids.clear()
         self.frames.clear()
@@ -107,6 +111,10 @@ class Feed:
         while self._bytes > self._ring_bytes and cut < len(self.frames) - 1:
             self._bytes -= len(self.frames[cut])
             cut += 1
+        for viewer in self.viewers:
+            if viewer.position is not None and viewer.position < self.base + cut:
+                viewer.cursor = self.id_before(viewer.position)
+                viewer.position = None
         self.before = self.ids[cut - 1]
         del self.frames[:cut]
         del self.ids[:cut]
@@ -122,6 +130,10 @@ class Feed:
         at = bisect_right(self.ids, cursor)
         known = self.ids[at - 1] if at else self.before
         return self.base + at if known == cursor and cursor < self.last else None
+
+    def id_before(self, position: int) -> EntryId:
+        """The cursor of a viewer at this position of the ring."""
+        return self.ids[position - self.base - 1] if position > self.base else self.before
 
     def take(self, position: int, most: int) -> tuple[bytes, int]:
         """Frames from a position in the ring on, joined, about `most` bytes; and the position behind them."""

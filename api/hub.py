@@ -243,8 +243,8 @@ class Hub:
     def _drop_stalled(self) -> None:
         limit = self._clock() - self._settings.stalled_viewer
         for viewer in list(self._viewers):
-            if viewer.sending_since is not None and viewer.sending_since < limit:
-                viewer.cut()
+            if viewer.blocked_since is not None and viewer.blocked_since < limit:
+                viewer.abort()
 
     def _check(self) -> None:
         """The slow safety read of the feeds that are silent, each in its turn."""

@@ -1,4 +1,8 @@
-"""The event stream as an ASGI response: a viewer's bytes to its socket, and a watch for the client's leaving."""
+"""The event stream as an ASGI response: a viewer's bytes to its socket, and a watch for the client's leaving.
+
+There are two ways to the socket. Any ASGI server has `send`: a task per viewer is woken, takes and sends. Our own protocol
+class (api/direct.py) lends the transport: the hub's wake is the write, and the task only waits for the end.
+"""
 
 import asyncio
 from typing import Final
@@ -6,8 +10,9 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.direct import EXTENSION, Socket
 from api.hub import Hub
-from api.viewer import KEEP_ALIVE, Dropped, Viewer
+from api.viewer import KEEP_ALIVE, Viewer
 
 HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -17,47 +22,68 @@ HEADERS: Final = [
 DONE: Final = b"data: [DONE]\n\n"
 
 
-class EventStream(Response):
-    """Sends a viewer's frames until the terminal one, then closes cleanly; in any other case it cuts the connection, as a
-    clean end of an unfinished stream would be taken for the generation's end. It owns the viewer."""
+class Dropped(Exception):
+    """The stream ends before the generation does. Raised to the server, which then cuts the connection: a clean end would be
+    taken for the generation's."""
 
-    def __init__(self, hub: Hub, viewer: Viewer, *, first: bytes = b"", last: bytes = b"", status: int = 200,
+
+class EventStream(Response):
+    """Sends a viewer's frames until the terminal one, then closes cleanly; in any other case it cuts the connection. It owns
+    the viewer. `first` goes before the frames, `last` behind them."""
+
+    def __init__(self, hub: Hub, viewer: Viewer, *, first: bytes = b"", last: bytes = b"",
                  headers: list[tuple[bytes, bytes]] | None = None) -> None:  # fmt: skip
         self._hub = hub
         self._viewer = viewer
         self._first = KEEP_ALIVE + first
         self._last = last
-        self.status_code = status
+        self.status_code = 200
         self.raw_headers = HEADERS + (headers or [])
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        leaving = asyncio.create_task(self._await_leaving(receive))
+        viewer = self._viewer
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": self._first, "more_body": True})
+            if (extension := scope.get("extensions", {}).get(EXTENSION)) is not None:
+                socket: Socket = extension["socket"]
+                await socket.follow(viewer)
+            else:
+                await self._pump(receive, send)
+        finally:
+            self._hub.detach(viewer)
+        if viewer.done != "end":
+            raise Dropped
+        await send({"type": "http.response.body", "body": self._last, "more_body": False})
+
+    async def _pump(self, receive: Receive, send: Send) -> None:
+        viewer, clock = self._viewer, asyncio.get_running_loop().time
+        more = asyncio.Event()
+        viewer.wake = more.set
         sending = asyncio.current_task()
         assert sending is not None
-        self._viewer.cut = sending.cancel
+        viewer.abort = sending.cancel
+        leaving = asyncio.create_task(_await_leaving(receive, viewer))
         try:
-            await self._send(send)
+            while viewer.done is None:
+                more.clear()
+                if body := viewer.take():
+                    viewer.blocked_since = clock()
+                    await send({"type": "http.response.body", "body": body, "more_body": True})
+                    viewer.blocked_since = None
+                elif viewer.done is None:
+                    await more.wait()
         except asyncio.CancelledError:
-            if self._viewer.sending_since is None:
+            if viewer.blocked_since is None:
                 raise
             raise Dropped from None  # it took nothing for too long
         finally:
             leaving.cancel()
-            self._hub.detach(self._viewer)
 
-    async def _send(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": self._first, "more_body": True})
-        viewer, clock = self._viewer, asyncio.get_running_loop().time
-        while (body := await viewer.next()) is not None:
-            viewer.sending_since = clock()
-            await send({"type": "http.response.body", "body": body, "more_body": True})
-            viewer.sending_since = None
-        await send({"type": "http.response.body", "body": self._last, "more_body": False})
 
-    async def _await_leaving(self, receive: Receive) -> None:
-        """A server that is told nothing of a lost connection lets sends vanish, so somebody must listen for it."""
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        self._viewer.drop()
+async def _await_leaving(receive: Receive, viewer: Viewer) -> None:
+    """A server lets what is sent to a lost connection vanish without a word, so somebody must listen for the loss."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    viewer.drop()

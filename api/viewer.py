@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Literal
 
 from api.feed import Feed
 from api.pages import Page, Pages
@@ -12,24 +12,22 @@ from broker.ids import BEGINNING, EntryId
 KEEP_ALIVE: Final = b": ka\n"
 """A comment line with no blank line behind it: a blank line would be an empty message to some clients."""
 _MOST_SEND: Final = 64 * 1024
+_MOST_TOLD: Final = 8
 _RETRY_SECONDS: Final = 0.25
 
 
-class Dropped(Exception):
-    """The stream ends before the generation does, and must not look like an end: the connection is to be cut."""
-
-
 class Viewer:
-    """`next` is called by whoever owns the socket, whenever the socket takes more; the hub only says `wake`.
+    """Whoever owns the socket calls `take` whenever the socket takes more, and gives the hub a `wake` to say that there is
+    more. While it follows the ring the viewer is a `position` in it; else it reads the log behind its `cursor`, which is
+    not kept up to date meanwhile.
 
-    `cursor` is the last entry that was handed out; `position` is where that is in the feed's ring, or None while the viewer
-    reads the log. `cut` is set by the socket's owner: it ends a send that makes no progress, which began at
-    `sending_since`.
+    `done` is how the stream ends: `end`, with the generation's end; `cut`, before it, and it must not look like an end.
+    `blocked_since` is when the socket last refused to take more; `abort` then ends it from outside.
     """
 
     __slots__ = (
-        "_local", "_over", "_pages", "_pieces", "_read", "_wake", "cursor", "cut", "ended", "feed", "id", "position",
-        "sending_since",
+        "_ended", "_over", "_pages", "_pieces", "_read", "_told", "abort", "blocked_since", "cursor", "done", "feed", "id",
+        "position", "wake",
     )  # fmt: skip
 
     def __init__(self, id_: str, feed: Feed | None, pages: Pages, cursor: EntryId) -> None:
@@ -37,24 +35,23 @@ class Viewer:
         self.feed = feed
         self.cursor = cursor
         self.position: int | None = None
-        self.ended = False
-        self.sending_since: float | None = None
-        self.cut: Callable[[], object] = self.drop
-        self._read: tuple[asyncio.Task[Page], EntryId] | None = None
+        self.done: Literal["end", "cut"] | None = None
+        self.blocked_since: float | None = None
+        self.wake: Callable[[], None] = _nobody
+        self.abort: Callable[[], object] = _nobody
         self._pages = pages
         self._pieces: list[tuple[bytes, EntryId]] = []
-        self._local: list[bytes] = []
+        self._read: tuple[asyncio.Task[Page], EntryId] | None = None
+        self._told: list[bytes] = []
+        self._ended = False
         self._over = False
-        self._wake: asyncio.Future[None] | None = None
 
-    def wake(self) -> None:
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
+    # -- the hub's side
 
     def tell(self, frame: bytes) -> None:
-        """Says something about the connection itself; only the latest few matter, so they are bounded."""
-        if len(self._local) < 8:
-            self._local.append(frame)
+        """Says something about the connection itself. Bounded: a viewer that does not read misses such words."""
+        if len(self._told) < _MOST_TOLD:
+            self._told.append(frame)
         self.wake()
 
     def reset(self, reason: str) -> None:
@@ -62,7 +59,7 @@ class Viewer:
         self.cursor = BEGINNING
         self.position = None
         self._pieces = []
-        self.ended = False
+        self._ended = False
         self.tell(local_frame("gap", reason=reason))
 
     def drop(self) -> None:
@@ -70,37 +67,39 @@ class Viewer:
         self._over = True
         self.wake()
 
-    async def next(self) -> bytes | None:
-        """The next bytes to send, everything that the viewer lacks up to a bound; None after the end. Waits if it lacks
-        nothing. Raises Dropped."""
-        while True:
-            if self._local:
-                told = b"".join(self._local)
-                self._local.clear()
+    # -- the socket's side
+
+    def take(self) -> bytes:
+        """The next bytes to send, of everything that the viewer lacks about as much as one write should carry. Nothing if it
+        lacks nothing (`wake` tells when that changes), or if the stream is `done`."""
+        while self.done is None:
+            if self._told:
+                told = b"".join(self._told)
+                self._told.clear()
                 return told
             if self._over:
-                raise Dropped
-            if self._pieces:
+                self.done = "cut"
+            elif self._pieces:
                 piece, self.cursor = self._pieces.pop(0)
                 return piece
-            if self.ended:
-                return None
-            if (ready := self._from_ring()) is not None:
+            elif self._ended:
+                self.done = "end"
+            elif ready := self._from_ring():
                 return ready
-            if self.position is not None or not self._from_log():
-                await self._sleep()
+            elif not self._ended and (self.position is not None or not self._from_log()):
+                break
+        return b""
 
-    def _from_ring(self) -> bytes | None:
+    def _from_ring(self) -> bytes:
         feed = self.feed
         if feed is None:
-            return None
-        if self.position is None or self.position < feed.base:
+            return b""
+        if self.position is None:
             self.position = feed.join(self.cursor)
         if self.position is None or self.position == feed.end:
-            return None
+            self._ended = feed.ended and self.position is not None
+            return b""
         ready, self.position = feed.take(self.position, _MOST_SEND)
-        self.cursor = feed.ids[self.position - feed.base - 1]
-        self.ended = feed.ended and self.position == feed.end
         return ready
 
     def _from_log(self) -> bool:
@@ -119,13 +118,13 @@ class Viewer:
         self._read = None
         if read.cancelled() or read.exception() is not None:
             # Redis is away. The stream stays open; it is tried again.
-            asyncio.get_running_loop().call_later(_RETRY_SECONDS, self.wake)
+            asyncio.get_running_loop().call_later(_RETRY_SECONDS, lambda: self.wake())
             return False
         return self.cursor != cursor or self._apply(read.result())  # or it was reset meanwhile
 
     def _apply(self, page: Page) -> bool:
         self._pieces = list(page.pieces)
-        self.ended = page.ended
+        self._ended = page.ended
         if not page.pieces and self.feed is None:
             # A log that has ended, and does not go on to its end: it expired while it was read.
             self.tell(local_frame("gap", reason="expired"))
@@ -133,9 +132,6 @@ class Viewer:
             return True
         return bool(page.pieces)
 
-    async def _sleep(self) -> None:
-        self._wake = asyncio.get_running_loop().create_future()
-        try:
-            await self._wake
-        finally:
-            self._wake = None
+
+def _nobody() -> None:
+    """Nobody owns the socket yet, or any more."""

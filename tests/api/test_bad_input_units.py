@@ -49,11 +49,10 @@ def outcome_of(raw: bytes) -> object:
 def read(*chunks: bytes | None, headers: dict[str, str] = JSON_HEADERS, timeout: float = 30) -> object:
     """What read_json makes of a body that comes in `chunks`; None is a client that goes away there."""
     messages: Iterator[Message] = iter(
-        [
-            {"type": "http.disconnect"} if chunk is None else {"type": "http.request", "body": chunk, "more_body": True}
-            for chunk in chunks
-        ]
-        + [{"type": "http.request", "body": b"", "more_body": False}]
+        {"type": "http.disconnect"}
+        if chunk is None
+        else {"type": "http.request", "body": chunk, "more_body": number < len(chunks)}
+        for number, chunk in enumerate(chunks, 1)
     )
 
     async def receive() -> Message:
@@ -398,7 +397,8 @@ def test_a_broker_error_is_the_problem_it_is_to_a_client(client: TestClient, nam
 
 def test_every_broker_error_is_mapped() -> None:
     ours = {type(error) for error, *_ in BROKER_ERRORS.values()}
-    assert {*errors.BrokerError.__subclasses__()} == ours, "a new broker error needs a problem of its own"
+    there = {kind for kind in errors.BrokerError.__subclasses__() if kind.__module__ == errors.__name__}
+    assert there <= ours, "a new broker error needs a problem of its own"
 
 
 def test_an_unknown_path_is_404(client: TestClient) -> None:

@@ -29,6 +29,7 @@ says at its beginning that it is simulated.
 
 Faults in mid-stream: `cut` (RST), `fin` (FIN inside a chunk), `stall` (silence), `stall_pings` (pings only), `eof` (a clean
 end without message_stop), `json` (a malformed line, then on), `utf8` (invalid bytes, then on), `error` (an error event).
+Without `stream` each does the nearest thing to the whole response. `stop_sequences` are honoured.
 
 A partial answer is continued, not answered again: as a trailing assistant message (claude <= 4.5, `sim-1`, unknown names),
 or quoted in a user message between `<partial_answer>` and `</partial_answer>`. The same model string gives the same text,

@@ -1,0 +1,107 @@
+"""Our uvicorn protocol class: it lends a viewer the transport itself.
+
+The seam: uvicorn takes any protocol class as `http=`; ours is its httptools one with the ASGI extension `respool.socket`
+in each request's scope. A response that has been started with `send` may then write its chunks through it, and ends with
+`send` again. What this saves is, per viewer and event, a task woken and an ASGI call; what remains is the kernel's send.
+Everything works without it, on any ASGI server.
+"""
+
+import asyncio
+from typing import Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from api.viewer import Viewer
+
+EXTENSION: Final = "respool.socket"
+
+
+class Socket:
+    """One connection's way to its transport."""
+
+    __slots__ = ("_done", "_protocol", "_viewer")
+
+    def __init__(self, protocol: "DirectProtocol") -> None:
+        self._protocol = protocol
+        self._viewer: Viewer | None = None
+        self._done: asyncio.Future[None] | None = None
+
+    async def follow(self, viewer: Viewer) -> None:
+        """Writes what the viewer has, whenever it is woken, until it is done or the client has left."""
+        loop = asyncio.get_running_loop()
+        self._viewer = viewer
+        self._done = loop.create_future()
+        viewer.wake = self.write
+        viewer.abort = self._protocol.transport.abort
+        self._protocol.socket = self
+        if self._protocol.paused:
+            self.blocked(loop.time())
+        self.write()
+        try:
+            await self._done
+        finally:
+            self._protocol.socket = None
+            viewer.wake = viewer.abort = _nothing
+
+    def write(self) -> None:
+        """Everything that the viewer has and the transport takes."""
+        viewer, protocol = self._viewer, self._protocol
+        assert viewer is not None
+        while not protocol.paused:
+            if body := viewer.take():
+                protocol.write_chunk(body)
+            else:
+                if viewer.done is not None:
+                    self.close()
+                return
+
+    def close(self) -> None:
+        if self._done is not None and not self._done.done():
+            self._done.set_result(None)
+
+    def left(self) -> None:
+        """The connection is lost."""
+        if self._viewer is not None:
+            self._viewer.done = self._viewer.done or "cut"
+        self.close()
+
+    def blocked(self, since: float | None) -> None:
+        if self._viewer is not None:
+            self._viewer.blocked_since = since
+
+
+class DirectProtocol(HttpToolsProtocol):
+    """uvicorn's httptools protocol, and the extension."""
+
+    socket: Socket | None = None
+    paused = False
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {EXTENSION: {"socket": Socket(self)}}
+
+    def write_chunk(self, body: bytes) -> None:
+        """One chunk of a response that was started, on HTTP/1.1, in chunks."""
+        self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.paused = True
+        if self.socket is not None:
+            self.socket.blocked(self.loop.time())
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.paused = False
+        if self.socket is not None:
+            self.socket.blocked(None)
+            self.socket.write()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.socket is not None:
+            self.socket.left()
+
+
+def _nothing() -> None:
+    return None
