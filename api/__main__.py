@@ -6,22 +6,25 @@ import sys
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from api.app import create_app
 from api.direct import DirectProtocol
+from api.service import Service
 from api.settings import ApiSettings
 from api.stream import Dropped
 
 
 class Server(uvicorn.Server):
-    """uvicorn waits for open responses before it shuts the application down: streams must be sent away before."""
+    """uvicorn waits for open responses before it shuts the application down: streams must be sent away before that."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        service = (
-            getattr(self.config.loaded_app.state, "service", None) if hasattr(self.config.loaded_app, "state") else None
-        )
-        if service is not None:
-            service.hub.drain()
+        service: Service = self._app.state.service
+        service.hub.drain()
         await super().shutdown(sockets)
 
 
@@ -53,21 +56,23 @@ def main() -> int:
     except OSError as error:
         print(f"api: cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)
         return 1
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         loop="uvloop",
         http=DirectProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         backlog=4096,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=round(settings.shutdown),
     )
     with listening:
-        Server(config).run(sockets=[listening])
+        Server(config, app).run(sockets=[listening])
     return 0
 
 

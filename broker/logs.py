@@ -100,7 +100,7 @@ class Logs:
         """What a sweeper must know, or None if there is no record."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
-            pipe.hmget(keys.record(id_), "state", "ordinal", "created_ms", "lease_until")
+            pipe.hmget(keys.record(id_), ["state", "ordinal", "created_ms", "lease_until"])
             pipe.time()
             (state, ordinal, created, lease_until), (seconds, micros) = await pipe.execute()
         if state is None:
@@ -139,7 +139,7 @@ class Logs:
         """What an arriving viewer must know. Raises UnknownGeneration or ExpiredGeneration."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
-            pipe.hmget(keys.record(id_), "state", "terminal_id")
+            pipe.hmget(keys.record(id_), ["state", "terminal_id"])
             pipe.exists(keys.was(id_))
             if cursor is not None:
                 pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=1)
