@@ -3,7 +3,6 @@
 import logging
 import socket
 import sys
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -12,7 +11,6 @@ from api.app import create_app
 from api.direct import DirectProtocol
 from api.service import Service
 from api.settings import ApiSettings
-from api.stream import Dropped
 
 
 class Server(uvicorn.Server):
@@ -26,14 +24,6 @@ class Server(uvicorn.Server):
         service: Service = self._app.state.service
         service.hub.drain()
         await super().shutdown(sockets)
-
-
-class _Quiet(logging.Filter):
-    """A stream that is cut on purpose is no error of the application."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error: Any = record.exc_info[1] if record.exc_info else None
-        return not isinstance(error, Dropped)
 
 
 def listen(settings: ApiSettings) -> socket.socket:
@@ -50,7 +40,6 @@ def listen(settings: ApiSettings) -> socket.socket:
 def main() -> int:
     settings = ApiSettings()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("uvicorn.error").addFilter(_Quiet())
     try:
         listening = listen(settings)
     except OSError as error:

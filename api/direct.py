@@ -14,34 +14,42 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from api.viewer import Viewer
 
 EXTENSION: Final = "respool.socket"
+_CLOSE_SECONDS: Final = 5.0
 
 
 class Socket:
     """One connection's way to its transport."""
 
-    __slots__ = ("_done", "_protocol", "_viewer")
+    __slots__ = ("_done", "_lost", "_protocol", "_viewer")
 
     def __init__(self, protocol: "DirectProtocol") -> None:
         self._protocol = protocol
         self._viewer: Viewer | None = None
         self._done: asyncio.Future[None] | None = None
+        self._lost = False
 
-    async def follow(self, viewer: Viewer) -> None:
-        """Writes what the viewer has, whenever it is woken, until it is done or the client has left."""
-        loop = asyncio.get_running_loop()
+    async def follow(self, viewer: Viewer) -> bool:
+        """Writes what the viewer has, whenever it is woken, until it is done: True if that is the end, so that the response
+        may be ended. Else the connection has been cut when this returns, by the client or here."""
+        loop, protocol = asyncio.get_running_loop(), self._protocol
+        if protocol.transport.is_closing():
+            return False
         self._viewer = viewer
         self._done = loop.create_future()
         viewer.wake = self.write
-        viewer.abort = self._protocol.transport.abort
-        self._protocol.socket = self
-        if self._protocol.paused:
-            self.blocked(loop.time())
+        viewer.abort = protocol.transport.abort
+        protocol.socket = self
+        if protocol.paused:
+            viewer.blocked_since = loop.time()
         self.write()
         try:
             await self._done
+            if viewer.done != "end" and not self._lost:
+                await self._cut()
         finally:
-            self._protocol.socket = None
+            protocol.socket = None
             viewer.wake = viewer.abort = _nothing
+        return viewer.done == "end" and not self._lost
 
     def write(self) -> None:
         """Everything that the viewer has and the transport takes."""
@@ -52,22 +60,34 @@ class Socket:
                 protocol.write_chunk(body)
             else:
                 if viewer.done is not None:
-                    self.close()
+                    self._settle()
                 return
 
-    def close(self) -> None:
+    async def _cut(self) -> None:
+        """Closes behind what was written, without the chunk that would end the response."""
+        self._done = asyncio.get_running_loop().create_future()
+        self._protocol.transport.close()
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._done
+        except TimeoutError:
+            self._protocol.transport.abort()
+
+    def _settle(self) -> None:
         if self._done is not None and not self._done.done():
             self._done.set_result(None)
 
-    def left(self) -> None:
-        """The connection is lost."""
-        if self._viewer is not None:
-            self._viewer.done = self._viewer.done or "cut"
-        self.close()
+    def lost(self) -> None:
+        """The connection is gone."""
+        self._lost = True
+        self._settle()
 
     def blocked(self, since: float | None) -> None:
-        if self._viewer is not None:
-            self._viewer.blocked_since = since
+        """The transport refuses to take more since then, or takes more again."""
+        assert self._viewer is not None
+        self._viewer.blocked_since = since
+        if since is None:
+            self.write()
 
 
 class DirectProtocol(HttpToolsProtocol):
@@ -95,12 +115,11 @@ class DirectProtocol(HttpToolsProtocol):
         self.paused = False
         if self.socket is not None:
             self.socket.blocked(None)
-            self.socket.write()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         if self.socket is not None:
-            self.socket.left()
+            self.socket.lost()
 
 
 def _nothing() -> None:

@@ -48,16 +48,16 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": self._first, "more_body": True})
             if (extension := scope.get("extensions", {}).get(EXTENSION)) is not None:
                 socket: Socket = extension["socket"]
-                await socket.follow(viewer)
+                whole = await socket.follow(viewer)
             else:
-                await self._pump(receive, send)
+                whole = await self._pump(receive, send)
         finally:
             self._hub.detach(viewer)
-        if viewer.done != "end":
-            raise Dropped
-        await send({"type": "http.response.body", "body": self._last, "more_body": False})
+        if whole:
+            await send({"type": "http.response.body", "body": self._last, "more_body": False})
 
-    async def _pump(self, receive: Receive, send: Send) -> None:
+    async def _pump(self, receive: Receive, send: Send) -> bool:
+        """Sends until the viewer is done; False if the client left first. Raises Dropped."""
         viewer, clock = self._viewer, asyncio.get_running_loop().time
         more = asyncio.Event()
         viewer.wake = more.set
@@ -79,7 +79,11 @@ class EventStream(Response):
                 raise
             raise Dropped from None  # it took nothing for too long
         finally:
+            left = leaving.done()
             leaving.cancel()
+        if viewer.done == "cut" and not left:
+            raise Dropped
+        return not left
 
 
 async def _await_leaving(receive: Receive, viewer: Viewer) -> None:

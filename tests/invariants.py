@@ -113,6 +113,9 @@ class Reader:
                     self.blocks.append((kind, ""))
                 self._open = index
             case {"type": "text", "text": str(more)} | {"type": "thinking", "thinking": str(more)}:
+                if not 0 <= self._open < len(self.blocks):  # a bad history: judged, like any other
+                    self.blocks.append((frame.type, ""))
+                    self._open = len(self.blocks) - 1
                 kind, text = self.blocks[self._open]
                 self.blocks[self._open] = (kind, text + more)
 
