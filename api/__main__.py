@@ -3,14 +3,18 @@
 import logging
 import socket
 import sys
+from contextlib import suppress
 
 import uvicorn
+import uvloop
 from fastapi import FastAPI
 
 from api.app import create_app
 from api.direct import DirectProtocol
 from api.service import Service
 from api.settings import ApiSettings
+from broker.connect import check_safe, connect
+from broker.errors import StorageUnavailable, UnsafeStorage
 
 
 class Server(uvicorn.Server):
@@ -37,11 +41,26 @@ def listen(settings: ApiSettings) -> socket.socket:
     return listening
 
 
+async def _refuse_unsafe(settings: ApiSettings) -> None:
+    """Raises UnsafeStorage. A Redis that is not there yet is no reason not to start: /readyz tells."""
+    for url in {settings.redis_url, settings.effective_logs_url}:
+        redis = connect(url, connections=1, retries=0)
+        try:
+            with suppress(StorageUnavailable):
+                await check_safe(redis, ephemeral=settings.ephemeral)
+        finally:
+            await redis.aclose(close_connection_pool=True)
+
+
 def main() -> int:
     settings = ApiSettings()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
+        uvloop.run(_refuse_unsafe(settings))
         listening = listen(settings)
+    except UnsafeStorage as error:
+        print(f"api: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"api: cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)
         return 1

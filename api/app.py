@@ -30,7 +30,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         logs, coordination = Logs(logs_redis), Coordination(coordination_redis)
         submissions = Submissions(logs, coordination, round(settings.pickup_grace * 1000), settings.retention)
         hub = Hub(logs, coordination, settings)
-        app.state.service = Service(logs, coordination, submissions, hub)
+        app.state.service = Service(logs, coordination, submissions, hub, settings.ephemeral)
         running = asyncio.create_task(hub.run())
         try:
             yield
@@ -61,7 +61,7 @@ async def _readyz(request: Request) -> Response:
     try:
         async with asyncio.timeout(_READY_SECONDS):
             for redis in (service.coordination.redis, service.logs.redis):
-                await check_safe(redis)
+                await check_safe(redis, ephemeral=service.ephemeral)
     except UnsafeStorage:
         raise
     except (TimeoutError, BrokerError):

@@ -22,6 +22,7 @@ class Service:
     coordination: Coordination
     submissions: Submissions
     hub: Hub
+    ephemeral: bool
 
     def refuse_while_draining(self) -> None:
         """Raises Problem (503): a process that is about to go accepts nothing."""

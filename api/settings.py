@@ -18,7 +18,7 @@ class ApiSettings(BrokerSettings):
     """Recent frames kept per watched generation, for viewers that fall a little behind."""
     replay_cache_bytes: int = Field(default=32 * 1024 * 1024, ge=0)
     """Encoded pages of logs kept per process, so that a herd of late joiners costs one read."""
-    send_buffer: int = Field(default=128 * 1024, ge=4096)
-    """SO_SNDBUF of a connection: what the kernel holds for a viewer that does not read."""
+    send_buffer: int = Field(default=64 * 1024, ge=4096)
+    """SO_SNDBUF of a connection: half of what Linux then holds for a viewer that does not read."""
     shutdown: float = Field(default=8.0, ge=0)
     """How long SIGTERM waits for requests other than event streams."""

@@ -63,17 +63,22 @@ def storage_errors() -> Iterator[None]:
         raise StorageUnavailable from error
 
 
-async def check_safe(redis: ArqRedis) -> None:
-    """Raises UnsafeStorage if this Redis would lose logs by itself. A server that does not tell its configuration (a
-    managed one may forbid INFO) is taken at its operator's word. Raises StorageUnavailable too."""
+async def check_safe(redis: ArqRedis, *, ephemeral: bool) -> None:
+    """Raises UnsafeStorage if this Redis would lose logs by itself: if it evicts, or, unless `ephemeral` is wanted, does not
+    persist. A server that does not tell (a managed one may forbid INFO) is taken at its operator's word. Raises
+    StorageUnavailable too."""
     try:
         with storage_errors():
-            memory = await redis.info("memory")
+            memory, persistence = await redis.info("memory"), await redis.info("persistence")
     except ResponseError:
         return
     policy = memory.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
-        raise UnsafeStorage(f"maxmemory-policy is {policy}: it would evict live logs; set it to noeviction")
+        raise UnsafeStorage(f"Redis has maxmemory-policy {policy} and would evict live logs: set it to noeviction")
+    if not ephemeral and persistence.get("aof_enabled") == 0:
+        raise UnsafeStorage(
+            "Redis has appendonly no and would lose every generation when it stops: set it to yes, or RESPOOL_EPHEMERAL=1"
+        )
 
 
 __all__ = ["AWAY", "RedisError", "check_safe", "connect", "storage_errors"]

@@ -77,6 +77,16 @@ class Visit:
     cursor_known: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A running attempt and what its successor's job needs."""
+
+    id: str
+    attempt: int
+    ordinal: int
+    created_ms: int
+
+
 class Logs:
     """Reads and changes generations. Holds no state but the connection."""
 
@@ -107,6 +117,20 @@ class Logs:
             return None
         left = int(lease_until or 0) - seconds * 1000 - micros // 1000
         return Look(cast(State, state.decode()), int(ordinal or 0), int(created), max(0, left))
+
+    async def held_by(self, name: str, ids: list[str]) -> list[Held]:
+        """Which of these generations run under a claim of the process of this name (claimants are `<name>/<nonce>`)."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            for id_ in ids:
+                pipe.hmget(keys.record(id_), ["claimant", "attempt", "ordinal", "created_ms"])
+            rows = await pipe.execute()
+        prefix = f"{name}/".encode()
+        return [
+            Held(id_, int(attempt), int(ordinal), int(created))
+            for id_, (claimant, attempt, ordinal, created) in zip(ids, rows, strict=True)
+            if claimant is not None and claimant.startswith(prefix)
+        ]
 
     async def page(self, id_: str, after: EntryId, count: int = PAGE_ENTRIES) -> list[Entry]:
         """Up to `count` entries behind a cursor, in order; none at the log's end or if there is no log."""

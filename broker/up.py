@@ -27,7 +27,7 @@ from broker.supervise import Child, Kept, Terminal
 
 COMMANDS: Final[dict[str, list[str]]] = {
     "api": ["-m", "api"],
-    "worker": ["-m", "worker"],
+    "worker": ["-m", "worker", "--processes", "1"],
     "simulator": ["-m", "worker.simulator"],
 }
 """What Python is told to run for each part."""

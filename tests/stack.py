@@ -175,7 +175,8 @@ class Stack:
             "ANTHROPIC_API_KEY": "simulated",
             **{f"RESPOOL_{key.upper()}": str(value) for key, value in settings.items()},
         }
-        self.workers.append(Child(name, "worker", environment, self.folder, self._tether).start())
+        arguments = ("--processes", "1")
+        self.workers.append(Child(name, "worker", environment, self.folder, self._tether, arguments).start())
         if wait:
             self._await_worker(self.workers[-1])
         return self.workers[-1]

@@ -1,8 +1,10 @@
-"""`python -m worker`: runs generations. `python -m worker --check`: exits with 0 if this host's worker is alive."""
+"""`python -m worker`: runs generations, in as many processes as there are cores. `python -m worker --check`: exits with 0 if
+this host's worker is alive."""
 
 import argparse
 import asyncio
 import logging
+import os
 import socket
 import sys
 
@@ -13,12 +15,17 @@ from broker.coordination import Coordination
 from broker.errors import BrokerError
 from worker.process import serve
 from worker.settings import WorkerSettings
+from worker.supervisor import Supervisor
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
     parser.add_argument("--check", action="store_true", help="only tell whether this host's worker is alive")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="how many (default: one per core)")
+    parser.add_argument("--name", default=socket.gethostname(), help="what its claims are known by")
     arguments = parser.parse_args()
+    if arguments.processes < 1:
+        parser.error("--processes must be at least 1")
     settings = WorkerSettings()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("arq.worker").setLevel(logging.WARNING)
@@ -26,7 +33,10 @@ def main() -> int:
     try:
         if arguments.check:
             return 0 if uvloop.run(_check(settings)) else 1
-        uvloop.run(serve(settings))
+        if arguments.processes > 1:
+            uvloop.run(Supervisor(settings, arguments.processes).run())
+        else:
+            uvloop.run(serve(settings, arguments.name))
     except (BrokerError, TimeoutError) as error:
         print(f"worker: {error or 'Redis did not answer'}", file=sys.stderr)
         return 1

@@ -7,6 +7,8 @@ import signal
 import socket
 from typing import Any
 
+from arq.connections import ArqRedis
+
 from broker.connect import AWAY, check_safe, connect
 from broker.coordination import Coordination
 from broker.errors import BrokerError, StorageUnavailable
@@ -26,7 +28,7 @@ _BEAT_SECONDS = 5.0
 _START_SECONDS = 60.0
 
 
-async def serve(settings: WorkerSettings) -> None:
+async def serve(settings: WorkerSettings, name: str) -> None:
     """Runs a worker until SIGTERM or SIGINT: then it takes nothing more, drains, and hands over what still runs.
 
     Raises UnsafeStorage if Redis would lose logs, StorageUnavailable if it is not there within a minute of the start."""
@@ -37,7 +39,7 @@ async def serve(settings: WorkerSettings) -> None:
     upstream = Upstream(settings.max_jobs + 50)
     logs, coordination = Logs(logs_redis), Coordination(coordination_redis)
     appender = Appender(logs_redis, round(settings.lease * 1000))
-    producer = Producer(logs, coordination, appender, upstream, settings)
+    producer = Producer(name, logs, coordination, appender, upstream, settings)
     sweeper = Sweeper(logs, coordination, settings.sweep_every, again_ms=round(settings.pickup_grace * 1000))
 
     async def generate(ctx: dict[Any, Any], id_: str, *_: Any) -> None:
@@ -46,7 +48,8 @@ async def serve(settings: WorkerSettings) -> None:
             await producer.produce(id_)
 
     try:
-        await _reach(logs_redis)
+        for redis in (coordination_redis, logs_redis):
+            await _reach(redis, settings.ephemeral)
         dispatcher = Dispatcher(generate, coordination_redis, wakes, settings.max_jobs)
         async with asyncio.TaskGroup() as group:
             running = [
@@ -71,12 +74,12 @@ async def serve(settings: WorkerSettings) -> None:
             await redis.aclose(close_connection_pool=True)
 
 
-async def _reach(redis: Any) -> None:
+async def _reach(redis: ArqRedis, ephemeral: bool) -> None:
     """Waits for Redis at the start, for it may be starting too."""
     async with asyncio.timeout(_START_SECONDS):
         while True:
             try:
-                return await check_safe(redis)
+                return await check_safe(redis, ephemeral=ephemeral)
             except StorageUnavailable as error:
                 log.warning("waiting for Redis: %r", error.__cause__)
                 await asyncio.sleep(0.25)

@@ -75,11 +75,13 @@ def plan(record: Record, transcript: Transcript) -> Plan:
 
 
 class Producer:
-    """`draining` is set at shutdown: nothing is claimed any more."""
+    """`name` is the process's, by which its claims are known; `draining` is set at shutdown: nothing is claimed any more."""
 
     def __init__(
-        self, logs: Logs, coordination: Coordination, appender: Appender, upstream: Upstream, settings: WorkerSettings
-    ) -> None:
+        self, name: str, logs: Logs, coordination: Coordination, appender: Appender, upstream: Upstream,
+        settings: WorkerSettings,
+    ) -> None:  # fmt: skip
+        self._name = name
         self._logs = logs
         self._coordination = coordination
         self._appender = appender
@@ -126,7 +128,7 @@ class Producer:
 
     async def _claim(self, id_: str) -> tuple[Plan, Granted] | None:
         """The plan and the right to carry it out, or None if there is nothing for this worker to do."""
-        claimant = secrets.token_hex(8)
+        claimant = f"{self._name}/{secrets.token_hex(8)}"
         for _ in range(_CLAIM_TRIES):
             if self.draining:
                 return None

@@ -6,12 +6,14 @@
 -- ARGV  channel, attempt, seq of the first entry, new lease in ms ('0': leave it), usage JSON ('': leave it),
 --       then kind, value …
 -- Returns {seq of the log's last entry, cancel pending 0 | 1}, or refuses:
---   {-1}        fenced: the generation is not running, or another attempt is
+--   {-1}        fenced: the generation is not running, or another attempt is, or this one has given its lease back (which
+--               must not be renewed then), or the log has gone (it is never made anew)
 --   {-2, seq}   the log ends at seq, before the entry that should precede these: Redis came back without its tail
-local r = redis.call('HMGET', KEYS[1], 'state', 'attempt')
-if r[1] ~= 'running' or r[2] ~= ARGV[2] then return { -1 } end
+local r = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'lease_until')
+if r[1] ~= 'running' or r[2] ~= ARGV[2] or not r[3] then return { -1 } end
 local attempt, first = ARGV[2], tonumber(ARGV[3])
-local _, last = tail(KEYS[2])
+local holder, last = tail(KEYS[2])
+if int(holder) ~= attempt then return { -1 } end
 local skip = last + 1 - first
 if skip < 0 then return { -2, last } end
 

@@ -7,12 +7,13 @@
 -- ARGV  channel, attempt, seq of the terminal entry, remembered ms, state, stop reason, error code, error message,
 --       retryable '0' | '1'
 -- Returns {'ended', state} (also if an earlier call of the same did it), or refuses:
---   {'fenced'}        another attempt runs, or there is no record
+--   {'fenced'}        another attempt runs, or there is no record, or its log has gone
 --   {'behind', seq}   the log ends at seq, before the entry that should precede the end
 local r = redis.call('HMGET', KEYS[1], 'state', 'attempt')
 if r[1] and TERMINAL[r[1]] then return { 'ended', r[1] } end
 if r[1] ~= 'running' or r[2] ~= ARGV[2] then return { 'fenced' } end
-local _, last = tail(KEYS[2])
+local holder, last = tail(KEYS[2])
+if int(holder) ~= ARGV[2] then return { 'fenced' } end
 local seq = tonumber(ARGV[3])
 if last + 1 < seq then return { 'behind', int(last) } end
 if last + 1 > seq then return { 'fenced' } end

@@ -1,0 +1,178 @@
+"""The atomic steps for a test: one generation on a real server, called from plain functions, time passing on demand."""
+
+import asyncio
+import itertools
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
+
+from broker import keys
+from broker.connect import connect, storage_errors
+from broker.coordination import Coordination
+from broker.events import Append, Content, Entry, parse_append
+from broker.ids import BEGINNING, EntryId, new_generation_id
+from broker.logs import Ending, Finished, Granted, Logs, Refused
+from broker.lua import Argument, Script
+
+T = TypeVar("T")
+
+LEASE_MS = 60_000
+"""Longer than any test: a lease ends when the test says so."""
+DONE = Ending("completed", stop_reason="end_turn")
+
+_append = Script("append")
+_claimants = itertools.count()
+
+
+class Server:
+    """A connection to the server under test and the event loop it lives in. Use it as a context."""
+
+    def __init__(self, url: str) -> None:
+        self._runner = asyncio.Runner()
+        self._url = url
+
+    def __enter__(self) -> Self:
+        self.do(self._connect())
+        return self
+
+    async def _connect(self) -> None:
+        self.redis = connect(self._url, connections=4)
+        self.logs, self.coordination = Logs(self.redis), Coordination(self.redis)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.do(self.redis.aclose(close_connection_pool=True))
+        self._runner.close()
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(work)
+
+    def command(self, *words: Argument) -> Any:
+        return self.do(self.redis.execute_command(*words))  # type: ignore[no-untyped-call]
+
+    def now_ms(self) -> int:
+        seconds, micros = self.command("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+
+class Generation:
+    """One generation. Each method is one atomic step, called as the processes call it."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.id = new_generation_id()
+        self.keys = [keys.record(self.id), keys.log(self.id), keys.cancel(self.id), keys.was(self.id)]
+
+    def create(self, retention_ms: int = 3_600_000) -> bool:
+        return self.server.do(self.server.logs.create(self.id, b"{}", "sim-1", retention_ms))
+
+    def claim(
+        self, planned_from: EntryId | None = None, *, run: bool = True, claimant: str = "", most: int = 3, kept: int = 0
+    ) -> Granted | Refused:
+        """By default planned from the log as it is, by a claimant of its own."""
+        return self.server.do(
+            self.server.logs.claim(
+                self.id,
+                claimant or f"claimant-{next(_claimants)}",
+                lease_ms=LEASE_MS,
+                most_attempts=most,
+                planned_from=self.last if planned_from is None else planned_from,
+                run=run,
+                start_json=b'{"type":"stream_start"}',
+                kept_chunks=kept,
+            )
+        )
+
+    def granted(self) -> int:
+        """Claims, which must succeed; the attempt's name."""
+        verdict = self.claim()
+        assert isinstance(verdict, Granted), verdict
+        return verdict.attempt
+
+    def append(self, attempt: int, first: int, *contents: Content, lease_ms: int = 0, usage: str = "") -> list[int]:
+        """The script's reply, as the appender calls it."""
+
+        async def call() -> list[int]:
+            args: list[Argument] = [keys.live(self.id), attempt, first, lease_ms, usage]
+            for content in contents:
+                args += content
+            with storage_errors():
+                return cast("list[int]", await _append(self.server.redis, self.keys[:3], args))
+
+        return self.server.do(call())
+
+    def finish(self, attempt: int, seq: int, ending: Ending = DONE) -> Finished:
+        return self.server.do(self.server.logs.finish(self.id, attempt, seq, ending))
+
+    def cancel(self) -> str:
+        return self.server.do(self.server.logs.cancel(self.id))
+
+    def release(self, attempt: int, *, counts: bool = True) -> bool:
+        return self.server.do(self.server.logs.release(self.id, attempt, counts=counts))
+
+    # -- time, storage
+
+    def expire_lease(self) -> None:
+        """Time passes, and nobody renews the lease."""
+        if self.field("lease_until") is not None:
+            self.server.command("HSET", self.keys[0], "lease_until", 1)
+
+    def save(self) -> list[tuple[str, bytes | None]]:
+        """All that the store knows of this generation."""
+        return [(key, self.server.command("DUMP", key)) for key in self.keys]
+
+    def roll_back(self, saved: list[tuple[str, bytes | None]]) -> None:
+        """The store has come back as it was."""
+        for key, dump in saved:
+            self.server.command("DEL", key)
+            if dump is not None:
+                self.server.command("RESTORE", key, 3_600_000, dump)
+
+    # -- what is there
+
+    @property
+    def log(self) -> list[Entry]:
+        return self.server.do(self.server.logs.whole(self.id))
+
+    @property
+    def last(self) -> EntryId:
+        log = self.log
+        return log[-1].id if log else BEGINNING
+
+    def field(self, name: str) -> str | None:
+        raw: bytes | None = self.server.command("HGET", self.keys[0], name)
+        return None if raw is None else raw.decode()
+
+    def ttl(self, key: str) -> int:
+        return int(self.server.command("PTTL", key))
+
+
+class Heard:
+    """What is published on some channels while the context is open."""
+
+    def __init__(self, server: Server, *channels: str) -> None:
+        self._server = server
+        self._channels = channels
+
+    def __enter__(self) -> Self:
+        self._pubsub = self._server.redis.pubsub(ignore_subscribe_messages=True)
+        self._server.do(self._pubsub.subscribe(*self._channels))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._server.do(self._pubsub.aclose())  # type: ignore[no-untyped-call]
+
+    def messages(self) -> list[bytes]:
+        """Everything that has been published until now."""
+
+        async def read() -> list[bytes]:
+            await self._pubsub.ping()
+            heard = []
+            while (message := await self._pubsub.get_message(timeout=5)) is None or message["type"] != "pong":
+                if message is not None:
+                    heard.append(message["data"])
+            return heard
+
+        return self._server.do(read())
+
+    def appends(self) -> list[Append]:
+        return [parse_append(payload) for payload in self.messages()]

@@ -1,0 +1,404 @@
+"""Each script keeps the contract in its header, and refuses what it says it refuses, on a real server."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import orjson
+import pytest
+
+from broker import keys
+from broker.embedded import EmbeddedServer
+from broker.errors import AlreadyEnded, ExpiredGeneration, IdempotencyMismatch, StorageFull, UnknownGeneration
+from broker.events import END, START, TEXT, Content, event
+from broker.ids import BEGINNING, EntryId, new_generation_id
+from broker.logs import Ending, Finished, Granted, Refused
+from tests.broker.scripted import LEASE_MS, Generation, Heard, Server
+
+A, B, C = (Content(TEXT, text) for text in (b"a", "b\u2028\n:".encode(), b"c"))
+BACK, SEALED = Ending("failed", code="upstream_error", message='said "no"', retryable=True), Refused("sealed")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    with EmbeddedServer(tmp_path_factory.mktemp("lua")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: EmbeddedServer) -> Iterator[Server]:
+    """Fails the test if it leaves a key behind that lives for ever."""
+    with Server(running.url) as server:
+        yield server
+        for_ever = [key for key in server.command("KEYS", "*") if server.command("PTTL", key) == -1]
+        server.command("FLUSHALL")
+        assert for_ever == []
+
+
+@pytest.fixture
+def generation(server: Server) -> Generation:
+    made = Generation(server)
+    made.create()
+    return made
+
+
+def end_of(generation: Generation) -> dict[str, object]:
+    last = generation.log[-1]
+    assert last.kind == END
+    end: dict[str, object] = orjson.loads(last.value)
+    assert generation.field("end") == last.value.decode()
+    assert generation.field("terminal_id") == str(last.id)
+    return end
+
+
+# -- create
+
+
+def test_create_makes_a_record_once(server: Server) -> None:
+    generation = Generation(server)
+    assert generation.create()
+    assert not generation.create()
+    assert generation.field("state") == "queued"
+    assert generation.field("request") == "{}"
+    assert generation.ttl(generation.keys[0]) > keys.WAITING_MS - 60_000
+    assert generation.ttl(generation.keys[3]) > keys.WAITING_MS + keys.REMEMBERED_MS - 60_000
+
+
+def test_create_does_not_bring_back_what_has_expired(generation: Generation) -> None:
+    generation.server.command("DEL", generation.keys[0])
+    with pytest.raises(ExpiredGeneration):
+        generation.create()
+
+
+# -- submit
+
+
+def submit(server: Server, id_: str, key: str | None, fingerprint: str = "f", due_ms: int = 3000) -> tuple[str, bool]:
+    accepted = server.do(server.coordination.submit(id_, key, fingerprint, due_ms))
+    return accepted.id, accepted.known
+
+
+def test_one_idempotency_key_is_one_generation(server: Server) -> None:
+    first, second = new_generation_id(), new_generation_id()
+    assert submit(server, first, "key") == (first, False)
+    assert submit(server, second, "key") == (first, True)
+    with pytest.raises(IdempotencyMismatch):
+        submit(server, second, "key", fingerprint="g")
+    assert server.command("ZRANGE", keys.DUE, 0, -1) == [first.encode()]
+    assert submit(server, second, None) == (second, False)
+
+
+def test_a_submit_repeated_with_its_id_changes_nothing(server: Server) -> None:
+    id_ = new_generation_id()
+    submit(server, id_, "key")
+    before = [server.command("ZSCORE", key, id_) for key in (keys.DUE, keys.index("all"), keys.index("queued"))]
+    assert submit(server, id_, "key", due_ms=9000) == (id_, False)
+    after = [server.command("ZSCORE", key, id_) for key in (keys.DUE, keys.index("all"), keys.index("queued"))]
+    assert before == after
+    assert int(before[0]) - server.now_ms() in range(2000, 3001)
+
+
+# -- overdue
+
+
+def test_what_is_overdue_is_given_to_one_sweeper_only(server: Server) -> None:
+    ids = [new_generation_id() for _ in range(5)]
+    for id_ in ids:
+        submit(server, id_, None, due_ms=0)
+    submit(server, new_generation_id(), None, due_ms=60_000)
+    first = server.do(server.coordination.overdue(3, 60_000))
+    second = server.do(server.coordination.overdue(3, 60_000))
+    assert (len(first), len(second)) == (3, 2)
+    assert sorted(first + second) == sorted(ids)
+    assert server.do(server.coordination.overdue(3, 60_000)) == []
+
+
+# -- claim
+
+
+def test_a_claim_starts_an_attempt_with_its_first_entry(generation: Generation) -> None:
+    with Heard(generation.server, keys.live(generation.id)) as heard:
+        verdict = generation.claim(kept=7)
+        (published,) = heard.appends()
+    assert isinstance(verdict, Granted)
+    (entry,) = generation.log
+    assert (entry.id, entry.kind) == (EntryId(verdict.attempt, 0), START)
+    assert orjson.loads(entry.value) == {"type": "stream_start", "attempt": 1}
+    assert (published.prev, published.entries) == (BEGINNING, [entry])
+    assert abs(verdict.attempt - generation.server.now_ms()) < 5000
+    assert int(generation.field("lease_until") or 0) - generation.server.now_ms() in range(LEASE_MS - 5000, LEASE_MS + 1)
+    assert (generation.field("state"), generation.field("chunks")) == ("running", "7")
+
+
+def test_a_claim_repeated_because_its_reply_was_lost_is_granted_again(generation: Generation) -> None:
+    first = generation.claim(BEGINNING, claimant="me")
+    assert generation.claim(BEGINNING, claimant="me") == first
+    assert len(generation.log) == 1
+    assert generation.field("spent") == "1"
+    refused = generation.claim(claimant="somebody else")
+    assert isinstance(refused, Refused)
+    assert (refused.why, refused.held_ms > LEASE_MS - 5000) == ("held", True)
+
+
+def test_a_claim_of_nothing_is_refused(server: Server) -> None:
+    assert Generation(server).claim() == Refused("unknown")
+
+
+def test_a_claim_planned_from_an_older_log_is_refused(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.append(attempt, 1, A)
+    generation.expire_lease()
+    assert generation.claim(EntryId(attempt, 0)) == Refused("moved")
+    assert generation.field("spent") == "1"
+    assert isinstance(generation.claim(EntryId(attempt, 1)), Granted)
+
+
+def test_attempts_rise_even_where_the_clock_does_not(generation: Generation) -> None:
+    future = generation.server.now_ms() + 1_000_000
+    generation.server.command("XADD", generation.keys[1], f"{future}-0", "s", "{}")
+    generation.server.command("PEXPIRE", generation.keys[1], 60_000)
+    assert generation.granted() == future + 1
+
+
+def test_a_claim_after_a_cancel_ends_the_generation(generation: Generation) -> None:
+    attempt = generation.granted()
+    assert generation.cancel() == "cancelling"
+    generation.expire_lease()
+    assert generation.claim() == SEALED
+    assert end_of(generation)["status"] == "cancelled"
+    assert generation.last.attempt > attempt
+    assert generation.claim() == Refused("ended")
+
+
+def test_an_interrupted_generation_that_must_not_go_on_fails(generation: Generation) -> None:
+    first = generation.claim(run=False)
+    assert isinstance(first, Granted)
+    generation.expire_lease()
+    assert generation.claim(run=False) == SEALED
+    assert end_of(generation)["code"] == "interrupted"
+
+
+def test_no_attempt_follows_the_last_one(generation: Generation) -> None:
+    for _ in range(3):
+        generation.append(generation.granted(), 1, A)
+        generation.expire_lease()
+    assert generation.claim() == SEALED
+    end = end_of(generation)
+    assert (end["code"], end["partial"], generation.field("spent")) == ("attempts_exhausted", True, "3")
+    ids = [entry.id for entry in generation.log]
+    assert all(before < after for before, after in pairwise(ids))
+
+
+# -- append
+
+
+def test_an_append_writes_all_entries_and_publishes_them_once(generation: Generation) -> None:
+    attempt = generation.granted()
+    with Heard(generation.server, keys.live(generation.id)) as heard:
+        assert generation.append(attempt, 1, A, B, event("usage", n=1), usage='{"n":1}') == [3, 0]
+        (published,) = heard.appends()
+    written = generation.log[1:]
+    assert [(entry.id.seq, entry.kind, entry.value) for entry in written[:2]] == [(1, *A), (2, *B)]
+    assert (published.prev, published.entries) == (EntryId(attempt, 0), written)
+    assert (generation.field("chunks"), generation.field("usage")) == ("2", '{"n":1}')
+    assert generation.field("first_ms")
+
+
+def test_an_append_repeated_or_overlapping_writes_nothing_twice(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.append(attempt, 1, A, B)
+    with Heard(generation.server, keys.live(generation.id)) as heard:
+        assert generation.append(attempt, 1, A, B) == [2, 0]
+        assert generation.append(attempt, 1, A) == [2, 0]
+        assert generation.append(attempt, 2, B, C) == [3, 0]
+        (published,) = heard.appends()
+    assert [entry.value for entry in generation.log[1:]] == [A.value, B.value, C.value]
+    assert [entry.value for entry in published.entries] == [C.value]
+    assert generation.field("chunks") == "3"
+
+
+def test_an_append_behind_a_lost_tail_is_told_where_the_log_ends(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.append(attempt, 1, A)
+    assert generation.append(attempt, 3, C) == [-2, 1]
+    assert generation.append(attempt, 2, B, C) == [3, 0]
+
+
+def test_a_paused_worker_cannot_append_after_its_successor_has_claimed(generation: Generation) -> None:
+    paused = generation.granted()
+    generation.expire_lease()
+    generation.append(paused, 1, A)  # nobody has claimed: it is still the one that runs
+    successor = generation.granted()
+    assert generation.append(paused, 2, B) == [-1]
+    assert generation.finish(paused, 2) == Finished("fenced")
+    assert not generation.release(paused)
+    assert generation.append(successor, 1, C) == [1, 0]
+
+
+def test_nothing_is_appended_to_what_is_queued_ended_or_not_there(server: Server, generation: Generation) -> None:
+    assert Generation(server).append(1, 1, A) == [-1]
+    assert generation.append(1, 1, A) == [-1]
+    attempt = generation.granted()
+    generation.finish(attempt, 1)
+    assert generation.append(attempt, 1, A) == [-1]
+    assert generation.append(attempt, 2, A) == [-1]
+
+
+def test_an_append_does_not_make_a_log_anew(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.server.command("DEL", generation.keys[1])
+    assert generation.append(attempt, 1, A)[0] < 0
+    assert generation.append(attempt, 2, B)[0] < 0
+    assert generation.log == []
+
+
+def test_an_append_tells_of_a_cancel_and_renews_the_lease_where_asked(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.expire_lease()
+    generation.append(attempt, 1, A)
+    assert generation.field("lease_until") == "1"
+    generation.append(attempt, 2, lease_ms=LEASE_MS)
+    assert int(generation.field("lease_until") or 0) > generation.server.now_ms() + LEASE_MS - 5000
+    generation.cancel()
+    assert generation.append(attempt, 2, B) == [2, 1]
+    assert generation.append(attempt, 3) == [2, 1]
+
+
+# -- finish
+
+
+def test_a_finish_writes_the_end_and_starts_the_retention(server: Server) -> None:
+    generation = Generation(server)
+    generation.create(retention_ms=100_000)
+    attempt = generation.granted()
+    generation.append(attempt, 1, A, usage='{"output_tokens":1}')
+    generation.cancel()
+    assert generation.finish(attempt, 2) == Finished("ended")
+    assert generation.last == EntryId(attempt, 2)
+    end = end_of(generation)
+    assert {key: end[key] for key in ("status", "stop_reason", "usage", "chunks")} == {
+        "status": "completed", "stop_reason": "end_turn", "usage": {"output_tokens": 1}, "chunks": 1,
+    }  # fmt: skip
+    record, log, cancel, was = map(generation.ttl, generation.keys)
+    assert all(90_000 < ttl <= 100_000 for ttl in (record, log))
+    assert (cancel, was > keys.REMEMBERED_MS) == (-2, True)
+
+
+def test_a_finish_repeated_says_the_same_and_writes_nothing(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.finish(attempt, 1)
+    before = generation.log
+    assert generation.finish(attempt, 1) == Finished("ended")
+    assert generation.finish(attempt, 1, BACK) == Finished("ended")
+    assert generation.log == before
+
+
+def test_a_finish_behind_a_lost_tail_is_refused_until_the_tail_is_back(generation: Generation) -> None:
+    attempt = generation.granted()
+    assert generation.finish(attempt, 2, BACK) == Finished("behind", 0)
+    generation.append(attempt, 1, A)
+    assert generation.finish(attempt, 1, BACK) == Finished("fenced")
+    assert generation.finish(attempt, 2, BACK) == Finished("ended")
+    end = end_of(generation)
+    assert (end["code"], end["message"], end["retryable"]) == ("upstream_error", 'said "no"', True)
+
+
+# -- cancel
+
+
+def test_a_cancel_of_what_nobody_runs_ends_it_at_once(generation: Generation) -> None:
+    assert generation.cancel() == "cancelled"
+    end = end_of(generation)
+    assert (end["status"], end["ttft_ms"], end["usage"]) == ("cancelled", None, None)
+    assert generation.cancel() == "cancelled"
+    assert generation.claim() == Refused("ended")
+    assert len(generation.log) == 1
+
+
+def test_a_cancel_of_what_runs_tells_the_workers(generation: Generation) -> None:
+    attempt = generation.granted()
+    with Heard(generation.server, keys.CANCELS) as heard:
+        assert generation.cancel() == "cancelling"
+        assert generation.cancel() == "cancelling"
+        assert heard.messages() == [generation.id.encode()] * 2
+    assert generation.field("state") == "running"
+    assert generation.ttl(generation.keys[2]) > 0
+    generation.finish(attempt, 1, Ending("cancelled"))
+    assert generation.cancel() == "cancelled"
+
+
+def test_a_cancel_whose_worker_is_gone_ends_it_under_an_id_nobody_has_seen(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.append(attempt, 1, A)
+    generation.expire_lease()
+    assert generation.cancel() == "cancelled"
+    assert generation.last.attempt > attempt
+    assert generation.last.seq == 0
+    assert generation.append(attempt, 2, B) == [-1]
+
+
+def test_a_cancel_after_the_end_or_of_nothing_says_so(server: Server, generation: Generation) -> None:
+    generation.finish(generation.granted(), 1)
+    with pytest.raises(AlreadyEnded) as ended:
+        generation.cancel()
+    assert ended.value.state == "completed"
+    with pytest.raises(UnknownGeneration):
+        Generation(server).cancel()
+    server.command("DEL", generation.keys[0])
+    with pytest.raises(ExpiredGeneration):
+        generation.cancel()
+
+
+# -- release
+
+
+def test_a_released_generation_can_be_claimed_at_once(generation: Generation) -> None:
+    attempt = generation.granted()
+    assert generation.release(attempt)
+    assert generation.field("spent") == "1"
+    assert isinstance(generation.claim(), Granted)
+    assert generation.field("spent") == "2"
+
+
+def test_a_released_attempt_cannot_renew_its_lease(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.release(attempt)
+    assert generation.append(attempt, 1, A, lease_ms=LEASE_MS) == [-1]
+    assert isinstance(generation.claim(), Granted)
+
+
+def test_a_hand_over_does_not_count_and_its_repetition_does_not_count_twice(generation: Generation) -> None:
+    for _ in range(5):
+        attempt = generation.granted()
+        assert generation.release(attempt, counts=False)
+        assert generation.release(attempt, counts=False)  # the reply to the first was lost
+        assert generation.field("spent") == "0"
+
+
+# -- all of them
+
+
+def test_a_full_server_takes_nothing_new_and_still_tells_the_end(server: Server) -> None:
+    fresh, queued, cancelled, running = (Generation(server) for _ in range(4))
+    for generation in (queued, cancelled, running):
+        generation.create()
+    attempt = running.granted()
+    server.command("CONFIG", "SET", "maxmemory", 1)
+    try:
+        for refused in (
+            fresh.create, queued.claim, lambda: running.append(attempt, 1, A), lambda: submit(server, fresh.id, None)
+        ):  # fmt: skip
+            with pytest.raises(StorageFull):
+                refused()
+        assert cancelled.cancel() == "cancelled"
+        assert running.finish(attempt, 1, Ending("failed", code="storage_full")) == Finished("ended")
+    finally:
+        server.command("CONFIG", "SET", "maxmemory", 0)
+    assert end_of(running)["code"] == "storage_full"
+    assert isinstance(queued.claim(), Granted)
+
+
+def test_scripts_run_on_a_server_that_has_forgotten_them(generation: Generation) -> None:
+    generation.server.command("SCRIPT", "FLUSH")
+    attempt = generation.granted()
+    generation.server.command("SCRIPT", "FLUSH")
+    assert generation.finish(attempt, 1) == Finished("ended")
