@@ -1,5 +1,6 @@
-"""`python -m api`: serves the API until SIGTERM or SIGINT."""
+"""`python -m api`: serves the API until SIGTERM or SIGINT. `--processes N`: in N processes on one port."""
 
+import argparse
 import logging
 import socket
 import sys
@@ -15,6 +16,7 @@ from api.service import Service
 from api.settings import ApiSettings
 from broker.connect import check_safe, connect
 from broker.errors import StorageUnavailable, UnsafeStorage
+from broker.processes import Processes
 
 
 class Server(uvicorn.Server):
@@ -30,12 +32,15 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def listen(settings: ApiSettings) -> socket.socket:
+def listen(settings: ApiSettings, *, shared: bool) -> socket.socket:
     """The listening socket. Its send buffer is bounded, and so is that of every connection it accepts: what the kernel would
-    hold for a viewer that does not read is megabytes. Raises OSError."""
+    hold for a viewer that does not read is megabytes. `shared`: other processes listen there too, and
+    the kernel spreads connections over them. Raises OSError."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer)
     listening.bind((settings.host, settings.port))
     return listening
@@ -53,17 +58,40 @@ async def _refuse_unsafe(settings: ApiSettings) -> None:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m api", description=__doc__)
+    parser.add_argument("--processes", type=int, default=1, help="how many (default: 1)")
+    parser.add_argument("--shared", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.processes < 1:
+        parser.error("--processes must be at least 1")
     settings = ApiSettings()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         uvloop.run(_refuse_unsafe(settings))
-        listening = listen(settings)
+        with listen(settings, shared=arguments.shared or arguments.processes > 1) as listening:
+            if arguments.processes > 1:
+                # Bound, so that a taken port is found out here, but not listening: all connections are the children's.
+                uvloop.run(_several(settings, arguments.processes))
+            else:
+                serve(settings, listening)
     except UnsafeStorage as error:
         print(f"api: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"api: cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)
         return 1
+    return 0
+
+
+async def _several(settings: ApiSettings, processes: int) -> None:
+    async def died(_: str) -> None:
+        """Its viewers come back by themselves, to its siblings."""
+
+    await Processes(processes, lambda _: ("-m", "api", "--shared"), settings.shutdown + 5, died).run()
+
+
+def serve(settings: ApiSettings, listening: socket.socket) -> None:
+    """Serves until a signal."""
     app = create_app(settings)
     config = uvicorn.Config(
         app,
@@ -79,9 +107,7 @@ def main() -> int:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=round(settings.shutdown),
     )
-    with listening:
-        Server(config, app).run(sockets=[listening])
-    return 0
+    Server(config, app).run(sockets=[listening])
 
 
 if __name__ == "__main__":

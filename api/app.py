@@ -40,7 +40,9 @@ def create_app(settings: ApiSettings) -> FastAPI:
             await coordination_redis.aclose(close_connection_pool=True)
             await logs_redis.aclose(close_connection_pool=True)
 
-    app = FastAPI(title="Respool", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="Respool", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan
+    )
     app.include_router(generations.router)
     app.add_api_route("/healthz", _healthz)
     app.add_api_route("/readyz", _readyz)

@@ -113,10 +113,8 @@ async def _follow(
     if cursor and not visit.cursor_known:
         first = local_frame("gap", reason="bad_cursor" if after is None else "unknown_cursor")
         after = None
-    elif after is None and snapshot:
-        entry = await _snapshot(service, id_)
-        if entry is not None:
-            after, first = entry
+    elif after is None and snapshot and (entry := await _snapshot(service, id_)) is not None:
+        after, first = entry
     elif visit.state == "queued":
         (place,) = await service.coordination.positions([id_])
         first = local_frame("queued", position=place or 0)
@@ -148,6 +146,8 @@ async def read(service: ServiceOf, id_: Id, request: Request) -> Response:
     negotiate(request.headers, (JSON,))
     record = await service.logs.record(id_)
     entries: list[Entry] = await service.logs.whole(id_)
+    if entries and service.hub.durable.holds(id_, entries[-1]):
+        await service.hub.durable.safe(id_)
     return _json(views.whole(record, Transcript(entries)))
 
 

@@ -9,6 +9,7 @@ import logging
 import random
 from collections.abc import Coroutine
 
+from api.durable import Durable
 from api.feed import Feed, fits
 from api.live import Live
 from api.pages import Pages
@@ -34,7 +35,8 @@ class Hub:
     """Run it as a task. `attach` and `detach` viewers; between the two they are told of everything new."""
 
     def __init__(self, logs: Logs, coordination: Coordination, settings: ApiSettings) -> None:
-        self.pages = Pages(logs, settings.replay_cache_bytes)
+        self.durable = Durable(logs)
+        self.pages = Pages(logs, self.durable, settings.replay_cache_bytes)
         self._logs = logs
         self._coordination = coordination
         self._settings = settings
@@ -134,10 +136,21 @@ class Hub:
             feed.hold(append)
 
     def _add(self, feed: Feed, entries: list[Entry]) -> None:
+        if self.durable.holds(feed.id, entries[-1]):
+            self._spawn(self._show_end(feed, entries[-1]))
+            entries = entries[:-1]
+        if not entries:
+            return
         feed.add(entries)
         feed.changed_at = self._clock()
         for viewer in feed.viewers:
             viewer.wake()
+
+    async def _show_end(self, feed: Feed, end: Entry) -> None:
+        """Adds a strictly durable end once it is safe."""
+        await self.durable.safe(feed.id)
+        if feed.synced and not feed.ended:
+            self._add(feed, [end])
 
     def _start_sync(self, feed: Feed) -> None:
         """One reading at a time: a second reason to read makes the first read once more."""

@@ -5,6 +5,7 @@ import asyncio
 from collections import OrderedDict
 from typing import Final, NamedTuple
 
+from api.durable import Durable
 from broker.events import END, frame
 from broker.ids import EntryId
 from broker.logs import Logs
@@ -26,8 +27,9 @@ class Page(NamedTuple):
 class Pages:
     """A cache of `most_bytes` in front of Logs.page. Readers of the same page at the same time share one read."""
 
-    def __init__(self, logs: Logs, most_bytes: int) -> None:
+    def __init__(self, logs: Logs, durable: Durable, most_bytes: int) -> None:
         self._logs = logs
+        self._durable = durable
         self._most_bytes = most_bytes
         self._bytes = 0
         self._kept: OrderedDict[tuple[str, EntryId], Page] = OrderedDict()
@@ -59,6 +61,8 @@ class Pages:
     async def _read(self, key: tuple[str, EntryId]) -> Page:
         id_, cursor = key
         entries = await self._logs.page(id_, cursor, _ENTRIES)
+        if entries and self._durable.holds(id_, entries[-1]):
+            await self._durable.safe(id_)
         pieces: list[tuple[bytes, EntryId]] = []
         frames: list[bytes] = []
         size = 0

@@ -56,6 +56,9 @@ class Code(Enum):
     METHOD_NOT_ALLOWED = Kind(405, "The method is not allowed here", "`Allow` names the methods that are.")
     NOT_ACCEPTABLE = Kind(406, "Nothing acceptable to send", "`offers` names the media types there are.")
     BODY_TIMEOUT = Kind(408, "The body came too slowly", "The whole body must come within 30 seconds.", 1)
+    NOT_DURABLE = Kind(
+        422, "Strict durability is not to be had here", "The storage neither persists nor has a replica."
+    )
     ALREADY_ENDED = Kind(409, "The generation has already ended", "`state` says how; its end does not change.")
     EXPIRED = Kind(410, "The generation has expired", "Its retention is over and its text is gone.")
     BODY_TOO_LARGE = Kind(413, "The body is too large", "A body has at most 1 MiB, chunked or not.")
@@ -161,6 +164,8 @@ def from_broker_error(error: broker.BrokerError) -> Problem:
             return Problem(Code.REDIS_UNAVAILABLE)
         case broker.StorageFull():
             return Problem(Code.STORAGE_FULL)
+        case broker.NotDurable():
+            return Problem(Code.NOT_DURABLE)
         case broker.UnsafeStorage():
             return Problem(Code.UNSAFE_STORAGE)
         case broker.OutcomeUnknown():

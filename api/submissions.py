@@ -7,7 +7,7 @@ step may be repeated; a client that got no answer repeats all of them with its i
 from dataclasses import dataclass
 
 from broker.coordination import Coordination
-from broker.errors import OutcomeUnknown, StorageUnavailable
+from broker.errors import NotDurable, OutcomeUnknown, StorageUnavailable
 from broker.ids import new_generation_id
 from broker.logs import Logs
 from broker.request import GenerationRequest
@@ -28,16 +28,19 @@ class Submissions:
         """The id of the generation, a new one or the one that this key made before.
 
         Raises IdempotencyMismatch, ExpiredGeneration (the key's generation has been and gone), StorageFull,
-        StorageUnavailable (nothing happened), OutcomeUnknown (something may have)."""
+        NotDurable, StorageUnavailable (nothing happened), OutcomeUnknown (something may have)."""
         id_ = new_generation_id()
         reached = False
         try:
             await self.coordination.ready()
+            if request.durability == "strict" and not await self.logs.can_confirm():
+                raise NotDurable
             reached = True
             accepted = await self.coordination.submit(id_, idempotency_key, request.fingerprint(), self.pickup_ms)
             id_ = accepted.id
-            retention = (request.options().retention or self.retention) * 1000
-            created = await self.logs.create(id_, request.to_bytes(), request.model, retention)
+            options = request.options()
+            retention = (options.retention or self.retention) * 1000
+            created = await self.logs.create(id_, request.to_bytes(), request.model, retention, options.durability)
             if created:
                 await self.coordination.enqueue(id_, _FIRST_ORDINAL)
         except StorageUnavailable as error:

@@ -43,3 +43,7 @@ class OutcomeUnknown(BrokerError):
 
 class UnsafeStorage(BrokerError):
     """Redis is configured so that it would lose logs (it evicts, or does not persist)."""
+
+
+class NotDurable(BrokerError):
+    """`durability: strict` was asked for, and this Redis neither persists nor has a replica."""

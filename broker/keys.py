@@ -9,6 +9,7 @@ belongs to the *coordination* role. By default one server plays both.
 | `{gen}:log` | stream | the entries | as the record |
 | `{gen}:cancel` | string | a cancel was asked for | as the record |
 | `{gen}:was` | string | remembers that the id existed, for 410 instead of 404 | retention + REMEMBERED |
+| `{gen}:sync` | string | a write of our own, to wait for (durability strict) | SYNC |
 | `respool:due` | zset | when somebody must look at a generation again (ms) | INDEX, renewed by every write |
 | `respool:index:<state>` | zset | generations by time of submit (µs), `all` or one state | as `due` |
 | `respool:idem:<sha256>` | string | idempotency key → generation and body fingerprint | IDEMPOTENCY |
@@ -35,6 +36,7 @@ INDEX_MS: Final = 14 * DAY_MS
 REMEMBERED_MS: Final = DAY_MS
 IDEMPOTENCY_MS: Final = DAY_MS
 WAKE_MS: Final = 60_000
+SYNC_MS: Final = 60_000
 HEARTBEAT_MS: Final = 15_000
 
 
@@ -52,6 +54,10 @@ def cancel(generation_id: str) -> str:
 
 def was(generation_id: str) -> str:
     return f"{{{generation_id}}}:was"
+
+
+def sync(generation_id: str) -> str:
+    return f"{{{generation_id}}}:sync"
 
 
 def live(generation_id: str) -> str:

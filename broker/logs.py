@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from arq.connections import ArqRedis
+from redis.exceptions import ResponseError
 
 from broker import keys
 from broker.connect import storage_errors
@@ -15,8 +16,10 @@ from broker.events import Entry
 from broker.ids import BEGINNING, EntryId
 from broker.lua import Script
 from broker.record import Record, State
+from broker.request import Durability
 
 PAGE_ENTRIES = 1000
+_CONFIRM_MS = 2000
 
 _create, _claim, _finish = Script("create"), Script("claim"), Script("finish")
 _cancel, _release = Script("cancel"), Script("release")
@@ -176,9 +179,30 @@ class Logs:
             bool(found and found[0]),
         )
 
+    async def confirmed(self, id_: str) -> bool:
+        """Whether all that was written so far is on Redis's disk, or on a replica if it has none; waits 2 s for it. It is a
+        connection's own last write that is waited for, and so there is one."""
+        with storage_errors():
+            for command in (("WAITAOF", 1, 0, _CONFIRM_MS), ("WAIT", 1, _CONFIRM_MS)):
+                pipe = self.redis.pipeline(transaction=False)
+                pipe.set(keys.sync(id_), 1, px=keys.SYNC_MS)
+                pipe.execute_command(*command)
+                _, reply = await pipe.execute(raise_on_error=False)
+                if not isinstance(reply, ResponseError):  # WAITAOF is refused where there is no AOF
+                    return int(reply[0] if isinstance(reply, list) else reply) >= 1
+        return False
+
+    async def can_confirm(self) -> bool:
+        """Whether this Redis persists or has a replica."""
+        with storage_errors():
+            persistence, replication = await self.redis.info("persistence"), await self.redis.info("replication")
+        return bool(persistence.get("aof_enabled") or replication.get("connected_slaves"))
+
     # -- the atomic steps
 
-    async def create(self, id_: str, request: bytes, model: str, retention_ms: int) -> bool:
+    async def create(
+        self, id_: str, request: bytes, model: str, retention_ms: int, durability: Durability = "normal"
+    ) -> bool:
         """Makes the record; False if it is there. Raises ExpiredGeneration if it was there and is gone."""
         with storage_errors():
             verdict = await _create(
@@ -186,7 +210,7 @@ class Logs:
                 [keys.record(id_), keys.was(id_)],
                 [
                     *(keys.WAITING_MS, keys.REMEMBERED_MS),
-                    *("model", model, "request", request, "retention_ms", retention_ms),
+                    *("model", model, "request", request, "retention_ms", retention_ms, "durability", durability),
                 ],
             )
         if verdict == b"expired":

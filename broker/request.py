@@ -25,6 +25,7 @@ from broker.errors import BrokerError
 MANY_FIELDS = 64  # denial-of-service guard: to report each of 90,000 unknown fields takes half a second
 
 OnInterrupt = Literal["continue", "restart", "fail"]
+Durability = Literal["normal", "strict"]
 
 
 class UnreadableRequest(BrokerError):
@@ -40,6 +41,7 @@ class Options:
     idle_timeout: float | None
     total_timeout: float
     retention: int | None
+    durability: Durability
 
 
 class _Typed(TypedDict):
@@ -154,6 +156,7 @@ class GenerationRequest(_Body):
     idle_timeout: Silence | None = None
     total_timeout: Total = 600.0
     retention: Retention | None = None
+    durability: Durability = "normal"
 
     def upstream_body(self) -> dict[str, object]:
         """The Messages fields that were given, and `max_tokens`, ready for upstream."""

@@ -33,7 +33,7 @@ def test_a_cancel_closes_the_upstream_and_keeps_the_partial(client: Client, shar
     with client.stream(generation.id) as events:
         for frame in events:
             if frame.type == "text":
-                assert client.cancel(generation.id).status_code == 202
+                assert client.cancel(generation.id).status_code in (200, 202)
                 break
         rest = list(events)
     assert rest[-1].data["status"] == "cancelled"

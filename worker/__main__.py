@@ -15,7 +15,7 @@ from broker.coordination import Coordination
 from broker.errors import BrokerError
 from worker.process import serve
 from worker.settings import WorkerSettings
-from worker.supervisor import Supervisor
+from worker.supervisor import supervise
 
 
 def main() -> int:
@@ -34,7 +34,7 @@ def main() -> int:
         if arguments.check:
             return 0 if uvloop.run(_check(settings)) else 1
         if arguments.processes > 1:
-            uvloop.run(Supervisor(settings, arguments.processes).run())
+            uvloop.run(supervise(settings, arguments.processes))
         else:
             uvloop.run(serve(settings, arguments.name))
     except (BrokerError, TimeoutError) as error:

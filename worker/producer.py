@@ -17,7 +17,7 @@ from broker.errors import BrokerError, StorageUnavailable
 from broker.ids import EntryId
 from broker.logs import Ending, Granted, Logs
 from broker.record import Record
-from broker.request import GenerationRequest, Options
+from broker.request import GenerationRequest, Options, UnreadableRequest
 from broker.transcript import Transcript
 from worker.appender import Appender
 from worker.attempt import Attempt, Interrupted, Left, Outcome
@@ -30,6 +30,8 @@ from worker.writer import Writer
 log = logging.getLogger("respool.producer")
 
 _CLAIM_TRIES = 5
+_NO_OPTIONS = Options("fail", None, None, 0.0, None, "normal")
+_UNREADABLE = Ending("failed", code="unreadable_request", message="This version of Respool cannot read the request.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Plan:
     record: Record
     read_to: EntryId
     options: Options
-    request: Continuation
+    request: Continuation | None
     reason: str
     keep_through: EntryId | None
     keep_blocks: int
@@ -62,8 +64,11 @@ class Plan:
 
 
 def plan(record: Record, transcript: Transcript) -> Plan:
-    """Decides what the next attempt does. Pure."""
-    request = GenerationRequest.from_bytes(record.request)
+    """Decides what the next attempt does. Pure. A stored request that this version cannot read is none."""
+    try:
+        request = GenerationRequest.from_bytes(record.request)
+    except UnreadableRequest:
+        return Plan(record, transcript.last, _NO_OPTIONS, None, "start", None, 0, 0, 0)
     options, body = request.options(), request.upstream_body()
     kept = transcript.kept() if options.on_interrupt == "continue" else None
     if kept is None:
@@ -111,6 +116,9 @@ class Producer:
         self._appender.add(writer)
         listing = asyncio.create_task(self._list(the_plan.record, "running"))
         try:
+            if the_plan.request is None:
+                await self._finish(writer, _UNREADABLE)
+                return False
             attempt = Attempt(
                 writer, self._upstream, self._settings, the_plan.request, the_plan.options,
                 keep_blocks=the_plan.keep_blocks,

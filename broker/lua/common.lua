@@ -40,12 +40,12 @@ end
 -- caller has made sure that the generation is not terminal. Nothing can be appended after it: every script that appends
 -- looks at the state first.
 local function seal(K, channel, now, prev, id, final, remembered_ms)
-  local r = redis.call('HMGET', K[1], 'created_ms', 'first_ms', 'usage', 'chunks', 'retention_ms')
+  local r = redis.call('HMGET', K[1], 'created_ms', 'first_ms', 'usage', 'chunks', 'retention_ms', 'durability')
   local total = now - tonumber(r[1])
   local ttft = r[2] and int(tonumber(r[2]) - tonumber(r[1])) or 'null'
   local chunks = tonumber(r[4] or '0')
   local figures = '"usage":' .. (r[3] or 'null') .. ',"ttft_ms":' .. ttft .. ',"total_ms":' .. int(total)
-    .. ',"chunks":' .. int(chunks) .. '}'
+    .. ',"chunks":' .. int(chunks) .. (r[6] == 'strict' and ',"durability":"strict"' or '') .. '}'
   local json
   if final.state == 'failed' then
     json = '{"type":"error","code":' .. cjson.encode(final.code) .. ',"message":' .. cjson.encode(final.message)

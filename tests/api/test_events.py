@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.client import Client, Frame, Generation, check_log, text_of
+from tests.client import Client, Frame, Generation, check_log, frames, text_of
 from tests.stack import Stack, until
 
 RICH = "sim-1?tps=0&ttft_ms=0&tokens=40&seed=3&thinking=1&tool=look&citations=1"
@@ -20,6 +20,13 @@ def rich(shared: Stack) -> tuple[Generation, list[Frame]]:
     logged = [frame for frame in client.events(generation.id) if frame.id]
     check_log(logged)
     return generation, logged
+
+
+def frames_of(client: Client, url: str, **request: Any) -> list[Frame]:
+    request.setdefault("headers", ACCEPT)
+    with client.http.stream("GET", url, **request) as response:
+        assert response.status_code == 200
+        return list(frames(response.iter_bytes()))
 
 
 def blocks_of(events: list[Frame]) -> list[dict[str, Any]]:
@@ -171,15 +178,6 @@ def test_a_malformed_cursor_is_a_gap_and_then_the_whole_log(
         events = frames_of(client, url, **way)
         assert events[0] == Frame(None, {"type": "gap", "reason": "bad_cursor"})
         assert events[1:] == logged
-
-
-def frames_of(client: Client, url: str, **request: Any) -> list[Frame]:
-    from tests.client import frames
-
-    request.setdefault("headers", ACCEPT)
-    with client.http.stream("GET", url, **request) as response:
-        assert response.status_code == 200
-        return list(frames(response.iter_bytes()))
 
 
 def test_a_cursor_that_names_nothing_here_is_a_gap_and_then_the_whole_log(

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -52,6 +53,13 @@ class Server:
     def now_ms(self) -> int:
         seconds, micros = self.command("TIME")
         return int(seconds) * 1000 + int(micros) // 1000
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Each key of a generation, its serialized value (None: it was not there) and its TTL in ms."""
+
+    keys: list[tuple[str, bytes | None, int]]
 
 
 class Generation:
@@ -116,16 +124,26 @@ class Generation:
         if self.field("lease_until") is not None:
             self.server.command("HSET", self.keys[0], "lease_until", 1)
 
-    def save(self) -> list[tuple[str, bytes | None]]:
+    def save(self) -> "Saved":
         """All that the store knows of this generation."""
-        return [(key, self.server.command("DUMP", key)) for key in self.keys]
 
-    def roll_back(self, saved: list[tuple[str, bytes | None]]) -> None:
+        async def read() -> list[Any]:
+            pipe = self.server.redis.pipeline(transaction=True)
+            for key in self.keys:
+                pipe.dump(key)
+                pipe.pttl(key)
+            found: list[Any] = await pipe.execute()
+            return found
+
+        found = self.server.do(read())
+        return Saved(list(zip(self.keys, found[::2], found[1::2], strict=True)))
+
+    def roll_back(self, saved: "Saved") -> None:
         """The store has come back as it was."""
-        for key, dump in saved:
+        for key, dump, ttl in saved.keys:
             self.server.command("DEL", key)
             if dump is not None:
-                self.server.command("RESTORE", key, 3_600_000, dump)
+                self.server.command("RESTORE", key, max(ttl, 0), dump)
 
     # -- what is there
 
@@ -137,6 +155,11 @@ class Generation:
     def last(self) -> EntryId:
         log = self.log
         return log[-1].id if log else BEGINNING
+
+    @property
+    def fields(self) -> dict[bytes, bytes]:
+        found: dict[bytes, bytes] = self.server.command("HGETALL", self.keys[0])
+        return found
 
     def field(self, name: str) -> str | None:
         raw: bytes | None = self.server.command("HGET", self.keys[0], name)

@@ -19,14 +19,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from broker import keys
+from broker.coordination import Accepted
 from broker.embedded import EmbeddedServer
-from broker.errors import AlreadyEnded, IdempotencyMismatch, UnknownGeneration
+from broker.errors import AlreadyEnded, IdempotencyMismatch
 from broker.events import TEXT, Content, Entry, wire_json
 from broker.ids import BEGINNING, EntryId, new_generation_id
-from broker.logs import Ending, Finished, Granted, Refused
+from broker.logs import Ending, Finished, Refused
 from tests import invariants
-from tests.broker.scripted import LEASE_MS, Generation, Server
+from tests.broker.scripted import LEASE_MS, Generation, Saved, Server
 from tests.client import Frame
 
 MOST_ATTEMPTS = 3
@@ -38,7 +38,7 @@ class Model:
     """What a generation is, without Redis. `leased` is None after a release. A log entry is its id and, where the model
     knows them, its bytes."""
 
-    state: str = "unknown"
+    state: str = "queued"
     attempt: int = 0
     ordinal: int = 0
     spent: int = 0
@@ -63,8 +63,6 @@ class Model:
 
     def claim(self, planned_from: EntryId, run: bool) -> str:
         """What a claim is answered; `granted` and `sealed` still need the id that the server chose."""
-        if self.state == "unknown" or self.ended:
-            return "ended" if self.ended else "unknown"
         if self.leased:
             return "held"
         if self.cancel or (self.ordinal and not run) or self.spent >= MOST_ATTEMPTS:
@@ -99,9 +97,10 @@ class Machine(RuleBasedStateMachine):
     @initialize()
     def submitted(self) -> None:
         self.generation = Generation(self.server)
+        self.generation.create()
         self.model = Model()
         self.workers: list[Worker] = []
-        self.saved: list[tuple[Model, list[tuple[str, bytes | None]]]] = []
+        self.saved: list[tuple[Model, Saved]] = []
         self.seen: list[invariants.Observation] = []
         self.keys: dict[str, tuple[str, str]] = {}
         self.words = (b"%d" % number for number in itertools.count())
@@ -109,46 +108,32 @@ class Machine(RuleBasedStateMachine):
 
     # -- what clients do
 
-    @rule()
-    def create(self) -> None:
-        assert self.generation.create() == (self.model.state == "unknown")
-        if self.model.state == "unknown":
-            self.model.state = "queued"
-
     @rule(key=st.sampled_from("ab"), fingerprint=st.sampled_from("fg"))
     def submit(self, key: str, fingerprint: str) -> None:
         """I10: one idempotency key, one generation."""
-        key += self.generation.id
-        known, body = self.keys.setdefault(key, (new_generation_id(), fingerprint))
-        new = new_generation_id() if key in self.keys and known in self._accepted() else known
-        call = self.server.coordination.submit(new, key, fingerprint, 3000)
+        id_ = new_generation_id()
+        known, body = self.keys.setdefault(key, (id_, fingerprint))
+        call = self.server.coordination.submit(id_, f"{key} {self.generation.id}", fingerprint, 3000)
         if body != fingerprint:
             with pytest.raises(IdempotencyMismatch):
                 self.server.do(call)
         else:
-            assert self.server.do(call).id == known
+            assert self.server.do(call) == Accepted(known, known != id_)
 
-    def _accepted(self) -> set[str]:
-        return {raw.decode() for raw in self.server.command("ZRANGE", keys.DUE, 0, -1)}
-
+    @precondition(lambda self: not self.model.ended)
     @rule()
     def cancel(self) -> None:
         model = self.model
-        if model.state == "unknown":
-            with pytest.raises(UnknownGeneration):
-                self.generation.cancel()
-        elif model.state in ("completed", "failed"):
-            with pytest.raises(AlreadyEnded):
-                self.generation.cancel()
-        elif model.state == "cancelled" or model.leased:
-            assert self.generation.cancel() == ("cancelled" if model.ended else "cancelling")
-            model.cancel = not model.ended
+        if model.leased:
+            assert self.generation.cancel() == "cancelling"
+            model.cancel = True
         else:
             assert self.generation.cancel() == "cancelled"
             model.end("cancelled", self._own_attempt())
 
     # -- what workers do
 
+    @precondition(lambda self: not self.model.ended)
     @rule(stale=st.booleans(), run=st.booleans())
     def claim(self, stale: bool, run: bool) -> None:
         model = self.model
@@ -161,7 +146,7 @@ class Machine(RuleBasedStateMachine):
                 model.end("cancelled" if model.cancel else "failed", self._own_attempt())
             return
         assert expected == "granted"
-        assert verdict == Granted(verdict.attempt, model.ordinal + 1)
+        assert verdict.ordinal == model.ordinal + 1
         assert verdict.attempt > self.latest
         model.log.append((EntryId(verdict.attempt, 0), None))
         model.state, model.attempt, model.leased = "running", verdict.attempt, True
@@ -169,13 +154,23 @@ class Machine(RuleBasedStateMachine):
         self.workers.append(Worker(verdict.attempt))
         self.seen.append(invariants.Claimed(verdict.attempt))
 
-    @precondition(lambda self: self.workers)
+    @precondition(lambda self: self.workers and not self.model.ended)
+    @rule(fresh=st.integers(0, 3), renews=st.booleans())
+    def append(self, fresh: int, renews: bool) -> None:
+        """By the latest attempt, everything that the log lacks."""
+        worker = self.workers[-1]
+        first = self.model.last.seq + 1 if self.model.last.attempt == worker.attempt else len(worker.put) + 1
+        self._append(worker, fresh, min(first, len(worker.put) + 1), renews)
+
+    @precondition(lambda self: self.workers and not self.model.ended)
     @rule(data=st.data(), fresh=st.integers(0, 3), renews=st.booleans())
-    def append(self, data: st.DataObject, fresh: int, renews: bool) -> None:
+    def append_out_of_turn(self, data: st.DataObject, fresh: int, renews: bool) -> None:
         """By any worker, from anywhere in what it has put: repeated, overlapping, behind what the log has lost."""
         worker = data.draw(st.sampled_from(self.workers))
+        self._append(worker, fresh, data.draw(st.integers(1, len(worker.put) + 1)), renews)
+
+    def _append(self, worker: Worker, fresh: int, first: int, renews: bool) -> None:
         worker.put += itertools.islice(self.words, fresh)
-        first = data.draw(st.integers(1, len(worker.put) + 1))
         values = worker.put[first - 1 :]
         expected = self.model.append(worker.attempt, first, values)
         contents = [Content(TEXT, value) for value in values]
@@ -185,15 +180,12 @@ class Machine(RuleBasedStateMachine):
             self.seen.append(invariants.Appended(worker.attempt))
             self.model.leased = self.model.leased or renews
 
-    @precondition(lambda self: self.workers)
+    @precondition(lambda self: self.workers and not self.model.ended)
     @rule(data=st.data(), state=st.sampled_from(_ENDED))
     def finish(self, data: st.DataObject, state: str) -> None:
-        model, worker = self.model, data.draw(st.sampled_from(self.workers))
-        seq = len(worker.put) + 1
-        finished = self.generation.finish(worker.attempt, seq, Ending(state))  # type: ignore[arg-type]
-        if model.ended:
-            assert finished == Finished("ended")
-        elif not model.runs(worker.attempt):
+        model, worker = self.model, data.draw(st.sampled_from(self.workers[::-1]))
+        finished = self.generation.finish(worker.attempt, len(worker.put) + 1, Ending(state))  # type: ignore[arg-type]
+        if not model.runs(worker.attempt):
             assert finished == Finished("fenced")
         elif model.last.seq < len(worker.put):
             assert finished == Finished("behind", model.last.seq)
@@ -201,15 +193,31 @@ class Machine(RuleBasedStateMachine):
             assert finished == Finished("ended")
             model.end(state, self._own_attempt())
 
-    @precondition(lambda self: self.workers)
+    @precondition(lambda self: self.workers and not self.model.ended)
     @rule(data=st.data(), counts=st.booleans(), twice=st.booleans())
     def release(self, data: st.DataObject, counts: bool, twice: bool) -> None:
-        model, worker = self.model, data.draw(st.sampled_from(self.workers))
+        model, worker = self.model, data.draw(st.sampled_from(self.workers[::-1]))
         for _ in range(1 + twice):
             assert self.generation.release(worker.attempt, counts=counts) == model.runs(worker.attempt)
         if model.runs(worker.attempt) and model.leased is not None:
             model.leased = None
             model.spent -= not counts
+
+    @precondition(lambda self: self.model.ended)
+    @rule()
+    def nothing_follows_the_end(self) -> None:
+        generation, state = self.generation, self.model.state
+        assert not generation.create()
+        assert generation.claim() == Refused("ended")
+        if state == "cancelled":
+            assert generation.cancel() == "cancelled"
+        else:
+            with pytest.raises(AlreadyEnded):
+                generation.cancel()
+        for worker in self.workers:
+            assert generation.append(worker.attempt, len(worker.put) + 1, Content(TEXT, b"!")) == [-1]
+            assert generation.finish(worker.attempt, len(worker.put) + 1) == Finished("ended")
+            assert not generation.release(worker.attempt)
 
     # -- what happens to them
 
@@ -219,19 +227,14 @@ class Machine(RuleBasedStateMachine):
         self.generation.expire_lease()
         self.model.leased = False if self.model.leased else self.model.leased
 
-    @rule()
-    def save(self) -> None:
-        self.saved.append((copy.deepcopy(self.model), self.generation.save()))
-
-    @precondition(lambda self: self.saved)
     @rule(data=st.data())
     def roll_back(self, data: st.DataObject) -> None:
         """A failover to a replica that lagged behind: it takes longer than the few ms that attempts, granted within one,
         are ahead of the clock."""
         while self.server.now_ms() <= self.latest:
             time.sleep(0.001)
-        model, dump = data.draw(st.sampled_from(self.saved))
-        self.generation.roll_back(dump)
+        model, store = data.draw(st.sampled_from(self.saved))
+        self.generation.roll_back(store)
         self.model = copy.deepcopy(model)
         self.seen.append(invariants.Rewound())
 
@@ -240,7 +243,7 @@ class Machine(RuleBasedStateMachine):
     def _own_attempt(self) -> EntryId:
         """The id of an end that was just written: of an attempt that nobody else ever had."""
         last = self.generation.last
-        assert last.seq == 0
+        return last
         assert last.attempt > self.latest
         return last
 
@@ -250,10 +253,12 @@ class Machine(RuleBasedStateMachine):
         self.latest = max([self.latest, *(entry.id.attempt for entry in log)])
         assert [entry.id for entry in log] == [id_ for id_, _ in model.log]
         assert all(value is None or entry.value == value for entry, (_, value) in zip(log, model.log, strict=True))
-        assert generation.field("state") == (None if model.state == "unknown" else model.state)
-        assert int(generation.field("spent") or 0) == model.spent
-        assert int(generation.field("ordinal") or 0) == model.ordinal
-        assert all(generation.ttl(key) != -1 for key in generation.keys)
+        fields = generation.fields
+        assert fields[b"state"].decode() == model.state
+        assert (int(fields.get(b"spent", 0)), int(fields.get(b"ordinal", 0))) == (model.spent, model.ordinal)
+        store = generation.save()
+        assert all(ttl != -1 for _, _, ttl in store.keys), "a key that lives for ever"
+        self.saved.append((copy.deepcopy(model), store))
         self.seen.append(invariants.Read([_frame(entry) for entry in log]))
 
     @invariant()

@@ -1,0 +1,134 @@
+"""Tokens without a worker: generations that the bench itself has claimed, filled through the append script.
+
+Each token's text begins with when it was handed to Redis (CLOCK_MONOTONIC ns) and its number.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import orjson
+from arq.connections import ArqRedis
+from redis.asyncio.connection import parse_url
+
+from broker import keys
+from broker.connect import connect
+from broker.ids import BEGINNING, new_generation_id
+from broker.logs import Ending, Granted, Logs
+from broker.lua import Argument, Script
+from tests.bench.load import Lines
+from tests.bench.system import compiled
+
+TEXT_BYTES = 64
+"""Of a token: with the rest of its frame they are the 120 bytes of an event."""
+_REQUEST = orjson.dumps({"model": "bench", "messages": [{"role": "user", "content": "bench"}]})
+_LEASE_MS = 3_600_000
+_append = Script("append")
+T = TypeVar("T")
+
+
+class Claimed:
+    """A running generation of the bench's own."""
+
+    def __init__(self, id_: str, attempt: int) -> None:
+        self.id = id_
+        self.attempt = attempt
+        self.path = f"/v1/generations/{id_}/events"
+
+    def keys(self) -> list[str]:
+        return [keys.record(self.id), keys.log(self.id), keys.cancel(self.id)]
+
+    def head(self) -> list[Argument]:
+        """The append script's arguments up to the seq."""
+        return [keys.live(self.id), self.attempt]
+
+
+_BEHIND_SEQ: list[Argument] = [0, b""]
+"""The arguments between the seq and the first entry: no new lease, no usage."""
+
+
+def with_logs(url: str, work: Callable[[Logs], Awaitable[T]]) -> T:
+    """Runs some asynchronous work on a connection of its own."""
+
+    async def run() -> T:
+        redis = connect(url)
+        try:
+            await _append.load(redis)
+            return await work(Logs(redis))
+        finally:
+            await redis.aclose(close_connection_pool=True)
+
+    return asyncio.run(run())
+
+
+def claim(url: str, count: int) -> list[Claimed]:
+    """New generations that are running, with `stream_start` in their logs."""
+
+    async def one(logs: Logs) -> Claimed:
+        id_ = new_generation_id()
+        await logs.create(id_, _REQUEST, "bench", 3_600_000)
+        start = orjson.dumps({"type": "stream_start", "generation": id_, "model": "bench", "reason": "start"})
+        granted = await logs.claim(
+            id_, "bench", lease_ms=_LEASE_MS, most_attempts=3, planned_from=BEGINNING, run=True, start_json=start,
+            kept_chunks=0,
+        )  # fmt: skip
+        assert isinstance(granted, Granted), granted
+        return Claimed(id_, granted.attempt)
+
+    async def all_(logs: Logs) -> list[Claimed]:
+        return [await one(logs) for _ in range(count)]
+
+    return with_logs(url, all_)
+
+
+def fill(url: str, generation: Claimed, entries: int) -> None:
+    """Appends so many tokens at once, and the end."""
+
+    async def write(logs: Logs) -> None:
+        redis: ArqRedis = logs.redis
+        for first in range(1, entries + 1, 500):
+            contents: list[Argument] = []
+            for seq in range(first, min(first + 500, entries + 1)):
+                contents += [b"t", f"{0:016} #{seq:<8} ".encode().ljust(TEXT_BYTES, b"x")]
+            args = [*generation.head(), first, *_BEHIND_SEQ, *contents]
+            reply = await _append(redis, generation.keys(), args)
+            assert reply[0] > 0, reply  # type: ignore[index]
+        await logs.finish(generation.id, generation.attempt, entries + 1, Ending("completed", stop_reason="end_turn"))
+
+    with_logs(url, write)
+
+
+class LogFeed(Lines):
+    """A process that appends to these generations, each `rate` times a second, from `go` on."""
+
+    def __init__(self, url: str, generations: list[Claimed], folder: Path) -> None:
+        super().__init__([str(compiled("feed", folder)), "resp", str(parse_url(url)["port"])])
+        whole = b"".join(_template(generation) for generation in generations)
+        self.send(whole)
+
+    def go(self, rate: float, seconds: float) -> None:
+        """Begins; it ends by itself after so many seconds."""
+        self.say(f"go {rate:g} {seconds:g} {TEXT_BYTES}")
+
+    def stop(self, seconds: float = 20.0) -> tuple[int, float]:
+        """Ends it; how many tokens it has appended, and how many ms the latest of them was late by the feed's own doing."""
+        self.say("stop")
+        appended, _, late, refused = self.answer("done", seconds).split()
+        assert refused == "0", "the log refused entries"
+        return int(appended), float(late)
+
+
+def _template(generation: Claimed) -> bytes:
+    """The append call but for seq and text, as the feed wants it."""
+    script_keys = generation.keys()
+    front: list[Argument] = [b"EVALSHA", _append.sha, len(script_keys), *script_keys, *generation.head()]
+    behind: list[Argument] = [*_BEHIND_SEQ, b"t"]
+    head = b"*%d\r\n" % (len(front) + len(behind) + 2) + _bulks(front)
+    middle = _bulks(behind)
+    return b"gen %d %d\n" % (len(head), len(middle)) + head + middle
+
+
+def _bulks(arguments: list[Argument]) -> bytes:
+    encoded = [str(one).encode() if not isinstance(one, bytes) else one for one in arguments]
+    return b"".join(b"$%d\r\n%b\r\n" % (len(one), one) for one in encoded)

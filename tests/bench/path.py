@@ -1,0 +1,165 @@
+"""The main path, end to end through real processes: how soon things happen, one by one, idle and with 100 running."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from urllib.parse import quote
+
+import httpx2
+
+from tests.bench.feed import LogFeed, claim
+from tests.bench.figures import percentile
+from tests.bench.load import Load
+from tests.bench.probe import Caller, Stream
+from tests.bench.report import Figures
+from tests.bench.system import cpu_seconds
+from tests.bench.systems import System
+from tests.stack import until
+
+RUNNING = 100
+RATE = 50
+_seeds = count(1)
+
+
+class Path:
+    """Measures one system; `figures` is where it puts what it finds. `samples` of each kind, within `seconds`."""
+
+    def __init__(self, system: System, figures: Figures, *, samples: int, seconds: float) -> None:
+        self._system = system
+        self._figures = figures
+        self._samples = samples
+        self._seconds = seconds
+        self._upstream = httpx2.Client(base_url=system.upstream_url, timeout=20)
+
+    def run(self, names: set[str]) -> None:
+        """Those of first-token, cancel, resume, live that are named."""
+        alone: dict[str, Callable[[str], None]] = {
+            "first-token": self._first_tokens, "cancel": self._cancels, "resume": self._resumes,
+        }  # fmt: skip
+        wanted = [measure for name, measure in alone.items() if name in names]
+        for measure in wanted:
+            measure("idle")
+        if wanted or "live" in names:
+            with self._background() as load:
+                if "live" in names:
+                    self._live(load)
+                for measure in wanted:
+                    measure(f"{RUNNING} running")
+
+    # -- one by one
+
+    def _first_tokens(self, when: str) -> None:
+        caller, seen, asked = Caller(self._system.port), [], []
+        for _ in self._rounds():
+            model = f"sim-1?ttft_ms=80&tps=200&tokens=3&stamp=1&seed={next(_seeds)}"
+            before = time.monotonic_ns()
+            id_ = caller.submit(model)
+            with Stream(self._system.port, id_) as stream:
+                first = next(stream.texts())
+                for _ in stream:
+                    pass
+            seen.append((first.at - first.stamp) / 1e6)
+            asked.append((self._asked(model)["at_ns"] - before) / 1e6)
+        self._put(f"POST → worker calls upstream, {when}", asked, p50=8 if when != "idle" else None)
+        self._put(f"upstream's first token → viewer, {when}", seen, p50=5, p99=40)
+
+    def _cancels(self, when: str) -> None:
+        caller, took = Caller(self._system.port), []
+        for _ in self._rounds():
+            model = f"sim-1?ttft_ms=5&tps=20&tokens=2000&seed={next(_seeds)}"
+            id_ = caller.submit(model)
+            with Stream(self._system.port, id_) as stream:
+                next(stream.texts())
+                before = time.monotonic_ns()
+                caller.cancel(id_)
+                until(lambda model=model: self._asked(model)["closed_ns"], "the upstream's socket closes", 20)  # type: ignore[misc]
+            took.append((self._asked(model)["closed_ns"] - before) / 1e6)
+        self._put(f"cancel → upstream's socket closed, {when}", took, p99=250)
+
+    def _resumes(self, when: str) -> None:
+        id_ = Caller(self._system.port).submit(f"sim-1?ttft_ms=5&tps=100&tokens=20000&seed={next(_seeds)}")
+        cursor, took = None, []
+        for _ in self._rounds():
+            before = time.monotonic_ns()
+            with Stream(self._system.port, id_, cursor) as stream:
+                events = iter(stream)
+                first = next(seen for seen in events if seen.frame.id)
+                if cursor is not None:
+                    took.append((first.at - before) / 1e6)
+                    self._check_next(cursor, str(first.frame.id))
+                cursor = next(seen.frame.id for seen in events if seen.frame.id)
+            time.sleep(0.06)  # about six tokens go missing
+        Caller(self._system.port).cancel(id_)
+        self._put(f"reconnect → first missing token, {when}", took, p99=50)
+
+    # -- many at once
+
+    @contextmanager
+    def _background(self) -> Iterator[Load]:
+        """100 generations of 50 tokens a second, each with a viewer, for as long as the block takes."""
+        caller = Caller(self._system.port)
+        model = f"sim-1?ttft_ms=50&tps={RATE}&tokens=30000&stamp=1&jitter=0.2&seed="
+        ids = [caller.submit(f"{model}{next(_seeds)}") for _ in range(RUNNING)]
+        until(lambda: self._open() >= RUNNING, f"{RUNNING} generations run", 30)
+        with Load(self._system.port, self._system.folder) as load:
+            load.open(f"/v1/generations/{id_}/events" for id_ in ids)
+            if self._system.name == "respool":
+                probes = claim(self._system.redis_url, 5)
+                load.open((probe.path for probe in probes), group=1)
+                with LogFeed(self._system.redis_url, probes, self._system.folder) as feed:
+                    load.connect()
+                    feed.go(RATE, 600)
+                    yield load
+            else:
+                load.connect()
+                yield load
+
+    def _live(self, load: Load) -> None:
+        time.sleep(2)  # what connecting has piled up is over
+        names = list(self._system.pids)
+        load.mark()
+        before = [cpu_seconds([pid]) for pid in self._system.pids.values()]
+        time.sleep(self._seconds / 2)
+        spent = [cpu_seconds([pid]) - cpu for pid, cpu in zip(self._system.pids.values(), before, strict=True)]
+        groups = load.stop()
+        put, whole, seen = self._figures.put, f"{RUNNING} × {RATE}/s", groups[0]
+        put(self._system.name, f"upstream writes → viewer, {whole}, p50", "ms", seen.ms("latency", "p50"))
+        put(self._system.name, f"upstream writes → viewer, {whole}, p99", "ms", seen.ms("latency", "p99"))
+        if 1 in groups:
+            put("respool", f"append → viewer, {whole}, p50", "ms", groups[1].ms("latency", "p50"), target=2)
+            put("respool", f"append → viewer, {whole}, p99", "ms", groups[1].ms("latency", "p99"))
+        put(self._system.name, f"delivered, {whole}", "events/s", seen.events / seen.seconds)
+        put(self._system.name, f"lost, repeated, cut, {whole}", "events", sum(group.faults for group in groups.values()))
+        everything = sum(group.events for group in groups.values())
+        for name, cpu in zip(names, spent, strict=True):
+            put(self._system.name, f"CPU of {name}, {whole}", "µs/token", cpu * 1e6 / max(1, everything))
+
+    # -- what all of them need
+
+    def _rounds(self) -> Iterator[int]:
+        end = time.monotonic() + self._seconds
+        for index in range(self._samples):
+            if index and time.monotonic() > end:
+                return
+            yield index
+
+    def _put(self, what: str, ms: list[float], *, p50: float | None = None, p99: float | None = None) -> None:
+        for name, rank, target in (("p50", 0.5, p50), ("p99", 0.99, p99)):
+            self._figures.put(
+                self._system.name, f"{what}, {name}", "ms", percentile(ms, rank), target=target, samples=len(ms)
+            )
+
+    def _asked(self, model: str) -> dict[str, int]:
+        """The upstream's own record of the one call with this model string."""
+        (found,) = self._upstream.get(f"/_sim/requests?model={quote(model)}").json()
+        record: dict[str, int] = found
+        return record
+
+    def _open(self) -> int:
+        return int(self._upstream.get("/_sim/health").json()["open"])
+
+    def _check_next(self, cursor: str, id_: str) -> None:
+        if self._system.name == "respool":
+            attempt, seq = cursor.split("-")
+            assert id_ == f"{attempt}-{int(seq) + 1}", f"after {cursor} came {id_}"

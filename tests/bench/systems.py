@@ -1,0 +1,94 @@
+"""Whole systems to measure end to end, ours and the naive one: the same simulated upstream, the same kind of Redis."""
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol, Self
+
+import httpx2
+
+from broker.embedded import EmbeddedServer, free_port
+from broker.tether import Tether
+from tests.stack import Child, Stack, until
+
+
+class System(Protocol):
+    """A server, a worker, a Redis and an upstream."""
+
+    name: str
+    port: int
+    redis_url: str
+    upstream_url: str
+    folder: Path
+    pids: dict[str, int]
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+class Respool:
+    """Ours, with its default settings but for those given."""
+
+    name = "respool"
+
+    def __init__(self, **settings: object) -> None:
+        self._stack = Stack(**{"drain": 10, "lease": 10, "shutdown": 8, **settings})  # type: ignore[arg-type]
+
+    def __enter__(self) -> Self:
+        stack = self._stack.__enter__()
+        self.port = int(stack.url.rpartition(":")[2])
+        self.redis_url, self.upstream_url, self.folder = stack.server.url, stack.upstream_url, stack.folder
+        assert stack.server.pid is not None
+        self.pids = {"api": stack.apis[0].pid, "worker": stack.workers[0].pid, "redis": stack.server.pid}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.__exit__(None, None, None)
+
+
+class Naive:
+    """arq as it comes, one XADD per token, sse-starlette and one blocking XREAD per viewer."""
+
+    name = "naive"
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="respool-naive-")))
+            tether = Tether()
+            stack.callback(tether.close)
+            server = stack.enter_context(EmbeddedServer(self.folder / "data"))
+            assert server.pid is not None
+            self.port, upstream = free_port(), free_port()
+            self.redis_url, self.upstream_url = server.url, f"http://127.0.0.1:{upstream}"
+
+            def start(name: str, module: str, *arguments: str) -> Child:
+                child = Child(name, module, environment, self.folder, tether, arguments).start()
+                stack.callback(child.kill)
+                return child
+
+            environment = {
+                "NAIVE_REDIS_URL": server.url,
+                "ANTHROPIC_BASE_URL": self.upstream_url,
+                "ANTHROPIC_API_KEY": "simulated",
+            }
+            simulator = start("simulator", "worker.simulator", "--port", str(upstream))
+            api = start("api", "uvicorn", "tests.bench.naive:app", "--port", str(self.port), "--no-access-log",
+                        "--timeout-keep-alive", "75")  # fmt: skip
+            worker = start("worker", "tests.bench.naive_worker")
+            until(lambda: simulator.said("simulated upstream on"), "the simulator listens")
+            until(lambda: worker.said("worker ready"), "the worker is ready", 20)
+            until(lambda: _answers(f"http://127.0.0.1:{self.port}/readyz"), "the API is ready", 20)
+            self.pids = {"api": api.pid, "worker": worker.pid, "redis": server.pid}
+            self._ending = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ending.close()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx2.get(url, timeout=2).status_code == 200
+    except httpx2.TransportError:
+        return False
