@@ -1,6 +1,7 @@
 """The API as one ASGI application: routes, problems, life cycle."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -32,6 +33,9 @@ def create_app(settings: ApiSettings) -> FastAPI:
         hub = Hub(logs, coordination, settings)
         app.state.service = Service(logs, coordination, submissions, hub, settings.ephemeral)
         running = asyncio.create_task(hub.run())
+        # What lives as long as the process need not be looked at by every collection.
+        gc.collect()
+        gc.freeze()
         try:
             yield
         finally:

@@ -41,6 +41,8 @@ class Socket:
         protocol.socket = self
         if protocol.paused:
             viewer.blocked_since = loop.time()
+        else:
+            viewer.direct = protocol.transport.write
         self.write()
         try:
             await self._done
@@ -49,6 +51,7 @@ class Socket:
         finally:
             protocol.socket = None
             viewer.wake = viewer.abort = _nothing
+            viewer.direct = None
         return viewer.done == "end" and not self._lost
 
     def write(self) -> None:
@@ -74,6 +77,8 @@ class Socket:
             self._protocol.transport.abort()
 
     def _settle(self) -> None:
+        if self._viewer is not None:
+            self._viewer.direct = None
         if self._done is not None and not self._done.done():
             self._done.set_result(None)
 
@@ -86,6 +91,7 @@ class Socket:
         """The transport refuses to take more since then, or takes more again."""
         assert self._viewer is not None
         self._viewer.blocked_since = since
+        self._viewer.direct = None if since is not None else self._protocol.transport.write
         if since is None:
             self.write()
 

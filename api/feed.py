@@ -47,7 +47,7 @@ class Feed:
 
     __slots__ = (
         "_bytes", "_ring_bytes", "base", "before", "changed_at", "ended", "frames", "id", "ids", "last", "missed", "pending",
-        "place", "synced", "syncing", "viewers",
+        "place", "shown", "synced", "syncing", "viewers",
     )  # fmt: skip
 
     def __init__(self, id_: str, ring_bytes: int, now: float) -> None:
@@ -59,6 +59,7 @@ class Feed:
         self.missed = False
         self.last = BEGINNING
         self.base = 0
+        self.shown = 0
         self.before = BEGINNING
         self.ids: list[EntryId] = []
         self.frames: list[bytes] = []
@@ -83,6 +84,7 @@ class Feed:
         self.ids.clear()
         self.frames.clear()
         self._bytes = 0
+        self.shown = self.base
         self.before = self.last = last
 
     def hold(self, append: Append) -> None:
@@ -104,6 +106,24 @@ class Feed:
         self.last = entries[-1].id
         if self._bytes > 2 * self._ring_bytes:
             self._trim()
+
+    def show(self) -> None:
+        """Gives all viewers what was added since it was last called: one chunk, written as it is to those that follow the ring
+        and whose socket lends itself; the others are woken."""
+        before, end = self.shown, self.end
+        self.shown = end
+        if self.ended or before < self.base or before == end:
+            for viewer in list(self.viewers):
+                viewer.wake()
+            return
+        body = b"".join(self.frames[before - self.base :])
+        chunk = b"%x\r\n%b\r\n" % (len(body), body)
+        for viewer in self.viewers:
+            if viewer.position == before and viewer.direct is not None:
+                viewer.direct(chunk)
+                viewer.position = end
+            else:
+                viewer.wake()
 
     def _trim(self) -> None:
         """Drops from the front what is over the bound; at twice the bound, so that it happens seldom."""

@@ -47,6 +47,10 @@ class Hub:
         self._viewers: set[Viewer] = set()
         self._clock = asyncio.get_running_loop().time
         self.draining = False
+        self._unshown: set[Feed] = set()
+        self._reading = False
+        self._pace = settings.fanout_pace_ms / 1000
+        self._showing: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Lives until cancelled."""
@@ -121,9 +125,28 @@ class Hub:
             return
         append = parse_append(payload)
         if feed.synced:
+            self._reading = True
             self._join(feed, append)
         else:
             feed.hold(append)
+
+    def read(self) -> None:
+        """Entries that came in one read go out in one write: that is what keeps an overloaded hub from falling behind."""
+        self._reading = False
+        if self._unshown:
+            self._show()
+
+    def _show(self) -> None:
+        if self._pace and self._showing is None:
+            self._showing = asyncio.get_running_loop().call_later(self._pace, self._show_now)
+        elif not self._pace:
+            self._show_now()
+
+    def _show_now(self) -> None:
+        self._showing = None
+        unshown, self._unshown = self._unshown, set()
+        for feed in unshown:
+            feed.show()
 
     # -- keeping feeds true
 
@@ -143,8 +166,9 @@ class Hub:
             return
         feed.add(entries)
         feed.changed_at = self._clock()
-        for viewer in feed.viewers:
-            viewer.wake()
+        self._unshown.add(feed)
+        if not self._reading:
+            self._show()
 
     async def _show_end(self, feed: Feed, end: Entry) -> None:
         """Adds a strictly durable end once it is safe."""

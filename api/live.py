@@ -35,6 +35,9 @@ class Listener(Protocol):
 
     def published(self, channel: bytes, payload: bytes) -> None: ...
 
+    def read(self) -> None:
+        """All that had come when the socket was read has been told."""
+
 
 class Live:
     """Run it as a task. `subscribe` and `unsubscribe` do nothing while it is down: `live_up` is when to subscribe anew."""
@@ -123,6 +126,7 @@ class _Wire(asyncio.Protocol):
                     self._listener.subscribed(reply[1])
             elif self._answer is not None and not self._answer.done():
                 self._answer.set_result(reply)
+        self._listener.read()
 
     async def ask(self, *words: str) -> None:
         """Sends a command before anything is subscribed. Raises its error."""

@@ -20,5 +20,7 @@ class ApiSettings(BrokerSettings):
     """Encoded pages of logs kept per process, so that a herd of late joiners costs one read."""
     send_buffer: int = Field(default=64 * 1024, ge=4096)
     """SO_SNDBUF of a connection: half of what Linux then holds for a viewer that does not read."""
+    fanout_pace_ms: int = Field(default=0, ge=0, le=1000)
+    """Milliseconds that entries may wait for later ones to share a write with, where many viewers make writes dear."""
     shutdown: float = Field(default=8.0, ge=0)
     """How long SIGTERM waits for requests other than event streams."""

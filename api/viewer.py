@@ -21,13 +21,16 @@ class Viewer:
     more. While it follows the ring the viewer is a `position` in it; else it reads the log behind its `cursor`, which is
     not kept up to date meanwhile.
 
+    `direct` writes a ready chunk to the socket without being asked; it is there only while the socket lends itself and takes
+    more.
+
     `done` is how the stream ends: `end`, with the generation's end; `cut`, before it, and it must not look like an end.
     `blocked_since` is when the socket last refused to take more; `abort` then ends it from outside.
     """
 
     __slots__ = (
-        "_ended", "_over", "_pages", "_pieces", "_read", "_told", "abort", "blocked_since", "cursor", "done", "feed", "id",
-        "position", "wake",
+        "_ended", "_over", "_pages", "_pieces", "_read", "_told", "abort", "blocked_since", "cursor", "direct", "done", "feed",
+        "id", "position", "wake",
     )  # fmt: skip
 
     def __init__(self, id_: str, feed: Feed | None, pages: Pages, cursor: EntryId) -> None:
@@ -38,6 +41,7 @@ class Viewer:
         self.done: Literal["end", "cut"] | None = None
         self.blocked_since: float | None = None
         self.wake: Callable[[], None] = _nobody
+        self.direct: Callable[[bytes], object] | None = None
         self.abort: Callable[[], object] = _nobody
         self._pages = pages
         self._pieces: list[tuple[bytes, EntryId]] = []

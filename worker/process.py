@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -60,6 +61,9 @@ async def serve(settings: WorkerSettings, name: str) -> None:
                 group.create_task(_arq(dispatcher)),
                 listening := group.create_task(dispatcher.listen()),
             ]
+            # What lives as long as the process need not be looked at by every collection.
+            gc.collect()
+            gc.freeze()
             log.info("worker ready: %d slots, lease %g s", settings.max_jobs, settings.lease)
             await _signalled()
             producer.draining = True

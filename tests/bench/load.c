@@ -7,7 +7,8 @@
  *   churn MS AWAY      each viewer drops about every MS, stays away AWAY ms and resumes from its last id
  *   calm               no more drops
  *   herd               drop all at once, resume at once; answers `herd SECONDS` when each has an event written after it
- *   stop               answers with the figures as JSON, ends
+ *   tell               answers with the figures as JSON
+ *   stop               the same, and ends
  * Says `ended SECONDS` (since `connect`) when every viewer has its terminal event. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

@@ -112,8 +112,8 @@ class Load(Lines):
         """The window begins."""
         self.say("mark")
 
-    def stop(self) -> dict[int, Figures]:
-        """The figures by group; the client ends."""
-        self.say("stop")
+    def tell(self) -> dict[int, Figures]:
+        """The figures by group, since `mark`."""
+        self.say("tell")
         whole = json.loads("{" + self.answer("{", 20))
         return {group["group"]: Figures(whole["seconds"], group) for group in whole["groups"]}

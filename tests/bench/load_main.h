@@ -69,6 +69,7 @@ static int command(char *line) {
             if (viewers[i].state == OPEN) viewers[i].due = next_drop() - churn / 2;
     } else if (!strcmp(line, "calm")) churn = 0;
     else if (!strcmp(line, "herd")) herd();
+    else if (!strcmp(line, "tell")) report();
     else return 0;
     return 1;
 }

@@ -122,7 +122,7 @@ class Path:
         before = [cpu_seconds([pid]) for pid in self._system.pids.values()]
         time.sleep(self._seconds / 2)
         spent = [cpu_seconds([pid]) - cpu for pid, cpu in zip(self._system.pids.values(), before, strict=True)]
-        groups = load.stop()
+        groups = load.tell()
         put, whole, seen = self._figures.put, f"{RUNNING} × {RATE}/s", groups[0]
         put(self._system.name, f"upstream writes → viewer, {whole}, p50", "ms", seen.ms("latency", "p50"))
         put(self._system.name, f"upstream writes → viewer, {whole}, p99", "ms", seen.ms("latency", "p99"))
@@ -140,7 +140,7 @@ class Path:
     def _rounds(self) -> Iterator[int]:
         end = time.monotonic() + self._seconds
         for index in range(self._samples):
-            if index and time.monotonic() > end:
+            if index > 1 and time.monotonic() > end:
                 return
             yield index
 
