@@ -180,5 +180,5 @@ async def cancel(service: ServiceOf, id_: Id, request: Request) -> Response:
     outcome = await service.logs.cancel(id_)
     record = await service.logs.record(id_)
     if outcome == "cancelled":
-        await service.settle(record)
+        await service.settle(id_)
     return _json(views.summary(record), 200 if record.state == "cancelled" else 202)

@@ -9,7 +9,7 @@ from api.submissions import Submissions
 from broker.coordination import Coordination
 from broker.errors import BrokerError, ExpiredGeneration, UnknownGeneration
 from broker.logs import Logs
-from broker.record import Record, State
+from broker.record import TERMINAL, Record, State
 
 _ROUNDS = 5
 
@@ -29,11 +29,12 @@ class Service:
         if self.hub.draining:
             raise Problem(Code.DRAINING)
 
-    async def settle(self, record: Record) -> None:
+    async def settle(self, id_: str) -> None:
         """Lists an ended generation as such; indexes are hints, so a failure here is none."""
         with suppress(BrokerError):
-            await self.coordination.move(record.id, record.state, record.created_ms)
-            await self.coordination.forget(record.id)
+            look = await self.logs.look(id_)
+            if look is not None and look.state in TERMINAL:
+                await self.coordination.retire(id_, look.state, look.created_ms, look.expires_ms)
 
     async def list(
         self, state: State | None, before: tuple[int, str] | None, limit: int

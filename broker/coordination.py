@@ -23,6 +23,8 @@ from broker.record import State
 
 _submit, _overdue = Script("submit"), Script("overdue")
 
+_EXPIRY_SLACK_MS = 1000
+
 JOB = "generate"
 """The name of arq's one function."""
 
@@ -100,11 +102,6 @@ class Coordination:
             seconds, micros = await self.redis.time()
             await self.redis.zadd(keys.DUE, {id_: seconds * 1000 + micros // 1000 + in_ms})
 
-    async def forget(self, id_: str) -> None:
-        """Takes an ended generation out of `due`."""
-        with storage_errors():
-            await self.redis.zrem(keys.DUE, id_)
-
     async def waits(self, id_: str, ordinal: int) -> bool:
         """Whether the job of this attempt is where a worker will find it: in the queue, and in nobody's hands."""
         job_id = job_name(id_, ordinal)
@@ -138,6 +135,11 @@ class Coordination:
             pipe.zadd(keys.index(state), {id_: created_ms * 1000}, nx=True)
             pipe.pexpire(keys.index(state), keys.INDEX_MS)
             await pipe.execute()
+
+    async def retire(self, id_: str, state: State, created_ms: int, expires_ms: int) -> None:
+        """Lists an ended generation under its final state, and lets a sweeper take it off the lists once it has expired."""
+        await self.move(id_, state, created_ms)
+        await self.look_again(id_, expires_ms + _EXPIRY_SLACK_MS)
 
     async def listed(self, index: str, before: tuple[int, str] | None, limit: int) -> list[tuple[int, str]]:
         """Up to `limit` of (µs of submit, id), newest first, behind `before`."""

@@ -63,12 +63,13 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A sweeper's look at a record; `lease_ms` is what is left of the lease."""
+    """A sweeper's look at a record; `lease_ms` and `expires_ms` are what is left of the lease and of the record."""
 
     state: State
     ordinal: int
     created_ms: int
     lease_ms: int
+    expires_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +115,13 @@ class Logs:
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
             pipe.hmget(keys.record(id_), ["state", "ordinal", "created_ms", "lease_until"])
+            pipe.pttl(keys.record(id_))
             pipe.time()
-            (state, ordinal, created, lease_until), (seconds, micros) = await pipe.execute()
+            (state, ordinal, created, lease_until), expires, (seconds, micros) = await pipe.execute()
         if state is None:
             return None
         left = int(lease_until or 0) - seconds * 1000 - micros // 1000
-        return Look(cast(State, state.decode()), int(ordinal or 0), int(created), max(0, left))
+        return Look(cast(State, state.decode()), int(ordinal or 0), int(created), max(0, left), max(0, expires))
 
     async def held_by(self, name: str, ids: list[str]) -> list[Held]:
         """Which of these generations run under a claim of the process of this name (claimants are `<name>/<nonce>`)."""
@@ -253,7 +255,7 @@ class Logs:
         raise AssertionError(reply)
 
     async def finish(self, id_: str, attempt: int, seq: int, ending: Ending) -> Finished:
-        """Writes the terminal entry as `<attempt>-<seq>`. May be repeated."""
+        """Writes the terminal entry, if the log ends with the attempt's entry before `seq`. May be repeated."""
         with storage_errors():
             reply = cast(
                 "list[bytes]",

@@ -16,7 +16,7 @@ from broker.coordination import Coordination
 from broker.errors import BrokerError, StorageUnavailable
 from broker.ids import EntryId
 from broker.logs import Ending, Granted, Logs
-from broker.record import Record
+from broker.record import TERMINAL, Record, State
 from broker.request import GenerationRequest, Options, UnreadableRequest
 from broker.transcript import Transcript
 from worker.appender import Appender
@@ -114,6 +114,8 @@ class Producer:
         clock = asyncio.get_running_loop().time
         writer = Writer(id_, granted.attempt, max_unwritten=self._settings.max_unwritten, now=clock())
         self._appender.add(writer)
+        if self.draining:
+            writer.stop("drain")
         listing = asyncio.create_task(self._list(the_plan.record, "running"))
         try:
             if the_plan.request is None:
@@ -163,10 +165,10 @@ class Producer:
                 return None
         return None
 
-    async def _list(self, record: Record, state: str) -> None:
+    async def _list(self, record: Record, state: State) -> None:
         """Indexes are hints, so a failure here is none."""
         with suppress(BrokerError):
-            await self._coordination.move(record.id, state, record.created_ms)  # type: ignore[arg-type]
+            await self._coordination.move(record.id, state, record.created_ms)
 
     # -- after
 
@@ -220,10 +222,9 @@ class Producer:
     async def _settle_indexes(self, id_: str) -> None:
         """Lists an ended generation as what it ended as. Failing that, the sweeper does it."""
         with suppress(BrokerError):
-            record = await self._logs.record(id_)
-            if record.ended:
-                await self._coordination.move(id_, record.state, record.created_ms)
-                await self._coordination.forget(id_)
+            look = await self._logs.look(id_)
+            if look is not None and look.state in TERMINAL:
+                await self._coordination.retire(id_, look.state, look.created_ms, look.expires_ms)
 
 
 __all__ = ["Json", "Plan", "Producer", "plan"]

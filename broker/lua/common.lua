@@ -64,8 +64,8 @@ local function seal(K, channel, now, prev, id, final, remembered_ms)
   redis.call('PUBLISH', channel, prev .. ' ' .. id .. '\n' .. netstring('z', json))
 end
 
--- Seals a log on behalf of nobody's attempt. The entry gets an attempt of its own: under the dead attempt's next seq it
--- might take an id that a viewer has already seen, before Redis lost its tail, with other bytes.
+-- Seals a log under an attempt of its own: under an attempt's next seq the entry might take an id that a viewer has already
+-- seen, before Redis lost its tail, with other bytes.
 local function seal_as_new_attempt(K, channel, now, final, remembered_ms)
   local attempt, seq = tail(K[2])
   seal(K, channel, now, int(attempt) .. '-' .. int(seq), int(new_attempt(now, attempt)) .. '-0', final, remembered_ms)

@@ -1,10 +1,11 @@
 #!lua flags=allow-oom
 -- uses common
 -- Ends a generation: the terminal entry, the terminal state and the figures in one step. It may use memory beyond the
--- limit, as the end of a running generation must be tellable when Redis is full.
+-- limit, as the end of a running generation must be tellable when Redis is full. The entry gets an attempt of its own, as
+-- all ends do: its figures hold the time, so a finish repeated after Redis lost the first one would give its id other bytes.
 --
 -- KEYS  record, log, cancel, was
--- ARGV  channel, attempt, seq of the terminal entry, remembered ms, state, stop reason, error code, error message,
+-- ARGV  channel, attempt, seq behind its last entry, remembered ms, state, stop reason, error code, error message,
 --       retryable '0' | '1'
 -- Returns {'ended', state} (also if an earlier call of the same did it), or refuses:
 --   {'fenced'}        another attempt runs, or there is no record, or its log has gone
@@ -17,7 +18,7 @@ if int(holder) ~= ARGV[2] then return { 'fenced' } end
 local seq = tonumber(ARGV[3])
 if last + 1 < seq then return { 'behind', int(last) } end
 if last + 1 > seq then return { 'fenced' } end
-seal(KEYS, ARGV[1], now_ms(), ARGV[2] .. '-' .. int(last), ARGV[2] .. '-' .. ARGV[3],
+seal_as_new_attempt(KEYS, ARGV[1], now_ms(),
   { state = ARGV[5], stop_reason = ARGV[6], code = ARGV[7], message = ARGV[8], retryable = ARGV[9] == '1' },
   tonumber(ARGV[4]))
 return { 'ended', ARGV[5] }

@@ -55,7 +55,7 @@ static uint64_t clock_ns(void) {
 /* Buckets of 1 µs up to 64 µs, then 64 to each doubling: an error of 1.6 % at most. */
 static void record(struct histogram *h, uint64_t ns) {
     uint64_t us = ns / 1000;
-    int shift = us < 64 ? 0 : 58 - __builtin_clzll(us);
+    int shift = us < 64 ? 0 : 57 - __builtin_clzll(us);
     size_t i = us < 64 ? us : (size_t)(shift + 1) * 64 + ((us >> shift) & 63);
     h->bucket[i < BUCKETS ? i : BUCKETS - 1]++;
     h->count++;

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -29,7 +29,7 @@ class Server:
     """A connection to the server under test and the event loop it lives in. Use it as a context."""
 
     def __init__(self, url: str) -> None:
-        self._runner = asyncio.Runner()
+        self._loop = asyncio.new_event_loop()
         self._url = url
 
     def __enter__(self) -> Self:
@@ -42,10 +42,10 @@ class Server:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.do(self.redis.aclose(close_connection_pool=True))
-        self._runner.close()
+        self._loop.close()
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._runner.run(work)
+        return self._loop.run_until_complete(work)
 
     def command(self, *words: Argument) -> Any:
         return self.do(self.redis.execute_command(*words))  # type: ignore[no-untyped-call]
@@ -59,7 +59,7 @@ class Server:
 class Saved:
     """Each key of a generation, its serialized value (None: it was not there) and its TTL in ms."""
 
-    keys: list[tuple[str, bytes | None, int]]
+    keys: list[tuple[str, bytes | None, int]] = field(repr=False)
 
 
 class Generation:

@@ -125,7 +125,9 @@ def test_a_claim_starts_an_attempt_with_its_first_entry(generation: Generation) 
     assert orjson.loads(entry.value) == {"type": "stream_start", "attempt": 1}
     assert (published.prev, published.entries) == (BEGINNING, [entry])
     assert abs(verdict.attempt - generation.server.now_ms()) < 5000
-    assert int(generation.field("lease_until") or 0) - generation.server.now_ms() in range(LEASE_MS - 5000, LEASE_MS + 1)
+    assert int(generation.field("lease_until") or 0) - generation.server.now_ms() in range(
+        LEASE_MS - 5000, LEASE_MS + 1
+    )
     assert (generation.field("state"), generation.field("chunks")) == ("running", "7")
 
 
@@ -273,7 +275,7 @@ def test_a_finish_writes_the_end_and_starts_the_retention(server: Server) -> Non
     generation.append(attempt, 1, A, usage='{"output_tokens":1}')
     generation.cancel()
     assert generation.finish(attempt, 2) == Finished("ended")
-    assert generation.last == EntryId(attempt, 2)
+    assert generation.last > EntryId(attempt, 2)
     end = end_of(generation)
     assert {key: end[key] for key in ("status", "stop_reason", "usage", "chunks")} == {
         "status": "completed", "stop_reason": "end_turn", "usage": {"output_tokens": 1}, "chunks": 1,
@@ -290,6 +292,19 @@ def test_a_finish_repeated_says_the_same_and_writes_nothing(generation: Generati
     assert generation.finish(attempt, 1) == Finished("ended")
     assert generation.finish(attempt, 1, BACK) == Finished("ended")
     assert generation.log == before
+
+
+def test_an_end_written_again_after_it_was_lost_has_another_id(generation: Generation) -> None:
+    """Its figures hold the time: it would have other bytes."""
+    attempt = generation.granted()
+    before = generation.save()
+    generation.finish(attempt, 1)
+    lost = generation.last
+    while generation.server.now_ms() <= lost.attempt:
+        pass
+    generation.roll_back(before)
+    assert generation.finish(attempt, 1) == Finished("ended")
+    assert (generation.last > lost, generation.last.seq) == (True, 0)
 
 
 def test_a_finish_behind_a_lost_tail_is_refused_until_the_tail_is_back(generation: Generation) -> None:

@@ -1,5 +1,6 @@
 """A TCP proxy that cuts connections in the middle of a byte stream, as networks do."""
 
+import asyncio
 import random
 import socket
 import struct
@@ -7,83 +8,85 @@ import threading
 from types import TracebackType
 from typing import Self
 
+RESET = struct.pack("ii", 1, 0)
+
 
 class CuttingProxy:
-    """Use it as a context. Each connection is cut (RST, or a FIN that comes too early) after a random number of the server's
-    bytes, until `cuts` have been; the connections after that pass whole. With several targets each connection gets the
-    next one."""
+    """Use it as a context; it runs in a thread of its own. Each connection is cut (RST, or a FIN that comes too early) after
+    a random number of the server's bytes, until `cuts` have been; those after that pass whole. With several targets each
+    connection gets the next one."""
 
     def __init__(self, urls: list[str], *, seed: int, cuts: int, most_bytes: int) -> None:
         self._targets = [(host, int(port)) for host, port in (url.removeprefix("http://").split(":") for url in urls)]
         self._rng = random.Random(seed)
-        self._left = cuts
         self._most_bytes = most_bytes
         self._listening = socket.create_server(("127.0.0.1", 0))
-        self._threads: list[threading.Thread] = []
-        self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.cuts = cuts
         self.connections = 0
         self.cut = 0
 
     def __enter__(self) -> Self:
-        self._run(self._accept)
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for each in (self._listening, *self._open):
-            _shut(each)
-        for thread in list(self._threads):
-            thread.join(10)
-        self._listening.close()
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+        self._loop.close()
 
-    def _run(self, target: "threading._Target", *args: object) -> None:  # type: ignore[name-defined]
-        thread = threading.Thread(target=target, args=args, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+    async def _serve(self) -> None:
+        tasks: set[asyncio.Task[None]] = set()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listening.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self._targets[self.connections % len(self._targets)])
-            self.connections += 1
-            budget = self._rng.randrange(1, self._most_bytes) if self._left > 0 else None
-            self._left -= 1
-            with self._lock:
-                self._open |= {client, server}
-            self._run(self._pump, client, server, None)
-            self._run(self._pump, server, client, budget)
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = self._loop.create_task(self._carry(reader, writer))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
 
-    def _pump(self, source: socket.socket, sink: socket.socket, budget: int | None) -> None:
-        """Copies until an end, or until so many bytes; then both ends are cut."""
+        server = await asyncio.start_server(connected, sock=self._listening)
+        await self._stop.wait()
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, until either end closes it or it is cut."""
+        target = self._targets[self.connections % len(self._targets)]
+        budget = self._rng.randrange(1, self._most_bytes) if self.connections < self.cuts else None
+        self.connections += 1
+        from_server, to_server = await asyncio.open_connection(*target)
+        ways = [
+            asyncio.ensure_future(_copy(reader, to_server, None)),
+            asyncio.ensure_future(_copy(from_server, writer, budget)),
+        ]
         try:
-            while data := source.recv(65536):
-                sink.sendall(data[:budget])
-                if budget is not None:
-                    budget -= len(data)
-                    if budget <= 0:
-                        self.cut += 1
-                        self._cut(sink)
-                        return
-        except OSError:
-            pass
+            done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            if any(way.exception() is None and way.result() for way in done):
+                self.cut += 1
+                if self._rng.random() < 0.5:
+                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         finally:
-            _shut(source)
-            _shut(sink)
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            for end in (writer, to_server):
+                end.close()
+                await asyncio.gather(end.wait_closed(), return_exceptions=True)
 
-    def _cut(self, sink: socket.socket) -> None:
-        if self._rng.random() < 0.5:
-            sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            sink.close()
 
-
-def _shut(each: socket.socket) -> None:
-    try:
-        each.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, budget: int | None) -> bool:
+    """Copies until the reader ends, or until so many bytes have passed: True."""
+    while data := await reader.read(65536):
+        writer.write(data[:budget])
+        await writer.drain()
+        if budget is not None:
+            budget -= len(data)
+            if budget <= 0:
+                return True
+    return False
