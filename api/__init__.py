@@ -1,0 +1,22 @@
+"""The API: accepts generations, and shows them to any number of viewers. `python -m api` runs it.
+
+Accepting, one request at a time:
+
+    app.py          the application; generations.py, its routes; service.py, what they work with
+    body.py         from bytes to one JSON object; negotiate.py, what the headers ask for
+    problems.py     every answer that is not a success
+    submissions.py  accepting once, whatever breaks in between
+    views.py        records as JSON
+
+Showing, where the process spends its life:
+
+    hub.py     the one reader of the process, and the tick for all that depends on time
+    live.py    its subscription: what is published, with as little as possible in between
+    feed.py    what is known of one watched generation: its latest frames, encoded once; the seam between history and live
+    viewer.py  one open event stream: a cursor and a socket, no queue
+    pages.py   what is read from logs, encoded once and kept for the next reader
+    durable.py keeps a strictly durable end back until it is safe
+    stream.py  a viewer as a response, on any ASGI server; direct.py, our uvicorn protocol class, which lends the socket itself
+
+feed, viewer and views do no I/O. What is published is the live path, the log is the truth.
+"""

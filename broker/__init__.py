@@ -1,0 +1,46 @@
+"""Respool in five minutes. Read this first.
+
+Somebody asks for a generation; a model writes it, token by token; any number of people watch, and each may drop and come
+back, while every process may die. What makes that simple is one decision: **the log is the truth**. A generation has a Redis
+Stream; a worker appends to it; whoever watches reads it; nobody shows anything that is not in the log.
+
+The id of an entry is `<attempt>-<seq>`, and that one number does all the work:
+
+- It is the viewer's **cursor**: what it gets as the event's `id:` and sends back as Last-Event-ID.
+- It is the **fence**. Each attempt begins with an entry of its own, `<attempt>-0`, and Redis refuses ids below the last one:
+  a worker that was paused, lost its claim and wakes up cannot write into its successor's text.
+- It makes writing **repeatable**. A worker that does not know whether an append was done, or whose entries Redis has lost in
+  a crash, writes them again under the ids that they have always had.
+
+A generation's life, `queued → running → completed | failed | cancelled`:
+
+1. The API reserves an id (`submit`), makes the record (`create`), queues a job and answers 202. From the first of these on,
+   the sorted set `due` says when somebody must look at the generation.
+2. A worker takes the job and claims the generation (`claim`): a new attempt, and a lease, until when it counts as alive.
+3. It calls the upstream and appends what comes (`append`): check, write, publish and renew the lease in one step.
+4. In each API process a hub hears what was published, encodes every frame once and writes it to all viewers. What it did not
+   hear it reads from the log.
+5. `finish` seals the log: the terminal entry and the terminal state in one step. Nothing is ever appended behind it.
+
+And if the worker dies: its lease runs out, a sweeper finds that in `due`, and the next attempt goes on from the last complete
+text, or begins again, or is not made, as the submitter chose. Its first entry tells readers what to keep. A cancel is a key
+that every append and every claim looks at.
+
+Where to read on, in this order:
+
+    ids.py, events.py     what an id is; the vocabulary of a log, and how an entry looks on the wire
+    keys.py, errors.py    every key in Redis and how long it lives; every error we raise
+    lua/                  the atomic steps: common.lua, then claim.lua, append.lua and finish.lua; the headers are the contract
+    logs.py               the same steps from Python, for one generation: record, log, cancel
+    coordination.py       accepting once, `due`, the queue, indexes
+    transcript.py         the rule for readers as code: what a log amounts to
+    request.py, record.py what may be asked for; what is known of a generation
+
+    settings.py, connect.py, jobs.py                 how processes are configured, and how they reach Redis
+    embedded.py, tether.py, supervise.py, processes.py, up.py   `make up`: a server of our own, processes that do not outlive us
+
+Then worker/__init__.py, for how a generation is produced, and api/__init__.py, for how it is watched. The wire is
+docs/protocol.md, the whole in pictures and tables docs/architecture.md, the reasons docs/decisions/.
+
+Dependencies run downwards only: api and worker import broker, which imports neither.
+"""

@@ -96,7 +96,8 @@ static void run(double rate, double seconds, int bytes) {
             now = clock_ns();
             continue;
         }
-        if (now - due > latest) latest = now - due;
+        if (now > due && now - due > latest) latest = now - due;
+        if (poll(in, 1, 0) > 0) break;
         size_t size = 0;
         while (due <= now && size < sizeof out - 8192) {
             size += command(out + size, &gens[n % count], n / count + 1, now, bytes);

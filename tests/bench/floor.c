@@ -23,11 +23,12 @@
 #define ATTEMPT "1790000000000"
 #define PIECE (256 * 1024)
 
-struct viewer { int fd, gen; size_t at, place; char ended; };
+struct viewer { int fd, gen; size_t at, place; };
 /* `bytes` are frames in HTTP chunks; `starts[seq]` is where seq's begins. */
-struct gen { char *bytes; size_t size, room; size_t *starts; size_t seqs, seq_room; struct viewer **viewers; size_t count, viewer_room; char sealed; };
+struct gen { char *bytes; size_t size, room; size_t *starts; size_t seqs, seq_room; struct viewer **viewers; size_t count, viewer_room; char dirty; };
 
-static struct gen *gens;
+static struct gen *gens, **dirty;
+static size_t dirty_count;
 static int gen_count, ep, bytes = 64, running;
 static uint64_t start, end_at, sent_tokens, latest;
 static double step;
@@ -72,7 +73,6 @@ static void seal(struct gen *g) {
     g->bytes = grown(g->bytes, &g->room, g->size + 8, 1);
     memcpy(g->bytes + g->size, "0\r\n\r\n", 5);
     g->size += 5;
-    g->sealed = 1;
 }
 
 static void leave(struct viewer *v) {
@@ -179,8 +179,13 @@ static int tick(void) {
     while (due <= now) {
         struct gen *g = &gens[sent_tokens++ % (uint64_t)gen_count];
         add_token(g, now);
-        for (size_t i = 0; i < g->count; i++) give(g->viewers[i], 0);
+        if (!g->dirty) g->dirty = 1, dirty[dirty_count++] = g;
         due = start + (uint64_t)(step * (double)sent_tokens);
+    }
+    for (; dirty_count; dirty_count--) {
+        struct gen *g = dirty[dirty_count - 1];
+        g->dirty = 0;
+        for (size_t i = 0; i < g->count; i++) give(g->viewers[i], 0);
     }
     now = clock_ns();
     return due <= now ? 0 : (int)((due - now + 999999) / 1000000);
@@ -190,6 +195,7 @@ int main(int argc, char **argv) {
     if (argc != 3) return 2;
     gen_count = atoi(argv[2]);
     gens = calloc((size_t)gen_count, sizeof *gens);
+    dirty = calloc((size_t)gen_count, sizeof *dirty);
     for (int i = 0; i < gen_count; i++) start_gen(&gens[i]);
     setvbuf(stdout, NULL, _IOLBF, 0);
     int on = 1, listening = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);

@@ -133,6 +133,7 @@ static void open_viewer(struct viewer *v) {
     v->began = now = clock_ns();
     v->state = CONNECTING;
     v->waits_first = 1;
+    v->due = 0;
     connecting++;
     connect(v->fd, (struct sockaddr *)&to, sizeof to);
     struct epoll_event e = {.events = EPOLLOUT, .data.ptr = v};

@@ -2,6 +2,9 @@
  * sequence number and the bytes of a line that is not complete yet. */
 #ifndef SSE_H
 #define SSE_H
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 """The state machine of a generation, pure, against the scripts on a real server: whatever order things happen in, both say
-the same, and what issue after issue relies on holds after every step.
+the same, and after every step all that viewers rely on holds.
 
 Workers may be paused and resumed at will: an attempt that was granted long ago appends, finishes and releases at any
 time. Replies may be lost: a worker repeats what it did, from wherever it believes the log to end. The store may come back
@@ -297,7 +297,7 @@ def test_whatever_happens_in_whatever_order_the_scripts_do_as_the_model(server: 
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=150, stateful_step_count=40, deadline=None, database=None, phases=[Phase.generate],
+            max_examples=110, stateful_step_count=40, deadline=None, database=None, phases=[Phase.generate],
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         ),
     )  # fmt: skip

@@ -1,7 +1,8 @@
 // Follows event streams with the npm package `eventsource` and nothing of ours: node follow.mjs URL…
 //
 // It never calls close(): each client must stop by itself, once the server answers 204 to the terminal id. Then one line of
-// JSON: for each URL its text, the ids in order, how it ended, how often it reconnected.
+// JSON: for each URL its text, the ids in order, how it ended, its errors, and the status
+// that stopped it.
 //
 // (Written to a folder that has node_modules/eventsource, as Node looks for packages beside the script.)
 
@@ -14,7 +15,7 @@ const { EventSource } = await import("eventsource");
 function follow(url) {
   return new Promise((resolve) => {
     const source = new EventSource(url);
-    const seen = { text: "", ids: [], end: null, gaps: 0, errors: 0, codes: [] };
+    const seen = { text: "", ids: [], end: null, gaps: 0, errors: 0 };
     source.onmessage = (message) => {
       const event = JSON.parse(message.data);
       if (event.type === "gap") seen.gaps += 1;
@@ -32,4 +33,7 @@ function follow(url) {
   });
 }
 
+// A client that waits to reconnect does not keep Node running.
+const running = setInterval(() => {}, 1000);
 console.log(JSON.stringify(await Promise.all(process.argv.slice(2).map(follow))));
+clearInterval(running);

@@ -1,0 +1,17 @@
+"""The chaos run: real processes, seeded faults, and a judge who believes nobody.
+
+    make chaos SEED=7 SECONDS=600 FAULTS=all
+
+A run is a row of rounds, each with a stack of its own: two APIs, three workers, the embedded server, the simulated upstream,
+and between each process and its peers a proxy that can be slow, silent, cut, or lose an answer.
+
+    storm   submitters, viewers and cancels, while faults of every kind asked for strike; the seed decides which and when
+    heal    everything runs again; every viewer must be live or closed within 10 s
+    calm    one fault at a time, measured: a killed worker, a hand-over, a restart of the server, cancels
+    judge   everything must have ended; all logs are read through the API, and the histories are judged
+
+Every actor writes what it did and saw, in order, into `history.jsonl` of the round's folder; the judge reads nothing else.
+
+Pure: history (what was written), judge and promises (what it proves wrong), summary (figures and their table), deck (which
+fault is next). With I/O: proxy, wire (HTTP), cluster and store (processes), viewers and clients (actors), faults, calm, round.
+"""

@@ -1,0 +1,62 @@
+"""What happened, as the actors wrote it down: one JSON object a line, in order, `t` in seconds of CLOCK_MONOTONIC.
+
+    accepted   gen, id, key, model, seed, tokens       a submit was answered with 202
+    opened     gen, viewer, status, cursor             a viewer's connection was answered
+    frame      gen, viewer, block                      it got a whole frame
+    closed     gen, viewer, how                        clean: the response ended; cut; left: the viewer itself hung up
+    cancelled  gen, status, asked                      a cancel was acknowledged
+    fault      kind, target, at, until, hits           one was injected; it hit so many
+    rewind     at, mark                                the store was stopped then, and came back as it was at `mark`
+    died       name, code                              a process ended that nobody had ended
+    healed                                             every fault is over and every process runs
+    roll       gen, viewer, state, heard               10 s later: open, closed; and when it last heard anything
+    gone       gen, status                             the API knows no such generation
+    read       gen, api, blocks                        the whole log, from one API
+    record     gen, record                             GET of the generation
+    asked      gen, calls                              the upstream's account of the calls
+    keys       eternal, left                           Redis keys without TTL; what should be empty and is not
+    process    name, when, descriptors, threads, kib   from /proc, at the beginning and at the end
+    figure     name, seconds                           something that was measured in the calm
+    note       text                                    anything else, for whoever reads this
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+Line = dict[str, Any]
+
+FILE = "history.jsonl"
+
+
+def now() -> float:
+    """The clock of all histories; the simulated upstream's `*_ns` are of the same one."""
+    return time.monotonic()
+
+
+class Recorder:
+    """Writes a history. Buffered: `close` it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = (folder / FILE).open("wb", buffering=1 << 20)
+
+    def write(self, did: str, **fields: Any) -> None:
+        self._file.write(orjson.dumps({"t": now(), "did": did, **fields}, option=orjson.OPT_APPEND_NEWLINE))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read(folder: Path) -> list[Line]:
+    """A history that was written, in order."""
+    return list(_lines(folder))
+
+
+def _lines(folder: Path) -> Iterator[Line]:
+    with (folder / FILE).open("rb") as file:
+        for raw in file:
+            yield orjson.loads(raw)

@@ -1,0 +1,133 @@
+"""Viewers as users write them: they reconnect with the last id they have, to whichever API answers, and never give up."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tests.chaos.history import Recorder, now
+from tests.chaos.wire import Address, Call, Lost, call
+
+Habit = Literal["steady", "wanderer", "snapshot", "late"]
+HABITS: tuple[Habit, ...] = ("steady", "wanderer", "snapshot", "late")
+
+_HEAD_SECONDS = 15.0
+_ENDS = (b'"type":"stream_end"', b'"type":"error"')
+
+
+@dataclass(slots=True)
+class Viewer:
+    """Watches one generation. `starts` is when it heard of each attempt, `heard` when it last heard anything, `done` why it
+    stopped: the generation's end was shown, the API said so (204), there is no such generation."""
+
+    gen: str
+    name: str
+    id: str
+    addresses: Sequence[Address]
+    recorder: Recorder
+    rng: random.Random
+    habit: Habit = "steady"
+    cursor: str | None = None
+    starts: list[tuple[float, int]] = field(default_factory=list)
+    heard: float = 0.0
+    last_frame: float = 0.0
+    frames: int = 0
+    gaps: int = 0
+    ended_at: float | None = None
+    done: str | None = None
+    _buffer: bytes = b""
+    _call: Call | None = None
+    _budget: int | None = None
+
+    @property
+    def open(self) -> bool:
+        return self._call is not None
+
+    async def watch(self) -> None:
+        """Until it is done. Cancel it to give up."""
+        if self.habit in ("late", "snapshot"):
+            await asyncio.sleep(self.rng.uniform(0.2, 3.0))
+        at = self.rng.randrange(len(self.addresses))
+        while self.done is None:
+            at = (at + 1) % len(self.addresses)
+            try:
+                await self._visit(self.addresses[at])
+            except Lost:
+                await asyncio.sleep(self.rng.uniform(0.05, 0.2))
+
+    async def again(self) -> None:
+        """Comes back after the end it was shown, which the store may have taken back since."""
+        self.ended_at = self.done = None
+        self.habit = "steady"
+        await self.watch()
+
+    async def _visit(self, address: Address) -> None:
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": self.cursor} if self.cursor else {})
+        target = f"/v1/generations/{self.id}/events"
+        if self.habit == "snapshot" and self.cursor is None:
+            target += "?from=snapshot"
+        self._buffer = b""
+        self._budget = self.rng.randrange(3, 40) if self.habit == "wanderer" else None
+        made = await call(address, "GET", target, headers=headers, on_body=self._feed, seconds=_HEAD_SECONDS)
+        status = made.status.result()
+        self.recorder.write("opened", gen=self.gen, viewer=self.name, status=status, cursor=self.cursor)
+        self.heard = now()
+        if status != 200:
+            made.leave()
+            await self._refused(status)
+            return
+        self._call = made
+        try:
+            whole = await asyncio.shield(made.ended)
+        finally:
+            self._call = None
+            made.leave()
+        left = self._budget is not None and self._budget <= 0 and not whole
+        how = "clean" if whole else "left" if left else "cut"
+        self.recorder.write("closed", gen=self.gen, viewer=self.name, how=how)
+        if whole and self.ended_at is not None:
+            self.done = "end"
+        elif left:
+            await asyncio.sleep(self.rng.uniform(0, 1.0))
+        else:
+            await asyncio.sleep(self.rng.uniform(0.02, 0.1))
+
+    async def _refused(self, status: int) -> None:
+        if status == 204:
+            self.done = "204"
+        elif status in (404, 410):
+            self.done = "gone"
+        else:
+            await asyncio.sleep(self.rng.uniform(0.1, 0.3))
+
+    def _feed(self, data: bytes) -> None:
+        self.heard = now()
+        if self._budget is not None and self._budget <= 0:
+            return  # it has hung up: what comes now, it has never seen
+        *blocks, self._buffer = (self._buffer + data).split(b"\n\n")
+        for block in blocks:
+            self._take(block)
+            if self._budget is not None:
+                self._budget -= 1
+                if self._budget <= 0:
+                    assert self._call is not None
+                    self._call.leave()
+                    return
+
+    def _take(self, block: bytes) -> None:
+        head, _, id_ = block.partition(b"\nid: ")
+        if b"data: " not in head:
+            return
+        self.recorder.write("frame", gen=self.gen, viewer=self.name, block=block.decode())
+        self.last_frame, self.frames = self.heard, self.frames + 1
+        if id_:
+            self.cursor = id_.decode()
+            if b'"type":"stream_start"' in head or any(end in head for end in _ENDS):
+                self.starts.append((self.heard, int(id_.partition(b"-")[0])))
+            if any(end in head[:40] for end in _ENDS):
+                self.ended_at = self.heard
+        elif b'"type":"gap"' in head:
+            self.gaps += 1
+            self.ended_at = None
+            self.cursor = None

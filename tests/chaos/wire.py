@@ -1,0 +1,126 @@
+"""HTTP as the actors speak it: one request a connection, and a response that is known to be whole, or cut.
+
+Bytes go to a callback as they come: a thousand viewers in one event loop can afford no more.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, cast
+
+import httptools
+import orjson
+
+Address = tuple[str, int]
+CONNECT_SECONDS = 3.0
+
+
+class Lost(Exception):
+    """The connection could not be made, or ended before the answer did: what was asked may have happened."""
+
+
+class Reply(NamedTuple):
+    """A whole answer."""
+
+    status: int
+    body: bytes
+
+    @property
+    def json(self) -> dict[str, Any]:
+        found: dict[str, Any] = orjson.loads(self.body)
+        return found
+
+
+class Call(asyncio.Protocol):
+    """One request. `status` is the answer's, once its head is there; `ended` tells whether its end came (True), or only the
+    connection's (False). Every byte of the body goes to `on_body`."""
+
+    def __init__(self, request: bytes, on_body: Callable[[bytes], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self.status: asyncio.Future[int] = loop.create_future()
+        self.ended: asyncio.Future[bool] = loop.create_future()
+        self.on_body = on_body
+        self._request = request
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.leave()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(False)
+
+    def on_headers_complete(self) -> None:
+        if not self.status.done():
+            self.status.set_result(self._parser.get_status_code())
+
+    def on_message_complete(self) -> None:
+        self._end(True)
+        self.leave()
+
+    def leave(self) -> None:
+        """Hangs up."""
+        if self._transport is not None:
+            self._transport.abort()
+        self._end(False)
+
+    def _end(self, whole: bool) -> None:
+        if not self.ended.done():
+            self.ended.set_result(whole)
+        if not self.status.done():
+            self.status.cancel()
+
+
+async def call(
+    address: Address,
+    method: str,
+    target: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    on_body: Callable[[bytes], None],
+    seconds: float,
+) -> Call:
+    """A call whose answer has begun; its `status` is done. Raises Lost."""
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {address[0]}:{address[1]}"]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    if body:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    request = "\r\n".join([*lines, "", ""]).encode() + body
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            _, made = await asyncio.get_running_loop().create_connection(lambda: Call(request, on_body), *address)
+    except (OSError, TimeoutError) as error:
+        raise Lost(repr(error)) from None
+    await asyncio.wait({made.status}, timeout=seconds)
+    if not made.status.done() or made.status.cancelled():
+        made.leave()
+        raise Lost("no answer")
+    return made
+
+
+async def ask(
+    address: Address,
+    method: str,
+    target: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    content: object = None,
+    seconds: float = 8.0,
+) -> Reply:
+    """The whole answer. Raises Lost."""
+    parts: list[bytes] = []
+    body = b"" if content is None else orjson.dumps(content)
+    made = await call(address, method, target, headers=headers, body=body, on_body=parts.append, seconds=seconds)
+    await asyncio.wait({made.ended}, timeout=seconds)
+    whole = made.ended.done() and made.ended.result()
+    made.leave()
+    if not whole:
+        raise Lost("cut")
+    return Reply(made.status.result(), b"".join(parts))
