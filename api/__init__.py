@@ -13,6 +13,7 @@ Showing, where the process spends its life:
     hub.py     the one reader of the process, and the tick for all that depends on time
     live.py    its subscription: what is published, with as little as possible in between
     feed.py    what is known of one watched generation: its latest frames, encoded once; the seam between history and live
+    truth.py   keeping feeds true to their logs: what was missed, what was lost, what has expired
     viewer.py  one open event stream: a cursor and a socket, no queue
     pages.py   what is read from logs, encoded once and kept for the next reader
     durable.py keeps a strictly durable end back until it is safe

@@ -86,6 +86,7 @@ class Feed:
         self._bytes = 0
         self.shown = self.base
         self.before = self.last = last
+        self.ended = False  # Redis may have lost the end; whoever reads it in the log knows that it is there
 
     def hold(self, append: Append) -> None:
         """Keeps a message for when the feed is synced."""
@@ -131,6 +132,8 @@ class Feed:
         while self._bytes > self._ring_bytes and cut < len(self.frames) - 1:
             self._bytes -= len(self.frames[cut])
             cut += 1
+        if not cut:  # one entry alone may be larger than the bound
+            return
         for viewer in self.viewers:
             if viewer.position is not None and viewer.position < self.base + cut:
                 viewer.cursor = self.id_before(viewer.position)

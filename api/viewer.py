@@ -64,6 +64,7 @@ class Viewer:
         self.position = None
         self._pieces = []
         self._ended = False
+        self._told.clear()  # a gap that found no room would be a splice
         self.tell(local_frame("gap", reason=reason))
 
     def drop(self) -> None:

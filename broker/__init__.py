@@ -31,12 +31,12 @@ Where to read on, in this order:
     ids.py, events.py     what an id is; the vocabulary of a log, and how an entry looks on the wire
     keys.py, errors.py    every key in Redis and how long it lives; every error we raise
     lua/                  the atomic steps: common.lua, then claim.lua, append.lua and finish.lua; the headers are the contract
-    logs.py               the same steps from Python, for one generation: record, log, cancel
+    logs.py, verdicts.py  the same steps from Python, for one generation: record, log, cancel; what they answer
     coordination.py       accepting once, `due`, the queue, indexes
     transcript.py         the rule for readers as code: what a log amounts to
     request.py, record.py what may be asked for; what is known of a generation
 
-    settings.py, connect.py, jobs.py                 how processes are configured, and how they reach Redis
+    settings.py, connect.py, jobs.py, tasks.py       how processes are configured, reach Redis, and own their tasks
     embedded.py, tether.py, supervise.py, processes.py, up.py   `make up`: a server of our own, processes that do not outlive us
 
 Then worker/__init__.py, for how a generation is produced, and api/__init__.py, for how it is watched. The wire is

@@ -64,8 +64,8 @@ def live(generation_id: str) -> str:
     return f"{{{generation_id}}}:live"
 
 
-def generation_of_channel(channel: str) -> str:
-    return channel[1 : channel.index("}")]
+def generation_of_channel(channel: bytes) -> str:
+    return channel[1 : channel.index(b"}")].decode()
 
 
 def index(state: str) -> str:

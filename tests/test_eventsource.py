@@ -28,7 +28,9 @@ def follow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "package.json").write_text('{"private": true}')
     options = ("--no-audit", "--no-fund", "--no-package-lock", "--silent")
     try:
-        installed = subprocess.run([npm, "install", *options, "eventsource@5"], cwd=folder, capture_output=True, timeout=60)
+        installed = subprocess.run(
+            [npm, "install", *options, "eventsource@5"], cwd=folder, capture_output=True, timeout=60
+        )
     except subprocess.TimeoutExpired:
         pytest.skip("npm did not install eventsource@5 within a minute")
     if installed.returncode:

@@ -15,10 +15,11 @@ import orjson
 from broker.coordination import Coordination
 from broker.errors import BrokerError, StorageUnavailable
 from broker.ids import EntryId
-from broker.logs import Ending, Granted, Logs
+from broker.logs import Logs
 from broker.record import TERMINAL, Record, State
 from broker.request import GenerationRequest, Options, UnreadableRequest
 from broker.transcript import Transcript
+from broker.verdicts import Ending, Granted
 from worker.appender import Appender
 from worker.attempt import Attempt, Interrupted, Left, Outcome
 from worker.continuation import Continuation, Json, continuation

@@ -51,7 +51,7 @@ class Translator:
                     return []
                 case _:
                     return [event("upstream", event=data)]
-        except (KeyError, TypeError, AttributeError, UnicodeEncodeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise MalformedEvent(f"the upstream sent a malformed event ({type(error).__name__})") from error
 
     def _delta(self, index: int, delta: Json) -> list[Content]:
@@ -105,8 +105,8 @@ class Translator:
         delta: Json = data.get("delta", {})  # type: ignore[assignment]
         if (reason := delta.get("stop_reason")) is not None:
             self.stop_reason = str(reason)
-        rest = {key: value for key, value in data.items() if key not in ("type", "delta")}
-        return [event("usage", **{**delta, **rest})]
+        told = {key: value for key, value in (*delta.items(), *data.items()) if key not in ("type", "delta")}
+        return [event("usage", **told)]
 
 
 def _deltas(kind: bytes, text: str) -> list[Content]:

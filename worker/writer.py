@@ -25,6 +25,9 @@ Cause = Literal[
 """Why an attempt is stopped from outside. `fenced`: it is no longer the one that runs. `rewound`: Redis has lost more of
 the log than the buffer holds."""
 
+_LOST: Final = frozenset[Cause](("fenced", "rewound"))
+_UNWRITABLE: Final = _LOST | frozenset[Cause](("storage_full", "storage_error"))
+
 TAIL_SECONDS: Final = 10.0
 """How long written entries are kept: several times what AOF everysec or a lagging replica may lose."""
 _FLUSH_ENTRIES: Final = 500
@@ -39,6 +42,8 @@ class Writer:
         self.attempt = attempt
         self.acked = 0  # the claim has written <attempt>-0
         self.cause: Cause | None = None
+        self.writable = True
+        """Whether appending still makes sense: a cancelled attempt may write its last words, a fenced one may not."""
         self.on_stop: Callable[[], object] = lambda: None
         self.on_put: Callable[[Writer], None] = lambda _: None
         self.usage: bytes = b""
@@ -70,10 +75,14 @@ class Writer:
         self.on_put(self)
 
     def stop(self, cause: Cause) -> None:
-        """Ends the attempt from outside; the first cause stays."""
-        if self.cause is None:
+        """Ends the attempt from outside. The first cause stays, unless the log turns out to be another's: that overrules
+        whatever this attempt was ended for."""
+        self.writable = self.writable and cause not in _UNWRITABLE
+        first = self.cause is None
+        if first or cause in _LOST:
             self.cause = cause
-            self._settled.set()
+        self._settled.set()
+        if first:
             self.on_stop()
 
     async def room(self) -> None:
@@ -88,11 +97,6 @@ class Writer:
                 while self.unwritten and self.writable:
                     await self._settlement()
         return not self.unwritten
-
-    @property
-    def writable(self) -> bool:
-        """Whether appending still makes sense: a cancelled attempt may write its last words, a fenced one may not."""
-        return self.cause not in ("fenced", "rewound", "storage_full", "storage_error")
 
     async def _settlement(self) -> None:
         self._settled.clear()

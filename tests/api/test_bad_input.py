@@ -184,9 +184,7 @@ def test_what_cannot_be_sent_is_406_with_what_can(
     client: Client, ended: Generation, method: str, path: str, accept: str, offers: list[str]
 ) -> None:
     body = json.dumps(GOOD).encode() if "{id}" not in path and method == "POST" else b""
-    response = client.http.request(
-        method, path.format(id=ended.id), content=body, headers={**JSON, "accept": accept}
-    )
+    response = client.http.request(method, path.format(id=ended.id), content=body, headers={**JSON, "accept": accept})
     assert problem(response, 406, "not_acceptable")["offers"] == offers
 
 
@@ -221,8 +219,25 @@ def ask(client: Client, path: str, **request: Any) -> httpx2.Response:
 @pytest.mark.parametrize(
     "id_",
     [
-        *("x", "gen_", "gen_" + "0" * 25, "gen_" + "0" * 27, "GEN_" + "0" * 26, "gen_" + "o" * 26, "gen_" + "8" + "0" * 25),
-        *("gen_" + "I" * 26, "gen_" + "L" * 26, "gen_" + "U" * 26, "%00", "gen_%0d%0aFLUSHALL", "%F0%9F%A7%B5", "*", "{x}"),
+        *(
+            "x",
+            "gen_",
+            "gen_" + "0" * 25,
+            "gen_" + "0" * 27,
+            "GEN_" + "0" * 26,
+            "gen_" + "o" * 26,
+            "gen_" + "8" + "0" * 25,
+        ),
+        *(
+            "gen_" + "I" * 26,
+            "gen_" + "L" * 26,
+            "gen_" + "U" * 26,
+            "%00",
+            "gen_%0d%0aFLUSHALL",
+            "%F0%9F%A7%B5",
+            "*",
+            "{x}",
+        ),
         *("gen_" + "０" * 26, "%FF%FE", "gen_" + "0" * 26 + "%0a", CANARY),
     ],
 )

@@ -15,7 +15,9 @@ QUICK = "sim-1?tps=0&ttft_ms=0&tokens=10"
 def closed_by(stack: Stack, generation: Generation) -> list[str]:
     """Who closed each upstream call of a generation, once all are closed."""
     return until(  # type: ignore[no-any-return]
-        lambda: (calls := stack.asked(generation.user_id)) and [call["closed_by"] for call in calls if call["closed_by"]],
+        lambda: (
+            (calls := stack.asked(generation.user_id)) and [call["closed_by"] for call in calls if call["closed_by"]]
+        ),
         "the upstream's socket is closed",
     )
 
@@ -35,15 +37,17 @@ def test_a_cancel_while_it_runs_closes_the_upstream_and_keeps_the_partial(
     assert end["type"] == "stream_end"
     assert (end["status"], end["stop_reason"]) == ("cancelled", None)
     assert end["usage"]["input_tokens"] > 0, "what it has cost so far"
-    events = client.events(generation.id)
-    check_log(events)
+    whole = client.events(generation.id)
+    check_log(whole)
     record = client.record(generation.id)
     assert record["state"] == "cancelled"
-    assert record["text"] == text_of(events) != ""
-    assert record["chunks"] == end["chunks"] == sum(frame.type == "text" for frame in events)
+    assert record["text"] == text_of(whole) != ""
+    assert record["chunks"] == end["chunks"] == sum(frame.type == "text" for frame in whole)
 
 
-@pytest.mark.parametrize("model", ["sim-1?ttft_ms=60000", "sim-1?fail=slow_headers", "sim-1?tps=0&ttft_ms=0&fail=stall"])
+@pytest.mark.parametrize(
+    "model", ["sim-1?ttft_ms=60000", "sim-1?fail=slow_headers", "sim-1?tps=0&ttft_ms=0&fail=stall"]
+)
 def test_a_cancel_while_upstream_is_silent_closes_it(client: Client, shared: Stack, model: str) -> None:
     generation = client.submit(model)
     until(lambda: shared.asked(generation.user_id), "upstream is called")

@@ -80,11 +80,11 @@ def test_done_comes_after_a_cancel_too(client: Client, other_client: Client) -> 
 
 def test_a_chat_that_was_sent_twice_is_one_generation(client: Client, shared: Stack) -> None:
     headers = {"idempotency-key": str(uuid.uuid4())}
-    body = {"model": f"sim-1?tps=0&ttft_ms=0&tokens=9&seed={uuid.uuid4().int % 10**9}"}
-    body |= {"messages": [{"role": "user", "content": "Hi"}]}
+    model = f"sim-1?tps=0&ttft_ms=0&tokens=9&seed={uuid.uuid4().int % 10**9}"
+    body = {"model": model, "messages": [{"role": "user", "content": "Hi"}]}
     answers = [client.http.post("/v1/chat/stream", json=body, headers=headers) for _ in range(2)]
     assert answers[0].headers["location"] == answers[1].headers["location"]
     assert answers[0].text.partition("data: ")[2].endswith("data: [DONE]\n\n")
     assert naive(lines_of(answers[0].content)) == naive(lines_of(answers[1].content)) != ""
-    asked = httpx2.get(f"{shared.upstream_url}/_sim/requests", params={"model": body["model"]}).json()
+    asked = httpx2.get(f"{shared.upstream_url}/_sim/requests", params={"model": model}).json()
     assert len(asked) == 1

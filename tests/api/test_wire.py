@@ -11,8 +11,10 @@ from tests.client import frames as parsed
 from tests.stack import Stack
 
 LOCAL = {"queued", "gap", "drain"}
-BLOCK = re.compile(rb"(?:: ka\n)*data: (\{[^\n]*\})(?:\nid: ((?:0|[1-9][0-9]*)-(?:0|[1-9][0-9]*))|\nretry: [0-9]+)?", re.ASCII)
-NASTY = "data: x\n\nid: 9-9\r\nevent: e\rretry: 1\n: c\u2028\u2029\x85\x0b\x0c\ufeff\x00\\\"{}[DONE]🧵e\u0301"
+BLOCK = re.compile(
+    rb"(?:: ka\n)*data: (\{[^\n]*\})(?:\nid: ((?:0|[1-9][0-9]*)-(?:0|[1-9][0-9]*))|\nretry: [0-9]+)?", re.ASCII
+)
+NASTY = 'data: x\n\nid: 9-9\r\nevent: e\rretry: 1\n: c\u2028\u2029\x85\x0b\x0c\ufeff\x00\\"{}[DONE]🧵e\u0301'
 
 
 def check_wire(raw: bytes) -> list[str]:

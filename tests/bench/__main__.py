@@ -1,7 +1,7 @@
 """`python -m tests.bench [NAME …] [--quick] [--json FILE]`: measures, beside the naive way and a floor, on this machine.
 
-Names: `path` (first-token, cancel, resume, live, memory, many) is the main path through real processes; `fanout` (A100 …,
-B100 …, C, D1000, herd, idle) is one API process and its viewers. Without a name: everything.
+Names: `path` (first-token, cancel, resume, live, memory, many, end-to-end) is the main path through real processes;
+`fanout` (A100 …, B100 …, C, D1000, herd, idle) is one API process and its viewers. Without a name: everything.
 """
 
 import argparse
@@ -11,25 +11,32 @@ import time
 from pathlib import Path
 
 from tests.bench import holding
+from tests.bench.fanout import SCENARIOS
 from tests.bench.path import Path as MainPath
 from tests.bench.report import Figures
+from tests.bench.rounds import Fanout
 from tests.bench.system import Skipped, machine, raise_limits
 from tests.bench.systems import Naive, Respool
 
-PATH = ("first-token", "cancel", "resume", "live", "memory", "many")
+ALONE = ("first-token", "cancel", "resume", "live", "memory")
+PATH = (*ALONE, "many", "end-to-end")
 
 
 def main_path(names: set[str], quick: bool) -> Figures:
-    """Issues the figures of the main path; a system that cannot keep up is measured as far as it goes."""
+    """The figures of the main path; a system that cannot keep up is measured as far as it goes."""
     figures = Figures()
-    if names & set(PATH[:5]):
+    samples, seconds = (60, 6.0) if quick else (500, 60.0)
+    if names & set(ALONE):
         for system in (Respool(), Naive()):
             say(f"main path: {system.name}")
             with system:
                 if "memory" in names:
                     holding.memory(system, figures)
-                samples, seconds = (60, 8.0) if quick else (500, 60.0)
                 MainPath(system, figures, samples=samples, seconds=seconds).run(names)
+    if "end-to-end" in names:
+        say("main path: 200 generations to their end")
+        with Respool() as system:
+            MainPath(system, figures, samples=samples, seconds=seconds).end_to_end(generations=200)
     if "many" in names:
         say(f"main path: {holding.MANY} generations in one worker")
         holding.many(figures)
@@ -41,28 +48,44 @@ def say(text: str) -> None:
     print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("names", nargs="*", help="what to measure; everything by default")
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="what to measure; everything by default")
     parser.add_argument("--quick", action="store_true", help="fewer samples, shorter windows, one round")
+    parser.add_argument("--rounds", type=int, help="of each fan-out scenario (5; 1 with --quick)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
-    options = parser.parse_args()
-    names = set(options.names) or {"path"}
-    if "path" in names:
-        names |= set(PATH)
+    given = parser.parse_args()
+    unknown = set(given.names) - {"path", "fanout", *PATH, *SCENARIOS}
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    return given
+
+
+def main() -> int:
+    given = options()
+    names = set(given.names) or {"path", "fanout"}
+    names |= set(PATH) if "path" in names else set()
+    names |= set(SCENARIOS) if "fanout" in names else set()
     raise_limits()
     result: dict[str, object] = {"machine": machine()}
     print(" · ".join(f"{name}: {value}" for name, value in machine().items()) + "\n", flush=True)
     try:
         if names & set(PATH):
-            figures = main_path(names, options.quick)
+            figures = main_path(names, given.quick)
             print("## Main path, end to end\n\n" + figures.as_table() + "\n", flush=True)
             result["path"] = figures.as_json()
+        if names & set(SCENARIOS):
+            rounds, seconds = (given.rounds or 1, 3.0) if given.quick else (given.rounds or 5, 5.0)
+            fanout = Fanout(sorted(names), rounds=rounds, seconds=seconds, say=say)
+            fanout.run()
+            print("## Fan-out, one server process\n\n" + fanout.as_markdown(), flush=True)
+            result |= {"fanout": fanout.results, "not_measured": fanout.failures}
     except Skipped as skipped:
         print(f"skipped: {skipped}", file=sys.stderr)
-        return 1
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1))
+    if given.json:
+        given.json.write_text(json.dumps(result, indent=1))
     return 0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.load import Figures, Load
-from tests.bench.servers import Make, Server
+from tests.bench.servers import Server
 from tests.bench.system import cpu_seconds, resident_kb
 
 RATE = 50.0
@@ -36,7 +36,9 @@ class Watch:
         return figures
 
 
-def steady(make: Make, tools: Path, seconds: float, *, generations: int, viewers: int, churn: bool = False) -> Measured:
+def steady(
+    make: type[Server], tools: Path, seconds: float, *, generations: int, viewers: int, churn: bool = False
+) -> Measured:
     """Tokens at a steady pace to viewers that are there already. With `churn` each drops about once a second, is away for
     50 ms and resumes."""
     with make(tools, generations) as server, Load(server.port, tools) as load:
@@ -62,7 +64,7 @@ def steady(make: Make, tools: Path, seconds: float, *, generations: int, viewers
         return figures
 
 
-def replay(make: Make, tools: Path, seconds: float) -> Measured:
+def replay(make: type[Server], tools: Path, seconds: float) -> Measured:
     """10,000 entries of a generation that has ended, to 200 who come late and all at once."""
     with make(tools, 1) as server, Load(server.port, tools) as load:
         server.fill(REPLAYED)
@@ -80,7 +82,7 @@ def replay(make: Make, tools: Path, seconds: float) -> Measured:
         return figures
 
 
-def herd(make: Make, tools: Path, seconds: float) -> Measured:
+def herd(make: type[Server], tools: Path, seconds: float) -> Measured:
     """2,000 viewers of a running generation lose their connections at once and come back at once."""
     with make(tools, 1) as server, Load(server.port, tools) as load:
         load.open(server.paths() * HERD)
@@ -99,7 +101,7 @@ def herd(make: Make, tools: Path, seconds: float) -> Measured:
         return figures | {"back p50 ms": seen.ms("caught", "p50"), "all ms": all_ * 1000}
 
 
-def idle(make: Make, tools: Path, seconds: float) -> Measured:
+def idle(make: type[Server], tools: Path, seconds: float) -> Measured:
     """Viewers of a generation that says nothing: what each costs in memory."""
     with make(tools, 1) as server:
         viewers = IDLE if server.name != "naive" else IDLE // 5  # each has a connection to Redis, which allows 10,000
@@ -122,7 +124,7 @@ def idle(make: Make, tools: Path, seconds: float) -> Measured:
             }  # fmt: skip
 
 
-Scenario = Callable[[Make, Path, float], Measured]
+Scenario = Callable[[type[Server], Path, float], Measured]
 
 
 def _steady(generations: int, viewers: int, churn: bool = False) -> Scenario:

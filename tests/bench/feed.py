@@ -15,8 +15,9 @@ from redis.asyncio.connection import parse_url
 from broker import keys
 from broker.connect import connect
 from broker.ids import BEGINNING, new_generation_id
-from broker.logs import Ending, Granted, Logs
+from broker.logs import Logs
 from broker.lua import Argument, Script
+from broker.verdicts import Ending, Granted
 from tests.bench.load import Lines
 from tests.bench.system import compiled
 

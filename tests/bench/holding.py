@@ -36,7 +36,7 @@ async def _memory_of(url: str, id_: str) -> tuple[int, int, int]:
     """MEMORY USAGE of the log, how many text entries it has, bytes of their text."""
     redis = connect(url)
     try:
-        used = await redis.execute_command("MEMORY USAGE", keys.log(id_), "SAMPLES", "0")
+        used = await redis.memory_usage(keys.log(id_), samples=0)
         rows = await redis.xrange(keys.log(id_))
     finally:
         await redis.aclose(close_connection_pool=True)
@@ -58,7 +58,7 @@ def many(figures: Figures) -> None:
 
         def open_now() -> int:
             nonlocal most
-            most = max(most, upstream.get("/_sim/health").json()["open"])
+            most = max(most, int(upstream.get("/_sim/health").json()["open"]))
             return most
 
         until(lambda: open_now() >= MANY, f"{MANY} upstream calls are open at once", 60)
@@ -79,4 +79,3 @@ def many(figures: Figures) -> None:
         put("respool", f"{MANY} generations in one worker: not completed with their exact text", "generations",
             MANY - intact, target=0)  # fmt: skip
         put("respool", f"{MANY} generations in one worker: memory of the worker", "MB", size / 1024)
-

@@ -20,7 +20,7 @@ URL = os.environ.get("NAIVE_REDIS_URL", "redis://127.0.0.1:6379/0")
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    app.state.redis = redis.from_url(URL)
+    app.state.redis = redis.Redis.from_url(URL)
     app.state.arq = await create_pool(RedisSettings.from_dsn(URL))
     yield
 

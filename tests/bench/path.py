@@ -10,10 +10,11 @@ import httpx2
 
 from tests.bench.feed import LogFeed, claim
 from tests.bench.figures import percentile
+from tests.bench.load import Figures as Seen
 from tests.bench.load import Load
 from tests.bench.probe import Caller, Stream
 from tests.bench.report import Figures
-from tests.bench.system import cpu_seconds
+from tests.bench.system import cpu_seconds, idle_seconds
 from tests.bench.systems import System
 from tests.stack import until
 
@@ -96,12 +97,13 @@ class Path:
     # -- many at once
 
     @contextmanager
-    def _background(self) -> Iterator[Load]:
-        """100 generations of 50 tokens a second, each with a viewer, for as long as the block takes."""
+    def _background(self, generations: int = RUNNING, tokens: int = 30_000) -> Iterator[Load]:
+        """Generations of 50 tokens a second, each with a viewer, for as long as the block takes. Beside them, of ours, five
+        that the bench itself appends to: what they are late is what lies behind the append."""
         caller = Caller(self._system.port)
-        model = f"sim-1?ttft_ms=50&tps={RATE}&tokens=30000&stamp=1&jitter=0.2&seed="
-        ids = [caller.submit(f"{model}{next(_seeds)}") for _ in range(RUNNING)]
-        until(lambda: self._open() >= RUNNING, f"{RUNNING} generations run", 30)
+        model = f"sim-1?ttft_ms=500&tps={RATE}&tokens={tokens}&stamp=1&jitter=0.2&seed="
+        ids = [caller.submit(f"{model}{next(_seeds)}") for _ in range(generations)]
+        until(lambda: self._open() >= generations, f"{generations} generations run", 30)
         with Load(self._system.port, self._system.folder) as load:
             load.open(f"/v1/generations/{id_}/events" for id_ in ids)
             if self._system.name == "respool":
@@ -117,22 +119,42 @@ class Path:
 
     def _live(self, load: Load) -> None:
         time.sleep(2)  # what connecting has piled up is over
-        names = list(self._system.pids)
         load.mark()
         before = [cpu_seconds([pid]) for pid in self._system.pids.values()]
+        free, began = idle_seconds(), time.monotonic()
         time.sleep(self._seconds / 2)
+        free = (idle_seconds() - free) / (time.monotonic() - began)
         spent = [cpu_seconds([pid]) - cpu for pid, cpu in zip(self._system.pids.values(), before, strict=True)]
-        groups = load.tell()
-        put, whole, seen = self._figures.put, f"{RUNNING} × {RATE}/s", groups[0]
+        self._put_live(load.tell(), f"{RUNNING} × {RATE}/s", spent)
+        self._figures.put(self._system.name, f"CPU that was free meanwhile, {RUNNING} × {RATE}/s", "cores", free)
+
+    def end_to_end(self, *, generations: int) -> None:
+        """From the POST to the last token, everything on this machine: all delivered, and how late."""
+        tokens = round(self._seconds / 4) * RATE
+        before = [cpu_seconds([pid]) for pid in self._system.pids.values()]
+        with self._background(generations, tokens) as load:
+            until(lambda: load.tell()[0].samples("end") == generations, "all end", 6 * self._seconds)
+            groups = load.tell()
+        spent = [cpu_seconds([pid]) - cpu for pid, cpu in zip(self._system.pids.values(), before, strict=True)]
+        whole = f"{generations} × {RATE}/s to the end"
+        self._put_live(groups, whole, spent)
+        late = groups[0].ms("end", "max") / 1000 - tokens / RATE
+        self._figures.put("respool", f"last end after the shortest time possible, {whole}", "s", late)
+
+    def _put_live(self, groups: dict[int, Seen], whole: str, spent: list[float]) -> None:
+        put, seen = self._figures.put, groups[0]
         put(self._system.name, f"upstream writes → viewer, {whole}, p50", "ms", seen.ms("latency", "p50"))
         put(self._system.name, f"upstream writes → viewer, {whole}, p99", "ms", seen.ms("latency", "p99"))
         if 1 in groups:
             put("respool", f"append → viewer, {whole}, p50", "ms", groups[1].ms("latency", "p50"), target=2)
-            put("respool", f"append → viewer, {whole}, p99", "ms", groups[1].ms("latency", "p99"))
+            target = 20 if "end" in whole else None
+            put("respool", f"append → viewer, {whole}, p99", "ms", groups[1].ms("latency", "p99"), target=target)
         put(self._system.name, f"delivered, {whole}", "events/s", seen.events / seen.seconds)
-        put(self._system.name, f"lost, repeated, cut, {whole}", "events", sum(group.faults for group in groups.values()))
+        put(
+            self._system.name, f"lost, repeated, cut, {whole}", "events", sum(group.faults for group in groups.values())
+        )
         everything = sum(group.events for group in groups.values())
-        for name, cpu in zip(names, spent, strict=True):
+        for name, cpu in zip(self._system.pids, spent, strict=True):
             put(self._system.name, f"CPU of {name}, {whole}", "µs/token", cpu * 1e6 / max(1, everything))
 
     # -- what all of them need

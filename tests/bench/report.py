@@ -34,7 +34,14 @@ class Figures:
         self.all: dict[tuple[str, str], Figure] = {}
 
     def put(
-        self, server: str, what: str, unit: str, value: float, *, target: float | None = None, samples: int | None = None
+        self,
+        server: str,
+        what: str,
+        unit: str,
+        value: float,
+        *,
+        target: float | None = None,
+        samples: int | None = None,
     ) -> None:
         figure = self.all.setdefault((what, unit), Figure(what, unit))
         figure.values[server] = value
@@ -47,7 +54,9 @@ class Figures:
         servers = list(dict.fromkeys(server for figure in self.all.values() for server in figure.values))
         rows = []
         for figure in self.all.values():
-            goal = "" if figure.target is None else f"≤ {shown(figure.target)}" + (" **missed**" if figure.missed else "")
+            goal = (
+                "" if figure.target is None else f"≤ {shown(figure.target)}" + (" **missed**" if figure.missed else "")
+            )
             rows.append([figure.what, figure.unit, *(shown(figure.values.get(server)) for server in servers), goal])
         return table(["", "unit", *servers, "target"], rows)
 

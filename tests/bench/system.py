@@ -26,6 +26,11 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return total / _TICK
 
 
+def idle_seconds() -> float:
+    """CPU time that nobody used so far, of all cores."""
+    return int(Path("/proc/stat").read_text().split()[4]) / _TICK
+
+
 def resident_kb(pids: Iterable[int]) -> int:
     """Resident memory of these processes, KB."""
     total = 0

@@ -12,8 +12,9 @@ from broker.connect import connect, storage_errors
 from broker.coordination import Coordination
 from broker.events import Append, Content, Entry, parse_append
 from broker.ids import BEGINNING, EntryId, new_generation_id
-from broker.logs import Ending, Finished, Granted, Logs, Refused
+from broker.logs import Logs
 from broker.lua import Argument, Script
+from broker.verdicts import Ending, Finished, Granted, Refused
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from broker.embedded import EmbeddedServer
 from broker.errors import AlreadyEnded, ExpiredGeneration, IdempotencyMismatch, StorageFull, UnknownGeneration
 from broker.events import END, START, TEXT, Content, event
 from broker.ids import BEGINNING, EntryId, new_generation_id
-from broker.logs import Ending, Finished, Granted, Refused
+from broker.verdicts import Ending, Finished, Granted, Refused
 from tests.broker.scripted import LEASE_MS, Generation, Heard, Server
 
 A, B, C = (Content(TEXT, text) for text in (b"a", "b\u2028\n:".encode(), b"c"))

@@ -31,7 +31,7 @@ from broker.embedded import EmbeddedServer
 from broker.errors import AlreadyEnded, IdempotencyMismatch
 from broker.events import TEXT, Content, Entry, wire_json
 from broker.ids import BEGINNING, EntryId, new_generation_id
-from broker.logs import Ending, Finished, Refused
+from broker.verdicts import Ending, Finished, Refused
 from tests import invariants
 from tests.broker.scripted import LEASE_MS, Generation, Saved, Server
 from tests.client import Frame

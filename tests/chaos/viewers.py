@@ -13,7 +13,8 @@ Habit = Literal["steady", "wanderer", "snapshot", "late"]
 HABITS: tuple[Habit, ...] = ("steady", "wanderer", "snapshot", "late")
 
 _HEAD_SECONDS = 15.0
-_ENDS = (b'"type":"stream_end"', b'"type":"error"')
+_ENDS = (b'{"type":"stream_end"', b'{"type":"error"')
+_TOLD = (b'{"type":"stream_start"', *_ENDS)
 
 
 @dataclass(slots=True)
@@ -31,11 +32,12 @@ class Viewer:
     cursor: str | None = None
     starts: list[tuple[float, int]] = field(default_factory=list)
     heard: float = 0.0
-    last_frame: float = 0.0
     frames: int = 0
     gaps: int = 0
     ended_at: float | None = None
     done: str | None = None
+    first_since_mark: float | None = None
+    _marked: bool = False
     _buffer: bytes = b""
     _call: Call | None = None
     _budget: int | None = None
@@ -43,6 +45,10 @@ class Viewer:
     @property
     def open(self) -> bool:
         return self._call is not None
+
+    def mark(self) -> None:
+        """From now on: `first_since_mark` will tell when the next frame came."""
+        self.first_since_mark, self._marked = None, True
 
     async def watch(self) -> None:
         """Until it is done. Cancel it to give up."""
@@ -78,6 +84,8 @@ class Viewer:
             await self._refused(status)
             return
         self._call = made
+        if self._budget is not None and self._budget <= 0:
+            made.leave()
         try:
             whole = await asyncio.shield(made.ended)
         finally:
@@ -103,31 +111,31 @@ class Viewer:
 
     def _feed(self, data: bytes) -> None:
         self.heard = now()
-        if self._budget is not None and self._budget <= 0:
-            return  # it has hung up: what comes now, it has never seen
         *blocks, self._buffer = (self._buffer + data).split(b"\n\n")
         for block in blocks:
-            self._take(block)
             if self._budget is not None:
-                self._budget -= 1
                 if self._budget <= 0:
-                    assert self._call is not None
+                    return  # it hangs up: what comes now it has never seen
+                self._budget -= 1
+                if self._budget <= 0 and self._call is not None:
                     self._call.leave()
-                    return
+            self._take(block)
 
     def _take(self, block: bytes) -> None:
         head, _, id_ = block.partition(b"\nid: ")
-        if b"data: " not in head:
+        _, found, data = head.partition(b"data: ")
+        if not found:
             return
         self.recorder.write("frame", gen=self.gen, viewer=self.name, block=block.decode())
-        self.last_frame, self.frames = self.heard, self.frames + 1
+        self.frames += 1
+        if self._marked and self.first_since_mark is None:
+            self.first_since_mark = self.heard
         if id_:
             self.cursor = id_.decode()
-            if b'"type":"stream_start"' in head or any(end in head for end in _ENDS):
+            if data.startswith(_TOLD):
                 self.starts.append((self.heard, int(id_.partition(b"-")[0])))
-            if any(end in head[:40] for end in _ENDS):
+            if data.startswith(_ENDS):
                 self.ended_at = self.heard
-        elif b'"type":"gap"' in head:
+        elif data.startswith(b'{"type":"gap"'):
             self.gaps += 1
-            self.ended_at = None
-            self.cursor = None
+            self.ended_at = self.cursor = None

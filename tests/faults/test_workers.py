@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.watching import TOLD, Watched, crew, spent, watch
+from tests.faults.watching import TOLD, Watched, crew, spent, watch, with_spare
 from tests.stack import LEASE, Child, Stack, until
 
 LONG = "sim-1?ttft_ms=20&tps=30&tokens=2000"
@@ -14,8 +14,8 @@ LONG = "sim-1?ttft_ms=20&tps=30&tokens=2000"
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    """Two APIs and no worker: each test hires its own."""
-    with Stack(apis=2, workers=0, pickup_grace=1) as stack:
+    """Two APIs; how many workers there are is each test's own affair."""
+    with Stack(apis=2, workers=2, pickup_grace=1) as stack:
         yield stack
 
 
@@ -25,29 +25,29 @@ def running(stack: Stack) -> Child:
     return worker
 
 
-def begin(stack: Stack, *watched: Watched) -> None:
+def begin(*watched: Watched) -> None:
     for each in watched:
         each.runs()
 
 
 def replace(stack: Stack) -> float:
-    """Kills the one worker that runs and starts another; when that was."""
+    """Kills the one worker that runs, as another one starts; when that was."""
+    victim = running(stack)
+    stack.add_worker(wait=False)
     moment = time.monotonic()
-    running(stack).kill()
-    stack.add_worker()
+    victim.kill()
     return moment
 
 
 def test_viewers_of_a_killed_worker_are_told_in_time_and_lose_nothing(stack: Stack) -> None:
-    crew(stack, 1)
+    victim, spare = with_spare(stack)
     model = "sim-1?ttft_ms=20&tps=40&tokens=120"
     continued = watch(stack, model, viewers=4)
     prefilled = watch(stack, "claude-sonnet-4-5?ttft_ms=20&tps=40&tokens=120", viewers=1)
     restarted = watch(stack, model, on_interrupt="restart")
     failed = watch(stack, model, on_interrupt="fail")
-    begin(stack, continued, prefilled, restarted, failed)
-    victim = running(stack)
-    stack.add_worker()
+    begin(continued, prefilled, restarted, failed)
+    spare.signal(signal.SIGCONT)
     moment = time.monotonic()
     victim.kill()
     for watched in (continued, prefilled, restarted, failed):
@@ -71,13 +71,14 @@ def test_viewers_of_a_killed_worker_are_told_in_time_and_lose_nothing(stack: Sta
 def test_a_worker_that_comes_later_goes_on_and_the_third_death_ends_it(stack: Stack) -> None:
     crew(stack, 1)
     doomed, lucky = watch(stack, LONG), watch(stack, "sim-1?ttft_ms=20&tps=40&tokens=80")
-    begin(stack, doomed, lucky)
+    begin(doomed, lucky)
     moment = replace(stack)
     assert max(doomed.told_since(moment), lucky.told_since(moment)) <= TOLD + 1
     assert lucky.verdict()["state"] == "completed"
     assert (lucky.record()["attempt"], spent(lucky)) == (2, 2)
     for attempt in (2, 3):
         assert spent(doomed) == attempt
+        doomed.runs(doomed.texts + 3)
         doomed.told_since(replace(stack))
     record = doomed.verdict()
     assert (record["state"], record["error"]["code"], record["attempt"]) == ("failed", "attempts_exhausted", 3)
@@ -87,42 +88,41 @@ def test_a_worker_that_comes_later_goes_on_and_the_third_death_ends_it(stack: St
 
 
 def test_a_paused_worker_cannot_write_after_its_successor_has_claimed(stack: Stack) -> None:
-    crew(stack, 1)
+    paused, spare = with_spare(stack)
     watched, unharmed = watch(stack, "sim-1?ttft_ms=20&tps=30&tokens=150", viewers=3), watch(stack, LONG)
     cancelled = watch(stack, LONG)
-    begin(stack, watched, unharmed, cancelled)
-    paused = running(stack)
+    begin(watched, unharmed, cancelled)
     paused.signal(signal.SIGSTOP)
     time.sleep(LEASE / 4)
     paused.signal(signal.SIGCONT)  # well within its lease: nothing has happened
-    watched.runs(watched.watchers[0].texts + 5)
+    watched.runs(watched.texts + 5)
 
-    stack.add_worker()
+    spare.signal(signal.SIGCONT)
     moment = time.monotonic()
     paused.signal(signal.SIGSTOP)
     assert cancelled.client.cancel(cancelled.id).status_code == 202  # its worker cannot hear of it
     assert watched.told_since(moment) <= TOLD + 1
     unharmed.told_since(moment)
     assert cancelled.verdict()["state"] == "cancelled"
-    watched.runs(watched.watchers[0].texts + 5)
+    watched.runs(watched.texts + 5)
     paused.signal(signal.SIGCONT)
 
-    for each in (watched, unharmed, cancelled):
+    for each in (unharmed, cancelled):  # of the short one the upstream has sent everything into the kernel's buffers
         until(lambda each=each: each.calls[0]["closed_by"] == "client", "the paused worker closes its upstream socket")
     assert unharmed.client.cancel(unharmed.id).status_code == 202
     assert watched.verdict()["state"] == "completed"
     assert unharmed.verdict()["state"] == "cancelled"
     assert [len(each.calls) for each in (watched, unharmed, cancelled)] == [2, 2, 1]
     assert all(len(watcher.starts()) == 2 for watcher in watched.watchers)
-    assert paused.running
+    paused.signal(signal.SIGTERM)
+    assert paused.wait(3) == 0  # it has given up all three
 
 
 def test_sigterm_hands_over_at_once_and_costs_no_attempt(stack: Stack) -> None:
-    crew(stack, 1)
-    watched = watch(stack, "sim-1?ttft_ms=20&tps=25&tokens=220")
-    begin(stack, watched)
-    first = running(stack)
-    stack.add_worker()
+    first, spare = with_spare(stack)
+    watched = watch(stack, "sim-1?ttft_ms=20&tps=25&tokens=180")
+    begin(watched)
+    spare.signal(signal.SIGCONT)
     moment = time.monotonic()
     first.signal(signal.SIGTERM)
     assert watched.told_since(moment) < LEASE
@@ -131,6 +131,7 @@ def test_sigterm_hands_over_at_once_and_costs_no_attempt(stack: Stack) -> None:
     assert watched.calls[0]["closed_by"] == "client"
     for attempt in (1, 2):
         assert spent(watched) == attempt
+        watched.runs(watched.texts + 3)
         watched.told_since(replace(stack))
     record = watched.verdict()
     assert (record["state"], record["attempt"], spent(watched)) == ("completed", 4, 3)
@@ -140,7 +141,7 @@ def test_a_draining_worker_ends_what_is_short_and_takes_nothing_new(stack: Stack
     crew(stack, 0)
     worker = stack.add_worker(drain=5)
     short, long = watch(stack, "sim-1?ttft_ms=20&tps=40&tokens=60"), watch(stack, LONG, viewers=1)
-    begin(stack, short, long)
+    begin(short, long)
     worker.signal(signal.SIGTERM)
     until(lambda: worker.said("draining"), "the worker drains")
     late = watch(stack, "sim-1?ttft_ms=20&tokens=5", viewers=1)
@@ -157,7 +158,7 @@ def test_a_draining_worker_ends_what_is_short_and_takes_nothing_new(stack: Stack
 def test_a_cancel_with_no_worker_or_a_dead_one_ends_it_without_another_call(stack: Stack) -> None:
     crew(stack, 1)
     orphan, forgotten = watch(stack, LONG), watch(stack, LONG)
-    begin(stack, orphan, forgotten)
+    begin(orphan, forgotten)
     running(stack).kill()
     assert orphan.client.cancel(orphan.id).status_code == 202
     queued = watch(stack, LONG)

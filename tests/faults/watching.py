@@ -8,10 +8,11 @@ from itertools import cycle
 from typing import Any
 
 import httpx2
+import redis
 
 from tests.client import Client, Frame, Generation
 from tests.invariants import Answered, History, Observation, Read, Recorded, Rewound, Shown, check
-from tests.stack import LEASE, Stack, until
+from tests.stack import LEASE, Child, Stack, until
 from worker.simulator.answer import compose
 from worker.simulator.asked import Asked, Turn
 from worker.simulator.plan import parse_model
@@ -22,6 +23,7 @@ TOLD = LEASE + 2
 SLACK = 1.0
 """Seconds that a busy machine may add to that."""
 _END = ("stream_end", "error")
+_POP_SECONDS = 1.0
 
 
 def whole_text(model: str) -> str:
@@ -109,6 +111,11 @@ class Watched:
         self.watchers.append(Watcher(f"viewer {number}", urls, self.id, snapshot=snapshot))
         return self.watchers[-1]
 
+    @property
+    def texts(self) -> int:
+        """How many pieces of text the viewer that has most has."""
+        return max(watcher.texts for watcher in self.watchers)
+
     def runs(self, texts: int = 5) -> None:
         """Waits until every viewer has got some text."""
         until(lambda: all(watcher.texts >= texts for watcher in self.watchers), "every viewer gets text", 15)
@@ -164,19 +171,25 @@ def watch(stack: Stack, model: str, viewers: int = 2, **fields: Any) -> Watched:
     return watched
 
 
-def crew(stack: Stack, size: int) -> None:
+def crew(stack: Stack, size: int) -> list[Child]:
     """Sees to it that exactly so many workers run, the last ones that were started."""
     running = [worker for worker in stack.workers if worker.running]
-    for worker in running[: max(0, len(running) - size)]:
+    for worker in running:
         worker.signal(signal.SIGCONT)
+    for worker in running[: max(0, len(running) - size)]:
         worker.kill()
-    for _ in range(size - len(running)):
-        stack.add_worker()
+    return [*running[-size:], *(stack.add_worker() for _ in range(size - len(running)))] if size else []
+
+
+def with_spare(stack: Stack) -> tuple[Child, Child]:
+    """A worker that will get all that is submitted, and one that is ready and gets nothing until SIGCONT."""
+    active, spare = crew(stack, 2)
+    spare.signal(signal.SIGSTOP)
+    time.sleep(_POP_SECONDS + 0.2)  # Redis still holds its blocked pop, which would swallow a wake-up
+    return active, spare
 
 
 def spent(watched: Watched) -> int:
     """How many attempts count against the limit."""
-    import redis
-
     with redis.Redis.from_url(watched.stack.server.url) as client:
         return int(client.hget(f"{{{watched.id}}}:record", "spent") or 0)

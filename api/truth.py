@@ -1,0 +1,135 @@
+"""Keeping feeds true to their logs: reading what was missed, finding out that a log has lost its tail or has expired."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from api.feed import Feed, fits
+from api.pages import Pages
+from broker.errors import StorageUnavailable
+from broker.events import Append, Entry
+from broker.ids import BEGINNING
+from broker.logs import Logs
+from broker.tasks import Tasks
+
+log = logging.getLogger("respool.truth")
+
+_RESYNC_ENTRIES = 5000
+_PAUSE_SECONDS = 0.2
+
+
+class Truth:
+    """`add` puts entries that follow a feed's last one into it. `up` is whether the live connection is; while it is not,
+    nothing can be synced."""
+
+    def __init__(self, logs: Logs, pages: Pages, add: Callable[[Feed, list[Entry]], None]) -> None:
+        self._logs = logs
+        self._pages = pages
+        self._add = add
+        self._tasks = Tasks(log)
+        self.up = False
+
+    def close(self) -> None:
+        self._tasks.cancel()
+
+    def join(self, feed: Feed, append: Append) -> None:
+        """Takes what was published, or notices that something is missing."""
+        if not feed.synced:
+            feed.hold(append)
+            return
+        seen, new = fits(feed.last, append)
+        if new:
+            self._add(feed, new)
+        elif seen != "known":
+            self.sync(feed)
+            feed.hold(append)
+
+    def sync(self, feed: Feed) -> None:
+        """Begins to bring the feed to where its log is. One reading at a time: a second reason to read makes the first read
+        once more."""
+        feed.synced = False
+        if feed.syncing:
+            feed.missed = True
+        else:
+            feed.syncing = True
+            self._tasks.spawn(self._sync(feed))
+
+    def check(self, feed: Feed) -> None:
+        """The slow safety read: is there anything that was not published, or is something gone?"""
+        self._tasks.spawn(self._check(feed))
+
+    async def _sync(self, feed: Feed) -> None:
+        try:
+            while not feed.synced and self.up and feed.viewers:
+                feed.missed = False
+                try:
+                    await self._catch_up(feed)
+                except StorageUnavailable:
+                    await asyncio.sleep(_PAUSE_SECONDS)
+                    continue
+                if feed.missed or not self.up:
+                    feed.pending.clear()
+                    continue
+                feed.synced = self._join_pending(feed)
+        finally:
+            feed.syncing = False
+        for viewer in list(feed.viewers):
+            viewer.wake()
+
+    def _join_pending(self, feed: Feed) -> bool:
+        """Takes what was published while the log was read; False if something is still missing."""
+        pending, feed.pending = feed.pending, []
+        for append in pending:
+            seen, new = fits(feed.last, append)
+            if new:
+                self._add(feed, new)
+            elif seen != "known":
+                return False
+        return True
+
+    async def _catch_up(self, feed: Feed) -> None:
+        """Reads what the log has behind the feed's last entry, which must still be there."""
+        if feed.last == BEGINNING:
+            newest = await self._logs.last(feed.id)
+            if newest is not None:
+                feed.start(newest.id)
+            elif await self._logs.look(feed.id) is None:
+                await self._rewound(feed)
+            return
+        entries = await self._logs.from_(feed.id, feed.last, _RESYNC_ENTRIES)
+        if not entries or entries[0].id != feed.last:
+            await self._rewound(feed)
+        elif len(entries) == _RESYNC_ENTRIES:
+            await self._skip_ahead(feed)
+        elif len(entries) > 1:
+            self._add(feed, entries[1:])
+
+    async def _skip_ahead(self, feed: Feed) -> None:
+        """Too much was missed to hold it here: viewers read it from the log."""
+        newest = await self._logs.last(feed.id)
+        if newest is not None:
+            feed.start(newest.id)
+
+    async def _rewound(self, feed: Feed) -> None:
+        """Entries that viewers have seen are in the log no more."""
+        self._pages.forget(feed.id)
+        newest = await self._logs.last(feed.id)
+        gone = newest is None and await self._logs.look(feed.id) is None
+        log.warning("%s: the log %s", feed.id, "has expired" if gone else "has lost its tail")
+        feed.start(BEGINNING if newest is None else newest.id)
+        for viewer in list(feed.viewers):
+            viewer.reset("expired" if gone else "rewound")
+            if gone:
+                viewer.drop()
+
+    async def _check(self, feed: Feed) -> None:
+        last = feed.last
+        try:
+            if last == BEGINNING:
+                behind = await self._logs.last(feed.id) is not None or await self._logs.look(feed.id) is None
+            else:
+                behind = [entry.id for entry in await self._logs.from_(feed.id, last, 2)] != [last]
+        except StorageUnavailable:
+            return
+        if behind and feed.synced and feed.last == last:
+            self.sync(feed)

@@ -1,0 +1,326 @@
+"""The seam between history and live, without a server: a log that grows, a feed that hears of it or does not, viewers who come
+and go and are slow."""
+
+import asyncio
+import random
+from typing import Any, cast
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from api.feed import Feed, fits
+from api.pages import Page, Pages
+from api.viewer import KEEP_ALIVE, Viewer
+from broker.events import END, EVENT, TEXT, Append, Entry, frame, local_frame
+from broker.ids import BEGINNING, EntryId
+
+# Speed is not what is tested: a busy machine must not fail it.
+examples = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+RING_BYTES = 400
+
+
+def entry(attempt: int, seq: int, size: int = 3, kind: bytes = TEXT) -> Entry:
+    value = b'{"type":"stream_end"}' if kind == END else b"x" * size
+    return Entry(EntryId(attempt, seq), kind, value)
+
+
+def bytes_of(entries: list[Entry]) -> bytes:
+    return b"".join(frame(str(each.id).encode(), each.kind, each.value) for each in entries)
+
+
+def append(prev: tuple[int, int], *ids: tuple[int, int]) -> Append:
+    return Append(EntryId(*prev), [entry(*id_) for id_ in ids])
+
+
+# ── how what is published joins a copy of the log ──
+
+
+@pytest.mark.parametrize(
+    ("last", "published", "seen", "new"),
+    [
+        ((0, 0), append((0, 0), (5, 0)), "added", [(5, 0)]),
+        ((5, 0), append((5, 0), (5, 1), (5, 2)), "added", [(5, 1), (5, 2)]),
+        ((5, 2), append((5, 2), (9, 0)), "added", [(9, 0)]),
+        ((5, 2), append((5, 0), (5, 1), (5, 2)), "known", []),
+        ((5, 2), append((5, 1), (5, 2)), "known", []),
+        ((9, 0), append((5, 1), (5, 2)), "known", []),
+        ((5, 2), append((5, 0), (5, 1), (5, 2), (5, 3)), "added", [(5, 3)]),
+        ((5, 2), append((5, 3), (5, 4)), "hole", []),
+        ((5, 2), append((5, 4), (9, 0)), "hole", []),
+        ((0, 0), append((5, 0), (5, 1)), "hole", []),
+        ((5, 4), append((5, 2), (9, 0)), "rewound", []),
+        ((5, 4), append((0, 0), (9, 0)), "rewound", []),
+    ],
+)
+def test_what_is_published_goes_on_overlaps_leaves_a_hole_or_shows_that_the_log_was_rewound(
+    last: tuple[int, int], published: Append, seen: str, new: list[tuple[int, int]]
+) -> None:
+    assert fits(EntryId(*last), published) == (seen, [entry(*id_) for id_ in new])
+
+
+@examples
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=6), st.data())
+def test_a_copy_that_takes_what_fits_is_always_a_beginning_of_the_log(counts: list[int], data: st.DataObject) -> None:
+    """Appends may be missed, repeated and late; what is not `added` is answered by reading the log."""
+    log = [entry(attempt, seq) for attempt, count in enumerate(counts, 1) for seq in range(count)]
+    copy: list[Entry] = []
+    for _ in range(12):
+        begin = data.draw(st.integers(0, len(log) - 1))
+        same = [each for each in log[begin:] if each.id.attempt == log[begin].id.attempt]
+        entries = same[: data.draw(st.integers(1, len(same)))]
+        prev = log[begin - 1].id if begin else BEGINNING
+        seen, new = fits(copy[-1].id if copy else BEGINNING, Append(prev, entries))
+        copy += new
+        if seen == "hole":
+            copy = log[: begin + len(entries)]
+        assert seen != "rewound"
+        assert copy == log[: len(copy)]
+
+
+# ── the ring ──
+
+
+class Log(Pages):
+    """Pages of a list; the log's end may be behind what was published, never ahead."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def after(self, id_: str, cursor: EntryId) -> Page | asyncio.Task[Page]:
+        found = [each for each in self.entries if each.id > cursor][:5]
+        pieces = [(bytes_of([each]), each.id) for each in found]
+        ended = bool(found) and found[-1].kind == END
+        return Page(pieces, found[-1].id if found else cursor, ended, len(found) == 5)
+
+
+def feed_of(log: list[Entry]) -> Feed:
+    feed = Feed("gen_x", RING_BYTES, 0.0)
+    feed.synced = True
+    if log:
+        feed.start(log[-1].id)
+    return feed
+
+
+def arrive(feed: Feed, log: Log, cursor: EntryId = BEGINNING) -> Viewer:
+    viewer = Viewer(feed.id, feed, log, cursor)
+    feed.viewers.add(viewer)
+    return viewer
+
+
+def drain(viewer: Viewer) -> bytes:
+    return b"".join(iter(viewer.take, b""))
+
+
+@examples
+@given(st.integers(0, 2**32), st.integers(0, 30))
+def test_every_viewer_gets_exactly_what_is_behind_its_cursor(seed: int, before: int) -> None:
+    """Entries of any size come in; viewers of any speed come at any moment, with any cursor; the ring overflows."""
+    rng, log = random.Random(seed), Log()
+    log.entries = [entry(1, seq, rng.choice((1, 3, 50))) for seq in range(before)]
+    feed = feed_of(log.entries)
+    viewers: list[tuple[Viewer, EntryId, list[bytes]]] = []
+    for _ in range(60):
+        if rng.random() < 0.6:
+            batch = rng.randrange(1, 6)
+            seq = len(log.entries)
+            new = [entry(1, seq + place, rng.choice((1, 3, 50, 2000))) for place in range(batch)]
+            log.entries += new
+            feed.add(new)
+            feed.show()
+        if rng.random() < 0.3:
+            cursor = rng.choice([BEGINNING, *(each.id for each in log.entries)])
+            viewers.append((arrive(feed, log, cursor), cursor, []))
+        for viewer, _, got in viewers:
+            for _ in range(rng.choice((0, 0, 1, 100))):
+                got.append(viewer.take())
+    end = [entry(1, len(log.entries), kind=END)]
+    log.entries += end
+    feed.add(end)
+    feed.show()
+    for viewer, cursor, got in viewers:
+        got.append(drain(viewer))
+        assert b"".join(got) == bytes_of([each for each in log.entries if each.id > cursor])
+        assert viewer.done == "end"
+
+
+@examples
+@given(st.integers(0, 2**32))
+def test_viewers_whose_socket_lends_itself_see_the_same(seed: int) -> None:
+    rng, log = random.Random(seed), Log()
+    feed = feed_of([])
+    chunks: dict[Viewer, list[bytes]] = {}
+
+    def unframed(chunk: bytes) -> bytes:
+        size, _, rest = chunk.partition(b"\r\n")
+        assert len(rest) == int(size, 16) + 2
+        return rest[:-2]
+
+    def attach(viewer: Viewer) -> None:
+        def write() -> None:
+            while viewer.direct is not None and (body := viewer.take()):
+                chunks[viewer].append(body)
+
+        viewer.wake = write
+        viewer.direct = lambda chunk: chunks[viewer].append(unframed(chunk))
+        chunks[viewer] = []
+        viewer.wake()
+
+    for seq in range(40):
+        new = [entry(1, seq, rng.choice((1, 3, 300)))]
+        log.entries += new
+        feed.add(new)
+        if rng.random() < 0.7:
+            feed.show()
+        if rng.random() < 0.3:
+            attach(arrive(feed, log))
+        for viewer in chunks:
+            if rng.random() < 0.2:  # the socket refuses to take more, or takes more again
+                if viewer.direct is None:
+                    viewer.direct = lambda chunk, v=viewer: chunks[v].append(unframed(chunk))
+                    viewer.wake()
+                else:
+                    viewer.direct = None
+    feed.show()
+    for viewer, got in chunks.items():
+        assert b"".join([*got, drain(viewer)]) == bytes_of(log.entries)
+
+
+def test_one_entry_that_is_larger_than_the_ring_is_not_skipped() -> None:
+    log = Log()
+    feed = feed_of([])
+    slow = arrive(feed, log)
+    assert slow.take() == b""
+    for seq, size in enumerate((5 * RING_BYTES, 3, 5 * RING_BYTES, 3)):
+        log.entries.append(entry(1, seq, size, EVENT))
+        feed.add(log.entries[-1:])
+    assert drain(slow) == bytes_of(log.entries)
+
+
+def test_a_ring_is_bounded() -> None:
+    feed = feed_of([])
+    for seq in range(5000):
+        feed.add([entry(1, seq, 20)])
+    assert sum(map(len, feed.frames)) <= 2 * RING_BYTES + 100
+    assert len(feed.ids) == len(feed.frames)
+    assert feed.end == 5000
+    assert feed.before == EntryId(1, feed.ids[0].seq - 1)
+
+
+def test_a_viewer_at_the_rings_end_is_not_carried_over_what_was_missed() -> None:
+    log = Log()
+    feed = feed_of([])
+    viewer = arrive(feed, log)
+    assert viewer.take() == b""
+    log.entries = [entry(1, seq) for seq in range(20)]
+    feed.start(EntryId(1, 19))
+    log.entries.append(entry(1, 20))
+    feed.add(log.entries[-1:])
+    assert drain(viewer) == bytes_of(log.entries)
+
+
+def test_a_feed_that_is_not_synced_lets_nobody_join() -> None:
+    feed = feed_of([])
+    feed.synced = False
+    assert feed.join(BEGINNING) is None
+
+
+def test_a_viewer_ahead_of_what_was_published_waits_for_it_in_the_log() -> None:
+    log = Log()
+    log.entries = [entry(1, seq) for seq in range(4)]
+    feed = feed_of(log.entries[:2])
+    viewer = arrive(feed, log)
+    assert drain(viewer) == bytes_of(log.entries)
+    feed.add(log.entries[2:])
+    assert viewer.take() == b""
+    log.entries.append(entry(1, 4))
+    feed.add(log.entries[4:])
+    assert drain(viewer) == bytes_of(log.entries[4:])
+
+
+# ── a log that is not what it was ──
+
+
+def test_a_reset_says_gap_first_and_begins_anew_however_much_was_told_before() -> None:
+    log = Log()
+    log.entries = [entry(1, seq) for seq in range(3)]
+    feed = feed_of(log.entries)
+    viewer = arrive(feed, log)
+    drain(viewer)
+    for _ in range(100):
+        viewer.tell(KEEP_ALIVE)
+    log.entries = log.entries[:1]
+    feed.start(log.entries[-1].id)
+    viewer.reset("rewound")
+    got = drain(viewer).replace(KEEP_ALIVE, b"")
+    assert got == local_frame("gap", reason="rewound") + bytes_of(log.entries)
+
+
+def test_an_end_that_redis_has_lost_is_no_end() -> None:
+    log = Log()
+    log.entries = [entry(1, 0), entry(1, 1, kind=END)]
+    feed = feed_of([])
+    viewer = arrive(feed, log)
+    feed.add(log.entries)
+    log.entries = log.entries[:1]
+    feed.start(EntryId(1, 0))
+    viewer.reset("rewound")
+    drain(viewer)
+    assert viewer.done is None, "the stream stays open for the next attempt"
+    log.entries += [entry(9, 0, kind=EVENT), entry(9, 1, kind=END)]
+    feed.add(log.entries[1:])
+    assert drain(viewer) == bytes_of(log.entries[1:])
+    assert viewer.done == "end"
+
+
+def test_a_viewer_that_is_dropped_hears_why_and_does_not_look_finished() -> None:
+    feed = feed_of([])
+    viewer = arrive(feed, Log())
+    viewer.tell(local_frame("drain"))
+    viewer.drop()
+    assert drain(viewer) == local_frame("drain")
+    assert viewer.done == "cut"
+
+
+def test_a_log_that_expires_while_it_is_read_is_told_and_cut() -> None:
+    log = Log()
+    log.entries = [entry(1, seq) for seq in range(8)]
+    viewer = Viewer("gen_x", None, log, BEGINNING)
+    viewer.take()
+    log.entries = []
+    assert drain(viewer).endswith(local_frame("gap", reason="expired"))
+    assert viewer.done == "cut"
+
+
+def test_a_page_that_could_not_be_read_is_asked_for_again() -> None:
+    class Away(Log):
+        tries = 0
+
+        def after(self, id_: str, cursor: EntryId) -> Page | asyncio.Task[Page]:
+            self.tries += 1
+            if self.tries > 2:
+                return super().after(id_, cursor)
+
+            async def fail() -> Page:
+                raise ConnectionError
+
+            return asyncio.get_running_loop().create_task(fail())
+
+    async def run() -> bytes:
+        log = Away()
+        log.entries = [entry(1, 0), entry(1, 1, kind=END)]
+        viewer = Viewer("gen_x", None, log, BEGINNING)
+        woken = asyncio.Event()
+        viewer.wake = cast(Any, woken.set)
+        got = b""
+        async with asyncio.timeout(5):
+            while viewer.done is None:
+                woken.clear()
+                if body := viewer.take():
+                    got += body
+                elif viewer.done is None:
+                    await woken.wait()
+        return got
+
+    assert asyncio.run(run()) == bytes_of([entry(1, 0), entry(1, 1, kind=END)])

@@ -1,0 +1,149 @@
+"""After the storm: one thing at a time goes wrong, and how long it takes until everybody knows is measured."""
+
+import asyncio
+import random
+import signal
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from broker import keys
+from tests.chaos.clients import Generation, Wish
+from tests.chaos.cluster import LEASE, Cluster, Member
+from tests.chaos.history import Recorder, now
+from tests.chaos.viewers import Habit, Viewer
+
+CROWD = 12
+_BEFORE_START = 2
+_CANCELS = 3
+_MODEL = "sim-1?seed={seed}&tokens=700&tps=25&ttft_ms=20"
+_TOKENS = 700
+QUIET_SECONDS = 1.2
+"""After the last fault, so that what a cancel takes is the cancel's own."""
+
+
+class Calm:
+    """Each step leaves every process running."""
+
+    def __init__(self, cluster: Cluster, recorder: Recorder, seed: str) -> None:
+        self._cluster = cluster
+        self._recorder = recorder
+        self._seed = seed
+        self._rng = random.Random(f"{seed} calm")
+        self.generations: list[Generation] = []
+
+    async def run(self) -> None:
+        """Kills a worker, hands one over, restarts the server, cancels what runs and what has not begun."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(CROWD):
+                generation = Generation(self._wish(number), self._cluster.addresses, self._recorder)
+                self.generations.append(generation)
+                group.create_task(generation.run())
+            await self._until(lambda: all(viewer.frames > 8 for viewer in self._viewers()), 20)
+            await self._worker_dies()
+            await self._worker_hands_over()
+            await self._server_restarts()
+            await asyncio.sleep(QUIET_SECONDS)
+            await self._cancels(self.generations[:_CANCELS])
+            await asyncio.sleep(QUIET_SECONDS)
+            await self._cancels_before_the_start()
+            await self._cancels(self.generations[_CANCELS:])
+
+    def _wish(self, number: int) -> Wish:
+        seed = self._rng.randrange(10_000)
+        viewers: tuple[Habit, ...] = ("steady", "steady", "steady")
+        return Wish(
+            gen=f"{self._seed}-calm-{number}", model=_MODEL.format(seed=seed), text=(seed, _TOKENS),
+            on_interrupt="continue", viewers=viewers, cancel_after=None, asks_twice=False,
+        )  # fmt: skip
+
+    def _viewers(self, ids: Iterable[str] | None = None) -> list[Viewer]:
+        chosen = None if ids is None else set(ids)
+        return [
+            viewer
+            for generation in self.generations
+            for viewer in generation.viewers
+            if chosen is None or viewer.id in chosen
+        ]
+
+    # -- the steps
+
+    async def _worker_dies(self) -> None:
+        member, viewers = await self._busiest()
+        async with member.lock:
+            at = now()
+            await member.kill()
+            await self._told("death_told", viewers, at, LEASE + 8)
+            await member.start()
+
+    async def _worker_hands_over(self) -> None:
+        member, viewers = await self._busiest()
+        async with member.lock:
+            at = now()
+            ending = asyncio.create_task(member.terminate())
+            await self._told("hand_over", viewers, at, 8)
+            await ending
+            await member.start()
+
+    async def _server_restarts(self) -> None:
+        store = self._cluster.store
+        viewers = [viewer for viewer in self._viewers() if viewer.done is None]
+        async with store.lock:
+            await store.kill()
+            await asyncio.sleep(0.5)
+            await store.start()
+            at = now()
+            for viewer in viewers:
+                viewer.mark()
+        await self._until(lambda: all(viewer.first_since_mark or viewer.done for viewer in viewers), 8)
+        for viewer in viewers:
+            if viewer.first_since_mark or viewer.done is None:
+                self._measured("restart_streaming", (viewer.first_since_mark or now()) - at)
+
+    async def _cancels(self, generations: list[Generation]) -> None:
+        await asyncio.gather(*(generation.cancel(self._rng) for generation in generations))
+
+    async def _cancels_before_the_start(self) -> None:
+        """No worker takes it, as all of them are stopped, for less than their lease."""
+        wishes = [self._wish(CROWD + number) for number in range(_BEFORE_START)]
+        made = [
+            Generation(replace(wish, viewers=("steady",)), self._cluster.addresses, self._recorder) for wish in wishes
+        ]
+        self.generations += made
+        for member in self._cluster.workers:
+            member.signal(signal.SIGSTOP)
+        try:
+            for generation in made:
+                await generation.submit(self._rng, now() + 5)
+                await generation.cancel(self._rng)
+        finally:
+            for member in self._cluster.workers:
+                member.signal(signal.SIGCONT)
+        await asyncio.gather(*(viewer.watch() for generation in made for viewer in generation.viewers))
+
+    # -- measuring
+
+    async def _busiest(self) -> tuple[Member, list[Viewer]]:
+        """The worker that runs most of these generations, and who watches them."""
+        claims: dict[str, list[str]] = {}
+        for generation in self.generations:
+            claimant = await self._cluster.store.command("HGET", keys.record(generation.id or ""), "claimant")
+            if isinstance(claimant, bytes) and generation.id is not None:
+                claims.setdefault(claimant.decode().partition("/")[0], []).append(generation.id)
+        name = max(claims, key=lambda name: len(claims[name]))
+        (member,) = (each for each in self._cluster.workers if each.name == name)
+        return member, self._viewers(claims[name])
+
+    async def _told(self, figure: str, viewers: list[Viewer], at: float, seconds: float) -> None:
+        """Waits until each of them has heard of another attempt, or of the end."""
+        await self._until(lambda: all(viewer.starts[-1][0] > at for viewer in viewers), seconds)
+        for viewer in viewers:
+            told = [t for t, _ in viewer.starts if t > at]
+            self._measured(figure, told[0] - at if told else seconds)
+
+    async def _until(self, condition: Callable[[], object], seconds: float) -> None:
+        end = now() + seconds
+        while not condition() and now() < end:
+            await asyncio.sleep(0.01)
+
+    def _measured(self, name: str, seconds: float) -> None:
+        self._recorder.write("figure", name=name, seconds=seconds)

@@ -1,0 +1,159 @@
+"""Those who submit and cancel: with an idempotency key, again and again until they are answered."""
+
+import asyncio
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from tests.chaos.deck import Deck
+from tests.chaos.history import Recorder, now
+from tests.chaos.viewers import HABITS, Habit, Viewer
+from tests.chaos.wire import Address, Lost, Reply, ask
+
+UPSTREAM_FAULTS = (
+    "400", "401", "403", "404", "413", "429", "500", "529", "slow_headers",
+    "cut", "fin", "stall", "stall_pings", "eof", "json", "utf8", "error",
+)  # fmt: skip
+
+TOTAL_SECONDS = 15.0
+"""`total_timeout` of every attempt."""
+_GIVE_UP = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A generation as the seed wants it; `text` names what upstream would say: (seed, tokens)."""
+
+    gen: str
+    model: str
+    text: tuple[int, int]
+    on_interrupt: str
+    viewers: tuple[Habit, ...]
+    cancel_after: float | None
+    asks_twice: bool
+
+    def body(self) -> dict[str, object]:
+        return {
+            "model": self.model,
+            "max_tokens": 8192,
+            "messages": [{"role": "user", "content": f"Tell me something ({self.gen})."}],
+            "metadata": {"user_id": self.gen},
+            "on_interrupt": self.on_interrupt,
+            "first_token_timeout": 1.5,
+            "idle_timeout": 1.2,
+            "total_timeout": TOTAL_SECONDS,
+        }
+
+
+def wishes(seed: str, faults: Sequence[str]) -> Iterator[Wish]:
+    """An endless row of generations, the same for the same seed; about half of them meet an upstream fault, if there are
+    any to meet."""
+    deck = Deck(random.Random(f"{seed} upstream"), faults)
+    number = 0
+    while True:
+        number += 1
+        rng = random.Random(f"{seed} {number}")
+        tokens, text_seed = rng.randrange(30, 140), rng.randrange(10_000)
+        model: dict[str, object] = {
+            "seed": text_seed, "tokens": tokens, "tps": rng.choice((20, 30, 50, 200)), "ttft_ms": rng.randrange(10, 200),
+        }  # fmt: skip
+        if rng.random() < 0.15:
+            model["thinking"] = 1
+        if faults and rng.random() < 0.55:
+            model |= {"fail": deck.draw(), "at": rng.randrange(0, tokens), "times": rng.choice((1, 1, 1, 2, 9))}
+            if model["fail"] == "429":
+                model["retry_after"] = round(rng.uniform(0, 0.8), 2)
+        yield Wish(
+            gen=f"{seed}-{number}",
+            model="sim-1?" + urlencode(model),
+            text=(text_seed, tokens),
+            on_interrupt=rng.choices(("continue", "restart", "fail"), (7, 2, 1))[0],
+            viewers=("steady", *rng.choices(HABITS, k=rng.randrange(1, 4))),
+            cancel_after=rng.uniform(0, 3) if rng.random() < 0.15 else None,
+            asks_twice=rng.random() < 0.15,
+        )
+
+
+@dataclass(slots=True)
+class Generation:
+    """One generation and those who are about it."""
+
+    wish: Wish
+    addresses: Sequence[Address]
+    recorder: Recorder
+    id: str | None = None
+    viewers: list[Viewer] = field(default_factory=list)
+
+    async def run(self, *, until: float | None = None) -> None:
+        """From the submit to the moment when every viewer is done. Not submitted at all if nobody takes it by `until`."""
+        rng = random.Random(self.wish.gen)
+        if not await self.submit(rng, until or now() + _GIVE_UP):
+            return
+        async with asyncio.TaskGroup() as group:
+            for viewer in self.viewers:
+                group.create_task(viewer.watch())
+            if self.wish.asks_twice:
+                group.create_task(self._ask_again(rng))
+            if self.wish.cancel_after is not None:
+                group.create_task(self._cancel_later(rng, self.wish.cancel_after))
+
+    async def submit(self, rng: random.Random, until: float) -> bool:
+        """Until it is answered with 202, by whichever API."""
+        while self.id is None:
+            if (reply := await self._post(rng)) is not None and reply.status == 202:
+                self.id = reply.json["id"]
+                self._accepted(reply)
+            elif now() > until:
+                self.recorder.write("note", text=f"{self.wish.gen} was never accepted")
+                return False
+            else:
+                await asyncio.sleep(rng.uniform(0.05, 0.3))
+        for number, habit in enumerate(self.wish.viewers):
+            name = f"{self.wish.gen}/{number}-{habit}"
+            self.viewers.append(
+                Viewer(self.wish.gen, name, self.id, self.addresses, self.recorder, random.Random(name), habit)
+            )
+        return True
+
+    async def _ask_again(self, rng: random.Random) -> None:
+        """The client that lost the answer: it must get the same generation."""
+        await asyncio.sleep(rng.uniform(0, 2))
+        for _ in range(20):
+            if (reply := await self._post(rng)) is not None and reply.status == 202:
+                self._accepted(reply)
+                return
+            await asyncio.sleep(rng.uniform(0.1, 0.4))
+
+    def _accepted(self, reply: Reply) -> None:
+        seed, tokens = self.wish.text
+        self.recorder.write(
+            "accepted", gen=self.wish.gen, id=reply.json["id"], key=self.wish.gen, model=self.wish.model, seed=seed,
+            tokens=tokens,
+        )  # fmt: skip
+
+    async def _post(self, rng: random.Random) -> Reply | None:
+        headers = {"Idempotency-Key": self.wish.gen, "Accept": "application/json"}
+        try:
+            return await ask(
+                rng.choice(list(self.addresses)), "POST", "/v1/generations", headers=headers, content=self.wish.body()
+            )
+        except Lost:
+            return None
+
+    async def _cancel_later(self, rng: random.Random, after: float) -> None:
+        await asyncio.sleep(after)
+        await self.cancel(rng)
+
+    async def cancel(self, rng: random.Random) -> None:
+        """Until it is acknowledged."""
+        for _ in range(40):
+            asked = now()
+            try:
+                reply = await ask(rng.choice(list(self.addresses)), "POST", f"/v1/generations/{self.id}/cancel")
+            except Lost:
+                reply = None
+            if reply is not None and reply.status < 500:
+                self.recorder.write("cancelled", gen=self.wish.gen, status=reply.status, asked=asked)
+                return
+            await asyncio.sleep(rng.uniform(0.1, 0.3))

@@ -1,0 +1,104 @@
+"""What is there in the end: logs and records through the API, the upstream's account, Redis keys, processes."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from broker import keys
+from tests.chaos.clients import Generation
+from tests.chaos.cluster import Cluster, Member
+from tests.chaos.history import Recorder, now
+from tests.chaos.wire import Address, Lost, Reply, ask
+
+_TRIES = 40
+_EMPTY = (keys.DUE, keys.QUEUE, keys.index("queued"), keys.index("running"))
+"""When every generation has ended, nothing waits, runs or has to be looked at."""
+_EMPTY_SECONDS = 10.0
+
+
+async def outcome(cluster: Cluster, recorder: Recorder, generation: Generation) -> None:
+    """Writes down the generation's record and its whole log, as each API tells it, and what upstream was asked."""
+    gen, id_ = generation.wish.gen, generation.id
+    if id_ is None:
+        return
+    record = await _get(cluster.addresses[0], f"/v1/generations/{id_}")
+    if record.status != 200:
+        recorder.write("gone", gen=gen, status=record.status)
+        return
+    recorder.write("record", gen=gen, record=record.json)
+    if record.json["state"] in ("queued", "running"):
+        return
+    for number, address in enumerate(cluster.addresses):
+        log = await _get(address, f"/v1/generations/{id_}/events")
+        blocks = [block for block in log.body.decode().split("\n\n") if "data: " in block]
+        recorder.write("read", gen=gen, api=number, blocks=blocks)
+    calls = (await _get(cluster.upstream, f"/_sim/requests?user_id={gen}")).body
+    recorder.write("asked", gen=gen, calls=[_call(call) for call in Reply(200, calls).json])
+
+
+def _call(call: Any) -> dict[str, Any]:
+    names = ("status", "fault", "continued", "tokens", "closed_by")
+    times = {name: None if call[f"{name}_ns"] is None else call[f"{name}_ns"] / 1e9 for name in ("at", "closed")}
+    return {**{name: call[name] for name in names}, **times}
+
+
+async def _get(address: Address, target: str) -> Reply:
+    for _ in range(_TRIES):
+        try:
+            reply = await ask(address, "GET", target, headers={"Accept": "*/*"})
+            if reply.status < 500:
+                return reply
+        except Lost:
+            pass
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"{target} was not answered")
+
+
+async def states(cluster: Cluster, generations: Sequence[Generation]) -> list[str]:
+    """Those that have not ended yet, by what their record says."""
+    rows = [await cluster.store.command("HGET", keys.record(each.id or ""), "state") for each in generations]
+    return [each.wish.gen for each, row in zip(generations, rows, strict=True) if row in (b"queued", b"running")]
+
+
+async def redis_keys(cluster: Cluster, recorder: Recorder) -> None:
+    """I13: which keys live for ever, and what should be empty by now and is not. Waits a little for the sweepers."""
+    end = now() + _EMPTY_SECONDS
+    while (left := await _left(cluster)) and now() < end:
+        await asyncio.sleep(0.2)
+    found = await cluster.store.command("KEYS", "*")
+    assert isinstance(found, list)
+    eternal = [key.decode() for key in found if await cluster.store.command("PTTL", key) == -1]
+    recorder.write("keys", eternal=eternal, left=left, total=len(found))
+
+
+async def _left(cluster: Cluster) -> dict[str, int]:
+    sizes = {key: await cluster.store.command("ZCARD", key) for key in _EMPTY}
+    return {key: size for key, size in sizes.items() if isinstance(size, int) and size}
+
+
+def processes(cluster: Cluster, recorder: Recorder, when: str) -> None:
+    """I13: what each process holds. `viewers` are connections on an API's port."""
+    for member in cluster.members:
+        recorder.write("process", name=member.name, pid=member.child.pid, when=when, **_held(member))
+
+
+def _held(member: Member) -> dict[str, int]:
+    proc = Path(f"/proc/{member.child.pid}")
+    if not proc.exists():  # no Linux: nothing is known
+        return {}
+    status = (proc / "status").read_text()
+    figures = {name: int(value) for name, value in re.findall(r"^(VmRSS|Threads):\s+(\d+)", status, re.MULTILINE)}
+    held = {
+        "descriptors": len(list((proc / "fd").iterdir())), "threads": figures["Threads"], "kib": figures["VmRSS"],
+    }  # fmt: skip
+    if member.is_api:
+        held["viewers"] = _established(member.address[1])
+    return held
+
+
+def _established(port: int) -> int:
+    rows = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    local = f":{port:04X}"
+    return sum(row.split()[1].endswith(local) and row.split()[3] == "01" for row in rows)

@@ -1,0 +1,103 @@
+"""I9 to I13, and that no process ends by itself: what concerns a run, not one log. Pure.
+
+I9   every 202 ends within attempts × (timeout + lease)
+I10  one idempotency key, one generation
+I11  after a cancel is acknowledged upstream's socket closes within 1 s; cancelled before start means no upstream call
+I12  after faults heal every viewer is live or closed within 10 s
+I13  descriptors, tasks, memory and Redis keys return to where they began; no key without a TTL is left behind
+"""
+
+from collections.abc import Mapping, Sequence
+
+from tests.chaos.history import Line
+
+CLOSES_WITHIN = 1.0
+DISTURBED_FOR = 1.0
+"""A fault still shows for so long after it is over: a process that was stopped has much to catch up with."""
+_DESCRIPTORS = 140
+"""Two pools of 64 connections to Redis may have been opened since, and are kept."""
+_THREADS = 4
+_KIB = 128 * 1024
+
+
+def accepted_once(accepted: Sequence[Line], gone: Sequence[Line], rewinds: Sequence[Line]) -> list[str]:
+    """I10, and that what was accepted is not lost. What was accepted behind a rewind's mark may be."""
+    ids = list(dict.fromkeys(line["id"] for line in accepted))
+    excused = [id_ for id_ in ids if _taken_back(_first(accepted, id_), rewinds)]
+    found = [f"I10 one key made {ids}"] if len(ids) - len(excused) > 1 else []
+    if accepted and gone and len(excused) < len(ids):
+        found.append(f"I9 accepted, and then {gone[-1]['status']}")
+    return found
+
+
+def _first(accepted: Sequence[Line], id_: str) -> float:
+    return min(float(line["t"]) for line in accepted if line["id"] == id_)
+
+
+def _taken_back(t: float, rewinds: Sequence[Line]) -> bool:
+    return any(line["mark"] <= t <= line["t"] for line in rewinds)
+
+
+def ended(accepted: Sequence[Line], records: Sequence[Line], gone: Sequence[Line]) -> list[str]:
+    """I9: the run has waited as long as the promise allows."""
+    if not accepted or gone:
+        return []
+    state = records[-1]["record"]["state"] if records else "not there"
+    return [] if state in ("completed", "failed", "cancelled") else [f"I9 accepted, and still {state}"]
+
+
+def cancelled(
+    cancels: Sequence[Line], records: Sequence[Line], asked: Sequence[Line], faults: Sequence[Line]
+) -> list[str]:
+    """I11. Judged by the second where nothing else went wrong: whoever is stopped or cut off cannot hear of a cancel."""
+    calls = asked[-1]["calls"] if asked else []
+    found = []
+    record = records[-1]["record"] if records else None
+    if record and record["state"] == "cancelled" and record["attempt"] == 0 and calls:
+        found.append("I11 upstream was called for what was cancelled before its start")
+    for cancel in cancels:
+        end = cancel["t"] + CLOSES_WITHIN
+        if cancel["status"] not in (200, 202) or disturbed(cancel["asked"], end, faults):
+            continue
+        late = [call for call in calls if call["closed"] is None or call["closed"] > end]
+        found += [f"I11 upstream was still called {CLOSES_WITHIN} s after the cancel: {call}" for call in late]
+    return found
+
+
+def disturbed(start: float, end: float, faults: Sequence[Line]) -> bool:
+    """Whether a fault was going on, or had just been."""
+    return any(fault["at"] <= end and start <= fault["until"] + DISTURBED_FOR for fault in faults)
+
+
+def told_to_viewers(rolls: Sequence[Line]) -> list[str]:
+    """I12."""
+    return [f"I12 {roll['viewer']} {roll['state']}, silent for {roll['silent']} s" for roll in rolls]
+
+
+def of_the_run(general: Mapping[str, Sequence[Line]]) -> list[str]:
+    """I13, and processes that ended by themselves, or would not."""
+    found = [f"{line['name']} ended by itself (exit {line['code']})" for line in general.get("died", ())]
+    found += [
+        f"{fault['target']} did not end within 10 s of SIGTERM"
+        for fault in general.get("fault", ())
+        if fault["kind"].endswith("_term") and fault["seconds"] is None
+    ]
+    for line in general.get("keys", ()):
+        found += [f"I13 {key} has no TTL" for key in line["eternal"]]
+        found += [f"I13 {key} still has {size} entries" for key, size in line["left"].items()]
+    return found + _held(general.get("process", ()))
+
+
+def _held(lines: Sequence[Line]) -> list[str]:
+    before = {line["name"]: line for line in lines if line["when"] == "beginning"}
+    found = []
+    for line in lines:
+        if line["when"] != "end" or "kib" not in line:
+            continue
+        first = before[line["name"]]
+        for what, more in (("descriptors", _DESCRIPTORS), ("threads", _THREADS), ("kib", _KIB)):
+            if line[what] > first[what] + more:
+                found.append(f"I13 {line['name']} had {first[what]} {what}, and has {line[what]}")
+        if line.get("viewers"):
+            found.append(f"I13 {line['name']} still has {line['viewers']} viewers' connections")
+    return found

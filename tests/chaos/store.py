@@ -1,0 +1,88 @@
+"""The server under test, and how it comes back without its latest second: its append-only file is cut where it ended a while
+ago, as the crash of a host (or a lagging replica) would have it."""
+
+import asyncio
+import os
+import random
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from broker.connect import connect
+from broker.embedded import EmbeddedServer
+from tests.chaos.history import now
+
+_MARK_EVERY = 0.05
+_MARKS_SECONDS = 5.0
+
+
+class Mark(NamedTuple):
+    """The file was so long then: whatever was acknowledged before is in it."""
+
+    t: float
+    file: Path
+    size: int
+
+
+class Store:
+    """`lock` is held by whoever has it down or frozen. Run `watch` as a task."""
+
+    def __init__(self, folder: Path, config: Mapping[str, str] | None = None) -> None:
+        self.server = EmbeddedServer(folder, config=config)
+        self.lock = asyncio.Lock()
+        self.down = False
+        self._marks: deque[Mark] = deque()
+
+    async def start(self) -> None:
+        await asyncio.to_thread(self.server.start)
+        self.down = False
+
+    async def kill(self) -> float:
+        """SIGKILL; when it was gone."""
+        self.down = True
+        await asyncio.to_thread(self.server.kill)
+        return now()
+
+    async def watch(self) -> None:
+        """Notes how long the append-only file is, until cancelled."""
+        while True:
+            if not self.down and (file := self._file()) is not None:
+                self._marks.append(Mark(now(), file, os.stat(file).st_size))
+                while self._marks[0].t < now() - _MARKS_SECONDS:
+                    self._marks.popleft()
+            await asyncio.sleep(_MARK_EVERY)
+
+    def _file(self) -> Path | None:
+        """The file that is appended to; the manifest names it last."""
+        folder = self.server.data_dir / "appendonlydir"
+        manifests = list(folder.glob("*.manifest"))
+        if not manifests:
+            return None
+        last = manifests[0].read_text().strip().splitlines()[-1].split()
+        return folder / last[1] if last[-1] == "i" else None
+
+    def rewind(self, seconds: float) -> tuple[float, int] | None:
+        """Cuts the file of a server that is down to what it was so long before now. When that was, and how many bytes are
+        gone; None if nothing is known of the file yet, or nothing was written since."""
+        file = self._file()
+        marks = [mark for mark in self._marks if mark.file == file and mark.t <= now() - seconds]
+        if file is None or not marks or marks[-1].size == file.stat().st_size:
+            return None
+        mark, size = marks[-1], file.stat().st_size
+        os.truncate(file, mark.size)
+        self._marks.clear()
+        return mark.t, size - mark.size
+
+    async def command(self, *words: str | int) -> object:
+        """One command on a connection of its own, past all proxies."""
+        redis = connect(self.server.url, connections=1, retries=0)
+        try:
+            return await redis.execute_command(*words)  # type: ignore[no-untyped-call]
+        finally:
+            await redis.aclose(close_connection_pool=True)
+
+
+def depth(rng: random.Random) -> float:
+    """How far back a rewind goes, in seconds: what AOF everysec may lose, and a little more."""
+    return rng.choice((0.2, 0.5, 1.0, 1.5))

@@ -1,0 +1,80 @@
+"""The storm: a crowd of generations, and lanes of faults that strike side by side."""
+
+import asyncio
+import random
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from tests.chaos.clients import Generation, Wish
+from tests.chaos.cluster import Cluster
+from tests.chaos.deck import Deck
+from tests.chaos.faults import LANES, STRIKES, Injector
+from tests.chaos.history import Recorder, now
+
+LIVE_SECONDS = 10.0
+"""I12: how long after the faults every viewer may take."""
+
+
+class Storm:
+    """`slots` generations run at a time until `seconds` are over; those that run then are left to their viewers."""
+
+    def __init__(
+        self, cluster: Cluster, recorder: Recorder, wishes: Iterator[Wish], faults: Sequence[str], seed: str
+    ) -> None:
+        self._cluster = cluster
+        self._recorder = recorder
+        self._wishes = wishes
+        self._faults = faults
+        self._seed = seed
+        self.generations: list[Generation] = []
+
+    async def rage(self, seconds: float, slots: int) -> list["asyncio.Task[None]"]:
+        """Returns when every fault is undone and every process runs; the tasks are generations that still go on."""
+        end = now() + seconds
+        lanes = [[fault for fault in lane if fault in self._faults] for lane in LANES]
+        slots_of = [asyncio.create_task(self._slot(end)) for _ in range(slots)]
+        striking = [
+            asyncio.create_task(self._lane(str(number), lane, end)) for number, lane in enumerate(lanes) if lane
+        ]
+        await asyncio.sleep(max(0.0, end - now()))
+        for task in striking:
+            await task
+        for member in self._cluster.members:
+            async with member.lock:
+                if not member.child.running:
+                    await member.start()
+        self._recorder.write("healed")
+        return slots_of
+
+    async def _slot(self, end: float) -> None:
+        """One generation after the other."""
+        while now() < end:
+            generation = Generation(next(self._wishes), self._cluster.addresses, self._recorder)
+            self.generations.append(generation)
+            await generation.run(until=end + LIVE_SECONDS)
+
+    async def _lane(self, name: str, faults: Sequence[str], end: float) -> None:
+        rng = random.Random(f"{self._seed} lane {name}")
+        deck = Deck(rng, faults)
+        injector = Injector(self._cluster, self._recorder, rng)
+        await asyncio.sleep(rng.uniform(0.3, 1.0))
+        while now() < end:
+            await STRIKES[deck.draw()](injector)
+            await asyncio.sleep(rng.uniform(0.05, 0.6))
+
+    async def roll_call(self) -> None:
+        """After the bound of I12: who is open, who is done, and who has heard what."""
+        healed = now()
+        viewers = [viewer for generation in self.generations for viewer in generation.viewers if viewer.done is None]
+        while viewers and now() < healed + LIVE_SECONDS:
+            await asyncio.sleep(0.2)
+            viewers = [each for each in viewers if each.done is None and not (each.open and each.heard > healed)]
+        for viewer in viewers:
+            self._recorder.write(
+                "roll", gen=viewer.gen, viewer=viewer.name, state="open" if viewer.open else "waits",
+                silent=now() - viewer.heard if viewer.heard else None,
+            )  # fmt: skip
+
+
+def some(wishes: Iterator[Wish], number: int) -> list[Wish]:
+    return list(islice(wishes, number))

@@ -1,0 +1,201 @@
+"""One attempt's hand on its log, against a Redis that answers late, not at all, or comes back without its tail."""
+
+import asyncio
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from broker.events import TEXT, Content
+from worker.writer import TAIL_SECONDS, Writer
+
+
+def writer(most: int = 10) -> Writer:
+    return Writer("gen_x", 7, max_unwritten=most, now=0.0)
+
+
+def contents(*texts: str) -> list[Content]:
+    return [Content(TEXT, text.encode()) for text in texts]
+
+
+class Writing(RuleBasedStateMachine):
+    """The log is a list whose index is the seq; seq 0 was written by the claim."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writer = writer()
+        self.put: list[Content] = contents("claim")
+        self.log: list[tuple[float, Content]] = [(0.0, self.put[0])]
+        self.now = 0.0
+
+    @rule(number=st.integers(1, 700))
+    def puts(self, number: int) -> None:
+        new = contents(*(str(len(self.put) + each) for each in range(number)))
+        self.put += new
+        self.writer.put(new)
+
+    @rule(answered=st.booleans())
+    def flush(self, answered: bool) -> None:
+        """One call of append.lua, whose reply may be lost on the way."""
+        first, batch = self.writer.batch()
+        if first > len(self.log):
+            answer = len(self.log) - 1  # behind: the log ends before what should precede these
+        else:
+            new = batch[len(self.log) - first :]
+            self.log += [(self.now, each) for each in new]
+            answer = len(self.log) - 1
+        if answered and self.writer.writable:
+            self.writer.settle(answer, self.now)
+
+    @rule(lost=st.integers(1, 50))
+    def redis_comes_back_without_its_latest(self, lost: int) -> None:
+        """It loses what is younger than the time for which the writer keeps what it has written."""
+        young = [place for place, (at, _) in enumerate(self.log) if place and at > self.now - TAIL_SECONDS]
+        del self.log[max(young[0], len(self.log) - lost) if young else len(self.log) :]
+
+    @rule(seconds=st.floats(0.1, TAIL_SECONDS))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @invariant()
+    def the_log_is_a_beginning_of_what_was_put(self) -> None:
+        assert [content for _, content in self.log] == self.put[: len(self.log)]
+
+    @invariant()
+    def every_entry_keeps_its_seq(self) -> None:
+        first, batch = self.writer.batch()
+        assert batch == self.put[first : first + len(batch)]
+        assert self.writer.next_seq == len(self.put)
+        assert self.writer.unwritten == len(self.put) - first
+
+    @invariant()
+    def what_may_be_lost_is_still_in_hand(self) -> None:
+        assert self.writer.cause is None
+
+    @precondition(lambda self: self.writer.unwritten or len(self.log) < len(self.put))
+    @rule()
+    def it_is_written_in_the_end(self) -> None:
+        for _ in range(len(self.put)):
+            self.flush(answered=True)
+            if len(self.log) == len(self.put) and not self.writer.unwritten:
+                return
+        raise AssertionError("it never ends")
+
+
+TestWriting = Writing.TestCase
+TestWriting.settings = settings(
+    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+def test_a_reply_that_was_lost_is_no_second_write() -> None:
+    it = writer()
+    it.put(contents("a", "b"))
+    first = it.batch()
+    it.put(contents("c"))
+    assert it.batch() == (first[0], contents("a", "b", "c")), "the same again, under the same ids, and what is new"
+    it.settle(3, 1.0)
+    assert it.batch() == (4, [])
+
+
+def test_a_tail_that_redis_lost_is_written_again_under_its_ids() -> None:
+    it = writer()
+    it.put(contents("a", "b", "c"))
+    it.settle(3, 1.0)
+    it.usage = it.usage_written = b"{}"
+    it.settle(1, 2.0)
+    assert it.batch() == (2, contents("b", "c"))
+    assert it.usage_written == b"", "the record's figures went with it"
+
+
+def test_a_loss_that_is_older_than_the_buffer_ends_the_attempt() -> None:
+    it = writer()
+    it.put(contents("a"))
+    it.settle(1, 1.0)
+    it.put(contents("b"))
+    it.settle(2, 1.0 + TAIL_SECONDS + 2)
+    it.settle(0, 14.0)
+    assert it.cause == "rewound"
+    assert not it.writable
+
+
+def test_the_buffer_forgets_what_is_old() -> None:
+    it = writer()
+    for second in range(100):
+        it.put(contents("x" * 1000))
+        it.settle(second + 1, float(second))
+    assert len(it._buffer) <= TAIL_SECONDS + 3
+
+
+def test_a_flush_is_bounded() -> None:
+    it = writer()
+    it.put(contents(*map(str, range(2000))))
+    first, batch = it.batch()
+    assert (first, len(batch)) == (1, 500)
+
+
+@given(st.integers(1, 20), st.integers(0, 40))
+@settings(deadline=None)
+def test_a_producer_waits_for_room_and_no_longer(most: int, put: int) -> None:
+    async def run() -> None:
+        it = writer(most)
+        it.put(contents(*"x" * put))
+        assert it.crowded is (put >= most)
+        waiting = asyncio.create_task(it.room())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert waiting.done() is (put < most)
+        if put >= most:
+            it.settle(put - most + 1, 1.0)
+        async with asyncio.timeout(5):
+            await waiting
+
+    asyncio.run(run())
+
+
+def test_who_waits_for_room_or_for_the_flush_is_freed_when_the_attempt_is_stopped() -> None:
+    async def run() -> None:
+        it = writer(1)
+        stopped: list[str] = []
+        it.on_stop = lambda: stopped.append("stop")
+        it.put(contents("a", "b"))
+        waits = [asyncio.create_task(it.room()), asyncio.create_task(it.flushed(30))]
+        await asyncio.sleep(0)
+        it.stop("fenced")
+        it.stop("cancelled")
+        async with asyncio.timeout(5):
+            await waits[0]
+            assert await waits[1] is False
+        assert (it.cause, stopped) == ("fenced", ["stop"]), "the first cause stays"
+
+    asyncio.run(run())
+
+
+def test_a_flush_that_takes_too_long_is_given_up() -> None:
+    async def run() -> bool:
+        it = writer()
+        it.put(contents("a"))
+        return await it.flushed(0.01)
+
+    assert asyncio.run(run()) is False
+
+
+@pytest.mark.parametrize(
+    ("cause", "writable"),
+    [
+        *(("cancelled", True), ("idle_timeout", True), ("total_timeout", True), ("drain", True)),
+        *(("fenced", False), ("rewound", False), ("storage_full", False), ("storage_error", False)),
+    ],
+)
+def test_a_cancelled_attempt_may_write_its_last_words_and_a_fenced_one_may_not(cause: str, writable: bool) -> None:
+    it = writer()
+    it.stop(cause)  # type: ignore[arg-type]
+    assert it.writable is writable
+
+
+def test_the_watchdog_bites_when_its_time_is_over() -> None:
+    it = writer()
+    assert it.expired(1e9) is None
+    it.deadline = (5.0, "idle_timeout")
+    assert (it.expired(4.9), it.expired(5.0)) == (None, "idle_timeout")
