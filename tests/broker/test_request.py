@@ -124,7 +124,7 @@ def test_the_fingerprint_does_not_change_between_versions_while_keys_are_remembe
 
 
 def test_our_options_have_the_documented_defaults() -> None:
-    assert read().options() == Options("continue", None, None, 600.0, None)
+    assert read().options() == Options("continue", None, None, 600.0, None, "normal")
 
 
 def test_a_null_is_the_same_as_not_given() -> None:
