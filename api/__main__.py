@@ -96,7 +96,7 @@ def serve(settings: ApiSettings, listening: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=DirectProtocol,
+        http=DirectProtocol if settings.http == "direct" else "httptools",
         ws="none",
         lifespan="on",
         log_config=None,

@@ -58,7 +58,8 @@ class Socket:
         """Everything that the viewer has and the transport takes."""
         viewer, protocol = self._viewer, self._protocol
         assert viewer is not None
-        while not protocol.paused:
+        # Whoever owns the response hears of a lost connection one turn of the loop later; uvloop raises on a write meanwhile.
+        while not protocol.paused and not self._lost:
             if body := viewer.take():
                 protocol.write_chunk(body)
             else:

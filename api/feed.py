@@ -76,10 +76,7 @@ class Feed:
 
     def start(self, last: EntryId) -> None:
         """The ring begins, empty, behind `last`."""
-        for viewer in self.viewers:
-            if viewer.position is not None:
-                viewer.cursor = self.id_before(viewer.position)
-                viewer.position = None
+        self.send_to_log()
         self.base = self.end
         self.ids.clear()
         self.frames.clear()
@@ -134,14 +131,18 @@ class Feed:
             cut += 1
         if not cut:  # one entry alone may be larger than the bound
             return
-        for viewer in self.viewers:
-            if viewer.position is not None and viewer.position < self.base + cut:
-                viewer.cursor = self.id_before(viewer.position)
-                viewer.position = None
+        self.send_to_log(self.base + cut)
         self.before = self.ids[cut - 1]
         del self.frames[:cut]
         del self.ids[:cut]
         self.base += cut
+
+    def send_to_log(self, before: int | None = None) -> None:
+        """Viewers at positions `before` this one (all, without it) leave the ring and read the log from where they are."""
+        for viewer in self.viewers:
+            if viewer.position is not None and (before is None or viewer.position < before):
+                viewer.cursor = self.id_before(viewer.position)
+                viewer.position = None
 
     def join(self, cursor: EntryId) -> int | None:
         """The ring position behind `cursor`; None if entries between the two must come from the log, or if the cursor is

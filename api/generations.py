@@ -12,7 +12,7 @@ from api.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
 from api.problems import Code, Problem
 from api.service import Service
 from api.stream import DONE, EventStream
-from broker.errors import UnknownGeneration
+from broker.errors import StorageUnavailable, UnknownGeneration
 from broker.events import END, Entry, local_frame
 from broker.ids import BEGINNING, EntryId, is_generation_id
 from broker.record import TERMINAL, State
@@ -102,10 +102,14 @@ async def _follow(
     last: bytes = b"",
 ) -> Response:
     """A stream from behind the cursor; one that points at nothing in the log is answered with a `gap` and a replay."""
-    if service.hub.draining:
-        return _shed()
     after = EntryId.parse(cursor) if cursor else None
-    visit = await service.logs.visit(id_, after)
+    try:
+        visit = await service.logs.visit(id_, after)
+    except StorageUnavailable:
+        # Anything but 200 would make an EventSource stop for ever.
+        return EventStream(service.hub, service.hub.turn_away(id_), headers=headers)
+    if service.hub.draining:
+        return EventStream(service.hub, service.hub.turn_away(id_), headers=headers)
     ended = visit.state in TERMINAL
     if after is not None and after == visit.terminal_id:
         return Response(status_code=204, headers=_NO_STORE)
@@ -129,12 +133,6 @@ async def _snapshot(service: Service, id_: str) -> tuple[EntryId, bytes] | None:
         return None
     data = orjson.dumps(views.snapshot(transcript))
     return transcript.last, b"data: " + data + b"\nid: " + str(transcript.last).encode() + b"\n\n"
-
-
-def _shed() -> Response:
-    """Sends a viewer to another process. EventSource would take 503 as a reason to stop for ever."""
-    frame = local_frame("drain")[:-1] + b"retry: 1000\n\n"
-    return Response(frame, 200, _NO_STORE, EVENT_STREAM)
 
 
 # -- read, list, cancel

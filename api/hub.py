@@ -77,6 +77,13 @@ class Hub:
         self._viewers.add(viewer)
         return viewer
 
+    def turn_away(self, id_: str) -> Viewer:
+        """A viewer that is only told to come back soon, and cut off."""
+        viewer = Viewer(id_, None, self.pages, BEGINNING)
+        viewer.tell(_come_back())
+        viewer.drop()
+        return viewer
+
     def detach(self, viewer: Viewer) -> None:
         """The last viewer of a generation ends the watching."""
         self._viewers.discard(viewer)
@@ -91,7 +98,7 @@ class Hub:
         """Sends every viewer away, to come back soon, to another process or to this one's successor."""
         self.draining = True
         for viewer in list(self._viewers):
-            viewer.tell(local_frame("drain")[:-1] + b"retry: %d\n\n" % random.randint(*_RETRY_MS))
+            viewer.tell(_come_back())
             viewer.drop()
 
     # -- what the live connection tells
@@ -175,8 +182,10 @@ class Hub:
     def _look_for_themselves(self) -> None:
         """While nothing is heard of new entries, viewers look into the log by themselves."""
         if not self._truth.up:
-            for viewer in list(self._viewers):
-                viewer.wake()
+            for feed in self._feeds.values():
+                feed.send_to_log()
+                for viewer in list(feed.viewers):
+                    viewer.wake()
 
     def _keep_alive(self) -> None:
         """A feed's last change tells for all its viewers; the tick is part of the longest silence."""
@@ -213,3 +222,9 @@ class Hub:
                 feed.place = place
                 for viewer in list(feed.viewers):
                     viewer.tell(local_frame("queued", position=place))
+
+
+def _come_back() -> bytes:
+    """The event that sends a viewer away. `retry:` only goes with an event, and differs, so that a crowd does not come back
+    as one."""
+    return local_frame("drain")[:-1] + b"retry: %d\n\n" % random.randint(*_RETRY_MS)

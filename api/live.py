@@ -7,7 +7,8 @@ reconnects for ever.
 import asyncio
 import logging
 import ssl
-from typing import Protocol, cast
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
 
 import hiredis
 from redis.asyncio.connection import SSLConnection, parse_url
@@ -78,7 +79,7 @@ class Live:
     async def _connect(self) -> "_Wire":
         where = parse_url(self._url)
         loop = asyncio.get_running_loop()
-        secure = ssl.create_default_context() if where.get("connection_class") is SSLConnection else None
+        secure = _tls(where) if where.get("connection_class") is SSLConnection else None
         async with asyncio.timeout(_CONNECT_SECONDS):
             if "path" in where:
                 _, wire = await loop.create_unix_connection(lambda: _Wire(self._listener), where["path"])
@@ -153,3 +154,14 @@ class _Wire(asyncio.Protocol):
     def close(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+
+def _tls(where: Mapping[str, Any]) -> ssl.SSLContext:
+    """TLS as redis-py would have it by the same URL, so that both connections succeed or fail together."""
+    context = ssl.create_default_context(cafile=where.get("ssl_ca_certs"))
+    context.check_hostname = bool(where.get("ssl_check_hostname", False))
+    needs = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL}
+    context.verify_mode = needs.get(str(where.get("ssl_cert_reqs", "required")).lower(), ssl.CERT_REQUIRED)
+    if (certificate := where.get("ssl_certfile")) is not None:
+        context.load_cert_chain(certificate, where.get("ssl_keyfile"))
+    return context

@@ -71,7 +71,7 @@ class Code(Enum):
     )
     HTTP_ERROR = Kind(400, "The request was refused", "Any other refusal: the status says which.")
     INTERNAL_ERROR = Kind(500, "Something went wrong here", "`instance` finds it in the server's log.")
-    REDIS_UNAVAILABLE = Kind(503, "The storage does not answer", "Nothing was changed.", 1)
+    REDIS_UNAVAILABLE = Kind(503, "The storage does not answer", "The same request may be sent again.", 1)
     STORAGE_FULL = Kind(503, "The storage is full", "Nothing new is accepted until there is room.", 10)
     UNSAFE_STORAGE = Kind(503, "The storage is not safe", "Its settings could lose data: an operator's work.", 30)
     OUTCOME_UNKNOWN = Kind(

@@ -34,7 +34,7 @@ class Service:
         with suppress(BrokerError):
             look = await self.logs.look(id_)
             if look is not None and look.state in TERMINAL:
-                await self.coordination.retire(id_, look.state, look.created_ms, look.expires_ms)
+                await self.coordination.retire(id_, look)
 
     async def list(
         self, state: State | None, before: tuple[int, str] | None, limit: int

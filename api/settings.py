@@ -1,5 +1,7 @@
 """Settings of the API process, beside those that all processes share."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from broker.settings import BrokerSettings
@@ -18,6 +20,8 @@ class ApiSettings(BrokerSettings):
     """Recent frames kept per watched generation, for viewers that fall a little behind."""
     replay_cache_bytes: int = Field(default=32 * 1024 * 1024, ge=0)
     """Encoded pages of logs kept per process, so that a herd of late joiners costs one read."""
+    http: Literal["direct", "plain"] = "direct"
+    """How bytes reach a viewer: written to the transport by the hub, or through ASGI, as on any other server."""
     send_buffer: int = Field(default=64 * 1024, ge=4096)
     """SO_SNDBUF of a connection: half of what Linux then holds for a viewer that does not read."""
     fanout_pace_ms: int = Field(default=0, ge=0, le=1000)

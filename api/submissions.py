@@ -41,6 +41,10 @@ class Submissions:
             options = request.options()
             retention = (options.retention or self.retention) * 1000
             created = await self.logs.create(id_, request.to_bytes(), request.model, retention, options.durability)
+            if created and accepted.known:
+                # An earlier try reserved the id and got no further; the lists may have forgotten it since.
+                record = await self.logs.record(id_)
+                await self.coordination.move(id_, "queued", record.created_ms)
             if created:
                 await self.coordination.enqueue(id_, _FIRST_ORDINAL)
         except StorageUnavailable as error:

@@ -1,10 +1,11 @@
 """Connections to Redis: how long they wait, how they retry, which errors they raise."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from arq.connections import ArqRedis
-from redis.asyncio import BlockingConnectionPool
+from redis.asyncio import BlockingConnectionPool, Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import (
@@ -28,6 +29,32 @@ _ANSWER_SECONDS = 5.0
 """A frozen Redis is given up on after so long. A blocking read must block for less."""
 
 
+class _Sturdy(AbstractConnection):
+    """uvloop answers a write to a connection whose end it has just seen with RuntimeError. redis-py knows only OSError for
+    that, and so the process that met it would end."""
+
+    async def _send_packed_command(self, command: Iterable[bytes]) -> None:
+        try:
+            await super()._send_packed_command(command)
+        except RuntimeError as error:
+            raise ConnectionResetError(str(error)) from error
+
+
+class _Plain(_Sturdy, Connection):
+    """Over TCP."""
+
+
+class _Secure(_Sturdy, SSLConnection):
+    """Over TLS."""
+
+
+class _Local(_Sturdy, UnixDomainSocketConnection):
+    """Over a Unix socket."""
+
+
+_STURDY: dict[type, type] = {Connection: _Plain, SSLConnection: _Secure, UnixDomainSocketConnection: _Local}
+
+
 def connect(url: str, *, connections: int = 64, retries: int = 4, answer_seconds: float = _ANSWER_SECONDS) -> ArqRedis:
     """A client over a bounded pool: a caller waits for a free connection instead of opening one more.
 
@@ -45,6 +72,7 @@ def connect(url: str, *, connections: int = 64, retries: int = 4, answer_seconds
         retry=Retry(ExponentialBackoff(cap=0.4, base=0.05), retries),
         retry_on_error=[ConnectionError, TimeoutError, OSError],
     )
+    pool.connection_class = _STURDY[pool.connection_class]
     return ArqRedis(pool_or_conn=pool, job_serializer=dumps_job, job_deserializer=loads_job)
 
 

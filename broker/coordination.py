@@ -14,16 +14,19 @@ from typing import cast
 
 from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
+from redis.asyncio.client import Pipeline
 
 from broker import keys
 from broker.connect import storage_errors
 from broker.errors import IdempotencyMismatch
 from broker.lua import Script
 from broker.record import State
+from broker.verdicts import Look
 
 _submit, _overdue = Script("submit"), Script("overdue")
 
 _EXPIRY_SLACK_MS = 1000
+_MOST_JOBS = 20
 
 JOB = "generate"
 """The name of arq's one function."""
@@ -86,6 +89,8 @@ class Coordination:
             pipe.pexpire(keys.WAKE, keys.WAKE_MS)
             # An API process that was paused for long may find that a sweeper has taken the id for one never submitted.
             pipe.zadd(keys.DUE, {id_: 0}, nx=True)
+            pipe.pexpire(keys.QUEUE, keys.INDEX_MS)
+            _drop_jobs(pipe, id_, range(1, ordinal))
             await pipe.execute()
 
     # -- looking after
@@ -114,13 +119,10 @@ class Coordination:
         return queued is not None and bool(known) and not taken
 
     async def drop_job(self, id_: str, ordinal: int) -> None:
-        """Removes every trace of a job that arq lost: a worker that dies while it starts one leaves a lock behind that would
-        block the job for as long as a job may run."""
-        job_id = job_name(id_, ordinal)
+        """Removes every trace of a job that arq lost."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=True)
-            pipe.zrem(keys.QUEUE, job_id)
-            pipe.delete(job_key_prefix + job_id, in_progress_key_prefix + job_id, retry_key_prefix + job_id)
+            _drop_jobs(pipe, id_, range(ordinal, ordinal + 1))
             await pipe.execute()
 
     # -- indexes
@@ -132,14 +134,20 @@ class Coordination:
             for other in keys.STATES:
                 if other != state:
                     pipe.zrem(keys.index(other), id_)
-            pipe.zadd(keys.index(state), {id_: created_ms * 1000}, nx=True)
-            pipe.pexpire(keys.index(state), keys.INDEX_MS)
+            for index in ("all", state):
+                pipe.zadd(keys.index(index), {id_: created_ms * 1000}, nx=True)
+                pipe.pexpire(keys.index(index), keys.INDEX_MS)
             await pipe.execute()
 
-    async def retire(self, id_: str, state: State, created_ms: int, expires_ms: int) -> None:
-        """Lists an ended generation under its final state, and lets a sweeper take it off the lists once it has expired."""
-        await self.move(id_, state, created_ms)
-        await self.look_again(id_, expires_ms + _EXPIRY_SLACK_MS)
+    async def retire(self, id_: str, look: Look) -> None:
+        """Lists an ended generation under its final state, removes what is left of its jobs, and lets a sweeper take it off
+        the lists once it has expired."""
+        await self.move(id_, look.state, look.created_ms)
+        await self.look_again(id_, look.expires_ms + _EXPIRY_SLACK_MS)
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            _drop_jobs(pipe, id_, range(1, look.ordinal + 2))
+            await pipe.execute()
 
     async def listed(self, index: str, before: tuple[int, str] | None, limit: int) -> list[tuple[int, str]]:
         """Up to `limit` of (µs of submit, id), newest first, behind `before`."""
@@ -183,3 +191,12 @@ class Coordination:
 def job_name(id_: str, ordinal: int) -> str:
     """arq's job id for one attempt: a job of an earlier attempt, or its lock, never blocks a later one."""
     return f"{id_}:{ordinal}"
+
+
+def _drop_jobs(pipe: Pipeline, id_: str, ordinals: range) -> None:
+    """Removes the jobs of these attempts from arq's queue. One whose worker died stays there, and its lock for as long as a
+    job may run; attempts without number are bounded by the latest few."""
+    for ordinal in ordinals[-_MOST_JOBS:]:
+        name = job_name(id_, ordinal)
+        pipe.zrem(keys.QUEUE, name)
+        pipe.delete(job_key_prefix + name, in_progress_key_prefix + name, retry_key_prefix + name)

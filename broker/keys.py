@@ -13,6 +13,7 @@ belongs to the *coordination* role. By default one server plays both.
 | `respool:due` | zset | when somebody must look at a generation again (ms) | INDEX, renewed by every write |
 | `respool:index:<state>` | zset | generations by time of submit (µs), `all` or one state | as `due` |
 | `respool:idem:<sha256>` | string | idempotency key → generation and body fingerprint | IDEMPOTENCY |
+| `respool:queue`, `arq:*` | | arq's queue and its jobs | INDEX, renewed by every job; a job at most a day |
 | `respool:wake` | list | ids of arq jobs that wait for a worker with a free slot | WAKE |
 | `respool:worker:<name>` | string | heartbeat of a worker process | HEARTBEAT |
 

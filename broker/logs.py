@@ -129,10 +129,15 @@ class Logs:
         return False
 
     async def can_confirm(self) -> bool:
-        """Whether this Redis persists or has a replica."""
+        """Whether this Redis persists and can tell when (WAITAOF is of Redis 7.2), or has a replica."""
         with storage_errors():
-            persistence, replication = await self.redis.info("persistence"), await self.redis.info("replication")
-        return bool(persistence.get("aof_enabled") or replication.get("connected_slaves"))
+            if (await self.redis.info("replication")).get("connected_slaves"):
+                return True
+            try:
+                await self.redis.execute_command("WAITAOF", 1, 0, 1)  # type: ignore[no-untyped-call]
+            except ResponseError:
+                return False
+        return True
 
     # -- the atomic steps
 

@@ -160,7 +160,9 @@ class Stack:
         """Starts one more API; its base URL."""
         port = free_port()
         name = f"api-{len(self.apis)}"
-        environment = {**self.environment(), "RESPOOL_PORT": str(port)}
+        # Every other one writes through plain ASGI: both ways to the socket must show the same.
+        http = ("direct", "plain")[len(self.apis) % 2]
+        environment = {"RESPOOL_HTTP": http, **self.environment(), "RESPOOL_PORT": str(port)}
         self.apis.append(Child(name, "api", environment, self.folder, self._tether).start())
         self.urls.append(f"http://127.0.0.1:{port}")
         if wait:

@@ -108,7 +108,7 @@ class Attempt:
                 return Ending("completed", stop_reason=self._translator.stop_reason)
             case None:
                 return Interrupted("upstream_truncated", "The upstream's answer ended without its end.")
-            case UpstreamFailure() if self._begun:
+            case UpstreamFailure() if self._begun and error.retryable:
                 return Interrupted(error.code, error.message)
             case UpstreamFailure():
                 return Ending("failed", code=error.code, message=error.message, retryable=error.retryable)
@@ -153,7 +153,8 @@ class Attempt:
                         self._watch(None)  # it is Redis that is slow now
                         await writer.room()
                     token = token or any(content.kind in DELTAS for content in contents)
-                    self._watch("idle_timeout" if token else "first_token_timeout")
+                    if token:
+                        self._watch("idle_timeout")
                 elif translator.stopped:
                     await _drain(events)
                     return

@@ -225,7 +225,7 @@ class Producer:
         with suppress(BrokerError):
             look = await self._logs.look(id_)
             if look is not None and look.state in TERMINAL:
-                await self._coordination.retire(id_, look.state, look.created_ms, look.expires_ms)
+                await self._coordination.retire(id_, look)
 
 
 __all__ = ["Json", "Plan", "Producer", "plan"]

@@ -47,7 +47,7 @@ class Sweeper:
             # Submitted but never made (its API process died in between, so no client was told), or expired.
             await self._coordination.unlist(id_)
         elif look.state in TERMINAL:
-            await self._coordination.retire(id_, look.state, look.created_ms, look.expires_ms)
+            await self._coordination.retire(id_, look)
         elif look.lease_ms:
             await self._coordination.look_again(id_, look.lease_ms + _LEASE_SLACK_MS)
         elif not await self._coordination.waits(id_, look.ordinal + 1):

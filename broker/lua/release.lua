@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Gives an attempt's lease back before it ends, so that the next attempt can be claimed at once.
 --
 -- KEYS  record

@@ -378,6 +378,7 @@ BROKER_ERRORS: dict[str, tuple[errors.BrokerError, int, str, dict[str, str]]] = 
     "full": (errors.StorageFull(CANARY), 503, "storage_full", {}),
     "unsafe": (errors.UnsafeStorage(CANARY), 503, "unsafe_storage", {}),
     "unclear": (errors.OutcomeUnknown("gen_1"), 503, "outcome_unknown", {"generation": "gen_1"}),
+    "not_durable": (errors.NotDurable(CANARY), 422, "not_durable", {}),
     "unreadable": (UnreadableRequest(CANARY), 500, "internal_error", {}),
 }
 

@@ -16,7 +16,7 @@ from tests.bench.path import Path as MainPath
 from tests.bench.report import Figures
 from tests.bench.rounds import Fanout
 from tests.bench.system import Skipped, machine, raise_limits
-from tests.bench.systems import Naive, Respool
+from tests.bench.systems import Naive, Respool, System
 
 ALONE = ("first-token", "cancel", "resume", "live", "memory")
 PATH = (*ALONE, "many", "end-to-end")
@@ -26,20 +26,26 @@ def main_path(names: set[str], quick: bool) -> Figures:
     """The figures of the main path; a system that cannot keep up is measured as far as it goes."""
     figures = Figures()
     samples, seconds = (60, 6.0) if quick else (500, 60.0)
-    if names & set(ALONE):
-        for system in (Respool(), Naive()):
-            say(f"main path: {system.name}")
-            with system:
-                if "memory" in names:
-                    holding.memory(system, figures)
-                MainPath(system, figures, samples=samples, seconds=seconds).run(names)
-    if "end-to-end" in names:
+
+    def alone(system: System) -> None:
+        say(f"main path: {system.name}")
+        with system:
+            if "memory" in names:
+                holding.memory(system, figures)
+            MainPath(system, figures, samples=samples, seconds=seconds).run(names)
+
+    def end_to_end() -> None:
         say("main path: 200 generations to their end")
         with Respool() as system:
             MainPath(system, figures, samples=samples, seconds=seconds).end_to_end(generations=200)
+
+    for kind in (Respool, Naive) if names & set(ALONE) else ():
+        figures.attempt(kind.name, lambda kind=kind: alone(kind()))  # type: ignore[misc]
+    if "end-to-end" in names:
+        figures.attempt("end-to-end", end_to_end)
     if "many" in names:
         say(f"main path: {holding.MANY} generations in one worker")
-        holding.many(figures)
+        figures.attempt("many", lambda: holding.many(figures))
     return figures
 
 

@@ -1,9 +1,12 @@
 """What was measured, as tables for people and as JSON for machines."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import Any
 
 from tests.bench.figures import shown, table
+from tests.bench.load import LoadFailed
 
 
 @dataclass(slots=True)
@@ -32,6 +35,14 @@ class Figures:
 
     def __init__(self) -> None:
         self.all: dict[tuple[str, str], Figure] = {}
+        self.failures: list[str] = []
+
+    def attempt(self, what: str, measure: Callable[[], None]) -> None:
+        """Measures. A system that does not answer in time has no figure, which is noted; the others go on."""
+        try:
+            measure()
+        except (AssertionError, LoadFailed, OSError, RuntimeError, HTTPException) as error:
+            self.failures.append(f"{what}: {error!r}")
 
     def put(
         self,
@@ -58,7 +69,8 @@ class Figures:
                 "" if figure.target is None else f"≤ {shown(figure.target)}" + (" **missed**" if figure.missed else "")
             )
             rows.append([figure.what, figure.unit, *(shown(figure.values.get(server)) for server in servers), goal])
-        return table(["", "unit", *servers, "target"], rows)
+        failed = [f"Not measured: {failure}" for failure in self.failures]
+        return "\n\n".join([table(["", "unit", *servers, "target"], rows), *failed])
 
     def as_json(self) -> list[dict[str, Any]]:
         return [figure.as_json() for figure in self.all.values()]

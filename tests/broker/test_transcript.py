@@ -18,7 +18,7 @@ examples = settings(max_examples=100, deadline=None, suppress_health_check=[Heal
 Block = tuple[str, list[str]]
 
 pieces = st.lists(st.text("ab \n\u2028日🧵", min_size=1, max_size=4), max_size=5)
-inputs = st.dictionaries(st.text("ab", max_size=2), st.integers() | st.text(max_size=3), min_size=1, max_size=3)
+inputs = st.dictionaries(st.text("ab", max_size=2), st.integers(-9, 9) | st.text(max_size=3), min_size=1, max_size=3)
 blocks = st.one_of(
     st.tuples(st.just("text"), pieces),
     st.tuples(st.just("thinking"), pieces),

@@ -15,8 +15,8 @@ from tests.chaos.viewers import Habit, Viewer
 CROWD = 12
 _BEFORE_START = 2
 _CANCELS = 3
-_MODEL = "sim-1?seed={seed}&tokens=700&tps=25&ttft_ms=20"
-_TOKENS = 700
+_MODEL = "sim-1?seed={seed}&tokens=4000&tps=25&ttft_ms=20"
+_TOKENS = 4000
 QUIET_SECONDS = 1.2
 """After the last fault, so that what a cancel takes is the cancel's own."""
 
@@ -38,7 +38,7 @@ class Calm:
                 generation = Generation(self._wish(number), self._cluster.addresses, self._recorder)
                 self.generations.append(generation)
                 group.create_task(generation.run())
-            await self._until(lambda: all(viewer.frames > 8 for viewer in self._viewers()), 20)
+            await self._until(self._flows, 20)
             await self._worker_dies()
             await self._worker_hands_over()
             await self._server_restarts()
@@ -53,7 +53,7 @@ class Calm:
         viewers: tuple[Habit, ...] = ("steady", "steady", "steady")
         return Wish(
             gen=f"{self._seed}-calm-{number}", model=_MODEL.format(seed=seed), text=(seed, _TOKENS),
-            on_interrupt="continue", viewers=viewers, cancel_after=None, asks_twice=False,
+            on_interrupt="continue", viewers=viewers, cancel_after=None, asks_twice=False, total_timeout=120,
         )  # fmt: skip
 
     def _viewers(self, ids: Iterable[str] | None = None) -> list[Viewer]:
@@ -64,6 +64,9 @@ class Calm:
             for viewer in generation.viewers
             if chosen is None or viewer.id in chosen
         ]
+
+    def _flows(self) -> bool:
+        return all(each.viewers and all(viewer.frames > 8 for viewer in each.viewers) for each in self.generations)
 
     # -- the steps
 

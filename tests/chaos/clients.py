@@ -32,6 +32,7 @@ class Wish:
     viewers: tuple[Habit, ...]
     cancel_after: float | None
     asks_twice: bool
+    total_timeout: float = TOTAL_SECONDS
 
     def body(self) -> dict[str, object]:
         return {
@@ -42,7 +43,7 @@ class Wish:
             "on_interrupt": self.on_interrupt,
             "first_token_timeout": 1.5,
             "idle_timeout": 1.2,
-            "total_timeout": TOTAL_SECONDS,
+            "total_timeout": self.total_timeout,
         }
 
 

@@ -37,7 +37,8 @@ class Member:
         self.upstream = upstream
         self.lock = asyncio.Lock()
         self.down = True
-        self._starts = 0
+        self._started = False
+        self._said = 0
 
     @property
     def is_api(self) -> bool:
@@ -45,7 +46,8 @@ class Member:
 
     async def start(self) -> None:
         """Returns when it works. Raises TimeoutError."""
-        self._starts += 1
+        self._said = len(self.child.log) if self._started else 0
+        self._started = True
         self.child.start()
         self.down = False
         async with asyncio.timeout(_READY_SECONDS):
@@ -54,7 +56,7 @@ class Member:
 
     async def _ready(self) -> bool:
         if not self.is_api:
-            return self.child.log.count("worker ready") >= self._starts
+            return "worker ready" in self.child.log[self._said :]
         try:
             return (await ask(self.address, "GET", "/readyz", seconds=2)).status == 200
         except Lost:

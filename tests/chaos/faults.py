@@ -13,6 +13,8 @@ from tests.chaos.history import Recorder, now
 from tests.chaos.proxy import FaultProxy, Mode
 from tests.chaos.store import depth
 
+_BUSY_SECONDS = 3.0
+
 Strike = Callable[["Injector"], Awaitable[None]]
 
 
@@ -146,9 +148,7 @@ def _net(pair: str, mode: Mode | None, name: str) -> Strike:
     """One process's way to one peer; without a mode its connections are cut, once."""
 
     async def strike(run: Injector) -> None:
-        members = run.cluster.apis if pair == "api_redis" else run.cluster.workers
-        member = run.rng.choice(members)
-        proxy = member.upstream if pair == "worker_upstream" and member.upstream else member.redis
+        member, proxy = await _busy(run, pair)
         async with run.noted(f"{pair}_{name}", member.name) as note:
             before = proxy.struck
             if mode is None:
@@ -162,6 +162,16 @@ def _net(pair: str, mode: Mode | None, name: str) -> Strike:
             note.hits = proxy.struck - before
 
     return strike
+
+
+async def _busy(run: Injector, pair: str) -> tuple[Member, FaultProxy]:
+    """A member that talks to that peer right now; waits a little for one."""
+    members = run.cluster.apis if pair == "api_redis" else run.cluster.workers
+    ways = [(each, each.upstream if pair == "worker_upstream" and each.upstream else each.redis) for each in members]
+    end = now() + _BUSY_SECONDS
+    while not (busy := [way for way in ways if way[1].links and not way[0].down]) and now() < end:
+        await asyncio.sleep(0.05)
+    return run.rng.choice(busy or ways)
 
 
 async def _cut(run: Injector, proxy: FaultProxy) -> None:

@@ -16,7 +16,8 @@ DISTURBED_FOR = 1.0
 """A fault still shows for so long after it is over: a process that was stopped has much to catch up with."""
 _DESCRIPTORS = 140
 """Two pools of 64 connections to Redis may have been opened since, and are kept."""
-_THREADS = 4
+_THREADS = 48
+"""Idle ones: uvloop resolves names in threads, FastAPI calls plain functions in at most 40."""
 _KIB = 128 * 1024
 
 

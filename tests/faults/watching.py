@@ -20,7 +20,7 @@ from worker.simulator.plan import parse_model
 PROMPT = "Tell me something."
 TOLD = LEASE + 2
 """Seconds within which every viewer must be told that a worker has died: of another attempt, or of the end."""
-SLACK = 1.0
+SLACK = 4.0
 """Seconds that a busy machine may add to that."""
 _END = ("stream_end", "error")
 _POP_SECONDS = 1.0
@@ -135,6 +135,10 @@ class Watched:
         """The upstream's own record of the calls for this generation."""
         return self.stack.asked(self.generation.user_id)
 
+    def cancel(self) -> int:
+        """The status: 200 if it is cancelled, 202 if its worker has been told."""
+        return self.client.cancel(self.id).status_code
+
     def record(self) -> dict[str, Any]:
         return self.client.record(self.id)
 
@@ -181,11 +185,14 @@ def crew(stack: Stack, size: int) -> list[Child]:
     return [*running[-size:], *(stack.add_worker() for _ in range(size - len(running)))] if size else []
 
 
-def with_spare(stack: Stack) -> tuple[Child, Child]:
+def with_spare(stack: Stack, **settings: object) -> tuple[Child, Child]:
     """A worker that will get all that is submitted, and one that is ready and gets nothing until SIGCONT."""
-    active, spare = crew(stack, 2)
+    (spare,) = crew(stack, 1)
     spare.signal(signal.SIGSTOP)
-    time.sleep(_POP_SECONDS + 0.2)  # Redis still holds its blocked pop, which would swallow a wake-up
+    moment = time.monotonic()
+    active = stack.add_worker(**settings)
+    # Redis still holds the spare's blocked pop, which would swallow a wake-up.
+    time.sleep(max(0.0, moment + _POP_SECONDS + 0.2 - time.monotonic()))
     return active, spare
 
 
