@@ -100,11 +100,13 @@ class Child:
 
 
 class Stack:
-    """Use it as a context. `settings` go to every API and worker as RESPOOL_<NAME>."""
+    """Use it as a context. `upstream` is the base URL of another upstream than the simulated one; `settings` go to every API
+    and worker as RESPOOL_<NAME>."""
 
     def __init__(
-        self, *, apis: int = 1, workers: int = 1, server: EmbeddedServer | None = None, **settings: object
-    ) -> None:
+        self, *, apis: int = 1, workers: int = 1, server: EmbeddedServer | None = None, upstream: str = "",
+        **settings: object,
+    ) -> None:  # fmt: skip
         self._folder = tempfile.TemporaryDirectory(prefix="respool-test-")
         self.folder = Path(self._folder.name)
         self._tether = Tether()
@@ -114,14 +116,15 @@ class Stack:
         self.apis: list[Child] = []
         self.workers: list[Child] = []
         self.urls: list[str] = []
-        self.upstream_url = ""
+        self.upstream_url = upstream
         self.simulator: Child | None = None
         self._clients: list[Client] = []
 
     def __enter__(self) -> Self:
         try:
             self.server.start()
-            self._start_simulator()
+            if not self.upstream_url:
+                self._start_simulator()
             apis, workers = self._counts
             for _ in range(workers):
                 self.add_worker(wait=False)

@@ -12,7 +12,7 @@ import logging
 from arq.connections import ArqRedis
 from arq.typing import WorkerCoroutine
 from arq.worker import Worker, func
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, WatchError
 
 from broker import keys
 from broker.connect import AWAY
@@ -53,8 +53,18 @@ class Dispatcher(Worker):
         self._slot_freed.set()
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """As arq's, without asking Redis about jobs that run right here."""
-        await super().start_jobs([job_id for job_id in job_ids if job_id.decode() not in self.tasks])
+        """As arq's, without asking Redis about jobs that run right here, and one by one: a job that cannot be started because
+        Redis goes away meanwhile gives back the slot that arq has counted for it. The sweeper brings it again."""
+        for job_id in job_ids:
+            if self.job_counter >= self.max_jobs:
+                return
+            if job_id.decode() in self.tasks:
+                continue
+            try:
+                await super().start_jobs([job_id])
+            except (*AWAY, WatchError) as error:  # a connection that is lost while arq watches a key is a WatchError
+                self._release_sem_dec_counter_on_complete()
+                log.warning("%s: not started: %r", job_id.decode(), error)
 
     async def _poll_iteration(self) -> None:
         self._reap()
