@@ -1,8 +1,8 @@
 """arq, made quick and sturdy.
 
 arq polls, which puts half a second before the first token, and a shorter poll re-checks every running job each time. Here
-the API pushes the job's id on a wake list behind its back; a worker with a free slot pops it and starts the job through
-arq's own `start_jobs`. The poll stays, slow, for wake-ups that were lost. And Redis going away, which ends arq's worker,
+the API pushes the job's id on a wake list behind its back; a worker with a free slot pops it and starts the job as arq
+would. The poll stays, slow, for wake-ups that were lost. And Redis going away, which ends arq's worker,
 is sat out.
 """
 
@@ -10,9 +10,10 @@ import asyncio
 import logging
 
 from arq.connections import ArqRedis
+from arq.constants import in_progress_key_prefix
 from arq.typing import WorkerCoroutine
 from arq.worker import Worker, func
-from redis.exceptions import RedisError, WatchError
+from redis.exceptions import RedisError
 
 from broker import keys
 from broker.connect import AWAY
@@ -23,6 +24,8 @@ log = logging.getLogger("respool.dispatch")
 _POLL_SECONDS = 2.0
 _POP_SECONDS = 1.0
 _PAUSE_SECONDS = 0.25
+_MOST_POPPED = 10
+"""Of a burst, so that other workers get their share."""
 _LONGEST_JOB_SECONDS = 4 * 3600
 """Longer than all attempts of the longest generation: arq's own timeout never strikes first."""
 
@@ -37,6 +40,7 @@ class Dispatcher(Worker):
             queue_name=keys.QUEUE,
             handle_signals=False,
             max_jobs=max_jobs,
+            keep_result=0,  # of jobs that arq gives up, too: it would take none of that name while their result is kept
             job_timeout=_LONGEST_JOB_SECONDS,
             poll_delay=_POLL_SECONDS,
             queue_read_limit=max(1000, max_jobs * 5),
@@ -53,18 +57,40 @@ class Dispatcher(Worker):
         self._slot_freed.set()
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """As arq's, without asking Redis about jobs that run right here, and one by one: a job that cannot be started because
-        Redis goes away meanwhile gives back the slot that arq has counted for it. The sweeper brings it again."""
-        for job_id in job_ids:
-            if self.job_counter >= self.max_jobs:
-                return
-            if job_id.decode() in self.tasks:
-                continue
-            try:
-                await super().start_jobs([job_id])
-            except (*AWAY, WatchError) as error:  # a connection that is lost while arq watches a key is a WatchError
+        """As arq's, which asks Redis four times for each job: here they are locked in one trip, as many as there are free
+        slots. Jobs that run right here are passed over."""
+        names = [name for job_id in job_ids if (name := job_id.decode()) not in self.tasks]
+        while names and (free := self.max_jobs - self.job_counter) > 0:
+            await self._take(names[:free])
+            del names[:free]
+
+    async def _take(self, names: list[str]) -> None:
+        """Starts those of these jobs that wait in the queue and are nobody's. The slots are held while Redis is asked; what
+        goes wrong gives them back, and the sweeper brings the jobs again."""
+        for _ in names:
+            await self.sem.acquire()
+        self.job_counter += len(names)
+        pipe = self.pool.pipeline(transaction=False)
+        for name in names:
+            pipe.set(in_progress_key_prefix + name, b"1", px=_LONGEST_JOB_SECONDS * 1000, nx=True)
+            pipe.zscore(self.queue_name, name)
+        try:
+            replies = await pipe.execute()
+        except BaseException:
+            for _ in names:
                 self._release_sem_dec_counter_on_complete()
-                log.warning("%s: not started: %r", job_id.decode(), error)
+            raise
+        gone = []
+        for name, locked, score in zip(names, replies[::2], replies[1::2], strict=True):
+            if locked and score is not None:
+                task = self.tasks[name] = self.loop.create_task(self.run_job(name, int(score)))
+                task.add_done_callback(lambda _: self._release_sem_dec_counter_on_complete())
+                continue
+            self._release_sem_dec_counter_on_complete()
+            if locked:
+                gone.append(in_progress_key_prefix + name)
+        if gone:
+            await self.pool.delete(*gone)
 
     async def _poll_iteration(self) -> None:
         self._reap()
@@ -89,15 +115,17 @@ class Dispatcher(Worker):
                 await self._slot_freed.wait()
                 continue
             try:
-                popped = await self._wakes.execute_command("BRPOP", keys.WAKE, _POP_SECONDS)  # type: ignore[no-untyped-call]
+                popped = await self._wakes.execute_command(  # type: ignore[no-untyped-call]
+                    "BLMPOP", _POP_SECONDS, 1, keys.WAKE, "RIGHT", "COUNT", _MOST_POPPED
+                )
                 if popped is not None:
                     await self._start(popped[1])
             except (*AWAY, RedisError) as error:
                 log.warning("no wake-ups: %r", error)
                 await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _start(self, job_id: bytes) -> None:
-        if not self.allow_pick_jobs:
-            await self._wakes.execute_command("LPUSH", keys.WAKE, job_id)  # type: ignore[no-untyped-call]  # somebody else's now
+    async def _start(self, job_ids: list[bytes]) -> None:
+        if not self.allow_pick_jobs:  # somebody else's now
+            await self._wakes.execute_command("LPUSH", keys.WAKE, *job_ids)  # type: ignore[no-untyped-call]
             return
-        await self.start_jobs([job_id])
+        await self.start_jobs(job_ids)
