@@ -180,7 +180,7 @@ class Stack:
             "ANTHROPIC_API_KEY": "simulated",
             **{f"RESPOOL_{key.upper()}": str(value) for key, value in settings.items()},
         }
-        arguments = ("--processes", "1")
+        arguments = ("--name", name)
         self.workers.append(Child(name, "worker", environment, self.folder, self._tether, arguments).start())
         if wait:
             self._await_worker(self.workers[-1])

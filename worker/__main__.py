@@ -1,5 +1,5 @@
-"""`python -m worker`: runs generations, in as many processes as there are cores. `python -m worker --check`: exits with 0 if
-this host's worker is alive."""
+"""`python -m worker`: runs generations, in as many processes as there are cores, under a small parent. `--name NAME`: in this
+process alone, for a supervisor that is not ours. `--check`: exits with 0 if this host's worker is alive."""
 
 import argparse
 import asyncio
@@ -13,7 +13,6 @@ import uvloop
 from broker.connect import connect
 from broker.coordination import Coordination
 from broker.errors import BrokerError
-from worker.process import serve
 from worker.settings import WorkerSettings
 from worker.supervisor import supervise
 
@@ -22,7 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
     parser.add_argument("--check", action="store_true", help="only tell whether this host's worker is alive")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="how many (default: one per core)")
-    parser.add_argument("--name", default=socket.gethostname(), help="what its claims are known by")
+    parser.add_argument("--name", help="one process without a parent, and what its claims are known by")
     arguments = parser.parse_args()
     if arguments.processes < 1:
         parser.error("--processes must be at least 1")
@@ -33,14 +32,20 @@ def main() -> int:
     try:
         if arguments.check:
             return 0 if uvloop.run(_check(settings)) else 1
-        if arguments.processes > 1:
+        if arguments.name is None:
             uvloop.run(supervise(settings, arguments.processes))
         else:
-            uvloop.run(serve(settings, arguments.name))
+            _serve(settings, arguments.name)
     except (BrokerError, TimeoutError) as error:
         print(f"worker: {error or 'Redis did not answer'}", file=sys.stderr)
         return 1
     return 0
+
+
+def _serve(settings: WorkerSettings, name: str) -> None:
+    from worker.process import serve  # the SDK is large, and a parent has no use for it
+
+    uvloop.run(serve(settings, name))
 
 
 async def _check(settings: WorkerSettings) -> bool:

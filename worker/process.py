@@ -50,7 +50,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
 
     try:
         for redis in (coordination_redis, logs_redis):
-            await _reach(redis, settings.ephemeral)
+            await reach(redis, settings.ephemeral)
         dispatcher = Dispatcher(generate, coordination_redis, wakes, settings.max_jobs)
         async with asyncio.TaskGroup() as group:
             running = [
@@ -78,8 +78,8 @@ async def serve(settings: WorkerSettings, name: str) -> None:
             await redis.aclose(close_connection_pool=True)
 
 
-async def _reach(redis: ArqRedis, ephemeral: bool) -> None:
-    """Waits for Redis at the start, for it may be starting too."""
+async def reach(redis: ArqRedis, ephemeral: bool) -> None:
+    """Waits for Redis at the start, for it may be starting too. Raises UnsafeStorage, TimeoutError."""
     async with asyncio.timeout(_START_SECONDS):
         while True:
             try:

@@ -10,6 +10,7 @@ from broker.coordination import Coordination
 from broker.errors import BrokerError
 from broker.logs import Logs
 from broker.processes import Processes
+from worker.process import reach
 from worker.settings import WorkerSettings
 
 log = logging.getLogger("respool.supervisor")
@@ -19,7 +20,8 @@ _MOST_RUNNING = 100_000
 
 
 async def supervise(settings: WorkerSettings, processes: int) -> None:
-    """Keeps so many workers running until SIGTERM or SIGINT, then lets them drain."""
+    """Keeps so many workers running until SIGTERM or SIGINT, then lets them drain. Raises as `serve` does: children that
+    refuse their Redis would be started again for ever."""
     redis = connect(settings.redis_url, connections=4)
     logs_redis = connect(settings.effective_logs_url, connections=4)
     logs, coordination = Logs(logs_redis), Coordination(redis)
@@ -29,9 +31,11 @@ async def supervise(settings: WorkerSettings, processes: int) -> None:
         await _hand_over(logs, coordination, f"{host}:{name}")
 
     try:
+        for client in (redis, logs_redis):
+            await reach(client, settings.ephemeral)
         await Processes(
             processes,
-            lambda name: ("-m", "worker", "--processes", "1", "--name", f"{host}:{name}"),
+            lambda name: ("-m", "worker", "--name", f"{host}:{name}"),
             settings.drain + _GRACE_SECONDS,
             died,
         ).run()

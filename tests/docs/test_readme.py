@@ -7,11 +7,11 @@ import subprocess
 
 import pytest
 
-from broker.up import COMMANDS
 from tests.client import Frame, check_log, frames
 from tests.conftest import StartStack
 from tests.docs.pages import blocks, page
-from tests.stack import Stack, until
+from tests.faults.family import family
+from tests.stack import Stack
 
 COMMAND_BLOCKS = {
     name: next(block for block in blocks(page("README.md"), "sh") if mark in block)
@@ -26,7 +26,7 @@ COMMAND_BLOCKS = {
     }.items()
 }
 FASTER = {"tps=20&tokens=120": "tps=60&tokens=160", "-m 3": "-m 2", "sleep 2": "sleep 0.5", "tps=40": "tps=100"}
-WORKER_PID = "$(pgrep -f -- '-m worker --processes 1')"
+WORKER_PID = "$(pgrep -f -- '-m worker --name')"
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="the commands are curl's")
 
@@ -93,17 +93,15 @@ def test_the_record_and_the_list_are_shown(said: dict[str, str]) -> None:
 
 
 def test_a_killed_worker_is_followed_by_an_attempt_that_goes_on(start_stack: StartStack) -> None:
-    assert " ".join(COMMANDS["worker"]) == "-m worker --processes 1"
-    stack = start_stack()
-    (worker,) = stack.workers
+    stack = start_stack(workers=0, lease=30)
     text = script(stack.url, "submit", "kill")
     assert WORKER_PID in text
-    text = f"URL={stack.url}\n" + text.replace(WORKER_PID, str(worker.pid)).replace("tps=10", "tps=20")
-    with subprocess.Popen(["bash", "-c", text], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as shell:
-        until(lambda: not worker.running, "the command kills the worker", 20)
-        stack.add_worker(wait=False)
-        shown, _ = shell.communicate(timeout=60)
-    events = logged(shown)
+    with family(stack, "worker", 1) as worker:
+        ((pid, command),) = worker.children().items()
+        assert "-m worker --name" in command
+        text = f"URL={stack.url}\n" + text.replace(WORKER_PID, str(pid)).replace("tps=10", "tps=20")
+        done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, timeout=60, check=True)
+    events = logged(done.stdout)
     check_log(events)
     assert events[-1].data["status"] == "completed"
     assert [frame.data["reason"] for frame in events if frame.type == "stream_start"] == ["start", "continue"]

@@ -1,0 +1,75 @@
+"""A parent with the processes that it keeps, `python -m api` or `python -m worker` with `--processes`."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from broker.tether import Tether
+from tests.stack import Child, Stack, until
+
+
+class Family:
+    """`parent` is the process that was started; its children are found by what they are called with."""
+
+    def __init__(self, parent: Child, module: str) -> None:
+        self.parent = parent
+        self._module = module
+
+    def ready(self, number: int) -> None:
+        """Waits until so many children have said that they are, the dead ones included."""
+        words = {"api": "Application startup complete", "worker": "worker ready"}[self._module]
+        until(lambda: self.parent.log.count(words) >= number, f"child number {number} is ready", 20)
+
+    def children(self) -> dict[int, str]:
+        """Their pids and command lines."""
+        return {pid: command for pid, parent, command in _processes() if parent == self.parent.pid and self._is(command)}
+
+    def strays(self, pids: dict[int, str]) -> list[int]:
+        """Which of these still run, as what they were."""
+        return [pid for pid, _, command in _processes() if pids.get(pid) == command]
+
+    def kill(self, pid: int) -> None:
+        """SIGKILL for one child."""
+        assert pid in self.children()
+        os.kill(pid, signal.SIGKILL)
+
+    def _is(self, command: str) -> bool:
+        return f" -m {self._module} " in command
+
+
+def _processes() -> list[tuple[int, int, str]]:
+    """Pid, parent's pid and command line of all that run; a dead one that nobody has reaped is none."""
+    listed = subprocess.run(
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True, timeout=10
+    ).stdout
+    rows = [line.split(None, 3) for line in listed.splitlines()]
+    return [(int(row[0]), int(row[1]), row[3]) for row in rows if len(row) == 4 and not row[2].startswith("Z")]
+
+
+@contextmanager
+def family(stack: Stack, module: str, processes: int = 2, **settings: object) -> Iterator[Family]:
+    """A parent and its children, all there and ready; gone when the block is left. `settings` as for a Stack."""
+    environment = {
+        **stack.environment(),
+        "ANTHROPIC_BASE_URL": stack.upstream_url,
+        "ANTHROPIC_API_KEY": "simulated",
+        **{f"RESPOOL_{name.upper()}": str(value) for name, value in settings.items()},
+    }
+    tether = Tether()
+    number = len(list(stack.folder.glob("family-*.log")))
+    arguments = ("--processes", str(processes))
+    parent = Child(f"family-{number}", module, environment, stack.folder, tether, arguments).start()
+    try:
+        made = Family(parent, module)
+        made.ready(processes)
+        assert len(made.children()) == processes
+        yield made
+    except BaseException:
+        print(f"---- {parent.name}\n{parent.log[-4000:]}")
+        raise
+    finally:
+        tether.close()
+        if parent.running:
+            parent.wait(20)
