@@ -3,15 +3,17 @@
 import argparse
 import logging
 import socket
+import ssl
 import sys
 from contextlib import suppress
 
 import uvicorn
 import uvloop
 from fastapi import FastAPI
+from pydantic import ValidationError
 
 from api.app import create_app
-from api.direct import DirectProtocol
+from api.direct import DirectProtocol, HttpProtocol
 from api.service import Service
 from api.settings import ApiSettings
 from broker.connect import check_safe, connect
@@ -46,6 +48,29 @@ def listen(settings: ApiSettings, *, shared: bool) -> socket.socket:
     return listening
 
 
+class BadCertificate(Exception):
+    """What TLS was asked for with cannot be used; the text says why."""
+
+
+def tls_context(settings: ApiSettings) -> ssl.SSLContext | None:
+    """What the settings ask for; None for plain HTTP. Raises BadCertificate."""
+    if settings.tls_certfile is None or settings.tls_keyfile is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    for file in (settings.tls_certfile, settings.tls_keyfile):
+        try:
+            file.open("rb").close()
+        except OSError as error:
+            raise BadCertificate(f"{file}: {error.strerror}") from None
+    try:
+        # An empty passphrase: without one OpenSSL asks for it on the terminal, and waits.
+        context.load_cert_chain(settings.tls_certfile, settings.tls_keyfile, password="")
+    except ssl.SSLError as error:
+        pair = f"{settings.tls_certfile} and {settings.tls_keyfile}"
+        raise BadCertificate(f"{pair} are not a certificate and its key: {error.reason or error}") from None
+    return context
+
+
 async def _refuse_unsafe(settings: ApiSettings) -> None:
     """Raises UnsafeStorage. A Redis that is not there yet is no reason not to start: /readyz tells."""
     for url in {settings.redis_url, settings.effective_logs_url}:
@@ -64,7 +89,12 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.processes < 1:
         parser.error("--processes must be at least 1")
-    settings = ApiSettings()
+    try:
+        settings = ApiSettings()
+        tls = tls_context(settings)
+    except (ValidationError, BadCertificate) as error:
+        print(f"api: {_why(error)}", file=sys.stderr)
+        return 1
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         uvloop.run(_refuse_unsafe(settings))
@@ -73,7 +103,7 @@ def main() -> int:
                 # Bound, so that a taken port is found out here, but not listening: all connections are the children's.
                 uvloop.run(_several(settings, arguments.processes))
             else:
-                serve(settings, listening)
+                serve(settings, listening, tls)
     except UnsafeStorage as error:
         print(f"api: {error}", file=sys.stderr)
         return 1
@@ -83,6 +113,18 @@ def main() -> int:
     return 0
 
 
+def _why(error: ValidationError | BadCertificate) -> str:
+    """In one line, and without what was set: it may be a secret."""
+    if isinstance(error, BadCertificate):
+        return str(error)
+    found = ([*map(_variable, fault["loc"]), fault["msg"].removeprefix("Value error, ")] for fault in error.errors())
+    return "; ".join(": ".join(parts) for parts in found)
+
+
+def _variable(field: int | str) -> str:
+    return f"RESPOOL_{field}".upper()
+
+
 async def _several(settings: ApiSettings, processes: int) -> None:
     async def died(_: str) -> None:
         """Its viewers come back by themselves, to its siblings."""
@@ -90,16 +132,17 @@ async def _several(settings: ApiSettings, processes: int) -> None:
     await Processes(processes, lambda _: ("-m", "api", "--shared"), settings.shutdown + 5, died).run()
 
 
-def serve(settings: ApiSettings, listening: socket.socket) -> None:
+def serve(settings: ApiSettings, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
     """Serves until a signal."""
     app = create_app(settings)
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=DirectProtocol if settings.http == "direct" else "httptools",
+        http=DirectProtocol if settings.http == "direct" else HttpProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
+        ssl_context_factory=(lambda *_: tls) if tls is not None else None,
         access_log=False,
         proxy_headers=False,
         server_header=False,

@@ -1,20 +1,29 @@
-"""Our uvicorn protocol class: it lends a viewer the transport itself.
+"""Our uvicorn protocol classes.
 
-The seam: uvicorn takes any protocol class as `http=`; ours is its httptools one with the ASGI extension `respool.socket`
-in each request's scope. A response that has been started with `send` may then write its chunks through it, and ends with
-`send` again. What this saves is, per viewer and event, a task woken and an ASGI call; what remains is the kernel's send.
-Everything works without it, on any ASGI server.
+The seam: uvicorn takes any protocol class as `http=`; ours are its httptools one with ASGI extensions in each request's scope.
+Everything works without them, on any ASGI server.
+
+`HttpProtocol` has `respool.cut`, for uvicorn's own close waits without end for a client that takes nothing. It also tells of a
+client's leaving where more requests wait behind the running one, sends no chunks to a client of HTTP/1.0, and bounds
+what is held for a client on TLS.
+
+`DirectProtocol` has `respool.socket` besides, which lends a viewer the transport itself. A response that has been started with
+`send` may then write its chunks through it, and ends with `send` again. What this saves is, per viewer and event, a task
+woken and an ASGI call; what remains is the kernel's send.
 """
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.viewer import Viewer
 
-EXTENSION: Final = "respool.socket"
+SOCKET: Final = "respool.socket"
+CUT: Final = "respool.cut"
 _CLOSE_SECONDS: Final = 5.0
+_MOST_BUFFERED: Final = 64 * 1024
 
 
 class Socket:
@@ -47,7 +56,7 @@ class Socket:
         try:
             await self._done
             if viewer.done != "end" and not self._lost:
-                await self._cut()
+                await protocol.cut()
         finally:
             protocol.socket = None
             viewer.wake = viewer.abort = _nothing
@@ -66,16 +75,6 @@ class Socket:
                 if viewer.done is not None:
                     self._settle()
                 return
-
-    async def _cut(self) -> None:
-        """Closes behind what was written, without the chunk that would end the response."""
-        self._done = asyncio.get_running_loop().create_future()
-        self._protocol.transport.close()
-        try:
-            async with asyncio.timeout(_CLOSE_SECONDS):
-                await self._done
-        except TimeoutError:
-            self._protocol.transport.abort()
 
     def _settle(self) -> None:
         if self._viewer is not None:
@@ -97,15 +96,79 @@ class Socket:
             self.write()
 
 
-class DirectProtocol(HttpToolsProtocol):
-    """uvicorn's httptools protocol, and the extension."""
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's httptools protocol, and `respool.cut`. `_running` is the request that is being answered; uvicorn's own `cycle`
+    is the last one that came."""
+
+    _running: RequestResponseCycle | None = None
+    _gone: asyncio.Event | None = None
+    _lost = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        # What it is without TLS anyway; on it uvloop would hold half a megabyte for a client that does not read.
+        transport.set_write_buffer_limits(high=_MOST_BUFFERED)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
+        self._lost = True
+        if self._gone is not None:
+            self._gone.set()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {CUT: {"cut": self.cut}}
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app if cycle.scope["http_version"] >= "1.1" else _without_chunks(cycle, app))
+
+    async def cut(self, seconds: float = _CLOSE_SECONDS) -> None:
+        """Ends the connection without the chunk that would end the response: behind what was written, or, if the client does
+        not take that within so many seconds, without it. Returns when the connection is gone."""
+        if self._lost:
+            return
+        self._gone = asyncio.Event()
+        self.transport.close()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._gone.wait()
+        except TimeoutError:
+            self.transport.abort()
+            await self._gone.wait()
+
+
+def _without_chunks(cycle: RequestResponseCycle, app: ASGIApp) -> Any:
+    """The application for a client of HTTP/1.0, which does not know chunks: an answer that does not tell its length ends with
+    the connection (RFC 9112, section 6.3)."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        async def without_chunks(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                if not any(name.lower() == b"content-length" for name, _ in message["headers"]):
+                    cycle.chunked_encoding = False
+            elif not cycle.expected_content_length:
+                cycle.expected_content_length = len(message["body"])
+            await send(message)
+
+        scope["extensions"].pop(SOCKET, None)
+        await app(scope, receive, without_chunks)
+
+    return answer
+
+
+class DirectProtocol(HttpProtocol):
+    """The same, and `respool.socket`."""
 
     socket: Socket | None = None
     paused = False
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {EXTENSION: {"socket": Socket(self)}}
+        self.scope["extensions"][SOCKET] = {"socket": Socket(self)}
 
     def write_chunk(self, body: bytes) -> None:
         """One chunk of a response that was started, on HTTP/1.1, in chunks."""

@@ -105,6 +105,7 @@ class Hub:
 
     def live_up(self) -> None:
         self._truth.up = True
+        self.pages.forget_all()
         for id_ in self._feeds:
             self._live.subscribe(keys.live(id_))
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from api.durable import Durable
 from broker.events import END, frame
-from broker.ids import EntryId
+from broker.ids import BEGINNING, EntryId
 from broker.logs import Logs
 
 _ENTRIES: Final = 1000
@@ -16,12 +16,14 @@ _PIECE_BYTES: Final = 128 * 1024
 
 class Page(NamedTuple):
     """Entries behind a cursor as frames, in pieces that one write can take. `last` is the cursor behind them (the cursor
-    asked with, if there are none); `ended`: the terminal entry is among them; `full`: more may follow."""
+    asked with, if there are none); `ended`: the terminal entry is among them; `full`: more may follow; `rewound`: the log goes
+    on behind the cursor, but without the entry that the cursor names."""
 
     pieces: list[tuple[bytes, EntryId]]
     last: EntryId
     ended: bool
     full: bool
+    rewound: bool = False
 
 
 class Pages:
@@ -58,11 +60,24 @@ class Pages:
         for key in [key for key in self._kept if key[0] == id_]:
             self._bytes -= _size(self._kept.pop(key))
 
+    def forget_all(self) -> None:
+        """Redis was away: any log may have come back without its tail."""
+        self._kept.clear()
+        self._bytes = 0
+
     async def _read(self, key: tuple[str, EntryId]) -> Page:
         id_, cursor = key
-        entries = await self._logs.page(id_, cursor, _ENTRIES)
+        entries = await self._logs.from_(id_, cursor, _ENTRIES + 1)
+        if cursor != BEGINNING and entries:  # what follows it may be shown only to whoever has the same before it
+            if entries[0].id != cursor:
+                return Page([], cursor, ended=False, full=False, rewound=True)
+            entries = entries[1:]
+        entries = entries[:_ENTRIES]
         if entries and self._durable.holds(id_, entries[-1]):
-            await self._durable.safe(id_)
+            if len(entries) > 1:  # the end is a page of its own: nobody waits for it to see what is before it
+                entries.pop()
+            else:
+                await self._durable.safe(id_)
         pieces: list[tuple[bytes, EntryId]] = []
         frames: list[bytes] = []
         size = 0

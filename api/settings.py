@@ -1,8 +1,9 @@
 """Settings of the API process, beside those that all processes share."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from broker.settings import BrokerSettings
 
@@ -22,9 +23,19 @@ class ApiSettings(BrokerSettings):
     """Encoded pages of logs kept per process, so that a herd of late joiners costs one read."""
     http: Literal["direct", "plain"] = "direct"
     """How bytes reach a viewer: written to the transport by the hub, or through ASGI, as on any other server."""
+    tls_certfile: Path | None = None
+    """PEM, the server's certificate first; with it and its key the API speaks HTTPS, and no HTTP."""
+    tls_keyfile: Path | None = None
+    """PEM, without a passphrase."""
     send_buffer: int = Field(default=64 * 1024, ge=4096)
     """SO_SNDBUF of a connection: half of what Linux then holds for a viewer that does not read."""
     fanout_pace_ms: int = Field(default=0, ge=0, le=1000)
     """Milliseconds that entries may wait for later ones to share a write with, where many viewers make writes dear."""
     shutdown: float = Field(default=8.0, ge=0)
     """How long SIGTERM waits for requests other than event streams."""
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.tls_certfile is None) != (self.tls_keyfile is None):
+            raise ValueError("RESPOOL_TLS_CERTFILE and RESPOOL_TLS_KEYFILE: set both or neither")
+        return self

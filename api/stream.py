@@ -10,7 +10,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.direct import EXTENSION, Socket
+from api.direct import CUT, SOCKET, Socket
 from api.hub import Hub
 from api.viewer import KEEP_ALIVE, Viewer
 
@@ -25,6 +25,10 @@ DONE: Final = b"data: [DONE]\n\n"
 class Dropped(Exception):
     """The stream ends before the generation does. Raised to the server, which then cuts the connection: a clean end would be
     taken for the generation's."""
+
+
+class Stalled(Dropped):
+    """Its client takes nothing: closing would wait for it."""
 
 
 class EventStream(Response):
@@ -42,22 +46,27 @@ class EventStream(Response):
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        viewer = self._viewer
+        viewer, extensions = self._viewer, scope.get("extensions", {})
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": self._first, "more_body": True})
-            if (extension := scope.get("extensions", {}).get(EXTENSION)) is not None:
+            if (extension := extensions.get(SOCKET)) is not None:
                 socket: Socket = extension["socket"]
                 whole = await socket.follow(viewer)
             else:
                 whole = await self._pump(receive, send)
+        except Dropped as dropped:
+            if (extension := extensions.get(CUT)) is None:
+                raise
+            whole = False
+            await (extension["cut"](0) if isinstance(dropped, Stalled) else extension["cut"]())
         finally:
             self._hub.detach(viewer)
         if whole:
             await send({"type": "http.response.body", "body": self._last, "more_body": False})
 
     async def _pump(self, receive: Receive, send: Send) -> bool:
-        """Sends until the viewer is done; False if the client left first. Raises Dropped."""
+        """Sends until the viewer is done; False if the client left first. Raises Dropped, Stalled."""
         viewer, clock = self._viewer, asyncio.get_running_loop().time
         more = asyncio.Event()
         viewer.wake = more.set
@@ -77,7 +86,7 @@ class EventStream(Response):
         except asyncio.CancelledError:
             if viewer.blocked_since is None:
                 raise
-            raise Dropped from None  # it took nothing for too long
+            raise Stalled from None
         finally:
             left = leaving.done()
             leaving.cancel()

@@ -128,6 +128,9 @@ class Viewer:
         return self.cursor != cursor or self._apply(read.result())  # or it was reset meanwhile
 
     def _apply(self, page: Page) -> bool:
+        if page.rewound:
+            self.reset("rewound")
+            return True
         self._pieces = list(page.pieces)
         self._ended = page.ended
         if not page.pieces and self.feed is None:

@@ -21,6 +21,8 @@ from tests.client import Client
 ROOT = Path(__file__).resolve().parents[1]
 LEASE = 2.0
 """Seconds; short, so that tests of dead workers are."""
+STARTS = 60.0
+"""Seconds that a process may take to start: reading its libraries is slow on a machine that does much else."""
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> Any:
@@ -134,8 +136,8 @@ class Stack:
                 self._await_ready(url)
             for worker in self.workers:
                 self._await_worker(worker)
-        except BaseException:
-            self.__exit__(None, None, None)
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
             raise
         return self
 
@@ -207,7 +209,7 @@ class Stack:
         self.upstream_url = f"http://127.0.0.1:{port}"
         arguments = ("--port", str(port))
         self.simulator = Child("simulator", "worker.simulator", {}, self.folder, self._tether, arguments).start()
-        until(lambda: self.simulator and self.simulator.said("simulated upstream on"), "the simulator listens")
+        until(lambda: self.simulator and self.simulator.said("simulated upstream on"), "the simulator listens", STARTS)
 
     def _await_ready(self, url: str) -> None:
         def ready() -> bool:
@@ -216,7 +218,7 @@ class Stack:
             except httpx2.TransportError:
                 return False
 
-        until(ready, "the API is ready", 20)
+        until(ready, "the API is ready", STARTS)
 
     def _await_worker(self, worker: Child) -> None:
-        until(lambda: worker.said("worker ready"), "the worker is ready", 20)
+        until(lambda: worker.said("worker ready"), "the worker is ready", STARTS)

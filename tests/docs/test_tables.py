@@ -44,7 +44,7 @@ def limits(field: FieldInfo) -> str:
 
 def default(field: FieldInfo) -> str:
     if field.default is None:
-        return "as `RESPOOL_REDIS_URL`"
+        return "as `RESPOOL_REDIS_URL`" if field is SETTINGS["RESPOOL_LOGS_URL"] else "none"
     return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
 
 
