@@ -1,5 +1,7 @@
 """Connections to Redis: how long they wait, how they retry, which errors they raise."""
 
+import asyncio
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -16,15 +18,20 @@ from redis.exceptions import (
     RedisError,
     ResponseError,
     TimeoutError,
+    WatchError,
 )
 
 from broker.errors import StorageFull, StorageUnavailable, UnsafeStorage
 from broker.jobs import dumps_job, loads_job
 
+log = logging.getLogger("respool.connect")
+
 AWAY = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OSError)
 """What is raised while Redis is down, restarting, loading its file, failing over, or not answering."""
 
 _CONNECT_SECONDS = 2.0
+_START_SECONDS = 60.0
+_START_PAUSE_SECONDS = 0.25
 _ANSWER_SECONDS = 5.0
 """A frozen Redis is given up on after so long. A blocking read must block for less."""
 
@@ -87,7 +94,7 @@ def storage_errors() -> Iterator[None]:
         if "OOM" in str(error):
             raise StorageFull from error
         raise
-    except AWAY as error:
+    except (*AWAY, WatchError) as error:  # arq watches a key; a connection that is lost meanwhile is a WatchError
         raise StorageUnavailable from error
 
 
@@ -109,4 +116,16 @@ async def check_safe(redis: ArqRedis, *, ephemeral: bool) -> None:
         )
 
 
-__all__ = ["AWAY", "RedisError", "check_safe", "connect", "storage_errors"]
+async def reach(redis: ArqRedis, *, ephemeral: bool) -> None:
+    """Waits at a process's start until Redis is there, for it may be starting too, and safe. Raises UnsafeStorage, or asyncio's
+    TimeoutError after a minute."""
+    async with asyncio.timeout(_START_SECONDS):
+        while True:
+            try:
+                return await check_safe(redis, ephemeral=ephemeral)
+            except StorageUnavailable as error:
+                log.warning("waiting for Redis: %r", error.__cause__)
+                await asyncio.sleep(_START_PAUSE_SECONDS)
+
+
+__all__ = ["AWAY", "RedisError", "check_safe", "connect", "reach", "storage_errors"]

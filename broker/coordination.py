@@ -142,14 +142,14 @@ class Coordination:
             await pipe.execute()
 
     async def retire(self, id_: str, look: Look) -> None:
-        """Lists an ended generation under its final state, removes what is left of its jobs, and lets a sweeper take it off
-        the lists once it has expired."""
+        """Lists an ended generation under its final state, removes what is left of its jobs, and, only when that is done, lets
+        a sweeper look again no sooner than when it has expired, to take it off the lists."""
         await self.move(id_, look.state, look.created_ms)
-        await self.look_again(id_, look.expires_ms + _EXPIRY_SLACK_MS)
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
             _drop_jobs(pipe, id_, range(1, look.ordinal + 2))
             await pipe.execute()
+        await self.look_again(id_, look.expires_ms + _EXPIRY_SLACK_MS)
 
     async def listed(self, index: str, before: tuple[int, str] | None, limit: int) -> list[tuple[int, str]]:
         """Up to `limit` of (µs of submit, id), newest first, behind `before`."""

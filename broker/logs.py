@@ -129,15 +129,18 @@ class Logs:
         return False
 
     async def can_confirm(self) -> bool:
-        """Whether this Redis persists and can tell when (WAITAOF is of Redis 7.2), or has a replica."""
+        """Whether `confirmed` can ever be true: this Redis persists, by itself, and can tell when (WAITAOF is of Redis 7.2); or
+        it does not, and has a replica. One that does not tell its `appendfsync` is taken at its operator's word."""
         with storage_errors():
-            if (await self.redis.info("replication")).get("connected_slaves"):
-                return True
             try:
                 await self.redis.execute_command("WAITAOF", 1, 0, 1)  # type: ignore[no-untyped-call]
             except ResponseError:
-                return False
-        return True
+                return bool((await self.redis.info("replication")).get("connected_slaves"))
+            try:
+                told: dict[str, str] = await self.redis.config_get("appendfsync")
+            except ResponseError:
+                return True
+        return told.get("appendfsync") != "no"
 
     # -- the atomic steps
 

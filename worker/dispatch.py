@@ -96,7 +96,7 @@ class Dispatcher(Worker):
         self._reap()
         try:
             await super()._poll_iteration()
-        except AWAY as error:
+        except (*AWAY, RedisError) as error:  # a full Redis ends no worker either
             log.warning("no poll: %r", error)
 
     def _reap(self) -> None:

@@ -6,13 +6,12 @@ import gc
 import logging
 import signal
 import socket
+from collections.abc import Iterable
 from typing import Any
 
-from arq.connections import ArqRedis
-
-from broker.connect import AWAY, check_safe, connect
+from broker.connect import AWAY, RedisError, connect, reach
 from broker.coordination import Coordination
-from broker.errors import BrokerError, StorageUnavailable
+from broker.errors import BrokerError
 from broker.logs import Logs
 from worker import cancels
 from worker.appender import Appender
@@ -25,8 +24,8 @@ from worker.upstream import Upstream
 log = logging.getLogger("respool.worker")
 
 _HAND_OVER_SECONDS = 5.0
+_CANCEL_AGAIN_SECONDS = 0.5
 _BEAT_SECONDS = 5.0
-_START_SECONDS = 60.0
 
 
 async def serve(settings: WorkerSettings, name: str) -> None:
@@ -50,7 +49,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
 
     try:
         for redis in (coordination_redis, logs_redis):
-            await reach(redis, settings.ephemeral)
+            await reach(redis, ephemeral=settings.ephemeral)
         dispatcher = Dispatcher(generate, coordination_redis, wakes, settings.max_jobs)
         async with asyncio.TaskGroup() as group:
             running = [
@@ -70,31 +69,19 @@ async def serve(settings: WorkerSettings, name: str) -> None:
             dispatcher.allow_pick_jobs = False
             listening.cancel()
             await _shut_down(dispatcher, appender, settings.drain)
-            for task in running:
-                task.cancel()
+            await _end(running)
     finally:
         await upstream.aclose()
         for redis in (coordination_redis, logs_redis, wakes, watch):
             await redis.aclose(close_connection_pool=True)
 
 
-async def reach(redis: ArqRedis, ephemeral: bool) -> None:
-    """Waits for Redis at the start, for it may be starting too. Raises UnsafeStorage, TimeoutError."""
-    async with asyncio.timeout(_START_SECONDS):
-        while True:
-            try:
-                return await check_safe(redis, ephemeral=ephemeral)
-            except StorageUnavailable as error:
-                log.warning("waiting for Redis: %r", error.__cause__)
-                await asyncio.sleep(0.25)
-
-
 async def _arq(dispatcher: Dispatcher) -> None:
-    """arq's own loop; Redis being away while it starts only delays it."""
+    """arq's own loop; Redis being away or full while it starts only delays it."""
     while True:
         try:
             return await dispatcher.async_run()
-        except AWAY as error:
+        except (*AWAY, RedisError) as error:
             log.warning("arq could not start: %r", error)
             await asyncio.sleep(0.25)
 
@@ -125,5 +112,13 @@ async def _shut_down(dispatcher: Dispatcher, appender: Appender, drain: float) -
     if pending:
         log.info("handing over %d generations", len(pending))
         _, pending = await asyncio.wait(pending, timeout=_HAND_OVER_SECONDS)
-    for task in pending:
-        task.cancel()
+    await _end(pending)
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancels until it has worked: redis-py sends within `wait_for`, which in Python 3.11 forgets a cancel that comes just when
+    it is done."""
+    while pending := [task for task in tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=_CANCEL_AGAIN_SECONDS)

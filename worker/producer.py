@@ -16,7 +16,7 @@ from broker.coordination import Coordination
 from broker.errors import BrokerError, StorageUnavailable
 from broker.ids import EntryId
 from broker.logs import Logs
-from broker.record import TERMINAL, Record, State
+from broker.record import TERMINAL, Record
 from broker.request import GenerationRequest, Options, UnreadableRequest
 from broker.transcript import Transcript
 from broker.verdicts import Ending, Granted
@@ -117,7 +117,7 @@ class Producer:
         self._appender.add(writer)
         if self.draining:
             writer.stop("drain")
-        listing = asyncio.create_task(self._list(the_plan.record, "running"))
+        listing = asyncio.create_task(self._list_as_running(the_plan.record))
         try:
             if the_plan.request is None:
                 await self._finish(writer, _UNREADABLE)
@@ -166,10 +166,12 @@ class Producer:
                 return None
         return None
 
-    async def _list(self, record: Record, state: State) -> None:
-        """Indexes are hints, so a failure here is none."""
+    async def _list_as_running(self, record: Record) -> None:
+        """Indexes are hints, so a failure here is none. If this process was stopped for so long that the generation has ended
+        meanwhile, the next look puts it right."""
         with suppress(BrokerError):
-            await self._coordination.move(record.id, state, record.created_ms)
+            await self._coordination.move(record.id, "running", record.created_ms)
+            await self._coordination.look_again(record.id, round(self._settings.lease * 1000))
 
     # -- after
 

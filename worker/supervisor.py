@@ -5,12 +5,11 @@ of the parent, or for a process that is frozen."""
 import logging
 import socket
 
-from broker.connect import connect
+from broker.connect import connect, reach
 from broker.coordination import Coordination
 from broker.errors import BrokerError
 from broker.logs import Logs
 from broker.processes import Processes
-from worker.process import reach
 from worker.settings import WorkerSettings
 
 log = logging.getLogger("respool.supervisor")
@@ -32,7 +31,7 @@ async def supervise(settings: WorkerSettings, processes: int) -> None:
 
     try:
         for client in (redis, logs_redis):
-            await reach(client, settings.ephemeral)
+            await reach(client, ephemeral=settings.ephemeral)
         await Processes(
             processes,
             lambda name: ("-m", "worker", "--name", f"{host}:{name}"),

@@ -54,3 +54,5 @@ class Sweeper:
             log.info("%s: attempt %d goes to the queue", id_, look.ordinal + 1)
             await self._coordination.drop_job(id_, look.ordinal + 1)
             await self._coordination.enqueue(id_, look.ordinal + 1, created_ms=look.created_ms)
+            # It may have ended since the look, and then nobody would look again at what has just been put there.
+            await self._coordination.look_again(id_, self._again_ms)
