@@ -5,6 +5,11 @@
 PORT = 8000
 # Another interpreter: make up PYTHON=/path/to/python3.12
 PYTHON =
+SEED = 1
+SECONDS = 60
+FAULTS = all
+ROUNDS = 12
+WHAT =
 VENV = .venv
 BIN = $(VENV)/bin
 # Relative, so that a checkout whose path has a space in it works. Builds are pinned too: older pip reads the first
@@ -23,7 +28,10 @@ help:
 	@echo "make up          start Respool on 127.0.0.1:$(PORT) (another port: make up PORT=8123); Ctrl-C stops it"
 	@echo "make test        run the tests"
 	@echo "make check       ruff, mypy, the import contract"
-	@echo "make bench       measure, beside the naive way on this machine"
+	@echo "make bench       measure, beside the naive way on this machine (WHAT='path fanout', or single names)"
+	@echo "make chaos       break everything for a while and judge what was promised (SEED=1 SECONDS=60 FAULTS=all)"
+	@echo "make failover    promote a replica that lags, again and again (ROUNDS=12 SEED=1)"
+	@echo "make mutants     seed known bugs, one by one, and see that a test notices each"
 	@echo "make constraints renew the pinned versions (PYTHON=python3.11)"
 	@echo "make clean       remove the environment and the caches; what .respool/ holds stays"
 
@@ -40,7 +48,16 @@ check: $(VENV)/.test
 	@$(BIN)/lint-imports
 
 bench: $(VENV)/.test
-	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench $(WHAT)
+
+chaos: $(VENV)/.test
+	@$(BIN)/python -m tests.chaos --seed $(SEED) --seconds $(SECONDS) --faults "$(FAULTS)"
+
+failover: $(VENV)/.test
+	@$(BIN)/python -m tests.failover --rounds $(ROUNDS) --seed $(SEED)
+
+mutants: $(VENV)/.test
+	@$(BIN)/python -m tests.mutants
 
 # The environment is fresh and elsewhere: what happens to be installed here must not leak into the pins.
 constraints:
@@ -70,4 +87,4 @@ $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
 	@$(PIP) -e '.[test]'
 	@touch $(VENV)/.embedded $(VENV)/.test
 
-.PHONY: help up test check bench constraints clean
+.PHONY: help up test check bench chaos failover mutants constraints clean

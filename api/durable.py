@@ -37,6 +37,11 @@ class Durable:
             wait.add_done_callback(lambda _: self._waits.pop(id_))
         await asyncio.shield(wait)
 
+    def cancel(self) -> None:
+        """Ends the waits that are under way."""
+        for wait in list(self._waits.values()):
+            wait.cancel()
+
     async def _confirm(self, id_: str) -> None:
         while True:
             try:

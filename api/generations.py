@@ -1,5 +1,6 @@
 """`/v1/generations`: submit, read, list, follow, cancel; and `/v1/chat/stream`, the plain chat form of submit and follow."""
 
+import asyncio
 import re
 from typing import Annotated, Literal
 
@@ -22,6 +23,8 @@ from broker.transcript import Transcript
 router = APIRouter(prefix="/v1")
 
 _NO_STORE = {"cache-control": "no-store"}
+_VISIT_SECONDS = 6.0
+"""How long a viewer that arrives waits for Redis before it is sent away: so long that one dead connection is got over."""
 _LIST_CURSOR = re.compile(r"([0-9]{1,16})\.(gen_[0-9A-Z]{26})", re.ASCII)
 
 
@@ -104,8 +107,9 @@ async def _follow(
     """A stream from behind the cursor; one that points at nothing in the log is answered with a `gap` and a replay."""
     after = EntryId.parse(cursor) if cursor else None
     try:
-        visit = await service.logs.visit(id_, after)
-    except StorageUnavailable:
+        async with asyncio.timeout(_VISIT_SECONDS):
+            visit = await service.logs.visit(id_, after)
+    except (StorageUnavailable, TimeoutError):
         # Anything but 200 would make an EventSource stop for ever.
         return EventStream(service.hub, service.hub.turn_away(id_), headers=headers)
     if service.hub.draining:

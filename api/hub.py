@@ -48,6 +48,7 @@ class Hub:
         self._unshown: set[Feed] = set()
         self._reading = False
         self._telling = False
+        self._turn = 0
         self._pace = settings.fanout_pace_ms / 1000
         self._showing: asyncio.TimerHandle | None = None
 
@@ -58,8 +59,8 @@ class Hub:
                 group.create_task(self._live.run())
                 group.create_task(self._tick_forever())
         finally:
-            self._tasks.cancel()
-            self._truth.close()
+            for owner in (self._tasks, self._truth, self.pages, self.durable):
+                owner.cancel()
 
     def attach(self, id_: str, cursor: EntryId, *, ended: bool, place: int | None = None) -> Viewer:
         """A viewer of this generation, from behind the cursor on. One that has ended is read from its log alone; `place` is
@@ -205,9 +206,9 @@ class Hub:
 
     def _check(self) -> None:
         """The safety reads of the feeds that are silent, each in its turn."""
-        turn = int(self._clock() / _TICK) % _SAFETY_TICKS
+        self._turn = (self._turn + 1) % _SAFETY_TICKS
         for feed in self._feeds.values():
-            if feed.synced and hash(feed.id) % _SAFETY_TICKS == turn and self._clock() - feed.changed_at > _TICK:
+            if feed.synced and hash(feed.id) % _SAFETY_TICKS == self._turn and self._clock() - feed.changed_at > _TICK:
                 self._truth.check(feed)
 
     async def _tell_places(self, feeds: list[Feed]) -> None:

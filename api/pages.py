@@ -65,6 +65,11 @@ class Pages:
         self._kept.clear()
         self._bytes = 0
 
+    def cancel(self) -> None:
+        """Ends the reads that are under way."""
+        for read in list(self._reads.values()):
+            read.cancel()
+
     async def _read(self, key: tuple[str, EntryId]) -> Page:
         id_, cursor = key
         entries = await self._logs.from_(id_, cursor, _ENTRIES + 1)

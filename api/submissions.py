@@ -4,10 +4,11 @@ First the id is reserved (with `due`, so that it will be looked after), then its
 step may be repeated; a client that got no answer repeats all of them with its idempotency key.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from broker.coordination import Coordination
-from broker.errors import NotDurable, OutcomeUnknown, StorageUnavailable
+from broker.errors import NotDurable, OutcomeUnknown, StorageFull, StorageUnavailable
 from broker.ids import new_generation_id
 from broker.logs import Logs
 from broker.request import GenerationRequest
@@ -41,14 +42,18 @@ class Submissions:
             options = request.options()
             retention = (options.retention or self.retention) * 1000
             created = await self.logs.create(id_, request.to_bytes(), request.model, retention, options.durability)
-            if created and accepted.known:
-                # An earlier try reserved the id and got no further; the lists may have forgotten it since.
-                record = await self.logs.record(id_)
-                await self.coordination.move(id_, "queued", record.created_ms)
             if created:
-                await self.coordination.enqueue(id_, _FIRST_ORDINAL)
+                with suppress(StorageFull):  # it is accepted: `due` has it, and a sweeper queues it when there is room
+                    await self._queue(id_, listed=not accepted.known)
         except StorageUnavailable as error:
             if reached:
                 raise OutcomeUnknown(id_) from error
             raise
         return id_
+
+    async def _queue(self, id_: str, *, listed: bool) -> None:
+        """Queues a generation whose record was just made. One that an earlier try reserved may have left the lists since."""
+        if not listed:
+            record = await self.logs.record(id_)
+            await self.coordination.move(id_, "queued", record.created_ms)
+        await self.coordination.enqueue(id_, _FIRST_ORDINAL)

@@ -29,7 +29,7 @@ class Truth:
         self._tasks = Tasks(log)
         self.up = False
 
-    def close(self) -> None:
+    def cancel(self) -> None:
         self._tasks.cancel()
 
     def join(self, feed: Feed, append: Append) -> None:

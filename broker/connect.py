@@ -18,7 +18,6 @@ from redis.exceptions import (
     RedisError,
     ResponseError,
     TimeoutError,
-    WatchError,
 )
 
 from broker.errors import StorageFull, StorageUnavailable, UnsafeStorage
@@ -94,7 +93,7 @@ def storage_errors() -> Iterator[None]:
         if "OOM" in str(error):
             raise StorageFull from error
         raise
-    except (*AWAY, WatchError) as error:  # arq watches a key; a connection that is lost meanwhile is a WatchError
+    except AWAY as error:
         raise StorageUnavailable from error
 
 
@@ -107,6 +106,8 @@ async def check_safe(redis: ArqRedis, *, ephemeral: bool) -> None:
             memory, persistence = await redis.info("memory"), await redis.info("persistence")
     except ResponseError:
         return
+    if persistence.get("loading"):  # until it has read its file, a Redis says that it appends to none
+        raise StorageUnavailable from BusyLoadingError("Redis is loading its dataset")
     policy = memory.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         raise UnsafeStorage(f"Redis has maxmemory-policy {policy} and would evict live logs: set it to noeviction")

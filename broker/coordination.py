@@ -91,6 +91,7 @@ class Coordination:
             pipe.pexpire(keys.WAKE, keys.WAKE_MS)
             # An API process that was paused for long may find that a sweeper has taken the id for one never submitted.
             pipe.zadd(keys.DUE, {id_: 0}, nx=True)
+            pipe.pexpire(keys.DUE, keys.INDEX_MS)
             pipe.pexpire(keys.QUEUE, keys.INDEX_MS)
             _drop_jobs(pipe, id_, range(1, ordinal))
             await pipe.execute()

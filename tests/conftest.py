@@ -5,6 +5,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from broker.embedded import EmbeddedServer
+from tests.broker.scripted import Server
 from tests.client import Client
 from tests.stack import Stack
 
@@ -16,6 +18,23 @@ def shared() -> Iterator[Stack]:
     """Two APIs and one worker. Break nothing in it."""
     with Stack(apis=2) as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """A server alone, for tests that are the only ones who talk to it."""
+    with EmbeddedServer(tmp_path_factory.mktemp("embedded")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(embedded: EmbeddedServer) -> Iterator[Server]:
+    """The roles of that server, empty. Fails the test if it leaves a key behind that lives for ever."""
+    with Server(embedded.url) as server:
+        yield server
+        for_ever = [key for key in server.command("KEYS", "*") if server.command("PTTL", key) == -1]
+        server.command("FLUSHALL")
+        assert for_ever == []
 
 
 @pytest.fixture

@@ -59,6 +59,7 @@ class Dispatcher(Worker):
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """As arq's, which asks Redis four times for each job: here they are locked in one trip, as many as there are free
         slots. Jobs that run right here are passed over."""
+        self._reap()
         names = [name for job_id in job_ids if (name := job_id.decode()) not in self.tasks]
         while names and (free := self.max_jobs - self.job_counter) > 0:
             await self._take(names[:free])

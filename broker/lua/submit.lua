@@ -17,11 +17,13 @@ if KEYS[4] then
     redis.call('SET', KEYS[4], id .. ' ' .. ARGV[2], 'PX', ARGV[3])
   end
 end
+-- Of a known one too: a sweeper may have taken the id for one that was never made.
+redis.call('ZADD', KEYS[1], 'NX', string.format('%.0f', math.floor(us / 1000) + tonumber(ARGV[4])), id)
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
 if verdict == 'accepted' then
   local score = string.format('%.0f', us)
-  redis.call('ZADD', KEYS[1], 'NX', string.format('%.0f', math.floor(us / 1000) + tonumber(ARGV[4])), id)
   redis.call('ZADD', KEYS[2], 'NX', score, id)
   redis.call('ZADD', KEYS[3], 'NX', score, id)
-  for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ARGV[5]) end
+  for i = 2, 3 do redis.call('PEXPIRE', KEYS[i], ARGV[5]) end
 end
 return { verdict, id }

@@ -1,13 +1,11 @@
 """Each script keeps the contract in its header, and refuses what it says it refuses, on a real server."""
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 import orjson
 import pytest
 
 from broker import keys
-from broker.embedded import EmbeddedServer
 from broker.errors import AlreadyEnded, ExpiredGeneration, IdempotencyMismatch, StorageFull, UnknownGeneration
 from broker.events import END, START, TEXT, Content, event
 from broker.ids import BEGINNING, EntryId, new_generation_id
@@ -16,22 +14,6 @@ from tests.broker.scripted import LEASE_MS, Generation, Heard, Server
 
 A, B, C = (Content(TEXT, text) for text in (b"a", "b\u2028\n:".encode(), b"c"))
 BACK, SEALED = Ending("failed", code="upstream_error", message='said "no"', retryable=True), Refused("sealed")
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    with EmbeddedServer(tmp_path_factory.mktemp("lua")) as server:
-        yield server
-
-
-@pytest.fixture
-def server(running: EmbeddedServer) -> Iterator[Server]:
-    """Fails the test if it leaves a key behind that lives for ever."""
-    with Server(running.url) as server:
-        yield server
-        for_ever = [key for key in server.command("KEYS", "*") if server.command("PTTL", key) == -1]
-        server.command("FLUSHALL")
-        assert for_ever == []
 
 
 @pytest.fixture

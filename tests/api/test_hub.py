@@ -1,0 +1,272 @@
+"""One hub against a real server: what its viewers see when the log is not what it was, when it misses what is published, and
+when an end is not safe yet."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+
+from api.hub import Hub
+from api.settings import ApiSettings
+from api.viewer import KEEP_ALIVE, Viewer
+from broker.coordination import Coordination
+from broker.embedded import EmbeddedServer
+from broker.errors import StorageUnavailable
+from broker.events import TEXT, Content, local_frame
+from broker.ids import BEGINNING, EntryId
+from broker.logs import Logs
+from tests.broker.scripted import Generation, Server
+from tests.client import Frame, frames
+
+_SECONDS = 8.0
+_SAFETY_SECONDS = 15.0
+"""The slow safety read comes round every 5 s; a tick that is late may miss a turn."""
+A, B, C = (Content(TEXT, text) for text in (b"a", b"b", b"c"))
+
+
+class Seat:
+    """One viewer: takes all that it can get, whenever it is woken."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self.viewer = viewer
+        self.bytes = b""
+        viewer.wake = self._take
+        self._take()
+
+    def _take(self) -> None:
+        while more := self.viewer.take():
+            self.bytes += more.replace(KEEP_ALIVE, b"")
+
+    @property
+    def frames(self) -> list[Frame]:
+        return list(frames(iter([self.bytes])))
+
+    @property
+    def ids(self) -> list[str]:
+        return [frame.id for frame in self.frames if frame.id is not None]
+
+
+class Theatre:
+    """A hub that runs while the test waits for something."""
+
+    def __init__(self, server: Server, url: str, logs: Logs | None = None) -> None:
+        self._server = server
+        self._url = url
+        self._logs = logs or Logs(server.redis)
+
+    def __enter__(self) -> "Theatre":
+        self._server.do(self._start())
+        return self
+
+    async def _start(self) -> None:
+        settings = ApiSettings(redis_url=self._url)
+        self.hub = Hub(self._logs, Coordination(self._server.redis), settings)
+        self._running = asyncio.create_task(self.hub.run())
+
+    def __exit__(self, *error: object) -> None:
+        self._server.do(self._end())
+
+    async def _end(self) -> None:
+        """The hub, and what is still being read for viewers who are gone."""
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=5)
+
+    def seat(self, generation: Generation, cursor: EntryId = BEGINNING) -> Seat:
+        async def attach() -> Seat:
+            return Seat(self.hub.attach(generation.id, cursor, ended=False))
+
+        return self._server.do(attach())
+
+    def until(self, condition: Callable[[], object], seconds: float = _SECONDS) -> None:
+        """Lets the hub work until the condition holds; fails the test if it does not in time."""
+
+        async def wait() -> None:
+            async with asyncio.timeout(seconds):
+                while not condition():
+                    await asyncio.sleep(0.01)
+
+        self._server.do(wait())
+
+
+@pytest.fixture
+def theatre(embedded: EmbeddedServer, server: Server) -> Iterator[Theatre]:
+    with Theatre(server, embedded.url) as theatre:
+        yield theatre
+
+
+@pytest.fixture
+def generation(server: Server) -> Generation:
+    made = Generation(server)
+    made.create()
+    return made
+
+
+def ids_of(generation: Generation) -> list[str]:
+    return [str(entry.id) for entry in generation.log]
+
+
+GAP = local_frame("gap", reason="rewound")
+
+
+def test_a_viewer_ahead_of_the_log_is_told_of_the_gap_and_gets_what_there_is(
+    theatre: Theatre, generation: Generation
+) -> None:
+    attempt = generation.granted()
+    generation.append(attempt, 1, A)
+    seat = theatre.seat(generation)
+    before = generation.save()
+    generation.append(attempt, 2, B, C)
+    theatre.until(lambda: len(seat.ids) == 4)
+    generation.roll_back(before)
+    generation.expire_lease()
+    successor = generation.granted()
+    generation.append(successor, 1, C)
+    theatre.until(lambda: len(seat.ids) == 8)
+    seen, _, replayed = seat.bytes.partition(GAP)
+    assert len(list(frames(iter([seen])))) == 4
+    assert [frame.id for frame in frames(iter([replayed]))] == ids_of(generation)
+
+
+def test_a_silent_loss_is_found_out_too(theatre: Theatre, generation: Generation) -> None:
+    """Nothing is published behind it: the slow safety read sees it."""
+    attempt = generation.granted()
+    seat = theatre.seat(generation)
+    before = generation.save()
+    generation.append(attempt, 1, A)
+    theatre.until(lambda: len(seat.ids) == 2)
+    generation.roll_back(before)
+    theatre.until(lambda: GAP in seat.bytes and len(seat.ids) == 3, _SAFETY_SECONDS)
+    assert seat.ids[-1] == f"{attempt}-0"
+
+
+def test_a_tail_that_is_back_under_its_ids_is_shown_once(theatre: Theatre, generation: Generation) -> None:
+    attempt = generation.granted()
+    seat = theatre.seat(generation)
+    before = generation.save()
+    generation.append(attempt, 1, A, B)
+    theatre.until(lambda: len(seat.ids) == 3)
+    generation.roll_back(before)
+    generation.append(attempt, 1, A, B, C)
+    theatre.until(lambda: len(seat.ids) == 4)
+    assert seat.ids == ids_of(generation)
+    assert GAP not in seat.bytes
+
+
+def test_what_was_written_and_never_heard_of_is_read_from_the_log(
+    theatre: Theatre, server: Server, generation: Generation
+) -> None:
+    attempt = generation.granted()
+    seat = theatre.seat(generation)
+    theatre.until(lambda: len(seat.ids) == 1)
+    server.command("XADD", generation.keys[1], f"{attempt}-1", "t", "a")  # a message that was lost on the way
+    generation.append(attempt, 2, B)
+    theatre.until(lambda: len(seat.ids) == 3)
+    assert seat.ids == ids_of(generation)
+
+
+def test_a_viewer_with_a_cursor_gets_what_follows_it_and_nothing_else(theatre: Theatre, generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.append(attempt, 1, A, B)
+    seats = [theatre.seat(generation, EntryId(attempt, seq)) for seq in range(3)]
+    late = generation.append(attempt, 3, C)
+    theatre.until(lambda: all(seat.ids and seat.ids[-1] == f"{attempt}-{late[0]}" for seat in seats))
+    assert [seat.ids for seat in seats] == [ids_of(generation)[seq + 1 :] for seq in range(3)]
+
+
+def test_a_cursor_that_the_log_has_lost_is_told_so_before_what_there_is(
+    theatre: Theatre, generation: Generation
+) -> None:
+    attempt = generation.granted()
+    before = generation.save()
+    generation.append(attempt, 1, A, B)
+    generation.roll_back(before)
+    generation.expire_lease()
+    generation.append(generation.granted(), 1, C)
+    seat = theatre.seat(
+        generation, EntryId(attempt, 2)
+    )  # it looked whether the log has its cursor before that was lost
+    theatre.until(lambda: len(seat.ids) == 3)
+    assert seat.bytes.startswith(GAP)
+    assert seat.ids == ids_of(generation)
+
+
+def newcomers_read(theatre: Theatre, generation: Generation) -> None:
+    """Waits until somebody who comes now gets the log as it is."""
+    log, seats = ids_of(generation), list[Seat]()
+
+    def exactly() -> bool:
+        seats.append(Seat(theatre.hub.attach(generation.id, BEGINNING, ended=False)))
+        return any(seat.ids == log for seat in seats)
+
+    theatre.until(exactly)
+
+
+def test_an_end_that_was_read_and_then_lost_is_not_shown_to_who_comes_later(
+    theatre: Theatre, generation: Generation
+) -> None:
+    attempt = generation.granted()
+    live = theatre.seat(generation)
+    before = generation.save()
+    generation.finish(attempt, 1)
+    early = theatre.seat(generation)
+    theatre.until(lambda: _has_ended(live) and _has_ended(early))
+    generation.roll_back(before)
+    generation.expire_lease()
+    generation.granted()
+    newcomers_read(theatre, generation)
+
+
+def test_what_was_read_before_redis_went_away_is_read_again(
+    theatre: Theatre, server: Server, generation: Generation
+) -> None:
+    """Nobody watched meanwhile, so nobody has noticed that the log is another."""
+    attempt = generation.granted()
+    before = generation.save()
+    generation.finish(attempt, 1)
+    early = theatre.seat(generation)
+    theatre.until(lambda: _has_ended(early))
+    theatre.hub.detach(early.viewer)
+    generation.roll_back(before)
+    server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    newcomers_read(theatre, generation)
+
+
+class Unsure(Logs):
+    """A Redis of which it is not known whether what it holds is safe (None: it is away)."""
+
+    safe: bool | None = None
+
+    async def confirmed(self, id_: str) -> bool:
+        if self.safe is None:
+            raise StorageUnavailable
+        return self.safe
+
+
+def test_a_strictly_durable_end_is_shown_to_nobody_before_redis_has_it_safe(
+    embedded: EmbeddedServer, server: Server
+) -> None:
+    logs = Unsure(server.redis)
+    generation = Generation(server)
+    server.do(logs.create(generation.id, b"{}", "sim-1", 60_000, "strict"))
+    attempt = generation.granted()
+    with Theatre(server, embedded.url, logs) as theatre:
+        live = theatre.seat(generation)
+        generation.append(attempt, 1, A)
+        theatre.until(lambda: len(live.ids) == 2)
+        generation.finish(attempt, 2)
+        readers = [theatre.seat(generation, EntryId(attempt, 1)), theatre.seat(generation)]
+        for unsafe in (None, False):
+            logs.safe = unsafe
+            server.do(asyncio.sleep(0.3))
+            assert not any(map(_has_ended, (live, *readers)))
+        logs.safe = True
+        for seat in (live, *readers):
+            theatre.until(partial(_has_ended, seat))
+    assert live.ids == readers[1].ids == ids_of(generation)
+
+
+def _has_ended(seat: Seat) -> bool:
+    return b"stream_end" in seat.bytes

@@ -1,0 +1,273 @@
+"""The seeded bugs: each is a mistake that somebody could make in a place that matters, and the tests that must notice."""
+
+from dataclasses import dataclass
+
+_LUA = "tests/broker/test_lua.py::"
+_HUB = "tests/api/test_hub.py::"
+_FEED = "tests/api/test_feed.py::"
+_APPENDER = "tests/worker/test_appender.py::"
+MODEL = "tests/broker/test_model.py::test_whatever_happens_in_whatever_order_the_scripts_do_as_the_model"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """`old`, which must be in the file exactly once, becomes `new`."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """`tests` are pytest's node ids: at least one of them must fail."""
+
+    name: str
+    edits: tuple[Edit, ...]
+    tests: tuple[str, ...]
+
+
+def _mutant(name: str, file: str, old: str, new: str, *tests: str) -> Mutant:
+    return Mutant(name, (Edit(file, old, new),), tests)
+
+
+_SUBMIT = """            accepted = await self.coordination.submit(id_, idempotency_key, request.fingerprint(), self.pickup_ms)
+            id_ = accepted.id
+"""
+_CREATE = """            created = await self.logs.create(id_, request.to_bytes(), request.model, retention, options.durability)
+"""
+
+MUTANTS: tuple[Mutant, ...] = (
+    # -- the fence, and ids that never change
+    Mutant(
+        "no fence",
+        (
+            Edit("broker/lua/append.lua", "or r[2] ~= ARGV[2] or not r[3] then", "then"),
+            Edit("broker/lua/append.lua", "if int(holder) ~= attempt then return { -1 } end\n", ""),
+            Edit("broker/lua/append.lua", "attempt .. '-' .. seq, kind, value", "int(holder) .. '-' .. seq, kind, value"),
+        ),
+        (_LUA + "test_a_paused_worker_cannot_append_after_its_successor_has_claimed", MODEL),
+    ),
+    _mutant(
+        "XADD *", "broker/lua/append.lua", "attempt .. '-' .. seq, kind, value", "'*', kind, value",
+        _LUA + "test_an_append_writes_all_entries_and_publishes_them_once",
+        "tests/test_main_path.py::test_a_generation_streams_from_beginning_to_end",
+    ),
+    _mutant(
+        "a retry under a new seq", "broker/lua/append.lua",
+        "local skip = last + 1 - first", "local skip = math.min(0, last + 1 - first)",
+        _LUA + "test_an_append_repeated_or_overlapping_writes_nothing_twice", MODEL,
+    ),
+    _mutant(
+        "a lost tail is not missed", "broker/lua/append.lua",
+        "if skip < 0 then return { -2, last } end", "if skip < 0 then skip = 0 end",
+        _APPENDER + "test_a_tail_that_the_server_has_lost_is_there_again_under_its_ids", MODEL,
+    ),
+    _mutant(
+        "a lost tail is not written again", "worker/writer.py",
+        "            self._rewind(last_seq)\n", "            self.flushed_at = now\n",
+        "tests/worker/test_writer.py::TestWriting",
+        "tests/worker/test_writer.py::test_a_tail_that_redis_lost_is_written_again_under_its_ids",
+    ),
+    _mutant(
+        "a lease that was given back is renewed", "broker/lua/append.lua", "or not r[3] then", "then",
+        _LUA + "test_a_released_attempt_cannot_renew_its_lease", MODEL,
+    ),
+    _mutant(
+        "an attempt's name is the clock", "broker/lua/common.lua", "math.max(now, last_attempt + 1)", "now",
+        _LUA + "test_attempts_rise_even_where_the_clock_does_not",
+    ),
+    _mutant(
+        "a claim by an old plan", "broker/lua/claim.lua",
+        "if prev ~= ARGV[7] then return { 'moved' } end", "",
+        _LUA + "test_a_claim_planned_from_an_older_log_is_refused", MODEL,
+    ),
+    _mutant(
+        "two claims at a time", "broker/lua/claim.lua",
+        "if lease_until > now then return { 'held', int(lease_until - now) } end", "",
+        _LUA + "test_a_claim_repeated_because_its_reply_was_lost_is_granted_again", MODEL,
+    ),
+    # -- one end
+    _mutant(
+        "no terminal guard in claim", "broker/lua/claim.lua",
+        "if TERMINAL[state] then return { 'ended', state } end", "",
+        _LUA + "test_a_cancel_of_what_nobody_runs_ends_it_at_once", MODEL,
+    ),
+    _mutant(
+        "no terminal guard in cancel", "broker/lua/cancel.lua",
+        "if TERMINAL[r[1]] then return { 'ended', r[1] } end", "",
+        _LUA + "test_a_cancel_after_the_end_or_of_nothing_says_so", MODEL,
+    ),
+    _mutant(
+        "the end takes the attempt's next seq", "broker/lua/common.lua",
+        "int(new_attempt(now, attempt)) .. '-0', final", "int(attempt) .. '-' .. int(seq + 1), final",
+        _LUA + "test_an_end_written_again_after_it_was_lost_has_another_id", MODEL,
+    ),
+    _mutant(
+        "an end before the tail is back", "broker/lua/finish.lua",
+        "if last + 1 < seq then return { 'behind', int(last) } end", "",
+        _LUA + "test_a_finish_behind_a_lost_tail_is_refused_until_the_tail_is_back", MODEL,
+    ),
+    _mutant(
+        "the terminal is trusted from a clean EOF", "worker/attempt.py",
+        'return Interrupted("upstream_truncated", "The upstream\'s answer ended without its end.")',
+        'return Ending("completed", stop_reason="end_turn")',
+        "tests/worker/test_attempt.py::"
+        "test_an_answer_that_ends_without_its_end_is_never_complete_however_much_has_come",
+        "tests/api/test_upstream_failures.py::"
+        "test_an_answer_that_breaks_off_is_continued_to_the_very_same_text[eof]",
+    ),
+    _mutant(
+        "a cut looks like an end", "api/viewer.py", 'self.done = "cut"', 'self.done = "end"',
+        _FEED + "test_a_viewer_that_is_dropped_hears_why_and_does_not_look_finished",
+    ),
+    _mutant(
+        "a strict end is shown before it is safe", "api/durable.py",
+        "return entry.kind == END and _STRICT in entry.value and id_ not in self._safe", "return False",
+        _HUB + "test_a_strictly_durable_end_is_shown_to_nobody_before_redis_has_it_safe",
+    ),
+    _mutant(
+        "a strict end is read before it is safe", "api/pages.py",
+        "if entries and self._durable.holds(id_, entries[-1]):", "if False:",
+        _HUB + "test_a_strictly_durable_end_is_shown_to_nobody_before_redis_has_it_safe",
+    ),
+    # -- cancels
+    _mutant(
+        "a claim does not look for a cancel", "broker/lua/claim.lua", "redis.call('EXISTS', KEYS[3]) == 1", "false",
+        _LUA + "test_a_claim_after_a_cancel_ends_the_generation", MODEL,
+    ),
+    _mutant(
+        "an append does not look for a cancel", "broker/lua/append.lua",
+        "return { seq, redis.call('EXISTS', KEYS[3]) }", "return { seq, 0 }",
+        _APPENDER + "test_a_silent_attempt_finds_out_that_it_was_cancelled_or_has_lost_its_claim",
+    ),
+    # -- time
+    _mutant(
+        "a record is made anew after it expired", "broker/lua/create.lua",
+        "if redis.call('EXISTS', KEYS[2]) == 1 then return 'expired' end", "",
+        _LUA + "test_create_does_not_bring_back_what_has_expired",
+    ),
+    Mutant(
+        "a log is made anew after it expired",
+        (
+            Edit("broker/lua/append.lua", "'NOMKSTREAM', ", ""),
+            Edit("broker/lua/append.lua", "if int(holder) ~= attempt then", "if holder > 0 and int(holder) ~= attempt then"),
+        ),
+        (_LUA + "test_an_append_does_not_make_a_log_anew",),
+    ),
+    _mutant(
+        "a silent attempt does not renew its lease", "worker/appender.py",
+        "        if now - writer.renewed_at >=", "        if contents and now - writer.renewed_at >=",
+        _APPENDER + "test_an_attempt_whose_upstream_is_silent_keeps_its_lease",
+    ),
+    _mutant(
+        "a cancel key lives for ever", "broker/lua/cancel.lua", ", 'PX', ARGV[4])", ")",
+        _LUA + "test_a_cancel_of_what_runs_tells_the_workers", MODEL,
+    ),
+    _mutant(
+        "what no worker has is not queued again", "worker/sweeper.py",
+        "elif not await self._coordination.waits(id_, look.ordinal + 1):", "elif False:",
+        "tests/faults/test_submits.py::test_a_record_that_was_never_queued_runs",
+    ),
+    # -- submitting
+    Mutant(
+        "the idempotency key is written after the record",
+        (
+            Edit("api/submissions.py", _SUBMIT, ""),
+            Edit("api/submissions.py", _CREATE, _CREATE + _SUBMIT),
+        ),
+        ("tests/api/test_submissions.py",),
+    ),
+    _mutant(
+        "an idempotency key takes any body", "broker/lua/submit.lua",
+        "if fingerprint ~= ARGV[2] then return { 'mismatch', known } end", "",
+        _LUA + "test_one_idempotency_key_is_one_generation", MODEL,
+    ),
+    _mutant(
+        "a repeated submit is not looked after", "broker/lua/submit.lua",
+        "redis.call('ZADD', KEYS[1], 'NX'", "local _ = verdict == 'accepted' and redis.call('ZADD', KEYS[1], 'NX'",
+        "tests/api/test_submissions.py::test_a_submit_repeated_after_the_sweeper_gave_it_up_is_looked_after_again",
+    ),
+    _mutant(
+        "a late submit is not looked after", "broker/coordination.py", "pipe.zadd(keys.DUE, {id_: 0}, nx=True)", "",
+        "tests/api/test_submissions.py::test_an_api_that_slept_until_the_sweeper_gave_up_is_looked_after_all_the_same",
+    ),
+    # -- what viewers see
+    # Inside the script nobody can see the order of the two: it must be somebody else who publishes first.
+    _mutant(
+        "publish before append", "worker/appender.py",
+        "            _append.queue(pipe, *self._call(writer, now))\n",
+        "            queued, args = self._call(writer, now)\n"
+        "            said = [b'%b%d:%b' % (kind, len(value), value) for kind, value in zip(args[5::2], args[6::2])]\n"
+        "            head = f'{writer.attempt}-{writer.acked} {writer.attempt}-{args[2]}\\n'.encode()\n"
+        "            if said:\n"
+        "                pipe.publish(keys.live(writer.id), head + b''.join(said))\n"
+        "            _append.queue(pipe, queued, args)\n",
+        _APPENDER + "test_what_redis_does_not_take_is_never_shown",
+        _APPENDER + "test_what_a_full_redis_refuses_is_never_shown",
+    ),
+    _mutant(
+        "the seam is off by one", "api/feed.py",
+        "return self.base + at if known", "return self.base + at + 1 if known",
+        _FEED + "test_every_viewer_gets_exactly_what_is_behind_its_cursor",
+    ),
+    _mutant(
+        "what was known is shown again", "api/feed.py",
+        "[entry for entry in append.entries if entry.id > last]", "append.entries",
+        _HUB + "test_a_tail_that_is_back_under_its_ids_is_shown_once",
+    ),
+    _mutant(
+        "a hole is taken for the next one", "api/feed.py",
+        "    if append.prev > last:\n        return \"hole\", []\n",
+        "    if append.prev > last:\n        return \"added\", append.entries\n",
+        _HUB + "test_what_was_written_and_never_heard_of_is_read_from_the_log",
+    ),
+    _mutant(
+        "a cursor is shown its own entry again", "api/pages.py", "            entries = entries[1:]\n", "",
+        _HUB + "test_a_viewer_with_a_cursor_gets_what_follows_it_and_nothing_else",
+    ),
+    _mutant(
+        "who falls behind the ring reads twice", "api/feed.py",
+        "viewer.cursor = self.id_before(viewer.position)", "viewer.cursor = self.before",
+        _FEED + "test_every_viewer_gets_exactly_what_is_behind_its_cursor",
+    ),
+    _mutant(
+        "a gap is not told", "api/viewer.py",
+        '        self.tell(local_frame("gap", reason=reason))\n', "        self.wake()\n",
+        _FEED + "test_a_reset_says_gap_first_and_begins_anew_however_much_was_told_before",
+        _HUB + "test_a_viewer_ahead_of_the_log_is_told_of_the_gap_and_gets_what_there_is",
+    ),
+    _mutant(
+        "what was lost comes behind the gap", "api/viewer.py",
+        "        self._pieces = []\n        self._ended = False\n", "        self._ended = False\n",
+        "tests/api/test_viewer.py::test_nothing_of_what_was_lost_comes_behind_the_gap",
+    ),
+    _mutant(
+        "a page follows a cursor that is lost", "api/pages.py", "if entries[0].id != cursor:", "if False:",
+        _HUB + "test_a_cursor_that_the_log_has_lost_is_told_so_before_what_there_is",
+    ),
+    _mutant(
+        "pages of what was lost are kept", "api/truth.py", "self._pages.forget(feed.id)", "pass",
+        _HUB + "test_an_end_that_was_read_and_then_lost_is_not_shown_to_who_comes_later",
+    ),
+    _mutant(
+        "pages outlive a loss of the connection", "api/pages.py",
+        "        self._kept.clear()\n        self._bytes = 0\n", "        return\n",
+        _HUB + "test_what_was_read_before_redis_went_away_is_read_again",
+    ),
+    _mutant(
+        "a log that lost its tail is not noticed", "api/truth.py",
+        "if not entries or entries[0].id != feed.last:", "if not entries:",
+        _HUB + "test_a_viewer_ahead_of_the_log_is_told_of_the_gap_and_gets_what_there_is",
+    ),
+    _mutant(
+        "a silent loss is not looked for", "api/truth.py",
+        "if behind and feed.synced and feed.last == last:", "if False:",
+        _HUB + "test_a_silent_loss_is_found_out_too",
+    ),
+    _mutant(
+        "a reader ignores where an attempt begins", "broker/transcript.py",
+        "                del self._blocks[keep:]\n", "",
+        "tests/broker/test_transcript.py::test_an_answer_cut_again_and_again_and_continued_is_the_whole_answer",
+    ),
+)  # fmt: skip
