@@ -7,10 +7,12 @@ and between each process and its peers a proxy that can be slow, silent, cut, or
 
     storm   submitters, viewers and cancels, while faults of every kind asked for strike; the seed decides which and when
     heal    everything runs again; every viewer must be live or closed within 10 s
-    calm    one fault at a time, measured: a killed worker, a hand-over, a restart of the server, cancels
+    calm    one fault at a time, measured: a worker killed, frozen, handing over; the server rewound, restarted; cancels
     judge   everything must have ended; all logs are read through the API, and the histories are judged
 
-Every actor writes what it did and saw, in order, into `history.jsonl` of the round's folder; the judge reads nothing else.
+Every actor writes what it did and saw, in order, into `history.jsonl` of the round's folder; the judge reads nothing else. A
+folder whose history proves something wrong stays in `.respool/chaos/`. The seed decides what is done, not how processes and
+networks race: running it again is likely to show the same, judging the folder again is sure to.
 
 Pure: history (what was written), judge and promises (what it proves wrong), summary (figures and their table), deck (which
 fault is next). With I/O: proxy, wire (HTTP), cluster and store (processes), viewers and clients (actors), faults, calm, round.

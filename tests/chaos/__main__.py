@@ -7,7 +7,6 @@ histories hold proves a promise broken, and every fault asked for was there.
 import argparse
 import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -17,14 +16,16 @@ from tests.chaos.history import read
 from tests.chaos.round import Round, kinds
 from tests.chaos.summary import Totals
 
-ROUND_SECONDS = 60.0
+KEPT = Path(".respool/chaos")
+"""Under the folder where it is run; what a round leaves is kept if it proves something wrong."""
+ROUND_SECONDS = 180.0
 _SHOWN = 20
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of storm, in rounds of 60")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of storm, in rounds of 180")
     parser.add_argument("--faults", default="all", help="kinds or groups (worker api server rewind net upstream all)")
     parser.add_argument("--slots", type=int, default=30, help="generations at a time")
     parser.add_argument("--keep", action="store_true", help="keep the folders of good rounds too")
@@ -42,7 +43,7 @@ def main() -> int:
     left, seed = options.seconds, options.seed
     while left > 0:
         seconds = min(left, ROUND_SECONDS)
-        folder = Path(tempfile.mkdtemp(prefix=f"respool-chaos-{seed}-"))
+        folder = KEPT / f"{time.strftime('%Y%m%d-%H%M%S')}-seed-{seed}"
         print(f"[{time.strftime('%H:%M:%S')}] round {totals.rounds + 1}: seed {seed}", file=sys.stderr, flush=True)
         if found := run(Round(str(seed), asked, seconds, options.slots, folder), totals):
             tell(found)

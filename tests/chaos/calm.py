@@ -3,13 +3,15 @@
 import asyncio
 import random
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from broker import keys
 from tests.chaos.clients import Generation, Wish
 from tests.chaos.cluster import LEASE, Cluster, Member
+from tests.chaos.faults import Injector
 from tests.chaos.history import Recorder, now
+from tests.chaos.store import SHORTEST
 from tests.chaos.viewers import Habit, Viewer
 
 CROWD = 12
@@ -22,26 +24,34 @@ QUIET_SECONDS = 1.2
 
 
 class Calm:
-    """Each step leaves every process running."""
+    """Each step leaves every process running. Only what is asked for goes wrong."""
 
-    def __init__(self, cluster: Cluster, recorder: Recorder, seed: str) -> None:
+    def __init__(self, cluster: Cluster, recorder: Recorder, faults: Sequence[str], seed: str) -> None:
         self._cluster = cluster
         self._recorder = recorder
         self._seed = seed
         self._rng = random.Random(f"{seed} calm")
+        self._injector = Injector(cluster, recorder, self._rng)
+        self._steps = {
+            "worker_kill": self._worker_dies,
+            "worker_pause": self._worker_freezes,
+            "worker_term": self._worker_hands_over,
+            "server_rewind": self._tail_is_lost,
+            "server_kill": self._server_restarts,
+        }
+        self._asked = [kind for kind in self._steps if kind in faults]
         self.generations: list[Generation] = []
 
     async def run(self) -> None:
-        """Kills a worker, hands one over, restarts the server, cancels what runs and what has not begun."""
+        """The steps, then cancels of what runs and of what has not begun."""
         async with asyncio.TaskGroup() as group:
             for number in range(CROWD):
                 generation = Generation(self._wish(number), self._cluster.addresses, self._recorder)
                 self.generations.append(generation)
                 group.create_task(generation.run())
             await self._until(self._flows, 20)
-            await self._worker_dies()
-            await self._worker_hands_over()
-            await self._server_restarts()
+            for kind in self._asked:
+                await self._steps[kind]()
             await asyncio.sleep(QUIET_SECONDS)
             await self._cancels(self.generations[:_CANCELS])
             await asyncio.sleep(QUIET_SECONDS)
@@ -73,32 +83,48 @@ class Calm:
     async def _worker_dies(self) -> None:
         member, viewers = await self._busiest()
         async with member.lock:
-            at = now()
-            await member.kill()
+            async with self._injector.noted("worker_kill", member.name):
+                at = now()
+                await member.kill()
             await self._told("death_told", viewers, at, LEASE + 8)
             await member.start()
+
+    async def _worker_freezes(self) -> None:
+        """It wakes up when another has its generations, and must write nothing more."""
+        member, viewers = await self._busiest()
+        async with member.lock, self._injector.noted("worker_pause", member.name):
+            at = now()
+            member.signal(signal.SIGSTOP)
+            await self._told("freeze_told", viewers, at, LEASE + 8)
+            member.signal(signal.SIGCONT)
 
     async def _worker_hands_over(self) -> None:
         member, viewers = await self._busiest()
         async with member.lock:
-            at = now()
-            ending = asyncio.create_task(member.terminate())
-            await self._told("hand_over", viewers, at, 8)
-            await ending
+            async with self._injector.noted("worker_term", member.name) as note:
+                at = now()
+                ending = asyncio.create_task(member.terminate())
+                await self._told("hand_over", viewers, at, 8)
+                note.more["seconds"] = await ending
             await member.start()
+
+    async def _tail_is_lost(self) -> None:
+        """The workers still have what the server has not, and write it again, under the ids that viewers know."""
+        store = self._cluster.store
+        async with store.lock, self._injector.noted("server_rewind", "server") as note:
+            note.hits = int(await store.lose(SHORTEST, self._recorder))
+        await asyncio.sleep(QUIET_SECONDS)
 
     async def _server_restarts(self) -> None:
         store = self._cluster.store
-        viewers = [viewer for viewer in self._viewers() if viewer.done is None]
-        async with store.lock:
+        async with store.lock, self._injector.noted("server_kill", "server"):
             await store.kill()
             await asyncio.sleep(0.5)
             await store.start()
-            at = now()
-            for viewer in viewers:
-                viewer.mark()
-        await self._until(lambda: all(viewer.first_since_mark or viewer.done for viewer in viewers), 8)
-        for viewer in viewers:
+        at = now()
+        self._mark()
+        await self._until(self._heard, 8)
+        for viewer in self._viewers():
             if viewer.first_since_mark or viewer.done is None:
                 self._measured("restart_streaming", (viewer.first_since_mark or now()) - at)
 
@@ -124,6 +150,13 @@ class Calm:
         await asyncio.gather(*(viewer.watch() for generation in made for viewer in generation.viewers))
 
     # -- measuring
+
+    def _mark(self) -> None:
+        for viewer in self._viewers():
+            viewer.mark()
+
+    def _heard(self) -> bool:
+        return all(viewer.first_since_mark or viewer.done for viewer in self._viewers())
 
     async def _busiest(self) -> tuple[Member, list[Viewer]]:
         """The worker that runs most of these generations, and who watches them."""

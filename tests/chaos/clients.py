@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from tests.chaos.deck import Deck
 from tests.chaos.history import Recorder, now
 from tests.chaos.viewers import HABITS, Habit, Viewer
-from tests.chaos.wire import Address, Lost, Reply, ask
+from tests.chaos.wire import Address, Lost, ask
 
 UPSTREAM_FAULTS = (
     "400", "401", "403", "404", "413", "429", "500", "529", "slow_headers",
@@ -83,8 +83,13 @@ class Generation:
     wish: Wish
     addresses: Sequence[Address]
     recorder: Recorder
-    id: str | None = None
+    ids: list[str] = field(default_factory=list)
     viewers: list[Viewer] = field(default_factory=list)
+
+    @property
+    def id(self) -> str | None:
+        """What was accepted first, and is watched. There is another only if the store has forgotten this one since."""
+        return self.ids[0] if self.ids else None
 
     async def run(self, *, until: float | None = None) -> None:
         """From the submit to the moment when every viewer is done. Not submitted at all if nobody takes it by `until`."""
@@ -101,19 +106,15 @@ class Generation:
 
     async def submit(self, rng: random.Random, until: float) -> bool:
         """Until it is answered with 202, by whichever API."""
-        while self.id is None:
-            if (reply := await self._post(rng)) is not None and reply.status == 202:
-                self.id = reply.json["id"]
-                self._accepted(reply)
-            elif now() > until:
+        while not await self._post(rng):
+            if now() > until:
                 self.recorder.write("note", text=f"{self.wish.gen} was never accepted")
                 return False
-            else:
-                await asyncio.sleep(rng.uniform(0.05, 0.3))
+            await asyncio.sleep(rng.uniform(0.05, 0.3))
         for number, habit in enumerate(self.wish.viewers):
             name = f"{self.wish.gen}/{number}-{habit}"
             self.viewers.append(
-                Viewer(self.wish.gen, name, self.id, self.addresses, self.recorder, random.Random(name), habit)
+                Viewer(self.wish.gen, name, self.ids[0], self.addresses, self.recorder, random.Random(name), habit)
             )
         return True
 
@@ -121,26 +122,26 @@ class Generation:
         """The client that lost the answer: it must get the same generation."""
         await asyncio.sleep(rng.uniform(0, 2))
         for _ in range(20):
-            if (reply := await self._post(rng)) is not None and reply.status == 202:
-                self._accepted(reply)
+            if await self._post(rng):
                 return
             await asyncio.sleep(rng.uniform(0.1, 0.4))
 
-    def _accepted(self, reply: Reply) -> None:
-        seed, tokens = self.wish.text
-        self.recorder.write(
-            "accepted", gen=self.wish.gen, id=reply.json["id"], key=self.wish.gen, model=self.wish.model, seed=seed,
-            tokens=tokens,
-        )  # fmt: skip
-
-    async def _post(self, rng: random.Random) -> Reply | None:
+    async def _post(self, rng: random.Random) -> bool:
+        """Whether it was accepted."""
         headers = {"Idempotency-Key": self.wish.gen, "Accept": "application/json"}
+        address, asked = rng.choice(list(self.addresses)), now()
         try:
-            return await ask(
-                rng.choice(list(self.addresses)), "POST", "/v1/generations", headers=headers, content=self.wish.body()
-            )
+            reply = await ask(address, "POST", "/v1/generations", headers=headers, content=self.wish.body())
         except Lost:
-            return None
+            return False
+        if reply.status != 202:
+            return False
+        seed, tokens = self.wish.text
+        id_ = reply.json["id"]
+        self.recorder.write("accepted", gen=self.wish.gen, id=id_, asked=asked, seed=seed, tokens=tokens)
+        if id_ not in self.ids:
+            self.ids.append(id_)
+        return True
 
     async def _cancel_later(self, rng: random.Random, after: float) -> None:
         await asyncio.sleep(after)

@@ -16,7 +16,7 @@ from tests.chaos.wire import Address, Lost, ask
 from tests.stack import Child
 
 LEASE = 1.0
-MOST_ATTEMPTS = 5
+MOST_ATTEMPTS = 8
 SETTINGS = {
     "lease": LEASE, "most_attempts": MOST_ATTEMPTS, "pickup_grace": 1, "sweep_every": 0.25, "drain": 0, "shutdown": 2,
     "keep_alive": 4, "stalled_viewer": 30,
@@ -155,7 +155,7 @@ class Cluster:
         upstream = await FaultProxy(self.upstream).start()
         self.proxies.append(upstream)
         environment |= {"ANTHROPIC_BASE_URL": f"http://127.0.0.1:{upstream.port}", "ANTHROPIC_API_KEY": "simulated"}
-        arguments = ("--processes", "1", "--name", name)
+        arguments = ("--name", name)
         child = Child(name, "worker", environment, self.folder, self._tether, arguments)
         return Member(child, ("", 0), redis, upstream)
 

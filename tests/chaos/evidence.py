@@ -17,26 +17,45 @@ _TRIES = 40
 _EMPTY = (keys.QUEUE, keys.index("queued"), keys.index("running"))
 """When every generation has ended, nothing waits, runs, or should have been looked at by now."""
 _EMPTY_SECONDS = 10.0
+_NAMED = 9
+_ETERNAL = """
+local found = {}
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  if redis.call('PTTL', key) == -1 then found[#found + 1] = key end
+end
+return found
+"""
 
 
 async def outcome(cluster: Cluster, recorder: Recorder, generation: Generation) -> None:
-    """Writes down the generation's record and its whole log, as each API tells it, and what upstream was asked."""
-    gen, id_ = generation.wish.gen, generation.id
-    if id_ is None:
-        return
+    """Writes down the generation's record and its whole log, as each API tells it, and what upstream was asked. Whatever
+    else was made of its key is a generation of its own: the store had forgotten the first."""
+    gen = generation.wish.gen
+    for number, id_ in enumerate(generation.ids):
+        await _ended(cluster, recorder, gen, id_, f"{gen}+{number}" if number else gen)
+    if generation.ids:
+        calls = (await _get(cluster.upstream, f"/_sim/requests?user_id={gen}")).body
+        recorder.write("asked", gen=gen, calls=[_call(call) for call in Reply(200, calls).json])
+
+
+async def _ended(cluster: Cluster, recorder: Recorder, gen: str, id_: str, name: str) -> None:
     record = await _get(cluster.addresses[0], f"/v1/generations/{id_}")
     if record.status != 200:
-        recorder.write("gone", gen=gen, status=record.status)
+        recorder.write("gone", gen=gen, id=id_, status=record.status)
         return
-    recorder.write("record", gen=gen, record=record.json)
+    recorder.write("record", gen=name, record=record.json)
     if record.json["state"] in ("queued", "running"):
         return
     for number, address in enumerate(cluster.addresses):
         log = await _get(address, f"/v1/generations/{id_}/events")
         blocks = [block for block in log.body.decode().split("\n\n") if "data: " in block]
-        recorder.write("read", gen=gen, api=number, blocks=blocks)
-    calls = (await _get(cluster.upstream, f"/_sim/requests?user_id={gen}")).body
-    recorder.write("asked", gen=gen, calls=[_call(call) for call in Reply(200, calls).json])
+        recorder.write("read", gen=name, api=number, blocks=blocks)
+
+
+async def upstream_faults(cluster: Cluster) -> set[str]:
+    """What has gone wrong upstream so far."""
+    calls = Reply(200, (await _get(cluster.upstream, "/_sim/requests")).body).json
+    return {call["fault"] for call in calls if call["fault"]}  # type: ignore[index]
 
 
 def _call(call: Any) -> dict[str, Any]:
@@ -57,10 +76,10 @@ async def _get(address: Address, target: str) -> Reply:
     raise AssertionError(f"{target} was not answered")
 
 
-async def states(cluster: Cluster, generations: Sequence[Generation]) -> list[str]:
-    """Those that have not ended yet, by what their record says."""
-    rows = [await cluster.store.command("HGET", keys.record(each.id or ""), "state") for each in generations]
-    return [each.wish.gen for each, row in zip(generations, rows, strict=True) if row in (b"queued", b"running")]
+async def not_ended(cluster: Cluster, ids: Sequence[str]) -> list[str]:
+    """Those of these generations that have not ended yet, by what their record says."""
+    rows = [await cluster.store.command("HGET", keys.record(id_), "state") for id_ in ids]
+    return [id_ for id_, row in zip(ids, rows, strict=True) if row in (b"queued", b"running")]
 
 
 async def redis_keys(cluster: Cluster, recorder: Recorder) -> None:
@@ -68,17 +87,21 @@ async def redis_keys(cluster: Cluster, recorder: Recorder) -> None:
     end = now() + _EMPTY_SECONDS
     while (left := await _left(cluster)) and now() < end:
         await asyncio.sleep(0.2)
-    found = await cluster.store.command("KEYS", "*")
+    found = await cluster.store.command("EVAL", _ETERNAL, 0)
     assert isinstance(found, list)
-    eternal = [key.decode() for key in found if await cluster.store.command("PTTL", key) == -1]
-    recorder.write("keys", eternal=eternal, left=left, total=len(found))
+    recorder.write("keys", eternal=[key.decode() for key in found], left=left)
 
 
-async def _left(cluster: Cluster) -> dict[str, int]:
-    sizes = {key: await cluster.store.command("ZCARD", key) for key in _EMPTY}
+async def _left(cluster: Cluster) -> dict[str, list[str]]:
+    """The first few members of what should be empty."""
     soon = round(time.time() * 1000) + 1000
-    sizes[keys.DUE] = await cluster.store.command("ZCOUNT", keys.DUE, "-inf", soon)
-    return {key: size for key, size in sizes.items() if isinstance(size, int) and size}
+    found = {key: await cluster.store.command("ZRANGE", key, 0, _NAMED) for key in _EMPTY}
+    found[keys.DUE] = await cluster.store.command("ZRANGEBYSCORE", keys.DUE, "-inf", soon, "LIMIT", 0, _NAMED)
+    return {
+        key: [one.decode() for one in members]
+        for key, members in found.items()
+        if isinstance(members, list) and members
+    }
 
 
 def processes(cluster: Cluster, recorder: Recorder, when: str) -> None:

@@ -25,6 +25,8 @@ class Injector:
     cluster: Cluster
     recorder: Recorder
     rng: random.Random
+    struck: set[str] = field(default_factory=set)
+    rewinds: int = 0
 
     @asynccontextmanager
     async def noted(self, kind: str, target: str) -> "AsyncIterator[Note]":
@@ -33,6 +35,8 @@ class Injector:
         try:
             yield note
         finally:
+            if note.hits:
+                self.struck.add(kind)
             self.recorder.write("fault", kind=kind, target=target, at=at, until=now(), hits=note.hits, **note.more)
 
     @asynccontextmanager
@@ -116,12 +120,8 @@ async def _server_rewind(run: Injector) -> None:
     async with run.one_of(run.cluster.workers) as worker:
         async with store.lock, run.noted("server_rewind", "server") as note:
             await worker.kill()
-            at = await store.kill()
-            found = store.rewind(depth(run.rng))
-            note.hits = 0 if found is None else 1
-            if found is not None:
-                run.recorder.write("rewind", at=at, mark=found[0], bytes=found[1])
-            await store.start()
+            run.rewinds += 1
+            note.hits = int(await store.lose(depth(run.rng, run.rewinds), run.recorder))
         await worker.start()
 
 
@@ -211,9 +211,11 @@ STRIKES: dict[str, Strike] = {
 LANES: tuple[tuple[str, ...], ...] = (
     ("worker_kill",) * 4 + ("worker_pause",) * 2 + ("worker_term",),
     ("worker_pause", "worker_kill"),
+    ("worker_kill", "worker_kill", "worker_pause"),
     (
         "server_kill",
         "server_pause",
+        "server_rewind",
         "server_rewind",
         "client_kill",
         "client_pause",

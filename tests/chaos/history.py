@@ -1,18 +1,19 @@
 """What happened, as the actors wrote it down: one JSON object a line, in order, `t` in seconds of CLOCK_MONOTONIC.
 
-accepted   gen, id, key, model, seed, tokens       a submit was answered with 202
+accepted   gen, id, asked, seed, tokens            a submit, made at `asked` under the key `gen`, was answered with 202
 opened     gen, viewer, status, cursor             a viewer's connection was answered
 frame      gen, viewer, block                      it got a whole frame
 closed     gen, viewer, how                        clean: the response ended; cut; left: the viewer itself hung up
-cancelled  gen, status, asked                      a cancel was acknowledged
+cancelled  gen, status, asked                      a cancel, made at `asked`, was acknowledged
 fault      kind, target, at, until, hits           one was injected; it hit so many
 rewind     at, mark                                the store was stopped then, and came back as it was at `mark`
 died       name, code                              a process ended that nobody had ended
 healed                                             every fault is over and every process runs
 roll       gen, viewer, state, heard               10 s later: open, closed; and when it last heard anything
-gone       gen, status                             the API knows no such generation
+gone       gen, id, status                         the API knows no such generation
 read       gen, api, blocks                        the whole log, from one API
-record     gen, record                             GET of the generation
+record     gen, record                             GET of the generation; `+1` follows the name of one that was made
+                                                   when the store had forgotten the first
 asked      gen, calls                              the upstream's account of the calls
 keys       eternal, left                           Redis keys without TTL; what should be empty and is not
 process    name, when, descriptors, threads, kib   from /proc, at the beginning and at the end

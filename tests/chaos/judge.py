@@ -8,7 +8,6 @@ announced, and nothing else.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from tests import invariants
 from tests.chaos import promises
@@ -50,10 +49,12 @@ def generation(told: Told, general: dict[str, list[Line]]) -> list[str]:
     rewinds = general["rewind"]
     found = promises.accepted_once(told.of("accepted"), told.of("gone"), rewinds)
     found += promises.ended(told.of("accepted"), told.of("record"), told.of("gone"))
-    found += promises.cancelled(told.of("cancelled"), told.of("record"), told.of("asked"), general["fault"])
+    found += promises.cancelled(
+        told.of("accepted"), told.of("cancelled"), told.of("record"), told.of("asked"), general["fault"], rewinds
+    )
     found += promises.told_to_viewers(told.of("roll"))
     found += _cleanly(told)
-    if told.of("gone"):
+    if not told.of("read"):
         return found
     found += invariants.violations(observed(told.lines, rewinds))
     found += _exact(told)
@@ -124,6 +125,3 @@ def counted(lines: Sequence[Line]) -> dict[str, int]:
                 if call["fault"]:
                     fired[f"upstream_{call['fault']}"] += 1
     return dict(fired)
-
-
-__all__ = ["Any", "Told", "counted", "generation", "judge", "observed", "resets"]

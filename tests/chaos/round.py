@@ -2,9 +2,10 @@
 
 import asyncio
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from tests.chaos import evidence
 from tests.chaos.calm import Calm
@@ -24,6 +25,7 @@ GROUPS = {
 }
 ENDS_WITHIN = MOST_ATTEMPTS * (TOTAL_SECONDS + LEASE)
 """I9, in seconds."""
+_AT_ONCE = 20
 
 
 def kinds(asked: str) -> list[str]:
@@ -64,13 +66,13 @@ class Round:
         storm = Storm(cluster, recorder, wishes(self.seed, upstream), self.faults, self.seed)
         going = await storm.rage(self.storm, self.slots)
         await storm.roll_call()
-        calm = Calm(cluster, recorder, self.seed)
+        calm = Calm(cluster, recorder, self.faults, self.seed)
         await calm.run()
         everything = storm.generations + calm.generations
         await self._settle(cluster, recorder, everything, going)
         await self._return(recorder, everything)
-        for generation in everything:
-            await evidence.outcome(cluster, recorder, generation)
+        for some in batched(everything, _AT_ONCE):
+            await asyncio.gather(*(evidence.outcome(cluster, recorder, generation) for generation in some))
         await evidence.redis_keys(cluster, recorder)
         evidence.processes(cluster, recorder, "end")
 
@@ -79,8 +81,8 @@ class Round:
     ) -> None:
         """Until every generation has ended and every viewer knows; at most as long as I9 allows."""
         end = now() + ENDS_WITHIN
-        accepted = [generation for generation in generations if generation.id is not None]
-        while (left := await evidence.states(cluster, accepted)) and now() < end:
+        left = [id_ for generation in generations for id_ in generation.ids]
+        while (left := await evidence.not_ended(cluster, left)) and now() < end:
             await asyncio.sleep(0.2)
         if left:
             recorder.write("note", text=f"not ended: {left}")
@@ -94,5 +96,13 @@ class Round:
     async def _return(self, recorder: Recorder, generations: list[Generation]) -> None:
         """Every viewer that has seen an end looks once more: the end must be there, or taken back with a `gap`."""
         viewers = [viewer for each in generations for viewer in each.viewers if viewer.done == "end"]
-        for start in range(0, len(viewers), 50):
-            await asyncio.wait_for(asyncio.gather(*(viewer.again() for viewer in viewers[start : start + 50])), 30)
+        for some in batched(viewers, _AT_ONCE):
+            await asyncio.wait_for(asyncio.gather(*(viewer.again() for viewer in some)), 30)
+
+
+T = TypeVar("T")
+
+
+def batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

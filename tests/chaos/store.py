@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 from broker.connect import connect
 from broker.embedded import EmbeddedServer
-from tests.chaos.history import now
+from tests.chaos.history import Recorder, now
 
 _MARK_EVERY = 0.05
 _MARKS_SECONDS = 5.0
+SHORTEST = 0.2
+"""Seconds that a rewind takes back at least."""
 
 
 class Mark(NamedTuple):
@@ -43,6 +45,15 @@ class Store:
         self.down = True
         await asyncio.to_thread(self.server.kill)
         return now()
+
+    async def lose(self, seconds: float, recorder: Recorder) -> bool:
+        """Dies, and comes back as it was so long before; False if nothing was lost."""
+        at = await self.kill()
+        found = self.rewind(seconds)
+        if found is not None:
+            recorder.write("rewind", at=at, mark=found[0], bytes=found[1])
+        await self.start()
+        return found is not None
 
     async def watch(self) -> None:
         """Notes how long the append-only file is, until cancelled."""
@@ -83,6 +94,7 @@ class Store:
             await redis.aclose(close_connection_pool=True)
 
 
-def depth(rng: random.Random) -> float:
-    """How far back a rewind goes, in seconds: what AOF everysec may lose, and a little more."""
-    return rng.choice((0.2, 0.5, 1.0, 1.5))
+def depth(rng: random.Random, number: int) -> float:
+    """How far back a rewind goes, in seconds: by turns less than a claim is old, so that attempts go on and write again what
+    is lost, and as much as AOF everysec may lose, and a little more."""
+    return rng.choice((SHORTEST, 0.3)) if number % 2 else rng.choice((0.5, 1.0, 1.5))

@@ -3,8 +3,8 @@
 import asyncio
 import random
 from collections.abc import Iterator, Sequence
-from itertools import islice
 
+from tests.chaos import evidence
 from tests.chaos.clients import Generation, Wish
 from tests.chaos.cluster import Cluster
 from tests.chaos.deck import Deck
@@ -16,7 +16,8 @@ LIVE_SECONDS = 10.0
 
 
 class Storm:
-    """`slots` generations run at a time until `seconds` are over; those that run then are left to their viewers."""
+    """`slots` generations run at a time until `seconds` are over and every fault was there, but not for twice as long; those
+    that run then are left to their viewers."""
 
     def __init__(
         self, cluster: Cluster, recorder: Recorder, wishes: Iterator[Wish], faults: Sequence[str], seed: str
@@ -26,19 +27,23 @@ class Storm:
         self._wishes = wishes
         self._faults = faults
         self._seed = seed
+        self._over = asyncio.Event()
         self.generations: list[Generation] = []
 
     async def rage(self, seconds: float, slots: int) -> list["asyncio.Task[None]"]:
         """Returns when every fault is undone and every process runs; the tasks are generations that still go on."""
         end = now() + seconds
+        latest = end + seconds
         lanes = [[fault for fault in lane if fault in self._faults] for lane in LANES]
-        slots_of = [asyncio.create_task(self._slot(end)) for _ in range(slots)]
+        slots_of = [asyncio.create_task(self._slot(latest)) for _ in range(slots)]
         striking = [
-            asyncio.create_task(self._lane(str(number), lane, end)) for number, lane in enumerate(lanes) if lane
+            asyncio.create_task(self._lane(str(number), lane, end, latest)) for number, lane in enumerate(lanes) if lane
         ]
-        await asyncio.sleep(max(0.0, end - now()))
         for task in striking:
             await task
+        while now() < end or (now() < latest and await self._missing_upstream()):
+            await asyncio.sleep(0.5)
+        self._over.set()
         for member in self._cluster.members:
             async with member.lock:
                 if not member.child.running:
@@ -46,21 +51,29 @@ class Storm:
         self._recorder.write("healed")
         return slots_of
 
-    async def _slot(self, end: float) -> None:
+    async def _missing_upstream(self) -> set[str]:
+        """What was asked for of upstream and has not happened yet."""
+        wanted = {fault.removeprefix("upstream_") for fault in self._faults if fault.startswith("upstream_")}
+        return wanted - await evidence.upstream_faults(self._cluster)
+
+    async def _slot(self, latest: float) -> None:
         """One generation after the other."""
-        while now() < end:
+        while not self._over.is_set():
             generation = Generation(next(self._wishes), self._cluster.addresses, self._recorder)
             self.generations.append(generation)
-            await generation.run(until=end + LIVE_SECONDS)
+            await generation.run(until=latest + LIVE_SECONDS)
 
-    async def _lane(self, name: str, faults: Sequence[str], end: float) -> None:
+    async def _lane(self, name: str, faults: Sequence[str], end: float, latest: float) -> None:
+        """Until the time is over and each kind has struck."""
         rng = random.Random(f"{self._seed} lane {name}")
         deck = Deck(rng, faults)
         injector = Injector(self._cluster, self._recorder, rng)
         await asyncio.sleep(rng.uniform(0.3, 1.0))
-        while now() < end:
-            await STRIKES[deck.draw()](injector)
-            await asyncio.sleep(rng.uniform(0.05, 0.6))
+        while now() < end or (set(faults) - injector.struck and now() < latest):
+            kind = deck.draw()
+            if now() < end or kind not in injector.struck:
+                await STRIKES[kind](injector)
+                await asyncio.sleep(rng.uniform(0.05, 0.6))
 
     async def roll_call(self) -> None:
         """After the bound of I12: who is open, who is done, and who has heard what."""
@@ -74,7 +87,3 @@ class Storm:
                 "roll", gen=viewer.gen, viewer=viewer.name, state="open" if viewer.open else "waits",
                 silent=now() - viewer.heard if viewer.heard else None,
             )  # fmt: skip
-
-
-def some(wishes: Iterator[Wish], number: int) -> list[Wish]:
-    return list(islice(wishes, number))

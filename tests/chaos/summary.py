@@ -13,9 +13,10 @@ _FENCED = re.compile(r"left: fenced")
 _REAPPENDED = re.compile(r"re-appending")
 EVIDENCE = {"fenced": "worker_pause", "re-appended": "server_rewind", "resets": "server_rewind"}
 """What must have been seen, if the fault that brings it about was asked for: else `no violations` says nothing."""
-_LIMITS = {"death_told": "lease + 2 s", "hand_over": "1 s", "restart_streaming": "2 s"}
+_LIMITS = {"death_told": "lease + 2 s", "freeze_told": "lease + 2 s", "hand_over": "1 s", "restart_streaming": "2 s"}
 _NAMES = {
     "death_told": "worker death → viewer told",
+    "freeze_told": "worker frozen → viewer told",
     "hand_over": "SIGTERM → next attempt shown",
     "restart_streaming": "Redis back → streaming again",
 }

@@ -91,13 +91,13 @@ class Viewer:
         finally:
             self._call = None
             made.leave()
-        left = self._budget is not None and self._budget <= 0 and not whole
-        how = "clean" if whole else "left" if left else "cut"
+        left = self._budget is not None and self._budget <= 0
+        how = "left" if left else "clean" if whole else "cut"
         self.recorder.write("closed", gen=self.gen, viewer=self.name, how=how)
-        if whole and self.ended_at is not None:
-            self.done = "end"
-        elif left:
+        if left:
             await asyncio.sleep(self.rng.uniform(0, 1.0))
+        elif whole and self.ended_at is not None:
+            self.done = "end"
         else:
             await asyncio.sleep(self.rng.uniform(0.02, 0.1))
 

@@ -24,7 +24,9 @@ class Family:
 
     def children(self) -> dict[int, str]:
         """Their pids and command lines."""
-        return {pid: command for pid, parent, command in _processes() if parent == self.parent.pid and self._is(command)}
+        return {
+            pid: command for pid, parent, command in _processes() if parent == self.parent.pid and self._is(command)
+        }
 
     def strays(self, pids: dict[int, str]) -> list[int]:
         """Which of these still run, as what they were."""

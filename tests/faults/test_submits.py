@@ -16,7 +16,7 @@ from broker.coordination import Coordination, job_name
 from broker.ids import new_generation_id
 from broker.logs import Logs
 from broker.request import GenerationRequest
-from tests.faults.watching import PROMPT, whole_text
+from tests.faults.watching import PROMPT, crew, whole_text
 from tests.stack import Stack, until
 
 MODEL = "sim-1?ttft_ms=20&tps=200&tokens=20"
@@ -43,11 +43,22 @@ class HalfAnApi:
         self.id = new_generation_id()
 
     async def reserve(self) -> None:
-        await self.coordination.submit(self.id, f"key of {self.id}", REQUEST.fingerprint(), 0)
+        await self.coordination.submit(self.id, f"key-of-{self.id}", REQUEST.fingerprint(), 0)
 
     async def make(self) -> None:
         await self.reserve()
         await self.logs.create(self.id, REQUEST.to_bytes(), MODEL, 60_000)
+
+    async def make_late(self) -> None:
+        """As one that was paused behind the first step until a sweeper took the id for one that was never made."""
+        await self.reserve()
+        while await self.coordination.redis.zscore(keys.DUE, self.id) is not None:
+            await asyncio.sleep(0.02)
+        await self.logs.create(self.id, REQUEST.to_bytes(), MODEL, 60_000)
+
+    async def enqueue_late(self) -> None:
+        await self.make_late()
+        await self.coordination.enqueue(self.id, 1)
 
     async def enqueue(self) -> None:
         await self.make()
@@ -86,14 +97,28 @@ def test_a_reserved_id_whose_record_was_never_made_is_cleaned_up(stack: Stack, s
 def test_a_client_that_repeats_a_submit_that_stopped_half_way_gets_its_generation(
     stack: Stack, server: "redis.Redis"
 ) -> None:
-    id_ = dies(stack, "reserve")
-    until(lambda: server.zscore(keys.DUE, id_) is None, "a sweeper takes it out of `due`")
+    """The second time its record was made, and nobody looks after it any more."""
+    for step in ("reserve", "make_late"):
+        id_ = dies(stack, step)
+        until(lambda id_=id_: server.zscore(keys.DUE, id_) is None, "a sweeper takes it out of `due`")  # type: ignore[misc]
+        repeats(stack, id_)
+
+
+def repeats(stack: Stack, id_: str) -> None:
     client = stack.client()
     body = {"model": MODEL, "messages": [{"role": "user", "content": PROMPT}]}
-    response = client.http.post("/v1/generations", json=body, headers={"idempotency-key": f"key of {id_}"})
-    assert (response.status_code, response.json()["id"]) == (202, id_)
+    response = client.http.post("/v1/generations", json=body, headers={"idempotency-key": f"key-of-{id_}"})
+    assert (response.status_code, response.json().get("id")) == (202, id_), response.text
     completes(stack, id_)
     assert id_ in [each["id"] for each in client.http.get("/v1/generations").json()["data"]]
+
+
+def test_an_api_that_was_slow_to_queue_sees_to_it_that_its_generation_is_looked_after(
+    stack: Stack, server: "redis.Redis"
+) -> None:
+    id_ = dies(stack, "enqueue_late")
+    assert server.zscore(keys.DUE, id_) is not None
+    completes(stack, id_)
 
 
 def test_a_record_that_was_never_queued_runs(stack: Stack) -> None:
@@ -101,14 +126,12 @@ def test_a_record_that_was_never_queued_runs(stack: Stack) -> None:
 
 
 def test_a_job_that_arq_lost_runs(stack: Stack, server: "redis.Redis") -> None:
-    (worker,) = stack.workers
-    worker.kill()
+    crew(stack, 0)
     lost = [dies(stack, "enqueue") for _ in range(3)]
     server.delete(keys.WAKE)
     server.zrem(keys.QUEUE, job_name(lost[0], 1))
     server.delete(job_key_prefix + job_name(lost[1], 1))
     server.set(in_progress_key_prefix + job_name(lost[2], 1), b"1", px=600_000)
-    stack.workers[:] = []
     stack.add_worker()
     for id_ in lost:
         completes(stack, id_)
@@ -116,12 +139,10 @@ def test_a_job_that_arq_lost_runs(stack: Stack, server: "redis.Redis") -> None:
 
 
 def test_a_lost_queue_is_made_anew(stack: Stack, server: "redis.Redis") -> None:
-    (worker,) = stack.workers
-    worker.kill()
+    crew(stack, 0)
     client = stack.client()
     ids = [client.submit(MODEL, PROMPT).id for _ in range(5)]
     server.delete(keys.QUEUE, keys.WAKE)
-    stack.workers[:] = []
     stack.add_worker()
     for id_ in ids:
         completes(stack, id_)

@@ -109,7 +109,7 @@ def test_a_paused_worker_cannot_write_after_its_successor_has_claimed(stack: Sta
     paused.signal(signal.SIGCONT)
 
     for each in (unharmed, cancelled):  # of the short one the upstream has sent everything into the kernel's buffers
-        until(lambda each=each: each.calls[0]["closed_by"] == "client", "the paused worker closes its upstream socket")
+        until(lambda each=each: each.calls[0]["closed_by"] == "client", "the paused worker closes its upstream socket")  # type: ignore[misc]
     unharmed.cancel()
     assert watched.verdict()["state"] == "completed"
     assert unharmed.verdict()["state"] == "cancelled"

@@ -106,7 +106,9 @@ class Watched:
     def join(self, *, snapshot: bool = False, apis: list[int] | None = None) -> Watcher:
         """One more viewer; by default the APIs take turns."""
         number = len(self.watchers)
-        order = apis if apis is not None else [(number + at) % len(self.stack.urls) for at in range(len(self.stack.urls))]
+        order = (
+            apis if apis is not None else [(number + at) % len(self.stack.urls) for at in range(len(self.stack.urls))]
+        )
         urls = [self.stack.urls[at] for at in order]
         self.watchers.append(Watcher(f"viewer {number}", urls, self.id, snapshot=snapshot))
         return self.watchers[-1]
@@ -127,7 +129,9 @@ class Watched:
             news = (at for at, frame in list(watcher.seen) if at > moment and frame.type in ("stream_start", *_END))
             return next(news, None)
 
-        until(lambda: all(first(watcher) is not None for watcher in self.watchers), "every viewer is told", TOLD + SLACK)
+        until(
+            lambda: all(first(watcher) is not None for watcher in self.watchers), "every viewer is told", TOLD + SLACK
+        )
         return max(first(watcher) or moment for watcher in self.watchers) - moment
 
     @property
@@ -145,7 +149,11 @@ class Watched:
     def verdict(self, seconds: float = 30.0) -> dict[str, Any]:
         """Waits for every viewer's end and judges all that was seen; the record. The whole text of the model is what a
         completed generation has."""
-        until(lambda: not any(watcher.is_alive() for watcher in self.watchers), "every viewer has come to the end", seconds)
+        until(
+            lambda: not any(watcher.is_alive() for watcher in self.watchers),
+            "every viewer has come to the end",
+            seconds,
+        )
         assert [fault for watcher in self.watchers for fault in watcher.faults] == []
         record = self.record()
         check(self._history(record))
@@ -185,12 +193,12 @@ def crew(stack: Stack, size: int) -> list[Child]:
     return [*running[-size:], *(stack.add_worker() for _ in range(size - len(running)))] if size else []
 
 
-def with_spare(stack: Stack, **settings: object) -> tuple[Child, Child]:
+def with_spare(stack: Stack, *, lease: float = LEASE) -> tuple[Child, Child]:
     """A worker that will get all that is submitted, and one that is ready and gets nothing until SIGCONT."""
     (spare,) = crew(stack, 1)
     spare.signal(signal.SIGSTOP)
     moment = time.monotonic()
-    active = stack.add_worker(**settings)
+    active = stack.add_worker(lease=lease)
     # Redis still holds the spare's blocked pop, which would swallow a wake-up.
     time.sleep(max(0.0, moment + _POP_SECONDS + 0.2 - time.monotonic()))
     return active, spare
