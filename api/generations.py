@@ -13,6 +13,7 @@ from api.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
 from api.problems import Code, Problem
 from api.service import Service
 from api.stream import DONE, EventStream
+from broker.connect import storage_errors
 from broker.errors import StorageUnavailable, UnknownGeneration
 from broker.events import END, Entry, local_frame
 from broker.ids import BEGINNING, EntryId, is_generation_id
@@ -25,6 +26,8 @@ router = APIRouter(prefix="/v1")
 _NO_STORE = {"cache-control": "no-store"}
 _VISIT_SECONDS = 6.0
 """How long a viewer that arrives waits for Redis before it is sent away: so long that one dead connection is got over."""
+_CONFIRM_SECONDS = 6.0
+"""How long a reader of a record waits for its strictly durable end to be confirmed, before it is told to come again."""
 _LIST_CURSOR = re.compile(r"([0-9]{1,16})\.(gen_[0-9A-Z]{26})", re.ASCII)
 
 
@@ -149,7 +152,9 @@ async def read(service: ServiceOf, id_: Id, request: Request) -> Response:
     record = await service.logs.record(id_)
     entries: list[Entry] = await service.logs.whole(id_)
     if entries and service.hub.durable.holds(id_, entries[-1]):
-        await service.hub.durable.safe(id_)
+        with storage_errors():
+            async with asyncio.timeout(_CONFIRM_SECONDS):
+                await service.hub.durable.safe(id_)
     return _json(views.whole(record, Transcript(entries)))
 
 
