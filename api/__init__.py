@@ -10,6 +10,7 @@ Accepting, one request at a time:
 
 Showing, where the process spends its life:
 
+    door.py    the quick way in, for viewers who come back
     hub.py     the one reader of the process, and the tick for all that depends on time
     live.py    its subscription: what is published, with as little as possible in between
     feed.py    what is known of one watched generation: its latest frames, encoded once; the seam between history and live
@@ -17,7 +18,7 @@ Showing, where the process spends its life:
     viewer.py  one open event stream: a cursor and a socket, no queue
     pages.py   what is read from logs, encoded once and kept for the next reader
     durable.py keeps a strictly durable end back until it is safe
-    stream.py  a viewer as a response, on any ASGI server; direct.py, our uvicorn protocol class, which lends the socket itself
+    stream.py  a viewer as a response, on any ASGI server; direct.py, our uvicorn protocol classes; one lends the socket itself
 
 feed, viewer and views do no I/O. What is published is the live path, the log is the truth.
 """

@@ -9,6 +9,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 
 from api import generations, problems
+from api.door import Door
 from api.hub import Hub
 from api.problems import Code, Problem
 from api.service import Service
@@ -51,6 +52,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     app.add_api_route("/healthz", _healthz)
     app.add_api_route("/readyz", _readyz)
     problems.install(app)
+    app.add_middleware(Door)
     return app
 
 

@@ -46,8 +46,8 @@ class Feed:
     `missed` says that the log must be read again."""
 
     __slots__ = (
-        "_bytes", "_ring_bytes", "base", "before", "changed_at", "ended", "frames", "id", "ids", "last", "missed", "pending",
-        "place", "shown", "synced", "syncing", "viewers",
+        "_bytes", "_ring_bytes", "base", "before", "changed_at", "ended", "frames", "id", "ids", "last", "left_at", "missed",
+        "pending", "place", "shown", "synced", "syncing", "viewers",
     )  # fmt: skip
 
     def __init__(self, id_: str, ring_bytes: int, now: float) -> None:
@@ -65,6 +65,7 @@ class Feed:
         self.frames: list[bytes] = []
         self.ended = False
         self.changed_at = now
+        self.left_at = now
         self.place: int | None = None
         self._bytes = 0
         self._ring_bytes = ring_bytes

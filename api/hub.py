@@ -27,6 +27,8 @@ log = logging.getLogger("respool.hub")
 
 _TICK = 1.0
 _SAFETY_TICKS = 5
+_LINGER = 5.0
+"""Seconds for which a generation is watched after its last viewer has left."""
 _RETRY_MS = (500, 3000)
 
 
@@ -62,6 +64,14 @@ class Hub:
             for owner in (self._tasks, self._truth, self.pages, self.durable):
                 owner.cancel()
 
+    def knows(self, id_: str, cursor: EntryId) -> bool:
+        """Whether a viewer with this cursor can be attached without a look at Redis: its generation runs, is watched here, and
+        the cursor is its beginning or among its latest entries."""
+        feed = self._feeds.get(id_)
+        if feed is None or not feed.synced or feed.ended or feed.last == BEGINNING or self.draining:
+            return False
+        return cursor == BEGINNING or feed.join(cursor) is not None
+
     def attach(self, id_: str, cursor: EntryId, *, ended: bool, place: int | None = None) -> Viewer:
         """A viewer of this generation, from behind the cursor on. One that has ended is read from its log alone; `place` is
         the place in the queue that the viewer has been told."""
@@ -86,14 +96,19 @@ class Hub:
         return viewer
 
     def detach(self, viewer: Viewer) -> None:
-        """The last viewer of a generation ends the watching."""
+        """A generation without a viewer is watched a little longer: who drops comes back, perhaps as one of a crowd."""
         self._viewers.discard(viewer)
         feed = viewer.feed
         if feed is not None:
             feed.viewers.discard(viewer)
-            if not feed.viewers and self._feeds.get(feed.id) is feed:
-                del self._feeds[feed.id]
-                self._live.unsubscribe(keys.live(feed.id))
+            feed.left_at = self._clock()
+            if feed.ended:
+                self._forget(feed)
+
+    def _forget(self, feed: Feed) -> None:
+        if not feed.viewers and self._feeds.get(feed.id) is feed:
+            del self._feeds[feed.id]
+            self._live.unsubscribe(keys.live(feed.id))
 
     def drain(self) -> None:
         """Sends every viewer away, to come back soon, to another process or to this one's successor."""
@@ -176,6 +191,7 @@ class Hub:
             self._keep_alive()
             self._drop_stalled()
             self._check()
+            self._forget_left()
             waiting = [feed for feed in self._feeds.values() if feed.last == BEGINNING]
             if waiting and not self._telling:
                 self._telling = True
@@ -203,6 +219,12 @@ class Hub:
         for viewer in list(self._viewers):
             if viewer.blocked_since is not None and viewer.blocked_since < limit:
                 viewer.abort()
+
+    def _forget_left(self) -> None:
+        limit = self._clock() - _LINGER
+        for feed in list(self._feeds.values()):
+            if feed.left_at < limit:
+                self._forget(feed)
 
     def _check(self) -> None:
         """The safety reads of the feeds that are silent, each in its turn."""

@@ -60,7 +60,7 @@ class Truth:
 
     async def _sync(self, feed: Feed) -> None:
         try:
-            while not feed.synced and self.up and feed.viewers:
+            while not feed.synced and self.up:
                 feed.missed = False
                 try:
                     await self._catch_up(feed)

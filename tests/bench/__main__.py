@@ -1,7 +1,8 @@
 """`python -m tests.bench [NAME …] [--quick] [--json FILE]`: measures, beside the naive way and a floor, on this machine.
 
 Names: `path` (first-token, cancel, resume, live, memory, many, end-to-end) is the main path through real processes;
-`fanout` (A100 …, B100 …, C, D1000, herd, idle) is one API process and its viewers. Without a name: everything.
+`fanout` (A100 …, B100 …, C, D1000, herd, idle) is one API process and its viewers. Without a name: both. `soak` takes ten
+minutes (two with --quick) and is measured only when it is named.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from tests.bench.fanout import SCENARIOS
 from tests.bench.path import Path as MainPath
 from tests.bench.report import Figures
 from tests.bench.rounds import Fanout
+from tests.bench.soak import soak
 from tests.bench.system import Skipped, machine, raise_limits
 from tests.bench.systems import Naive, Respool, System
 
@@ -46,6 +48,10 @@ def main_path(names: set[str], quick: bool) -> Figures:
     if "many" in names:
         say(f"main path: {holding.MANY} generations in one worker")
         figures.attempt("many", lambda: holding.many(figures))
+    if "soak" in names:
+        minutes = 2 if quick else 10
+        say(f"main path: {minutes} minutes of coming and going")
+        figures.attempt("soak", lambda: soak(figures, minutes * 60))
     return figures
 
 
@@ -63,7 +69,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="of each fan-out scenario (5; 1 with --quick)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     given = parser.parse_args()
-    unknown = set(given.names) - {"path", "fanout", *PATH, *SCENARIOS}
+    unknown = set(given.names) - {"path", "fanout", "soak", *PATH, *SCENARIOS}
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     return given
@@ -78,7 +84,7 @@ def main() -> int:
     result: dict[str, object] = {"machine": machine()}
     print(" · ".join(f"{name}: {value}" for name, value in machine().items()) + "\n", flush=True)
     try:
-        if names & set(PATH):
+        if names & {*PATH, "soak"}:
             figures = main_path(names, given.quick)
             print("## Main path, end to end\n\n" + figures.as_table() + "\n", flush=True)
             result["path"] = figures.as_json()
