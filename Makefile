@@ -48,7 +48,8 @@ check: $(VENV)/.test
 	@$(BIN)/lint-imports
 
 bench: $(VENV)/.test
-	@$(BIN)/python -m tests.bench $(WHAT)
+	@mkdir -p .respool
+	@$(BIN)/python -m tests.bench $(WHAT) --json .respool/bench.json
 
 chaos: $(VENV)/.test
 	@$(BIN)/python -m tests.chaos --seed $(SEED) --seconds $(SECONDS) --faults "$(FAULTS)"

@@ -111,13 +111,13 @@ class Dispatcher(Worker):
     async def listen(self) -> None:
         """Pops wake-ups while there is a free slot, until cancelled."""
         while self.allow_pick_jobs:
-            if self.job_counter >= self.max_jobs:
+            if (free := self.max_jobs - self.job_counter) <= 0:
                 self._slot_freed.clear()
                 await self._slot_freed.wait()
                 continue
             try:
                 popped = await self._wakes.execute_command(  # type: ignore[no-untyped-call]
-                    "BLMPOP", _POP_SECONDS, 1, keys.WAKE, "RIGHT", "COUNT", _MOST_POPPED
+                    "BLMPOP", _POP_SECONDS, 1, keys.WAKE, "RIGHT", "COUNT", min(free, _MOST_POPPED)
                 )
                 if popped is not None:
                     await self._start(popped[1])

@@ -10,11 +10,14 @@ from tests.bench.figures import median, shown, table
 from tests.bench.load import LoadFailed
 from tests.bench.nchan import Nchan, NchanRedis, nchan
 from tests.bench.reach import verdicts
-from tests.bench.servers import Floor, Naive, Respool, Server
+from tests.bench.servers import Floor, Naive, Paced, Respool, Server
 from tests.bench.system import Skipped, compiled
 
 _TOO_MUCH = {"nchan": ("B500", "B1000", "idle"), "nchan + Redis": ("B500", "B1000", "idle"), "naive": ("A8000",)}
 """What takes minutes to show no more than that the server falls behind."""
+
+_ONLY = {Paced.name: ("A4000",)}
+"""What is to be seen in one scenario."""
 
 
 class Fanout:
@@ -44,7 +47,7 @@ class Fanout:
         for round_ in range(self._rounds):
             for make in servers:
                 server = make.name
-                if name in _TOO_MUCH.get(server, ()):
+                if name in _TOO_MUCH.get(server, ()) or name not in _ONLY.get(server, (name,)):
                     continue
                 try:
                     runs[server].append(SCENARIOS[name](make, tools, self._seconds))
@@ -78,5 +81,5 @@ def _available() -> tuple[list[type[Server]], list[str]]:
     try:
         nchan()
     except Skipped as skipped:
-        return [Respool, Floor, Naive], [f"nchan: {skipped}"]
-    return [Respool, Floor, Naive, NchanRedis, Nchan], []
+        return [Respool, Paced, Floor, Naive], [f"nchan: {skipped}"]
+    return [Respool, Paced, Floor, Naive, NchanRedis, Nchan], []

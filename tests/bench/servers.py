@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol, Self
@@ -115,9 +116,17 @@ class OnLogs(Server):
 
 class Respool(OnLogs):
     name = "respool"
+    settings: Mapping[str, str] = {}
 
     def _serve(self) -> Child:
-        return self._child("api", {"RESPOOL_REDIS_URL": self.url, "RESPOOL_PORT": str(self.port)})
+        return self._child("api", {"RESPOOL_REDIS_URL": self.url, "RESPOOL_PORT": str(self.port), **self.settings})
+
+
+class Paced(Respool):
+    """Entries wait for one another, to share writes."""
+
+    name = "respool, paced"
+    settings: Mapping[str, str] = {"RESPOOL_FANOUT_PACE_MS": "40"}
 
 
 class Naive(OnLogs):
