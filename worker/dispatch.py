@@ -8,6 +8,7 @@ is sat out.
 
 import asyncio
 import logging
+from typing import Any
 
 from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix
@@ -107,6 +108,14 @@ class Dispatcher(Worker):
                 del self.tasks[job_id]
                 if not task.cancelled() and (error := task.exception()) is not None:
                     log.warning("%s: arq's bookkeeping failed: %r", job_id, error)
+
+    async def finish_job(self, job_id: str, *arguments: Any) -> None:  # type: ignore[override]
+        """As arq's. It runs shielded, so that what it raises would be nobody's if the worker ends meanwhile; and what it leaves
+        behind, the sweeper clears away."""
+        try:
+            await super().finish_job(job_id, *arguments)
+        except (*AWAY, RedisError) as error:
+            log.warning("%s: arq's bookkeeping failed: %r", job_id, error)
 
     async def listen(self) -> None:
         """Pops wake-ups while there is a free slot, until cancelled."""

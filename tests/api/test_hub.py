@@ -74,9 +74,9 @@ class Theatre:
             task.cancel()
         await asyncio.wait(left, timeout=5)
 
-    def seat(self, generation: Generation, cursor: EntryId = BEGINNING) -> Seat:
+    def seat(self, generation: Generation, cursor: EntryId = BEGINNING, *, ended: bool = False) -> Seat:
         async def attach() -> Seat:
-            return Seat(self.hub.attach(generation.id, cursor, ended=False))
+            return Seat(self.hub.attach(generation.id, cursor, ended=ended))
 
         return self._server.do(attach())
 
@@ -226,7 +226,7 @@ def test_what_was_read_before_redis_went_away_is_read_again(
     attempt = generation.granted()
     before = generation.save()
     generation.finish(attempt, 1)
-    early = theatre.seat(generation)
+    early = theatre.seat(generation, ended=True)
     theatre.until(lambda: _has_ended(early))
     theatre.hub.detach(early.viewer)
     generation.roll_back(before)

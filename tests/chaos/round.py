@@ -95,7 +95,7 @@ class Round:
 
     async def _return(self, recorder: Recorder, generations: list[Generation]) -> None:
         """Every viewer that has seen an end looks once more: the end must be there, or taken back with a `gap`."""
-        viewers = [viewer for each in generations for viewer in each.viewers if viewer.done == "end"]
+        viewers = [viewer for each in generations for viewer in each.viewers if viewer.done in ("end", "204")]
         for some in batched(viewers, _AT_ONCE):
             await asyncio.wait_for(asyncio.gather(*(viewer.again() for viewer in some)), 30)
 
