@@ -109,7 +109,7 @@ class Dispatcher(Worker):
                 if not task.cancelled() and (error := task.exception()) is not None:
                     log.warning("%s: arq's bookkeeping failed: %r", job_id, error)
 
-    async def finish_job(self, job_id: str, *arguments: Any) -> None:  # type: ignore[override]
+    async def finish_job(self, job_id: str, *arguments: Any) -> None:
         """As arq's. It runs shielded, so that what it raises would be nobody's if the worker ends meanwhile; and what it leaves
         behind, the sweeper clears away."""
         try:
