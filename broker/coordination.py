@@ -171,12 +171,13 @@ class Coordination:
         return ranks
 
     async def unlist(self, id_: str) -> None:
-        """Takes an expired generation out of all indexes and out of `due`."""
+        """Takes a generation that has expired, or that Redis has lost, out of the queue, of all indexes and, last, of `due`."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
-            pipe.zrem(keys.DUE, id_)
+            _drop_jobs(pipe, id_, range(1, _MOST_JOBS + 1))
             for index in ("all", *keys.STATES):
                 pipe.zrem(keys.index(index), id_)
+            pipe.zrem(keys.DUE, id_)
             await pipe.execute()
 
     # -- workers
@@ -200,8 +201,8 @@ def _drop_jobs(pipe: Pipeline, id_: str, ordinals: range) -> None:
     """Removes the jobs of these attempts from arq's queue. One whose worker died stays there, and its lock for as long as a
     job may run; one that arq gave up has left a result, and arq takes no job that has one. Attempts without number are
     bounded by the latest few."""
-    for ordinal in ordinals[-_MOST_JOBS:]:
-        name = job_name(id_, ordinal)
-        pipe.zrem(keys.QUEUE, name)
+    names = [job_name(id_, ordinal) for ordinal in ordinals[-_MOST_JOBS:]]
+    if names:
         prefixes = (job_key_prefix, in_progress_key_prefix, retry_key_prefix, result_key_prefix)
-        pipe.delete(*(prefix + name for prefix in prefixes))
+        pipe.zrem(keys.QUEUE, *names)
+        pipe.delete(*(prefix + name for prefix in prefixes for name in names))

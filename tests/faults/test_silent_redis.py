@@ -60,6 +60,7 @@ FAULTS: dict[str, Callable[[Place], AbstractContextManager[None]]] = {
 def test_silence_is_noticed_in_time_and_viewers_have_their_keep_alives(place: Place, fault: str, api: int) -> None:
     stack, url = place.stack, place.stack.urls[api]
     (worker,) = stack.workers
+    unwatched = stack.client().submit("sim-1?tokens=3").id
     watched = watch(stack, MODEL, viewers=4)
     with RawViewer(stack.urls[0], watched.id) as direct, RawViewer(stack.urls[1], watched.id) as plain:
         watched.runs()
@@ -70,7 +71,7 @@ def test_silence_is_noticed_in_time_and_viewers_have_their_keep_alives(place: Pl
             assert httpx2.get(f"{url}/healthz", timeout=NOTICED).status_code == 200
             until(lambda: _AWAY.search(worker.log, said), "the worker notices", NOTICED)
             assert time.monotonic() - moment < NOTICED
-            assert turned_away(url, watched.id)
+            assert turned_away(url, unwatched)
             time.sleep(max(0.0, moment + 3 * KEEP_ALIVE - time.monotonic()))
             heard = [viewer.read_for(0.3) for viewer in (direct, plain)]
         assert all(each.count(b": ka\n") >= 2 for each in heard), heard
@@ -82,7 +83,7 @@ def test_silence_is_noticed_in_time_and_viewers_have_their_keep_alives(place: Pl
 
 
 def turned_away(url: str, id_: str) -> re.Match[bytes] | None:
-    """What a viewer is told who comes while nobody can tell it anything: to come back, in a stream that is cut."""
+    """What a viewer is told who comes for a generation that is not watched here: to come back, in a stream that is cut."""
     with RawViewer(url, id_) as viewer:
         while viewer.read():
             pass

@@ -138,6 +138,16 @@ def test_a_job_that_arq_lost_runs(stack: Stack, server: "redis.Redis") -> None:
     until(lambda: not server.exists(in_progress_key_prefix + job_name(lost[2], 1)), "the orphan lock goes")
 
 
+def test_a_job_of_a_generation_that_redis_lost_leaves_the_queue(stack: Stack, server: "redis.Redis") -> None:
+    """Its worker has died holding the job's lock, and then Redis lost the record."""
+    id_ = dies(stack, "reserve")
+    job = job_name(id_, 2)
+    server.set(in_progress_key_prefix + job, b"1", px=600_000)
+    server.zadd(keys.QUEUE, {job: 1})
+    until(lambda: server.zscore(keys.QUEUE, job) is None, "a sweeper takes it out of the queue")
+    until(lambda: not server.exists(in_progress_key_prefix + job), "the orphan lock goes")
+
+
 def test_a_lost_queue_is_made_anew(stack: Stack, server: "redis.Redis") -> None:
     crew(stack, 0)
     client = stack.client()
