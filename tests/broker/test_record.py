@@ -17,8 +17,15 @@ def test_a_record_that_waits_has_nothing_but_its_beginning() -> None:
 def test_a_record_that_has_ended_tells_how() -> None:
     fields = {
         **QUEUED,
-        b"state": b"completed", b"started_ms": b"1", b"first_ms": b"2", b"finished_ms": b"3", b"ordinal": b"2",
-        b"spent": b"1", b"usage": b'{"output_tokens":5}', b"terminal_id": b"7-9", b"end": b'{"type":"stream_end"}',
+        b"state": b"completed",
+        b"started_ms": b"1",
+        b"first_ms": b"2",
+        b"finished_ms": b"3",
+        b"ordinal": b"2",
+        b"spent": b"1",
+        b"usage": b'{"output_tokens":5}',
+        b"terminal_id": b"7-9",
+        b"end": b'{"type":"stream_end"}',
     }
     record = Record.of_hash("gen_x", fields)
     assert record.ended
