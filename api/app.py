@@ -9,11 +9,12 @@ import orjson
 from fastapi import FastAPI, Request, Response
 
 from api import generations, problems
-from api.door import Door
+from api.door import DOOR, Door
 from api.hub import Hub
 from api.problems import Code, Problem
 from api.service import Service
 from api.settings import ApiSettings
+from api.stream import DoorFirst
 from api.submissions import Submissions
 from broker.connect import check_safe, connect
 from broker.coordination import Coordination
@@ -27,7 +28,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     """The application; its lifespan connects it to Redis and runs its hub."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
         coordination_redis, logs_redis = connect(settings.redis_url), connect(settings.effective_logs_url)
         logs, coordination = Logs(logs_redis), Coordination(coordination_redis)
         submissions = Submissions(logs, coordination, round(settings.pickup_grace * 1000), settings.retention)
@@ -38,7 +39,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         gc.collect()
         gc.freeze()
         try:
-            yield
+            yield {DOOR: Door(hub)}
         finally:
             running.cancel()
             await asyncio.wait({running})
@@ -52,7 +53,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     app.add_api_route("/healthz", _healthz)
     app.add_api_route("/readyz", _readyz)
     problems.install(app)
-    app.add_middleware(Door)
+    app.add_middleware(DoorFirst)
     return app
 
 

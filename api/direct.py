@@ -7,93 +7,42 @@ Everything works without them, on any ASGI server.
 client's leaving where more requests wait behind the running one, sends no chunks to a client of HTTP/1.0, and bounds
 what is held for a client on TLS.
 
-`DirectProtocol` has `respool.socket` besides, which lends a viewer the transport itself. A response that has been started with
-`send` may then write its chunks through it, and ends with `send` again. What this saves is, per viewer and event, a task
-woken and an ASGI call; what remains is the kernel's send.
+`DirectProtocol` has `respool.lend` besides: a response that was started with `send` hands its viewer over, and the connection
+writes what the viewer has until it is done; the application's task ends meanwhile. It also asks the door (api/door.py) about
+each request before there is an application's task at all. What this saves is, per viewer and event, a task woken and an
+ASGI call, and, per viewer, all that uvicorn keeps for a response; what remains is the kernel's send.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from api.viewer import Viewer
+from api.door import DOOR, Door
+from api.negotiate import EVENT_STREAM_HEADERS
+from api.viewer import KEEP_ALIVE, Viewer
 
-SOCKET: Final = "respool.socket"
+LEND: Final = "respool.lend"
 CUT: Final = "respool.cut"
 _CLOSE_SECONDS: Final = 5.0
 _MOST_BUFFERED: Final = 64 * 1024
+_LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
-class Socket:
-    """One connection's way to its transport."""
+def chunk(body: bytes) -> bytes:
+    """One chunk of a response (RFC 9112, section 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(body), body)
 
-    __slots__ = ("_done", "_lost", "_protocol", "_viewer")
 
-    def __init__(self, protocol: "DirectProtocol") -> None:
-        self._protocol = protocol
-        self._viewer: Viewer | None = None
-        self._done: asyncio.Future[None] | None = None
-        self._lost = False
-
-    async def follow(self, viewer: Viewer) -> bool:
-        """Writes what the viewer has, whenever it is woken, until it is done: True if that is the end, so that the response
-        may be ended. Else the connection has been cut when this returns, by the client or here."""
-        loop, protocol = asyncio.get_running_loop(), self._protocol
-        if protocol.transport.is_closing():
-            return False
-        self._viewer = viewer
-        self._done = loop.create_future()
-        viewer.wake = self.write
-        viewer.abort = protocol.transport.abort
-        protocol.socket = self
-        if protocol.paused:
-            viewer.blocked_since = loop.time()
-        else:
-            viewer.direct = protocol.transport.write
-        self.write()
-        try:
-            await self._done
-            if viewer.done != "end" and not self._lost:
-                await protocol.cut()
-        finally:
-            protocol.socket = None
-            viewer.wake = viewer.abort = _nothing
-            viewer.direct = None
-        return viewer.done == "end" and not self._lost
-
-    def write(self) -> None:
-        """Everything that the viewer has and the transport takes."""
-        viewer, protocol = self._viewer, self._protocol
-        assert viewer is not None
-        # Whoever owns the response hears of a lost connection one turn of the loop later; uvloop raises on a write meanwhile.
-        while not protocol.paused and not self._lost:
-            if body := viewer.take():
-                protocol.write_chunk(body)
-            else:
-                if viewer.done is not None:
-                    self._settle()
-                return
-
-    def _settle(self) -> None:
-        if self._viewer is not None:
-            self._viewer.direct = None
-        if self._done is not None and not self._done.done():
-            self._done.set_result(None)
-
-    def lost(self) -> None:
-        """The connection is gone."""
-        self._lost = True
-        self._settle()
-
-    def blocked(self, since: float | None) -> None:
-        """The transport refuses to take more since then, or takes more again."""
-        assert self._viewer is not None
-        self._viewer.blocked_since = since
-        self._viewer.direct = None if since is not None else self._protocol.transport.write
-        if since is None:
-            self.write()
+_BEGINNING: Final = b"".join(
+    (
+        *(b"%b: %b\r\n" % header for header in EVENT_STREAM_HEADERS),
+        b"transfer-encoding: chunked\r\n\r\n",
+        chunk(KEEP_ALIVE),
+    )
+)
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -102,6 +51,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     _running: RequestResponseCycle | None = None
     _gone: asyncio.Event | None = None
+    _abort: asyncio.TimerHandle | None = None
     _lost = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -115,6 +65,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._running.disconnected = True
             self._running.message_event.set()
         self._lost = True
+        if self._abort is not None:
+            self._abort.cancel()
         if self._gone is not None:
             self._gone.set()
 
@@ -127,18 +79,17 @@ class HttpProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app if cycle.scope["http_version"] >= "1.1" else _without_chunks(cycle, app))
 
     async def cut(self, seconds: float = _CLOSE_SECONDS) -> None:
-        """Ends the connection without the chunk that would end the response: behind what was written, or, if the client does
-        not take that within so many seconds, without it. Returns when the connection is gone."""
-        if self._lost:
-            return
-        self._gone = asyncio.Event()
-        self.transport.close()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._gone.wait()
-        except TimeoutError:
-            self.transport.abort()
+        """As `close_within`; returns when the connection is gone."""
+        if not self._lost:
+            self._gone = asyncio.Event()
+            self.close_within(seconds)
             await self._gone.wait()
+
+    def close_within(self, seconds: float) -> None:
+        """Ends the connection without the chunk that would end the response: behind what was written, or, if the client does
+        not take that within so many seconds, without it."""
+        self.transport.close()
+        self._abort = self.loop.call_later(seconds, self.transport.abort)
 
 
 def _without_chunks(cycle: RequestResponseCycle, app: ASGIApp) -> Any:
@@ -154,43 +105,149 @@ def _without_chunks(cycle: RequestResponseCycle, app: ASGIApp) -> Any:
                 cycle.expected_content_length = len(message["body"])
             await send(message)
 
-        scope["extensions"].pop(SOCKET, None)
+        scope["extensions"].pop(LEND, None)
         await app(scope, receive, without_chunks)
 
     return answer
 
 
 class DirectProtocol(HttpProtocol):
-    """The same, and `respool.socket`."""
+    """The same, and `respool.lend`. While there is a `_viewer`, the connection is its own: for uvicorn the response is over,
+    and requests that come meanwhile wait behind it."""
 
-    socket: Socket | None = None
-    paused = False
+    _viewer: Viewer | None = None
+    _left: Callable[[Viewer], object]
+    _last = b""
+    _keep_alive = True
+    _paused = False
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"][SOCKET] = {"socket": Socket(self)}
+        self.scope["extensions"][LEND] = {"lend": self.lend}
 
-    def write_chunk(self, body: bytes) -> None:
-        """One chunk of a response that was started, on HTTP/1.1, in chunks."""
-        self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+    def on_headers_complete(self) -> None:
+        door: Door | None = self.app_state.get(DOOR)
+        if door is None or not self._is_plain_get() or (viewer := door.admit(self.url, self.headers)) is None:
+            super().on_headers_complete()
+            return
+        lines = [STATUS_LINE[200], *(b"%b: %b\r\n" % header for header in self.server_state.default_headers)]
+        if not (keeps := self.parser.should_keep_alive()):
+            lines.append(b"connection: close\r\n")
+        self.transport.write(b"".join((*lines, _BEGINNING)))
+        self.cycle = _COMPLETE
+        self._follow(viewer, door.left, b"", keeps)
+
+    def _is_plain_get(self) -> bool:
+        """Whether it is a request that uvicorn would give to the application at once, and without a word."""
+        return (
+            (self.cycle is None or self.cycle.response_complete)
+            and self._viewer is None
+            and self.parser.get_method() == b"GET"
+            and self.parser.get_http_version() == "1.1"
+            and not (self.parser.should_upgrade() or self.expect_100_continue or self.access_log)
+            and self.limit_concurrency is None
+        )
+
+    def lend(self, viewer: Viewer, left: Callable[[Viewer], object], last: bytes) -> None:
+        """Takes over a response that was started on HTTP/1.1, in chunks. The viewer's frames are written until it is done, then
+        `last`; or the connection is cut, by the client or here. Whichever it is, `left` is called, once."""
+        cycle = self._running
+        assert cycle is not None
+        cycle.response_complete = True
+        if self.cycle is cycle:
+            self.cycle = _COMPLETE
+        self._running = None
+        self._follow(viewer, left, last, cycle.keep_alive)
+
+    def _follow(self, viewer: Viewer, left: Callable[[Viewer], object], last: bytes, keep_alive: bool) -> None:
+        if self.transport.is_closing():
+            left(viewer)
+            return
+        self.scope, self.headers = None, []  # type: ignore[assignment]  # the next request has its own
+        self._viewer, self._left, self._last, self._keep_alive = viewer, left, last, keep_alive
+        viewer.wake = self._write
+        viewer.abort = self.transport.abort
+        self._lets_write(not self._paused)
+
+    def _write(self) -> None:
+        """Everything that the viewer has and the transport takes."""
+        viewer = self._viewer
+        assert viewer is not None
+        while not self._paused:
+            if body := viewer.take():
+                self.transport.write(chunk(body))
+            else:
+                if viewer.done is not None:
+                    viewer.release()
+                    # Whoever woke the viewer may be in the middle of others.
+                    self.loop.call_soon(self._conclude)
+                return
+
+    def _conclude(self) -> None:
+        """The viewer is done: the response ends, or the connection does."""
+        if (viewer := self._give_back()) is None:
+            return
+        if viewer.done == "cut":
+            self.close_within(_CLOSE_SECONDS)
+            return
+        self.transport.write(chunk(self._last) + _LAST_CHUNK if self._last else _LAST_CHUNK)
+        if not self._keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    def _give_back(self) -> Viewer | None:
+        viewer, self._viewer = self._viewer, None
+        if viewer is not None:
+            viewer.release()
+            self._left(viewer)
+        return viewer
+
+    # -- what uvicorn and the loop tell
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if self._viewer is None:
+            super()._start_asgi_task(cycle, app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.append((cycle, app))
+
+    def shutdown(self) -> None:
+        if self._viewer is None:
+            super().shutdown()
+        else:
+            self._keep_alive = False
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self.paused = True
-        if self.socket is not None:
-            self.socket.blocked(self.loop.time())
+        self._paused = True
+        self._lets_write(False)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self.paused = False
-        if self.socket is not None:
-            self.socket.blocked(None)
+        self._paused = False
+        self._lets_write(True)
+
+    def _lets_write(self, lets: bool) -> None:
+        """Tells the viewer whether the transport takes more."""
+        viewer = self._viewer
+        if viewer is None or viewer.done is not None:
+            return
+        viewer.blocked_since = None if lets else self.loop.time()
+        viewer.direct = self.transport.write if lets else None
+        if lets:
+            self._write()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self.socket is not None:
-            self.socket.lost()
+        self._give_back()
 
 
-def _nothing() -> None:
-    return None
+class _Complete(RequestResponseCycle):
+    """What uvicorn sees of a response that is none of its business: it is complete."""
+
+    def __init__(self) -> None:
+        self.response_complete = True
+        self.message_event = asyncio.Event()
+
+
+_COMPLETE: Final = _Complete()

@@ -75,8 +75,8 @@ class Feed:
         """The position behind the last frame."""
         return self.base + len(self.frames)
 
-    def start(self, last: EntryId) -> None:
-        """The ring begins, empty, behind `last`."""
+    def start(self, last: EntryId, *, ended: bool) -> None:
+        """The ring begins, empty, behind `last`, which may be the log's end (one that was there before may have been lost)."""
         self.send_to_log()
         self.base = self.end
         self.ids.clear()
@@ -84,7 +84,7 @@ class Feed:
         self._bytes = 0
         self.shown = self.base
         self.before = self.last = last
-        self.ended = False  # Redis may have lost the end; whoever reads it in the log knows that it is there
+        self.ended = ended
 
     def hold(self, append: Append) -> None:
         """Keeps a message for when the feed is synced."""

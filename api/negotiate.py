@@ -9,6 +9,12 @@ from api.problems import Code, Problem
 
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
+EVENT_STREAM_HEADERS = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+)
+"""With which every event stream begins."""
 
 QUALITY = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")

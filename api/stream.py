@@ -1,24 +1,21 @@
 """The event stream as an ASGI response: a viewer's bytes to its socket, and a watch for the client's leaving.
 
 There are two ways to the socket. Any ASGI server has `send`: a task per viewer is woken, takes and sends. Our own protocol
-class (api/direct.py) lends the transport: the hub's wake is the write, and the task only waits for the end.
+class (api/direct.py) takes the viewer over: the hub's wake is the write, and the task is over as soon as the stream has begun.
 """
 
 import asyncio
 from typing import Final
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.direct import CUT, SOCKET, Socket
+from api.direct import CUT, LEND
+from api.door import DOOR, Door
 from api.hub import Hub
+from api.negotiate import EVENT_STREAM_HEADERS
 from api.viewer import KEEP_ALIVE, Viewer
 
-HEADERS: Final = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),
-]
 DONE: Final = b"data: [DONE]\n\n"
 
 
@@ -42,26 +39,27 @@ class EventStream(Response):
         self._first = KEEP_ALIVE + first
         self._last = last
         self.status_code = 200
-        self.raw_headers = HEADERS + (headers or [])
+        self.raw_headers = [*EVENT_STREAM_HEADERS, *(headers or [])]
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        viewer, extensions = self._viewer, scope.get("extensions", {})
+        extensions = scope.get("extensions", {})
+        whole = lent = False
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": self._first, "more_body": True})
-            if (extension := extensions.get(SOCKET)) is not None:
-                socket: Socket = extension["socket"]
-                whole = await socket.follow(viewer)
+            if (extension := extensions.get(LEND)) is not None:
+                lent = True
+                extension["lend"](self._viewer, self._hub.detach, self._last)
             else:
                 whole = await self._pump(receive, send)
         except Dropped as dropped:
             if (extension := extensions.get(CUT)) is None:
                 raise
-            whole = False
             await (extension["cut"](0) if isinstance(dropped, Stalled) else extension["cut"]())
         finally:
-            self._hub.detach(viewer)
+            if not lent:
+                self._hub.detach(self._viewer)
         if whole:
             await send({"type": "http.response.body", "body": self._last, "more_body": False})
 
@@ -93,6 +91,21 @@ class EventStream(Response):
         if viewer.done == "cut" and not left:
             raise Dropped
         return not left
+
+
+class DoorFirst:
+    """ASGI middleware: streams for those whom the door lets in."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "GET" and not scope["query_string"]:
+            door: Door = scope["state"][DOOR]
+            if (viewer := door.admit(scope["path"].encode(), scope["headers"])) is not None:
+                await EventStream(scope["app"].state.service.hub, viewer)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 async def _await_leaving(receive: Receive, viewer: Viewer) -> None:

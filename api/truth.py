@@ -7,7 +7,7 @@ from collections.abc import Callable
 from api.feed import Feed, fits
 from api.pages import Pages
 from broker.errors import StorageUnavailable
-from broker.events import Append, Entry
+from broker.events import END, Append, Entry
 from broker.ids import BEGINNING
 from broker.logs import Logs
 from broker.tasks import Tasks
@@ -92,7 +92,7 @@ class Truth:
         if feed.last == BEGINNING:
             newest = await self._logs.last(feed.id)
             if newest is not None:
-                feed.start(newest.id)
+                _start(feed, newest)
             elif await self._logs.look(feed.id) is None:
                 await self._rewound(feed)
             return
@@ -108,7 +108,7 @@ class Truth:
         """Too much was missed to hold it here: viewers read it from the log."""
         newest = await self._logs.last(feed.id)
         if newest is not None:
-            feed.start(newest.id)
+            _start(feed, newest)
 
     async def _rewound(self, feed: Feed) -> None:
         """Entries that viewers have seen are in the log no more."""
@@ -116,7 +116,7 @@ class Truth:
         newest = await self._logs.last(feed.id)
         gone = newest is None and await self._logs.look(feed.id) is None
         log.warning("%s: the log %s", feed.id, "has expired" if gone else "has lost its tail")
-        feed.start(BEGINNING if newest is None else newest.id)
+        _start(feed, newest)
         for viewer in list(feed.viewers):
             viewer.reset("expired" if gone else "rewound")
             if gone:
@@ -133,3 +133,11 @@ class Truth:
             return
         if behind and feed.synced and feed.last == last:
             self.sync(feed)
+
+
+def _start(feed: Feed, newest: Entry | None) -> None:
+    """The feed goes on behind the log's newest entry; viewers read in the log what is before it."""
+    if newest is None:
+        feed.start(BEGINNING, ended=False)
+    else:
+        feed.start(newest.id, ended=newest.kind == END)

@@ -50,6 +50,11 @@ class Viewer:
         self._ended = False
         self._over = False
 
+    def release(self) -> None:
+        """Its socket is gone, or has nothing more to write."""
+        self.wake = self.abort = _nobody
+        self.direct = None
+
     # -- the hub's side
 
     def tell(self, frame: bytes) -> None:

@@ -1,6 +1,7 @@
 """Cut anywhere, resume anywhere: a reader that loses its connection at random bytes ends with exactly the text."""
 
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
@@ -13,12 +14,13 @@ from worker.simulator.text import markdown
 
 READERS = 24
 TOKENS = 500
+SECONDS = 60
 
 
 def follow_with_cuts(urls: list[str], id_: str, seed: int) -> tuple[list[Frame], int]:
     """What a reader has in the end who leaves after a random number of bytes, mid-frame, and goes on from the last complete
     frame at any of the APIs; and how often it left."""
-    rng, seen, cuts = random.Random(seed), list[Frame](), 0
+    rng, seen, cuts, give_up = random.Random(seed), list[Frame](), 0, time.monotonic() + SECONDS
     with httpx2.Client(timeout=20) as http:
         while True:
             headers = {"accept": "text/event-stream"} | ({"last-event-id": str(seen[-1].id)} if seen else {})
@@ -31,6 +33,7 @@ def follow_with_cuts(urls: list[str], id_: str, seed: int) -> tuple[list[Frame],
                 assert response.status_code == 200
                 for chunk in response.iter_raw():
                     raw += chunk
+                    assert time.monotonic() < give_up, "a stream that ends neither with its end nor by a cut"
                     if len(raw) > budget:
                         break
             cuts += len(raw) > budget

@@ -99,7 +99,7 @@ def feed_of(log: list[Entry]) -> Feed:
     feed = Feed("gen_x", RING_BYTES, 0.0)
     feed.synced = True
     if log:
-        feed.start(log[-1].id)
+        feed.start(log[-1].id, ended=False)
     return feed
 
 
@@ -214,7 +214,7 @@ def test_a_viewer_at_the_rings_end_is_not_carried_over_what_was_missed() -> None
     viewer = arrive(feed, log)
     assert viewer.take() == b""
     log.entries = [entry(1, seq) for seq in range(20)]
-    feed.start(EntryId(1, 19))
+    feed.start(EntryId(1, 19), ended=False)
     log.entries.append(entry(1, 20))
     feed.add(log.entries[-1:])
     assert drain(viewer) == bytes_of(log.entries)
@@ -251,7 +251,7 @@ def test_a_reset_says_gap_first_and_begins_anew_however_much_was_told_before() -
     for _ in range(100):
         viewer.tell(KEEP_ALIVE)
     log.entries = log.entries[:1]
-    feed.start(log.entries[-1].id)
+    feed.start(log.entries[-1].id, ended=False)
     viewer.reset("rewound")
     got = drain(viewer).replace(KEEP_ALIVE, b"")
     assert got == local_frame("gap", reason="rewound") + bytes_of(log.entries)
@@ -264,7 +264,7 @@ def test_an_end_that_redis_has_lost_is_no_end() -> None:
     viewer = arrive(feed, log)
     feed.add(log.entries)
     log.entries = log.entries[:1]
-    feed.start(EntryId(1, 0))
+    feed.start(EntryId(1, 0), ended=False)
     viewer.reset("rewound")
     drain(viewer)
     assert viewer.done is None, "the stream stays open for the next attempt"

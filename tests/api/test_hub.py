@@ -219,6 +219,20 @@ def test_an_end_that_was_read_and_then_lost_is_not_shown_to_who_comes_later(
     newcomers_read(theatre, generation)
 
 
+def test_who_arrived_just_before_the_end_makes_nobody_wait_who_comes_back_behind_it(
+    theatre: Theatre, generation: Generation
+) -> None:
+    """The first of them found the generation running, and the hub began to watch it when it had ended."""
+    attempt = generation.granted()
+    generation.finish(attempt, 1)
+    early = theatre.seat(generation)
+    theatre.until(lambda: _has_ended(early))
+    assert not theatre.hub.knows(generation.id, generation.last)
+    back = theatre.seat(generation, generation.last)
+    theatre.until(lambda: back.viewer.done == "end")
+    assert back.bytes == b""
+
+
 def test_what_was_read_before_redis_went_away_is_read_again(
     theatre: Theatre, server: Server, generation: Generation
 ) -> None:

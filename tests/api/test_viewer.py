@@ -14,6 +14,6 @@ def test_nothing_of_what_was_lost_comes_behind_the_gap() -> None:
     feed.viewers.add(viewer)
     assert viewer.take() == bytes_of(log.entries[:1]), "the rest of the page waits for the socket"
     log.entries = [entry(1, 0), entry(9, 0)]
-    feed.start(log.entries[-1].id)
+    feed.start(log.entries[-1].id, ended=False)
     viewer.reset("rewound")
     assert drain(viewer) == local_frame("gap", reason="rewound") + bytes_of(log.entries)

@@ -102,6 +102,52 @@ def test_a_client_that_asks_for_it_is_left_behind_the_stream(server: Server, end
     server.await_connections(0)
 
 
+def test_who_joins_a_watched_generation_is_answered_like_its_first_viewer(server: Server, client: Client) -> None:
+    generation = client.submit(SHORT)
+    path = f"/v1/generations/{generation.id}"
+    with server.address.connect() as first, server.address.connect() as second, server.address.connect() as third:
+        first.ask(f"{path}/events")
+        head, chunks = first.head(), first.chunks()
+        until(lambda: b'"type":"text"' in next(chunks), "a token has come")
+        second.ask(f"{path}/events")
+        second.ask(path)
+        third.ask(f"{path}/events", connection="close")
+        joined, record, alone = second.answer(), second.answer(), third.answer()
+        assert second.get("/healthz").status == 200
+        assert third.is_over()
+        b"".join(chunks)
+        assert first.get("/healthz").status == 200
+    names = head.headers.keys() - {"date"}
+    assert {name: joined.headers[name] for name in names} == {name: head.headers[name] for name in names}
+    assert joined.headers.keys() == head.headers.keys()
+    assert alone.headers["connection"] == "close"
+    for answer in (joined, alone):
+        assert answer.chunks[0] == b": ka\n"
+        check_log(answer.frames)
+    assert joined.frames == alone.frames == server.address.get(f"{path}/events").frames
+    assert record.json["state"] == "completed", "asked for behind the stream, it tells of the time behind it"
+
+
+def test_a_viewer_of_a_watched_generation_leaves_nothing_behind(server: Server, client: Client) -> None:
+    server.await_connections(0)
+    generation = client.submit(LONG)
+    with server.address.connect() as first:
+        first.ask(f"/v1/generations/{generation.id}/events")
+        first.head()
+        chunks = first.chunks()
+        until(lambda: b'"type":"text"' in next(chunks), "a token has come")
+        for waiting in (0, 2):
+            with server.address.connect() as viewer:
+                viewer.ask(f"/v1/generations/{generation.id}/events")
+                viewer.head()
+                for _ in range(waiting):
+                    viewer.ask("/healthz")
+                next(viewer.chunks())
+            server.await_connections(1)
+    server.await_connections(0)
+    client.cancel(generation.id)
+
+
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "DELETE"])
 def test_a_refused_method_does_not_disturb_what_follows(server: Server, ended: str, method: str) -> None:
     path = f"/v1/generations/{ended}/events"

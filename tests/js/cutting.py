@@ -22,6 +22,7 @@ class CuttingProxy:
         self._most_bytes = most_bytes
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._loop = asyncio.new_event_loop()
+        self._ends: list[asyncio.StreamWriter] = []
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
@@ -44,6 +45,7 @@ class CuttingProxy:
         tasks: set[asyncio.Task[None]] = set()
 
         def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._ends.append(writer)
             task = self._loop.create_task(self._carry(reader, writer))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
@@ -54,6 +56,9 @@ class CuttingProxy:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for end in self._ends:
+            end.transport.abort()
+        await asyncio.sleep(0)  # the loop takes leave of the transports
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until either end closes it or it is cut."""
@@ -61,6 +66,7 @@ class CuttingProxy:
         budget = self._rng.randrange(1, self._most_bytes) if self.connections < self.cuts else None
         self.connections += 1
         from_server, to_server = await asyncio.open_connection(*target)
+        self._ends.append(to_server)
         ways = [
             asyncio.ensure_future(_copy(reader, to_server, None)),
             asyncio.ensure_future(_copy(from_server, writer, budget)),
