@@ -2,8 +2,8 @@
 pipeline, one script call per generation. While it is under way the next batch gathers, so nothing is held back for a batch
 and a busy worker still batches.
 
-Its tick, one timer for all generations, renews leases, looks for cancels and lost claims where upstream is silent, and
-lets the watchdogs bite.
+Now and then a call also renews the lease and looks for a cancel. The tick, one timer for all generations, sees to it that there
+is such a call where upstream is silent, and lets the watchdogs bite.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _append = Script("append")
 
 _TICK = 0.1
 _LOOK_EVERY = 0.4
-"""Seconds after which a silent generation looks at its cancel key and its claim."""
+"""Seconds after which a generation looks at its cancel key, and, however silent, at its claim."""
 _LONGEST_PAUSE = 0.5
 
 
@@ -101,8 +101,11 @@ class Appender:
         lease = 0
         if now - writer.renewed_at >= self._lease_ms / 3000:
             writer.renewed_at, lease = now, self._lease_ms
+        looks = now - writer.looked_at >= _LOOK_EVERY
+        if looks:
+            writer.looked_at = now
         usage = writer.usage if writer.usage is not writer.usage_written else b""
-        args: list[Argument] = [keys.live(writer.id), writer.attempt, first, lease, usage]
+        args: list[Argument] = [keys.live(writer.id), writer.attempt, first, lease, usage, int(looks)]
         for content in contents:
             args += content
         return [keys.record(writer.id), keys.log(writer.id), keys.cancel(writer.id)], args
@@ -125,7 +128,7 @@ class Appender:
                 log.error("%s: append was refused: %s", writer.id, reply)
                 writer.stop("storage_error")
             case _:
-                writer.renewed_at = 0.0  # not known to have happened: the next call renews
+                writer.renewed_at = writer.looked_at = 0.0  # not known to have happened: the next call does
         if writer.unwritten and writer.writable:
             self._mark(writer)
 

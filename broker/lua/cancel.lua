@@ -11,7 +11,7 @@ if not r[1] then return { 'unknown' } end
 if TERMINAL[r[1]] then return { 'ended', r[1] } end
 local now = now_ms()
 if tonumber(r[2] or '0') <= now then
-  seal_as_new_attempt(KEYS, ARGV[1], now, { state = 'cancelled', stop_reason = '' }, tonumber(ARGV[5]))
+  seal(KEYS, ARGV[1], now, { state = 'cancelled', stop_reason = '' }, tonumber(ARGV[5]))
   return { 'cancelled' }
 end
 redis.call('SET', KEYS[3], '1', 'PX', ARGV[4])

@@ -39,13 +39,20 @@ end
 -- Writes the one terminal entry and the terminal state, and starts the retention. `K` is {record, log, cancel, was}; the
 -- caller has made sure that the generation is not terminal. Nothing can be appended after it: every script that appends
 -- looks at the state first.
-local function seal(K, channel, now, prev, id, final, remembered_ms)
-  local r = redis.call('HMGET', K[1], 'created_ms', 'first_ms', 'usage', 'chunks', 'retention_ms', 'durability')
+--
+-- The log is sealed under an attempt of its own: under an attempt's next seq the entry might take an id that a viewer has
+-- already seen, before Redis lost its tail, with other bytes.
+local function seal(K, channel, now, final, remembered_ms)
+  local attempt, seq = tail(K[2])
+  local prev, id = int(attempt) .. '-' .. int(seq), int(new_attempt(now, attempt)) .. '-0'
+  local r = redis.call('HMGET', K[1],
+    'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability')
   local total = now - tonumber(r[1])
   local ttft = r[2] and int(tonumber(r[2]) - tonumber(r[1])) or 'null'
-  local chunks = tonumber(r[4] or '0')
+  -- An attempt's first entry is none; of those behind it only the others are counted, as they are few.
+  local chunks = math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or '0'))
   local figures = '"usage":' .. (r[3] or 'null') .. ',"ttft_ms":' .. ttft .. ',"total_ms":' .. int(total)
-    .. ',"chunks":' .. int(chunks) .. (r[6] == 'strict' and ',"durability":"strict"' or '') .. '}'
+    .. ',"chunks":' .. int(chunks) .. (r[7] == 'strict' and ',"durability":"strict"' or '') .. '}'
   local json
   if final.state == 'failed' then
     json = '{"type":"error","code":' .. cjson.encode(final.code) .. ',"message":' .. cjson.encode(final.message)
@@ -58,15 +65,8 @@ local function seal(K, channel, now, prev, id, final, remembered_ms)
   redis.call('HSET', K[1], 'state', final.state, 'finished_ms', int(now), 'terminal_id', id, 'end', json)
   redis.call('HDEL', K[1], 'lease_until', 'claimant')
   redis.call('DEL', K[3])
-  redis.call('PEXPIRE', K[1], r[5])
-  redis.call('PEXPIRE', K[2], r[5])
-  redis.call('SET', K[4], '1', 'PX', int(tonumber(r[5]) + remembered_ms))
+  redis.call('PEXPIRE', K[1], r[6])
+  redis.call('PEXPIRE', K[2], r[6])
+  redis.call('SET', K[4], '1', 'PX', int(tonumber(r[6]) + remembered_ms))
   redis.call('PUBLISH', channel, prev .. ' ' .. id .. '\n' .. netstring('z', json))
-end
-
--- Seals a log under an attempt of its own: under an attempt's next seq the entry might take an id that a viewer has already
--- seen, before Redis lost its tail, with other bytes.
-local function seal_as_new_attempt(K, channel, now, final, remembered_ms)
-  local attempt, seq = tail(K[2])
-  seal(K, channel, now, int(attempt) .. '-' .. int(seq), int(new_attempt(now, attempt)) .. '-0', final, remembered_ms)
 end

@@ -18,7 +18,7 @@ if int(holder) ~= ARGV[2] then return { 'fenced' } end
 local seq = tonumber(ARGV[3])
 if last + 1 < seq then return { 'behind', int(last) } end
 if last + 1 > seq then return { 'fenced' } end
-seal_as_new_attempt(KEYS, ARGV[1], now_ms(),
+seal(KEYS, ARGV[1], now_ms(),
   { state = ARGV[5], stop_reason = ARGV[6], code = ARGV[7], message = ARGV[8], retryable = ARGV[9] == '1' },
   tonumber(ARGV[4]))
 return { 'ended', ARGV[5] }

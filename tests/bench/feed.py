@@ -45,8 +45,9 @@ class Claimed:
         return [keys.live(self.id), self.attempt]
 
 
-_BEHIND_SEQ: list[Argument] = [0, b""]
-"""The arguments between the seq and the first entry: no new lease, no usage."""
+_BEHIND_SEQ: list[Argument] = [0, b"", 0]
+"""The arguments between the seq and the first entry: no new lease, no usage, no look for a cancel. A worker renews and looks
+now and then, not with every token."""
 
 
 def with_logs(url: str, work: Callable[[Logs], Awaitable[T]]) -> T:

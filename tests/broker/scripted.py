@@ -97,11 +97,13 @@ class Generation:
         assert isinstance(verdict, Granted), verdict
         return verdict.attempt
 
-    def append(self, attempt: int, first: int, *contents: Content, lease_ms: int = 0, usage: str = "") -> list[int]:
+    def append(
+        self, attempt: int, first: int, *contents: Content, lease_ms: int = 0, usage: str = "", look: bool = True
+    ) -> list[int]:
         """The script's reply, as the appender calls it."""
 
         async def call() -> list[int]:
-            args: list[Argument] = [keys.live(self.id), attempt, first, lease_ms, usage]
+            args: list[Argument] = [keys.live(self.id), attempt, first, lease_ms, usage, int(look)]
             for content in contents:
                 args += content
             with storage_errors():

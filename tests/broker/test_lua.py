@@ -7,7 +7,7 @@ import pytest
 
 from broker import keys
 from broker.errors import AlreadyEnded, ExpiredGeneration, IdempotencyMismatch, StorageFull, UnknownGeneration
-from broker.events import END, START, TEXT, Content, event
+from broker.events import END, START, TEXT, THINKING, TOOL_INPUT, Content, event
 from broker.ids import BEGINNING, EntryId, new_generation_id
 from broker.verdicts import Ending, Finished, Granted, Refused
 from tests.broker.scripted import LEASE_MS, Generation, Heard, Server
@@ -110,7 +110,7 @@ def test_a_claim_starts_an_attempt_with_its_first_entry(generation: Generation) 
     assert int(generation.field("lease_until") or 0) - generation.server.now_ms() in range(
         LEASE_MS - 5000, LEASE_MS + 1
     )
-    assert (generation.field("state"), generation.field("chunks")) == ("running", "7")
+    assert generation.field("state") == "running"
 
 
 def test_a_claim_repeated_because_its_reply_was_lost_is_granted_again(generation: Generation) -> None:
@@ -183,7 +183,7 @@ def test_an_append_writes_all_entries_and_publishes_them_once(generation: Genera
     written = generation.log[1:]
     assert [(entry.id.seq, entry.kind, entry.value) for entry in written[:2]] == [(1, *A), (2, *B)]
     assert (published.prev, published.entries) == (EntryId(attempt, 0), written)
-    assert (generation.field("chunks"), generation.field("usage")) == ("2", '{"n":1}')
+    assert generation.field("usage") == '{"n":1}'
     assert generation.field("first_ms")
 
 
@@ -197,7 +197,6 @@ def test_an_append_repeated_or_overlapping_writes_nothing_twice(generation: Gene
         (published,) = heard.appends()
     assert [entry.value for entry in generation.log[1:]] == [A.value, B.value, C.value]
     assert [entry.value for entry in published.entries] == [C.value]
-    assert generation.field("chunks") == "3"
 
 
 def test_an_append_behind_a_lost_tail_is_told_where_the_log_ends(generation: Generation) -> None:
@@ -245,6 +244,40 @@ def test_an_append_tells_of_a_cancel_and_renews_the_lease_where_asked(generation
     generation.cancel()
     assert generation.append(attempt, 2, B) == [2, 1]
     assert generation.append(attempt, 3) == [2, 1]
+    assert generation.append(attempt, 3, look=False) == [2, 0]
+
+
+def test_the_first_token_is_timed_once_and_by_nothing_else(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.append(attempt, 1, event("block_start", index=0))
+    assert generation.field("first_ms") is None
+    generation.append(attempt, 2, A)
+    first = generation.field("first_ms")
+    assert abs(int(first or 0) - generation.server.now_ms()) < 5000
+    while generation.server.now_ms() <= int(first or 0):
+        pass
+    generation.append(attempt, 3, B)
+    assert generation.field("first_ms") == first
+
+
+@pytest.mark.parametrize("by", ["finish", "cancel", "claim"])
+def test_an_end_tells_how_many_chunks_there_are_whoever_writes_it(generation: Generation, by: str) -> None:
+    """Those of the latest attempt, and those that it has kept; block starts and the like are none."""
+    first = generation.granted()
+    generation.append(first, 1, event("block_start", index=0), A, B, event("block_stop", index=0), C)
+    generation.expire_lease()
+    verdict = generation.claim(kept=2)
+    assert isinstance(verdict, Granted)
+    attempt = verdict.attempt
+    for _ in range(2):  # the second time there is nothing new in it
+        generation.append(attempt, 1, event("block_start", index=1), A, Content(THINKING, b"so"))
+    generation.append(attempt, 2, A, Content(THINKING, b"so"), Content(TOOL_INPUT, b"{"), event("usage", n=1))
+    if by == "finish":
+        generation.finish(attempt, 6)
+    else:
+        generation.expire_lease()
+        generation.cancel() if by == "cancel" else generation.claim(run=False)
+    assert end_of(generation)["chunks"] == 2 + 3
 
 
 # -- finish
