@@ -31,7 +31,10 @@ def create_app(settings: ApiSettings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
         coordination_redis, logs_redis = connect(settings.redis_url), connect(settings.effective_logs_url)
         logs, coordination = Logs(logs_redis), Coordination(coordination_redis)
-        submissions = Submissions(logs, coordination, round(settings.pickup_grace * 1000), settings.retention)
+        one_server = settings.effective_logs_url == settings.redis_url
+        submissions = Submissions(
+            logs, coordination, round(settings.pickup_grace * 1000), settings.retention, one_server
+        )
         hub = Hub(logs, coordination, settings)
         app.state.service = Service(logs, coordination, submissions, hub, settings.ephemeral)
         running = asyncio.create_task(hub.run())

@@ -1,29 +1,33 @@
 """Accepting a generation: once, whatever breaks in between.
 
 First the id is reserved (with `due`, so that it will be looked after), then its record is made, then the job is queued. Each
-step may be repeated; a client that got no answer repeats all of them with its idempotency key.
+step may be repeated; a client that got no answer repeats all of them with its idempotency key. Where one server plays both
+roles and there is no such key, whose owner must be known first, the three are one transaction.
 """
 
 from contextlib import suppress
 from dataclasses import dataclass
 
+from broker.connect import storage_errors
 from broker.coordination import Coordination
 from broker.errors import NotDurable, OutcomeUnknown, StorageFull, StorageUnavailable
 from broker.ids import new_generation_id
 from broker.logs import Logs
-from broker.request import GenerationRequest
+from broker.request import Durability, GenerationRequest
 
 _FIRST_ORDINAL = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Submissions:
-    """`pickup_ms`: when a sweeper first looks whether a worker has come. `retention`: seconds, where the request has none."""
+    """`pickup_ms`: when a sweeper first looks whether a worker has come. `retention`: seconds, where the request has none.
+    `one_server`: coordination and logs are the same."""
 
     logs: Logs
     coordination: Coordination
     pickup_ms: int
     retention: int
+    one_server: bool
 
     async def submit(self, request: GenerationRequest, idempotency_key: str | None) -> str:
         """The id of the generation, a new one or the one that this key made before.
@@ -37,19 +41,35 @@ class Submissions:
             if request.durability == "strict" and not await self.logs.can_confirm():
                 raise NotDurable
             reached = True
-            accepted = await self.coordination.submit(id_, idempotency_key, request.fingerprint(), self.pickup_ms)
-            id_ = accepted.id
-            options = request.options()
-            retention = (options.retention or self.retention) * 1000
-            created = await self.logs.create(id_, request.to_bytes(), request.model, retention, options.durability)
-            if created:
-                with suppress(StorageFull):  # it is accepted: `due` has it, and a sweeper queues it when there is room
-                    await self._queue(id_, listed=not accepted.known)
+            if self.one_server and idempotency_key is None:
+                await self._at_once(id_, request)
+            else:
+                accepted = await self.coordination.submit(id_, idempotency_key, request.fingerprint(), self.pickup_ms)
+                id_ = accepted.id
+                created = await self.logs.create(id_, *self._stored(request))
+                if created:
+                    with suppress(
+                        StorageFull
+                    ):  # it is accepted: `due` has it, and a sweeper queues it when there is room
+                        await self._queue(id_, listed=not accepted.known)
         except StorageUnavailable as error:
             if reached:
                 raise OutcomeUnknown(id_) from error
             raise
         return id_
+
+    async def _at_once(self, id_: str, request: GenerationRequest) -> None:
+        with storage_errors():
+            pipe = self.coordination.redis.pipeline(transaction=True)
+            self.coordination.queue_submit(pipe, id_, request.fingerprint(), self.pickup_ms)
+            self.logs.queue_create(pipe, id_, *self._stored(request))
+            self.coordination.queue_job(pipe, id_, _FIRST_ORDINAL)
+            await pipe.execute()
+
+    def _stored(self, request: GenerationRequest) -> tuple[bytes, str, int, Durability]:
+        """The request as its record has it, the model, the retention in ms, the durability."""
+        options = request.options()
+        return request.to_bytes(), request.model, (options.retention or self.retention) * 1000, options.durability
 
     async def _queue(self, id_: str, *, listed: bool) -> None:
         """Queues a generation whose record was just made. One that an earlier try reserved may have left the lists since."""

@@ -21,12 +21,13 @@ from broker import keys
 from broker.connect import storage_errors
 from broker.errors import IdempotencyMismatch
 from broker.jobs import dumps_job
-from broker.lua import Script
+from broker.lua import Argument, Script
 from broker.record import State
 from broker.verdicts import Look
 
 _submit, _overdue = Script("submit"), Script("overdue")
 
+_LISTS = (keys.DUE, keys.index("all"), keys.index("queued"))
 _EXPIRY_SLACK_MS = 1000
 _MOST_JOBS = 20
 _CLOCKS_APART_MS = 2000
@@ -50,27 +51,29 @@ class Coordination:
         self.redis = redis
 
     async def ready(self) -> None:
-        """Raises StorageUnavailable if Redis does not answer."""
+        """Raises StorageUnavailable if there is no connection to Redis to be had."""
+        pool = self.redis.connection_pool
         with storage_errors():
-            await self.redis.execute_command("PING")  # type: ignore[no-untyped-call]
+            await pool.release(await pool.get_connection())
 
     # -- submitting
 
     async def submit(self, id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int) -> Accepted:
         """Reserves the id: from now on `due` holds it. May be repeated. Raises IdempotencyMismatch."""
-        script_keys = [keys.DUE, keys.index("all"), keys.index("queued")]
+        script_keys = list(_LISTS)
         if idempotency_key is not None:
             script_keys.append(keys.idempotency(hashlib.sha256(idempotency_key.encode()).hexdigest()))
         with storage_errors():
             verdict, known = cast(
-                "list[bytes]",
-                await _submit(
-                    self.redis, script_keys, [id_, fingerprint, keys.IDEMPOTENCY_MS, first_due_ms, keys.INDEX_MS]
-                ),
+                "list[bytes]", await _submit(self.redis, script_keys, _submitted(id_, fingerprint, first_due_ms))
             )
         if verdict == b"mismatch":
             raise IdempotencyMismatch
         return Accepted(known.decode(), verdict == b"known")
+
+    def queue_submit(self, pipe: Pipeline, id_: str, fingerprint: str, first_due_ms: int) -> None:
+        """As `submit` without an idempotency key, in somebody's transaction."""
+        _submit.queue_in_full(pipe, list(_LISTS), _submitted(id_, fingerprint, first_due_ms))
 
     async def enqueue(self, id_: str, ordinal: int, *, created_ms: int | None = None) -> None:
         """Puts the job for attempt number `ordinal` into arq's queue, unless it waits there, and wakes a worker.
@@ -78,23 +81,27 @@ class Coordination:
         It is due two seconds ago, as arq's poll compares with each worker's own clock. A job that is enqueued anew keeps the
         generation's place: `created_ms`, as the queue is in order of time.
         """
-        job_id, now_ms = job_name(id_, ordinal), timestamp_ms()
-        job = serialize_job(JOB, (id_,), {}, None, now_ms, serializer=dumps_job)
         with storage_errors():
             pipe = self.redis.pipeline(transaction=True)
-            # What arq's `enqueue_job` does, in one trip instead of three; repeating it changes nothing.
-            pipe.set(job_key_prefix + job_id, job, px=keys.DAY_MS, nx=True)
-            pipe.zadd(keys.QUEUE, {job_id: created_ms or now_ms - _CLOCKS_APART_MS}, nx=True)
-            # Tells one worker with a free slot. The list is bounded: a worker also polls the queue, slowly.
-            pipe.lpush(keys.WAKE, job_id)
-            pipe.ltrim(keys.WAKE, 0, 9_999)
-            pipe.pexpire(keys.WAKE, keys.WAKE_MS)
-            # An API process that was paused for long may find that a sweeper has taken the id for one never submitted.
-            pipe.zadd(keys.DUE, {id_: 0}, nx=True)
-            pipe.pexpire(keys.DUE, keys.INDEX_MS)
-            pipe.pexpire(keys.QUEUE, keys.INDEX_MS)
-            _drop_jobs(pipe, id_, range(1, ordinal))
+            self.queue_job(pipe, id_, ordinal, created_ms=created_ms)
             await pipe.execute()
+
+    def queue_job(self, pipe: Pipeline, id_: str, ordinal: int, *, created_ms: int | None = None) -> None:
+        """As `enqueue`, in somebody's transaction. It is what arq's `enqueue_job` does, in one trip instead of three;
+        repeating it changes nothing."""
+        job_id, now_ms = job_name(id_, ordinal), timestamp_ms()
+        job = serialize_job(JOB, (id_,), {}, None, now_ms, serializer=dumps_job)
+        pipe.set(job_key_prefix + job_id, job, px=keys.DAY_MS, nx=True)
+        pipe.zadd(keys.QUEUE, {job_id: created_ms or now_ms - _CLOCKS_APART_MS}, nx=True)
+        # Tells one worker with a free slot. The list is bounded: a worker also polls the queue, slowly.
+        pipe.lpush(keys.WAKE, job_id)
+        pipe.ltrim(keys.WAKE, 0, 9_999)
+        pipe.pexpire(keys.WAKE, keys.WAKE_MS)
+        # An API process that was paused for long may find that a sweeper has taken the id for one never submitted.
+        pipe.zadd(keys.DUE, {id_: 0}, nx=True)
+        pipe.pexpire(keys.DUE, keys.INDEX_MS)
+        pipe.pexpire(keys.QUEUE, keys.INDEX_MS)
+        _drop_jobs(pipe, id_, range(1, ordinal))
 
     # -- looking after
 
@@ -192,9 +199,17 @@ class Coordination:
             return bool(await self.redis.exists(keys.worker(worker)))
 
 
+def _submitted(id_: str, fingerprint: str, first_due_ms: int) -> list[Argument]:
+    return [id_, fingerprint, keys.IDEMPOTENCY_MS, first_due_ms, keys.INDEX_MS]
+
+
 def job_name(id_: str, ordinal: int) -> str:
     """arq's job id for one attempt: a job of an earlier attempt, or its lock, never blocks a later one."""
     return f"{id_}:{ordinal}"
+
+
+def generation_of_job(name: str) -> str:
+    return name.rpartition(":")[0]
 
 
 def _drop_jobs(pipe: Pipeline, id_: str, ordinals: range) -> None:

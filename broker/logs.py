@@ -6,6 +6,7 @@ Every method may raise StorageUnavailable or StorageFull (see broker.connect).
 from typing import Literal, cast
 
 from arq.connections import ArqRedis
+from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError
 
 from broker import keys
@@ -13,7 +14,7 @@ from broker.connect import storage_errors
 from broker.errors import AlreadyEnded, ExpiredGeneration, UnknownGeneration
 from broker.events import Entry
 from broker.ids import BEGINNING, EntryId
-from broker.lua import Script
+from broker.lua import Argument, Script
 from broker.record import Record, State
 from broker.request import Durability
 from broker.verdicts import Ending, Finished, Granted, Held, Look, Refused, Visit
@@ -149,17 +150,16 @@ class Logs:
     ) -> bool:
         """Makes the record; False if it is there. Raises ExpiredGeneration if it was there and is gone."""
         with storage_errors():
-            verdict = await _create(
-                self.redis,
-                [keys.record(id_), keys.was(id_)],
-                [
-                    *(keys.WAITING_MS, keys.REMEMBERED_MS),
-                    *("model", model, "request", request, "retention_ms", retention_ms, "durability", durability),
-                ],
-            )
+            verdict = await _create(self.redis, *_creation(id_, request, model, retention_ms, durability))
         if verdict == b"expired":
             raise ExpiredGeneration
         return verdict == b"created"
+
+    def queue_create(
+        self, pipe: Pipeline, id_: str, request: bytes, model: str, retention_ms: int, durability: Durability
+    ) -> None:
+        """As `create`, in somebody's transaction, of an id that was never used."""
+        _create.queue_in_full(pipe, *_creation(id_, request, model, retention_ms, durability))
 
     async def claim(
         self,
@@ -240,6 +240,22 @@ class Logs:
         longer runs."""
         with storage_errors():
             return await _release(self.redis, [keys.record(id_)], [attempt, int(not counts)]) == 1
+
+
+def _creation(
+    id_: str, request: bytes, model: str, retention_ms: int, durability: Durability
+) -> tuple[list[str], list[Argument]]:
+    fields: list[Argument] = [
+        "model",
+        model,
+        "request",
+        request,
+        "retention_ms",
+        retention_ms,
+        "durability",
+        durability,
+    ]
+    return [keys.record(id_), keys.was(id_)], [keys.WAITING_MS, keys.REMEMBERED_MS, *fields]
 
 
 def _all_keys(id_: str) -> list[str]:

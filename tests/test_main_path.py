@@ -1,5 +1,10 @@
 """The main job, from end to end: submit, stream, resume, watch together, cancel."""
 
+from pathlib import Path
+
+import redis
+
+from broker.embedded import EmbeddedServer
 from tests.client import Client, check_log, text_of
 from tests.stack import Stack
 
@@ -41,3 +46,21 @@ def test_a_cancel_closes_the_upstream_and_keeps_the_partial(client: Client, shar
     assert asked["closed_by"] == "client"
     assert client.record(generation.id)["text"]
     assert client.cancel(generation.id).status_code == 200
+
+
+def test_the_two_roles_of_redis_may_be_two_servers(tmp_path: Path) -> None:
+    with EmbeddedServer(tmp_path / "logs") as logs, Stack(logs_url=logs.url) as stack:
+        client = stack.client()
+        generation = client.submit("sim-1?tps=200&tokens=40&ttft_ms=20")
+        events = client.events(generation.id)
+        check_log(events)
+        assert client.record(generation.id)["text"] == text_of(events) != ""
+        cancelled = client.submit("sim-1?tps=20&tokens=2000&ttft_ms=20")
+        with client.stream(cancelled.id) as stream:
+            next(frame for frame in stream if frame.type == "text")
+            client.cancel(cancelled.id)
+            assert list(stream)[-1].data["status"] == "cancelled"
+        here, there = (redis.Redis.from_url(server.url) for server in (stack.server, logs))
+        with here, there:
+            assert not here.keys("{gen_*")
+            assert {key.decode().startswith("{gen_") for key in there.scan_iter()} == {True}

@@ -8,6 +8,8 @@ is sat out.
 
 import asyncio
 import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from arq.connections import ArqRedis
@@ -18,7 +20,7 @@ from redis.exceptions import RedisError
 
 from broker import keys
 from broker.connect import AWAY
-from broker.coordination import JOB
+from broker.coordination import JOB, generation_of_job
 
 log = logging.getLogger("respool.dispatch")
 
@@ -32,9 +34,13 @@ _LONGEST_JOB_SECONDS = 4 * 3600
 
 
 class Dispatcher(Worker):
-    """An arq worker that is told of jobs. `wakes` is a connection of its own, as it blocks."""
+    """An arq worker that is told of jobs. `wakes` is a connection of its own, as it blocks; `ahead` is entered with a
+    generation's id when its job is ours, before arq looks up what is to be done."""
 
-    def __init__(self, coroutine: WorkerCoroutine, redis: ArqRedis, wakes: ArqRedis, max_jobs: int) -> None:
+    def __init__(
+        self, coroutine: WorkerCoroutine, redis: ArqRedis, wakes: ArqRedis, max_jobs: int,
+        ahead: Callable[[str], AbstractContextManager[None]],
+    ) -> None:  # fmt: skip
         super().__init__(
             [func(coroutine, name=JOB, keep_result=0, max_tries=1_000_000)],
             redis_pool=redis,
@@ -51,6 +57,7 @@ class Dispatcher(Worker):
             job_deserializer=redis.job_deserializer,
         )
         self._wakes = wakes
+        self._ahead = ahead
         self._slot_freed = asyncio.Event()
 
     def _release_sem_dec_counter_on_complete(self) -> None:
@@ -93,6 +100,11 @@ class Dispatcher(Worker):
                 gone.append(in_progress_key_prefix + name)
         if gone:
             await self.pool.delete(*gone)
+
+    async def run_job(self, job_id: str, score: int) -> None:
+        """As arq's, with a start."""
+        with self._ahead(generation_of_job(job_id)):
+            await super().run_job(job_id, score)
 
     async def _poll_iteration(self) -> None:
         self._reap()

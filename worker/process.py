@@ -50,7 +50,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     try:
         for redis in (coordination_redis, logs_redis):
             await reach(redis, ephemeral=settings.ephemeral)
-        dispatcher = Dispatcher(generate, coordination_redis, wakes, settings.max_jobs)
+        dispatcher = Dispatcher(generate, coordination_redis, wakes, settings.max_jobs, producer.reading_ahead)
         async with asyncio.TaskGroup() as group:
             running = [
                 group.create_task(appender.run()),

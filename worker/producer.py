@@ -7,7 +7,8 @@ off from this one.
 import asyncio
 import logging
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import orjson
@@ -94,6 +95,23 @@ class Producer:
         self._upstream = upstream
         self._settings = settings
         self.draining = False
+        self._ahead: dict[str, asyncio.Task[Record | None]] = {}
+
+    @contextmanager
+    def reading_ahead(self, id_: str) -> Iterator[None]:
+        """Reads the record that `produce` will ask for first, while arq still looks up the job."""
+        reading = self._ahead[id_] = asyncio.create_task(self._read(id_))
+        try:
+            yield
+        finally:
+            reading.cancel()
+            if self._ahead.get(id_) is reading:
+                del self._ahead[id_]
+
+    async def _read(self, id_: str) -> Record | None:
+        with suppress(BrokerError):
+            return await self._logs.record(id_)
+        return None
 
     async def produce(self, id_: str) -> None:
         """Runs attempts until the generation has ended or is no longer ours to run. Never raises for what can happen."""
@@ -143,7 +161,8 @@ class Producer:
         for _ in range(_CLAIM_TRIES):
             if self.draining:
                 return None
-            record = await self._logs.record(id_)
+            ahead = self._ahead.pop(id_, None)
+            record = (await ahead if ahead is not None else None) or await self._logs.record(id_)
             if record.ended:
                 return None
             entries = await self._logs.whole(id_) if record.ordinal else []
@@ -169,6 +188,7 @@ class Producer:
     async def _list_as_running(self, record: Record) -> None:
         """Indexes are hints, so a failure here is none. If this process was stopped for so long that the generation has ended
         meanwhile, the next look puts it right."""
+        await asyncio.sleep(0)  # the upstream is called first
         with suppress(BrokerError):
             await self._coordination.move(record.id, "running", record.created_ms)
             await self._coordination.look_again(record.id, round(self._settings.lease * 1000))

@@ -27,6 +27,10 @@ class Script:
         """Adds the call to a pipeline; its reply may be NoScriptError, upon which the caller loads and repeats."""
         pipe.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)
 
+    def queue_in_full(self, pipe: Pipeline, keys: list[str], args: list[Argument]) -> None:
+        """Adds the call to a transaction, whose other commands would run beside one that says NoScriptError."""
+        pipe.execute_command("EVAL", self.text, len(keys), *keys, *args)
+
     async def load(self, redis: ArqRedis) -> None:
         await redis.execute_command("SCRIPT LOAD", self.text)  # type: ignore[no-untyped-call]
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from arq.connections import ArqRedis
 
 from api.submissions import Submissions
 from broker import keys
@@ -40,8 +41,8 @@ class Dying:
         return call
 
 
-def submissions(logs: Any, coordination: Any) -> Submissions:
-    return Submissions(logs, coordination, pickup_ms=3000, retention=3600)
+def submissions(logs: Any, coordination: Any, *, one_server: bool = False) -> Submissions:
+    return Submissions(logs, coordination, pickup_ms=3000, retention=3600, one_server=one_server)
 
 
 def members(server: Server, key: str) -> set[str]:
@@ -109,3 +110,47 @@ def test_an_api_that_slept_until_the_sweeper_gave_up_is_looked_after_all_the_sam
 
     id_ = server.do(submissions(Sleeping(server.redis), coordination).submit(REQUEST, None))
     assert records(server) == members(server, keys.DUE) == {id_}
+
+
+def stored(server: Server, id_: str) -> tuple[dict[bytes, bytes], list[bool]]:
+    """The record but for its time, and in which lists and queues the generation is."""
+    fields: dict[bytes, bytes] = dict(server.command("HGETALL", keys.record(id_)))
+    del fields[b"created_ms"]
+    lists = (keys.DUE, keys.index("all"), keys.index("queued"))
+    return fields, [id_ in members(server, key) for key in lists] + [f"{id_}:1" in members(server, keys.QUEUE)]
+
+
+def test_a_submit_in_one_step_leaves_what_one_in_three_steps_leaves(server: Server) -> None:
+    logs, coordination = Logs(server.redis), Coordination(server.redis)
+    three = server.do(submissions(logs, coordination).submit(REQUEST, None))
+    one = server.do(submissions(logs, coordination, one_server=True).submit(REQUEST, None))
+    assert stored(server, one) == stored(server, three)
+    assert all(stored(server, one)[1])
+    for key in server.command("KEYS", "*"):
+        assert server.command("PTTL", key) > 0, f"{key} lives for ever"
+
+
+def test_a_submit_in_one_step_whose_reply_was_lost_is_repeated_without_a_trace(server: Server) -> None:
+    """redis-py sends a transaction again on a new connection."""
+    logs, coordination = Logs(server.redis), Coordination(server.redis)
+    server.command("SCRIPT", "FLUSH")
+
+    class Twice(ArqRedis):
+        def pipeline(self, *args: Any, **kwargs: Any) -> Any:
+            pipe: Any = server.redis.pipeline(*args, **kwargs)
+            execute = pipe.execute
+
+            async def twice() -> None:
+                commands = list(pipe.command_stack)
+                await execute()
+                pipe.command_stack = commands
+                await execute()
+
+            pipe.execute = twice
+            return pipe
+
+    again = Coordination(Twice(server.redis.connection_pool))
+    id_ = server.do(submissions(logs, again, one_server=True).submit(REQUEST, None))
+    assert records(server) == {id_}
+    assert members(server, keys.QUEUE) == {f"{id_}:1"}
+    assert stored(server, id_)[0] == stored(server, server.do(submissions(logs, coordination).submit(REQUEST, None)))[0]

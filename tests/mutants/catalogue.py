@@ -31,10 +31,11 @@ def _mutant(name: str, file: str, old: str, new: str, *tests: str) -> Mutant:
     return Mutant(name, (Edit(file, old, new),), tests)
 
 
-_SUBMIT = """            accepted = await self.coordination.submit(id_, idempotency_key, request.fingerprint(), self.pickup_ms)
-            id_ = accepted.id
-"""
-_CREATE = """            created = await self.logs.create(id_, request.to_bytes(), request.model, retention, options.durability)
+_SUBMIT = (
+    "                accepted = await self.coordination.submit(id_, idempotency_key, request.fingerprint(), self.pickup_ms)\n"
+    "                id_ = accepted.id\n"
+)
+_CREATE = """                created = await self.logs.create(id_, *self._stored(request))
 """
 
 MUTANTS: tuple[Mutant, ...] = (
