@@ -43,7 +43,7 @@ class Hub:
         self._coordination = coordination
         self._settings = settings
         self._live = Live(settings.effective_logs_url, self)
-        self._feeds: dict[str, Feed] = {}
+        self._feeds: dict[bytes, Feed] = {}  # by channel
         self._viewers: set[Viewer] = set()
         self._tasks = Tasks(log)
         self._clock = asyncio.get_running_loop().time
@@ -67,7 +67,7 @@ class Hub:
     def knows(self, id_: str, cursor: EntryId) -> bool:
         """Whether a viewer with this cursor can be attached without a look at Redis: its generation runs, is watched here, and
         the cursor is its beginning or among its latest entries."""
-        feed = self._feeds.get(id_)
+        feed = self._feeds.get(_channel(id_))
         if feed is None or not feed.synced or feed.ended or feed.last == BEGINNING or self.draining:
             return False
         return cursor == BEGINNING or feed.join(cursor) is not None
@@ -78,10 +78,11 @@ class Hub:
         if ended:
             viewer = Viewer(id_, None, self.pages, cursor)
         else:
-            feed = self._feeds.get(id_)
+            channel = _channel(id_)
+            feed = self._feeds.get(channel)
             if feed is None:
-                feed = self._feeds[id_] = Feed(id_, self._settings.ring_bytes, self._clock())
-                self._live.subscribe(keys.live(id_))
+                feed = self._feeds[channel] = Feed(id_, self._settings.ring_bytes, self._clock())
+                self._live.subscribe(channel)
             feed.place = place
             viewer = Viewer(id_, feed, self.pages, cursor)
             feed.viewers.add(viewer)
@@ -106,9 +107,10 @@ class Hub:
                 self._forget(feed)
 
     def _forget(self, feed: Feed) -> None:
-        if not feed.viewers and self._feeds.get(feed.id) is feed:
-            del self._feeds[feed.id]
-            self._live.unsubscribe(keys.live(feed.id))
+        channel = _channel(feed.id)
+        if not feed.viewers and self._feeds.get(channel) is feed:
+            del self._feeds[channel]
+            self._live.unsubscribe(channel)
 
     def drain(self) -> None:
         """Sends every viewer away, to come back soon, to another process or to this one's successor."""
@@ -122,8 +124,8 @@ class Hub:
     def live_up(self) -> None:
         self._truth.up = True
         self.pages.forget_all()
-        for id_ in self._feeds:
-            self._live.subscribe(keys.live(id_))
+        for channel in self._feeds:
+            self._live.subscribe(channel)
 
     def live_down(self) -> None:
         """Viewers keep their streams: nothing is lost, it only comes later."""
@@ -133,12 +135,12 @@ class Hub:
             feed.pending.clear()
 
     def subscribed(self, channel: bytes) -> None:
-        feed = self._feeds.get(keys.generation_of_channel(channel))
+        feed = self._feeds.get(channel)
         if feed is not None:
             self._truth.sync(feed)
 
     def published(self, channel: bytes, payload: bytes) -> None:
-        feed = self._feeds.get(keys.generation_of_channel(channel))
+        feed = self._feeds.get(channel)
         if feed is not None:
             self._reading = True
             self._truth.join(feed, parse_append(payload))
@@ -246,6 +248,10 @@ class Hub:
                 feed.place = place
                 for viewer in list(feed.viewers):
                     viewer.tell(local_frame("queued", position=place))
+
+
+def _channel(id_: str) -> bytes:
+    return keys.live(id_).encode()
 
 
 def _come_back() -> bytes:

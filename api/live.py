@@ -68,11 +68,11 @@ class Live:
                 wire.close()
                 self._listener.live_down()
 
-    def subscribe(self, channel: str) -> None:
+    def subscribe(self, channel: bytes) -> None:
         if self._wire is not None:
             self._wire.send("SUBSCRIBE", channel)
 
-    def unsubscribe(self, channel: str) -> None:
+    def unsubscribe(self, channel: bytes) -> None:
         if self._wire is not None:
             self._wire.send("UNSUBSCRIBE", channel)
 
@@ -137,7 +137,7 @@ class _Wire(asyncio.Protocol):
         if isinstance(reply, Exception):
             raise reply
 
-    def send(self, *words: str) -> None:
+    def send(self, *words: str | bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(hiredis.pack_command(words))  # type: ignore[arg-type]
 

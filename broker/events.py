@@ -74,13 +74,12 @@ class Append(NamedTuple):
 
 def parse_append(payload: bytes) -> Append:
     """Reads what the scripts publish: `<prev> <first>` LF, then `<kind><length>:<value>` for each entry."""
-    head_end = payload.index(b"\n")
-    prev, _, first = payload[:head_end].partition(b" ")
-    attempt, seq = EntryId.of_redis(first)
-    entries, at, size = [], head_end + 1, len(payload)
+    head, _, body = payload.partition(b"\n")
+    prev_attempt, prev_seq, attempt, seq = map(int, head.replace(b" ", b"-").split(b"-"))
+    entries, at, size = [], 0, len(body)
     while at < size:
-        colon = payload.index(b":", at)
-        end = colon + 1 + int(payload[at + 1 : colon])
-        entries.append(Entry(EntryId(attempt, seq), payload[at : at + 1], payload[colon + 1 : end]))
+        colon = body.index(b":", at)
+        end = colon + 1 + int(body[at + 1 : colon])
+        entries.append(Entry(EntryId(attempt, seq), body[at : at + 1], body[colon + 1 : end]))
         seq, at = seq + 1, end
-    return Append(EntryId.of_redis(prev), entries)
+    return Append(EntryId(prev_attempt, prev_seq), entries)

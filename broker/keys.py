@@ -65,10 +65,6 @@ def live(generation_id: str) -> str:
     return f"{{{generation_id}}}:live"
 
 
-def generation_of_channel(channel: bytes) -> str:
-    return channel[1 : channel.index(b"}")].decode()
-
-
 def index(state: str) -> str:
     return f"respool:index:{state}"
 

@@ -51,7 +51,7 @@ def members(server: Server, key: str) -> set[str]:
 
 def records(server: Server) -> set[str]:
     found: list[bytes] = server.command("KEYS", "{gen_*}:record")
-    return {keys.generation_of_channel(key) for key in found}
+    return {key.decode().removeprefix("{").removesuffix("}:record") for key in found}
 
 
 @pytest.mark.parametrize(
