@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from arq.connections import ArqRedis
 from redis.asyncio import BlockingConnectionPool, Connection, SSLConnection, UnixDomainSocketConnection
@@ -25,14 +26,22 @@ from broker.jobs import dumps_job, loads_job
 
 log = logging.getLogger("respool.connect")
 
-AWAY = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OSError)
+T = TypeVar("T")
+
+
+class SilentError(RedisError):
+    """Redis takes commands, on a new connection too, and answers none."""
+
+
+AWAY = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, SilentError, OSError)
 """What is raised while Redis is down, restarting, loading its file, failing over, or not answering."""
 
 _CONNECT_SECONDS = 2.0
 _START_SECONDS = 60.0
 _START_PAUSE_SECONDS = 0.25
-_ANSWER_SECONDS = 5.0
-"""A frozen Redis is given up on after so long. A blocking read must block for less."""
+_ANSWER_SECONDS = 4.0
+"""A connection that has not answered for so long is given up, and a Redis after twice as long. A blocking read must block for
+less."""
 
 
 class _Sturdy(AbstractConnection):
@@ -61,12 +70,32 @@ class _Local(_Sturdy, UnixDomainSocketConnection):
 _STURDY: dict[type, type] = {Connection: _Plain, SSLConnection: _Secure, UnixDomainSocketConnection: _Local}
 
 
+class _Patience(Retry):
+    """As often as it is told, but only once more where no answer came: that gets over a dead connection, and a frozen Redis
+    does not thaw because it is asked again."""
+
+    async def call_with_retry(self, do: Callable[[], Awaitable[T]], fail: Callable[[RedisError], Any]) -> T:
+        silences = 0
+
+        async def once() -> T:
+            nonlocal silences
+            try:
+                return await do()
+            except TimeoutError as error:
+                silences += 1
+                if silences > 1:
+                    raise SilentError(str(error)) from error
+                raise
+
+        return await super().call_with_retry(once, fail)
+
+
 def connect(url: str, *, connections: int = 64, retries: int = 4, answer_seconds: float = _ANSWER_SECONDS) -> ArqRedis:
     """A client over a bounded pool: a caller waits for a free connection instead of opening one more.
 
-    A command is repeated `retries` times with growing pauses (below 1 s in all), as every script of ours may be run twice.
-    The client is arq's own, which is redis-py's with `enqueue_job`; jobs are JSON, never pickle: whoever can write to
-    Redis would run code in the worker.
+    A command is repeated `retries` times with growing pauses (below 1 s in all), once if it was not answered; every script
+    of ours may be run twice. The client is arq's own, which is redis-py's with `enqueue_job`; jobs are JSON, never pickle:
+    whoever can write to Redis would run code in the worker.
     """
     pool = BlockingConnectionPool.from_url(
         url,
@@ -75,7 +104,7 @@ def connect(url: str, *, connections: int = 64, retries: int = 4, answer_seconds
         socket_connect_timeout=_CONNECT_SECONDS,
         socket_timeout=answer_seconds,
         socket_keepalive=True,
-        retry=Retry(ExponentialBackoff(cap=0.4, base=0.05), retries),
+        retry=_Patience(ExponentialBackoff(cap=0.4, base=0.05), retries),
         retry_on_error=[ConnectionError, TimeoutError, OSError],
     )
     pool.connection_class = _STURDY[pool.connection_class]

@@ -82,6 +82,22 @@ def test_silence_is_noticed_in_time_and_viewers_have_their_keep_alives(place: Pl
     until(lambda: httpx2.get(f"{url}/readyz", timeout=5).status_code == 200, "it is ready again", HEALED)
 
 
+def test_requests_are_answered_while_redis_is_silent(place: Place) -> None:
+    """A read finds out that it cannot be; a submit does not know whether Redis will find what was sent when it thaws."""
+    client = place.stack.client()
+    body = {"model": "sim-1?tokens=3", "messages": [{"role": "user", "content": "Are you there?"}]}
+    generation = client.submit("sim-1?tokens=3").id
+    client.events(generation)
+    with frozen(place), httpx2.Client(base_url=place.stack.url, timeout=NOTICED + 2) as http:
+        read = http.get(f"/v1/generations/{generation}")
+        asked = http.post("/v1/generations", json=body)
+    assert (read.status_code, read.json()["code"]) == (503, "redis_unavailable")
+    assert (asked.status_code, asked.json()["code"]) == (503, "outcome_unknown")
+    assert "retry-after" in read.headers.keys() & asked.headers.keys()
+    until(lambda: httpx2.get(f"{place.stack.url}/readyz", timeout=5).status_code == 200, "it is ready again", HEALED)
+    assert client.events(asked.json()["generation"])[-1].data["status"] == "completed"
+
+
 def turned_away(url: str, id_: str) -> re.Match[bytes] | None:
     """What a viewer is told who comes for a generation that is not watched here: to come back, in a stream that is cut."""
     with RawViewer(url, id_) as viewer:
