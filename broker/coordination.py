@@ -29,6 +29,8 @@ _submit, _overdue = Script("submit"), Script("overdue")
 
 _LISTS = (keys.DUE, keys.index("all"), keys.index("queued"))
 _EXPIRY_SLACK_MS = 1000
+_DOUBT_MS = 10_000
+"""Several times what a crash or a failover of Redis may lose."""
 _MOST_JOBS = 20
 _CLOCKS_APART_MS = 2000
 
@@ -115,7 +117,10 @@ class Coordination:
         """Sets when somebody must look at a generation, by Redis's clock."""
         with storage_errors():
             seconds, micros = await self.redis.time()
-            await self.redis.zadd(keys.DUE, {id_: seconds * 1000 + micros // 1000 + in_ms})
+            pipe = self.redis.pipeline(transaction=False)
+            pipe.zadd(keys.DUE, {id_: seconds * 1000 + micros // 1000 + in_ms})
+            pipe.pexpire(keys.DUE, keys.INDEX_MS)
+            await pipe.execute()
 
     async def waits(self, id_: str, ordinal: int) -> bool:
         """Whether the job of this attempt is where a worker will find it: in the queue, and in nobody's hands."""
@@ -151,13 +156,14 @@ class Coordination:
 
     async def retire(self, id_: str, look: Look) -> None:
         """Lists an ended generation under its final state, removes what is left of its jobs, and, only when that is done, lets
-        a sweeper look again no sooner than when it has expired, to take it off the lists."""
+        a sweeper look again no sooner than when it has expired, to take it off the lists. But Redis may take a fresh end back,
+        in this very moment perhaps: one is looked at again soon, and filed for good when it has stood."""
         await self.move(id_, look.state, look.created_ms)
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
             _drop_jobs(pipe, id_, range(1, look.ordinal + 2))
             await pipe.execute()
-        await self.look_again(id_, look.expires_ms + _EXPIRY_SLACK_MS)
+        await self.look_again(id_, look.expires_ms + _EXPIRY_SLACK_MS if look.ended_ms >= _DOUBT_MS else _DOUBT_MS)
 
     async def listed(self, index: str, before: tuple[int, str] | None, limit: int) -> list[tuple[int, str]]:
         """Up to `limit` of (µs of submit, id), newest first, behind `before`."""

@@ -49,14 +49,17 @@ class Logs:
         """What a sweeper must know, or None if there is no record."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
-            pipe.hmget(keys.record(id_), ["state", "ordinal", "created_ms", "lease_until"])
+            pipe.hmget(keys.record(id_), ["state", "ordinal", "created_ms", "lease_until", "finished_ms"])
             pipe.pttl(keys.record(id_))
             pipe.time()
-            (state, ordinal, created, lease_until), expires, (seconds, micros) = await pipe.execute()
+            (state, ordinal, created, lease_until, finished), expires, (seconds, micros) = await pipe.execute()
         if state is None:
             return None
-        left = int(lease_until or 0) - seconds * 1000 - micros // 1000
-        return Look(cast(State, state.decode()), int(ordinal or 0), int(created), max(0, left), max(0, expires))
+        now = seconds * 1000 + micros // 1000
+        return Look(
+            cast(State, state.decode()), int(ordinal or 0), int(created),
+            lease_ms=max(0, int(lease_until or 0) - now), expires_ms=max(0, expires), ended_ms=now - int(finished or now),
+        )  # fmt: skip
 
     async def held_by(self, name: str, ids: list[str]) -> list[Held]:
         """Which of these generations run under a claim of the process of this name (claimants are `<name>/<nonce>`)."""

@@ -45,13 +45,15 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A sweeper's look at a record; `lease_ms` and `expires_ms` are what is left of the lease and of the record."""
+    """A sweeper's look at a record; `lease_ms` and `expires_ms` are what is left of the lease and of the record, `ended_ms` how
+    long ago it ended, if it has."""
 
     state: State
     ordinal: int
     created_ms: int
     lease_ms: int
     expires_ms: int
+    ended_ms: int
 
 
 @dataclass(frozen=True, slots=True)

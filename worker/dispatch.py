@@ -91,12 +91,14 @@ class Dispatcher(Worker):
             raise
         gone = []
         for name, locked, score in zip(names, replies[::2], replies[1::2], strict=True):
-            if locked and score is not None:
+            # It may run here: started meanwhile, and then Redis lost its lock.
+            ours = (running := self.tasks.get(name)) is not None and not running.done()
+            if locked and score is not None and not ours:
                 task = self.tasks[name] = self.loop.create_task(self.run_job(name, int(score)))
                 task.add_done_callback(lambda _: self._release_sem_dec_counter_on_complete())
                 continue
             self._release_sem_dec_counter_on_complete()
-            if locked:
+            if locked and not ours:
                 gone.append(in_progress_key_prefix + name)
         if gone:
             await self.pool.delete(*gone)

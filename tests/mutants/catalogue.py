@@ -170,6 +170,10 @@ MUTANTS: tuple[Mutant, ...] = (
         "elif not await self._coordination.waits(id_, look.ordinal + 1):", "elif False:",
         "tests/faults/test_submits.py::test_a_record_that_was_never_queued_runs",
     ),
+    _mutant(
+        "a fresh end is filed for good", "broker/coordination.py", "if look.ended_ms >= _DOUBT_MS else _DOUBT_MS", "",
+        "tests/broker/test_coordination.py::test_an_end_that_redis_takes_back_while_it_is_filed_is_looked_at_again_soon",
+    ),
     # -- submitting
     Mutant(
         "the idempotency key is written after the record",
