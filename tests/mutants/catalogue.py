@@ -271,6 +271,10 @@ MUTANTS: tuple[Mutant, ...] = (
         _HUB + "test_a_silent_loss_is_found_out_too",
     ),
     _mutant(
+        "a hub that comes behind the end does not know it", "api/truth.py", "ended=newest.kind == END", "ended=False",
+        _HUB + "test_who_arrived_just_before_the_end_makes_nobody_wait_who_comes_back_behind_it",
+    ),
+    _mutant(
         "a reader ignores where an attempt begins", "broker/transcript.py",
         "                del self._blocks[keep:]\n", "",
         "tests/broker/test_transcript.py::test_an_answer_cut_again_and_again_and_continued_is_the_whole_answer",
