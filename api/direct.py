@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from api.door import DOOR, Door
+from api.feed import chunk
 from api.negotiate import EVENT_STREAM_HEADERS
 from api.viewer import KEEP_ALIVE, Viewer
 
@@ -29,11 +30,6 @@ CUT: Final = "respool.cut"
 _CLOSE_SECONDS: Final = 5.0
 _MOST_BUFFERED: Final = 64 * 1024
 _LAST_CHUNK: Final = b"0\r\n\r\n"
-
-
-def chunk(body: bytes) -> bytes:
-    """One chunk of a response (RFC 9112, section 7.1)."""
-    return b"%x\r\n%b\r\n" % (len(body), body)
 
 
 _BEGINNING: Final = b"".join(

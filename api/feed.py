@@ -41,6 +41,11 @@ def fits(last: EntryId, append: Append) -> tuple[Seen, list[Entry]]:
     return "rewound", []
 
 
+def chunk(body: bytes) -> bytes:
+    """One chunk of a response (RFC 9112, section 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(body), body)
+
+
 class Feed:
     """`synced`: subscribed and without a hole. While it is not, what is published waits in `pending`; should that overflow,
     `missed` says that the log must be read again."""
@@ -116,10 +121,10 @@ class Feed:
                 viewer.wake()
             return
         body = b"".join(self.frames[before - self.base :])
-        chunk = b"%x\r\n%b\r\n" % (len(body), body)
+        ready = chunk(body)
         for viewer in self.viewers:
             if viewer.position == before and viewer.direct is not None:
-                viewer.direct(chunk)
+                viewer.direct(ready)
                 viewer.position = end
             else:
                 viewer.wake()

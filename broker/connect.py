@@ -94,8 +94,8 @@ def connect(url: str, *, connections: int = 64, retries: int = 4, answer_seconds
     """A client over a bounded pool: a caller waits for a free connection instead of opening one more.
 
     A command is repeated `retries` times with growing pauses (below 1 s in all), once if it was not answered; every script
-    of ours may be run twice. The client is arq's own, which is redis-py's with `enqueue_job`; jobs are JSON, never pickle:
-    whoever can write to Redis would run code in the worker.
+    of ours may be run twice. The client is arq's own, as its worker wants one; jobs are JSON, never pickle: whoever can write
+    to Redis would run code in the worker.
     """
     pool = BlockingConnectionPool.from_url(
         url,

@@ -248,16 +248,8 @@ class Logs:
 def _creation(
     id_: str, request: bytes, model: str, retention_ms: int, durability: Durability
 ) -> tuple[list[str], list[Argument]]:
-    fields: list[Argument] = [
-        "model",
-        model,
-        "request",
-        request,
-        "retention_ms",
-        retention_ms,
-        "durability",
-        durability,
-    ]
+    fields: list[Argument] = ["model", model, "request", request]
+    fields += ["retention_ms", retention_ms, "durability", durability]
     return [keys.record(id_), keys.was(id_)], [keys.WAITING_MS, keys.REMEMBERED_MS, *fields]
 
 

@@ -1,5 +1,7 @@
 """What one connection carries, byte by byte, however the API writes its streams."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.client import Client, check_log
@@ -22,6 +24,10 @@ def check_stream(answer: Answer) -> None:
     for chunk in answer.chunks:
         assert chunk.endswith((b"\n\n", b": ka\n"))
     check_log(answer.frames)
+
+
+def await_token(chunks: Iterator[bytes]) -> None:
+    until(lambda: b'"type":"text"' in next(chunks), "a token has come")
 
 
 def test_one_connection_serves_everything_in_turn(server: Server, client: Client) -> None:
@@ -108,7 +114,7 @@ def test_who_joins_a_watched_generation_is_answered_like_its_first_viewer(server
     with server.address.connect() as first, server.address.connect() as second, server.address.connect() as third:
         first.ask(f"{path}/events")
         head, chunks = first.head(), first.chunks()
-        until(lambda: b'"type":"text"' in next(chunks), "a token has come")
+        await_token(chunks)
         second.ask(f"{path}/events")
         second.ask(path)
         third.ask(f"{path}/events", connection="close")
@@ -135,7 +141,7 @@ def test_a_viewer_of_a_watched_generation_leaves_nothing_behind(server: Server, 
         first.ask(f"/v1/generations/{generation.id}/events")
         first.head()
         chunks = first.chunks()
-        until(lambda: b'"type":"text"' in next(chunks), "a token has come")
+        await_token(chunks)
         for waiting in (0, 2):
             with server.address.connect() as viewer:
                 viewer.ask(f"/v1/generations/{generation.id}/events")
@@ -185,7 +191,7 @@ def test_a_viewer_that_leaves_in_the_middle_leaves_nothing_behind(server: Server
     for viewer in viewers:
         viewer.head()
         chunks = viewer.chunks()
-        until(lambda chunks=chunks: b'"type":"text"' in next(chunks), "a token has come")  # type: ignore[misc]
+        await_token(chunks)
     server.await_connections(20)
     for viewer in viewers:
         viewer.socket.close()
