@@ -70,6 +70,17 @@ class _Local(_Sturdy, UnixDomainSocketConnection):
 _STURDY: dict[type, type] = {Connection: _Plain, SSLConnection: _Secure, UnixDomainSocketConnection: _Local}
 
 
+class _Pool(BlockingConnectionPool):
+    """Gives out the connections that live before those that must be made anew: a Redis that takes no new ones serves the
+    old ones all the same."""
+
+    async def release(self, connection: AbstractConnection) -> None:
+        await super().release(connection)
+        if not connection.is_connected:
+            self._available_connections.remove(connection)
+            self._available_connections.insert(0, connection)  # the last one is given out first
+
+
 class _Patience(Retry):
     """As often as it is told, but only once more where no answer came: that gets over a dead connection, and a frozen Redis
     does not thaw because it is asked again."""
@@ -97,7 +108,7 @@ def connect(url: str, *, connections: int = 64, retries: int = 4, answer_seconds
     of ours may be run twice. The client is arq's own, as its worker wants one; jobs are JSON, never pickle: whoever can write
     to Redis would run code in the worker.
     """
-    pool = BlockingConnectionPool.from_url(
+    pool = _Pool.from_url(
         url,
         max_connections=connections,
         timeout=_ANSWER_SECONDS,

@@ -105,10 +105,13 @@ class Appender:
         if looks:
             writer.looked_at = now
         usage = writer.usage if writer.usage is not writer.usage_written else b""
-        args: list[Argument] = [keys.live(writer.id), writer.attempt, first, lease, usage, int(looks)]
+        touched = [keys.record(writer.id), keys.log(writer.id)]
+        if looks:
+            touched.append(keys.cancel(writer.id))
+        args: list[Argument] = [keys.live(writer.id), writer.attempt, first, lease, usage]
         for content in contents:
             args += content
-        return [keys.record(writer.id), keys.log(writer.id), keys.cancel(writer.id)], args
+        return touched, args
 
     def _settle(self, writer: Writer, reply: object, usage: bytes, now: float) -> None:
         match reply:
@@ -117,10 +120,10 @@ class Appender:
             case [-2, int(seq)]:
                 log.warning("%s: the log's tail is back at %d-%d, re-appending", writer.id, writer.attempt, seq)
                 writer.settle(seq, now)
-            case [int(seq), int(cancelled)]:
+            case int(seq) | [int(seq), 1]:
                 writer.settle(seq, now)
                 writer.usage_written = usage
-                if cancelled:
+                if reply != seq:
                     writer.stop("cancelled")
             case OutOfMemoryError():
                 writer.stop("storage_full")

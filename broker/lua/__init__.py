@@ -1,4 +1,4 @@
-"""The atomic steps, one file each. `common.lua` is put in front of those whose header says `-- uses common`."""
+"""The atomic steps, one file each. In front of one that begins with `-- uses a, b` the loader puts a.lua and b.lua."""
 
 import hashlib
 from importlib.resources import files
@@ -43,6 +43,5 @@ def _assemble(name: str) -> str:
     if text.startswith("#!"):
         shebang, _, text = text.partition("\n")
         shebang += "\n"
-    if text.startswith("-- uses common"):
-        text = (here / "common.lua").read_text() + text
-    return shebang + text
+    used = text.removeprefix("-- uses ").partition("\n")[0].split(", ") if text.startswith("-- uses ") else []
+    return shebang + "".join((here / f"{each}.lua").read_text() for each in used) + text

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- uses common
+-- uses clock, common
 -- Asks for the end. The key is the truth: whoever appends or claims next sees it. If nobody runs the generation, it ends
 -- here.
 --

@@ -1,4 +1,4 @@
--- uses common
+-- uses clock, common
 -- Grants the right to produce a generation: a new attempt, a lease, and the entry `<attempt>-0` which fences every
 -- earlier attempt, as Redis refuses ids at or below the last one.
 --
@@ -46,8 +46,9 @@ if prev ~= ARGV[7] then return { 'moved' } end
 local attempt = int(new_attempt(now, last_attempt))
 local id = attempt .. '-0'
 local json = ARGV[9] .. ',"attempt":' .. int(ordinal + 1) .. '}'
+local before = redis.call('XLEN', KEYS[2])
 redis.call('XADD', KEYS[2], id, 's', json)
-redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'ordinal', int(ordinal + 1), 'spent', int(spent + 1),
+redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'before', before, 'ordinal', int(ordinal + 1), 'spent', int(spent + 1),
   'claimant', ARGV[2], 'lease_until', int(now + tonumber(ARGV[3])), 'kept', ARGV[10], 'others', '0')
 redis.call('HSETNX', KEYS[1], 'started_ms', int(now))
 -- Until it ends, a generation lives as long as one may wait: retention must never end one that is merely silent.

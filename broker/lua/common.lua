@@ -1,4 +1,4 @@
--- Shared by the scripts of the logs role; the loader puts it in front of each that begins with `-- uses common`.
+-- Shared by the scripts that begin or end something in a log: each begins with `-- uses clock, common`.
 --
 -- A log is append-only and sealed by one terminal entry (field `z`). An entry has one field, whose name is its kind and
 -- whose value is its content. Every write of entries is also published on the generation's live channel as
@@ -6,17 +6,6 @@
 -- so that a hub can tell, without looking into the log, whether it missed anything in between.
 
 local TERMINAL = { completed = true, failed = true, cancelled = true }
-
--- Milliseconds by Redis's own clock, the only one that decides leases.
-local function now_ms()
-  local t = redis.call('TIME')
-  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
-end
-
--- A whole number as text: Lua's own conversion would write a millisecond as 1.79e+12.
-local function int(n)
-  return string.format('%.0f', n)
-end
 
 -- The id of the log's last entry as (attempt, seq); (0, 0) for a log that is empty or not there.
 local function tail(log)

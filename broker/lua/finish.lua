@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- uses common
+-- uses clock, common
 -- Ends a generation: the terminal entry, the terminal state and the figures in one step. It may use memory beyond the
 -- limit, as the end of a running generation must be tellable when Redis is full. The entry gets an attempt of its own, as
 -- all ends do: its figures hold the time, so a finish repeated after Redis lost the first one would give its id other bytes.

@@ -171,8 +171,8 @@ def test_a_viewer_with_a_cursor_gets_what_follows_it_and_nothing_else(theatre: T
     attempt = generation.granted()
     generation.append(attempt, 1, A, B)
     seats = [theatre.seat(generation, EntryId(attempt, seq)) for seq in range(3)]
-    late = generation.append(attempt, 3, C)
-    theatre.until(lambda: all(seat.ids and seat.ids[-1] == f"{attempt}-{late[0]}" for seat in seats))
+    assert generation.append(attempt, 3, C) == 3
+    theatre.until(lambda: all(seat.ids and seat.ids[-1] == f"{attempt}-3" for seat in seats))
     assert [seat.ids for seat in seats] == [ids_of(generation)[seq + 1 :] for seq in range(3)]
 
 

@@ -38,16 +38,16 @@ class Claimed:
         self.path = f"/v1/generations/{id_}/events"
 
     def keys(self) -> list[str]:
-        return [keys.record(self.id), keys.log(self.id), keys.cancel(self.id)]
+        return [keys.record(self.id), keys.log(self.id)]
 
     def head(self) -> list[Argument]:
         """The append script's arguments up to the seq."""
         return [keys.live(self.id), self.attempt]
 
 
-_BEHIND_SEQ: list[Argument] = [0, b"", 0]
-"""The arguments between the seq and the first entry: no new lease, no usage, no look for a cancel. A worker renews and looks
-now and then, not with every token."""
+_BEHIND_SEQ: list[Argument] = [0, b""]
+"""The arguments between the seq and the first entry: no new lease, no usage. A worker renews, and looks for a cancel, now and
+then, not with every token."""
 
 
 def with_logs(url: str, work: Callable[[Logs], Awaitable[T]]) -> T:
@@ -95,7 +95,7 @@ def fill(url: str, generation: Claimed, entries: int) -> None:
                 contents += [b"t", f"{0:016} #{seq:<8} ".encode().ljust(TEXT_BYTES, b"x")]
             args = [*generation.head(), first, *_BEHIND_SEQ, *contents]
             reply = await _append(redis, generation.keys(), args)
-            assert reply[0] > 0, reply  # type: ignore[index]
+            assert isinstance(reply, int), reply
         await logs.finish(generation.id, generation.attempt, entries + 1, Ending("completed", stop_reason="end_turn"))
 
     with_logs(url, write)

@@ -99,15 +99,15 @@ class Generation:
 
     def append(
         self, attempt: int, first: int, *contents: Content, lease_ms: int = 0, usage: str = "", look: bool = True
-    ) -> list[int]:
+    ) -> list[int] | int:
         """The script's reply, as the appender calls it."""
 
-        async def call() -> list[int]:
-            args: list[Argument] = [keys.live(self.id), attempt, first, lease_ms, usage, int(look)]
+        async def call() -> list[int] | int:
+            args: list[Argument] = [keys.live(self.id), attempt, first, lease_ms, usage]
             for content in contents:
                 args += content
             with storage_errors():
-                return cast("list[int]", await _append(self.server.redis, self.keys[:3], args))
+                return cast("list[int] | int", await _append(self.server.redis, self.keys[: 2 + look], args))
 
         return self.server.do(call())
 

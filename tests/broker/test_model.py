@@ -76,7 +76,7 @@ class Model:
             return "sealed"
         return "granted" if planned_from == self.last else "moved"
 
-    def append(self, attempt: int, first: int, values: list[bytes]) -> list[int]:
+    def append(self, attempt: int, first: int, values: list[bytes]) -> list[int] | int:
         """What an append is answered, and does."""
         if not self.runs(attempt) or self.leased is None:
             return [-1]
@@ -85,7 +85,7 @@ class Model:
             return [-2, last]
         for value in values[last + 1 - first :]:
             self.log.append((EntryId(attempt, self.last.seq + 1), value))
-        return [self.last.seq, int(self.cancel)]
+        return [self.last.seq, 1] if self.cancel else self.last.seq
 
 
 @dataclass
@@ -189,7 +189,8 @@ class Machine(RuleBasedStateMachine):
         contents = [Content(TEXT, value) for value in values]
         reply = self.generation.append(worker.attempt, first, *contents, lease_ms=LEASE_MS if renews else 0)
         assert reply == expected
-        if reply[0] >= 0:
+        refused = isinstance(reply, list) and reply[0] < 0
+        if not refused:
             self.seen.append(invariants.Appended(worker.attempt))
             self.model.leased = self.model.leased or renews
 

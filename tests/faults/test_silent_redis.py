@@ -5,6 +5,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple, cast
 
@@ -88,9 +89,14 @@ def test_requests_are_answered_while_redis_is_silent(place: Place) -> None:
     body = {"model": "sim-1?tokens=3", "messages": [{"role": "user", "content": "Are you there?"}]}
     generation = client.submit("sim-1?tokens=3").id
     client.events(generation)
-    with frozen(place), httpx2.Client(base_url=place.stack.url, timeout=NOTICED + 2) as http:
-        read = http.get(f"/v1/generations/{generation}")
-        asked = http.post("/v1/generations", json=body)
+    with (
+        frozen(place),
+        httpx2.Client(base_url=place.stack.url, timeout=NOTICED + 2) as http,
+        ThreadPoolExecutor() as both,
+    ):
+        reading = both.submit(http.get, f"/v1/generations/{generation}")
+        asking = both.submit(http.post, "/v1/generations", json=body)
+        read, asked = reading.result(), asking.result()
     assert (read.status_code, read.json()["code"]) == (503, "redis_unavailable")
     assert (asked.status_code, asked.json()["code"]) == (503, "outcome_unknown")
     assert "retry-after" in read.headers.keys() & asked.headers.keys()
@@ -110,7 +116,7 @@ def turned_away(url: str, id_: str) -> re.Match[bytes] | None:
 
 def test_while_nothing_new_is_told_viewers_read_it_in_the_log(place: Place) -> None:
     stack = place.stack
-    watched = watch(stack, "sim-1?ttft_ms=20&tps=40&tokens=240", viewers=2)
+    watched = watch(stack, "sim-1?ttft_ms=20&tps=40&tokens=100000", viewers=2)
     watched.runs()
     with redis.Redis.from_url(stack.server.url) as server:
         said = [len(api.log) for api in stack.apis]
@@ -119,11 +125,14 @@ def test_while_nothing_new_is_told_viewers_read_it_in_the_log(place: Place) -> N
             for api, length in zip(stack.apis, said, strict=True):
                 until(lambda api=api, length=length: down(api, length), "the live connection is down")  # type: ignore[misc]
             watched.join()
-            watched.join(snapshot=True)
-            texts = watched.texts
-            until(lambda: all(each.texts > texts + 20 for each in watched.watchers), "text comes all the same")
+            had = watched.texts
+            whole = list(watched.watchers)
+            late = watched.join(snapshot=True)
+            until(lambda: all(each.texts > had + 20 for each in whole), "text comes all the same")
+            until(lambda: late.texts > 20, "text comes behind the snapshot")
             assert not any(down(api, length) is None for api, length in zip(stack.apis, said, strict=True))
-    assert watched.verdict()["state"] == "completed"
+    watched.cancel()
+    assert watched.verdict()["state"] == "cancelled"
     assert {watcher.connections for watcher in watched.watchers} == {1}
 
 

@@ -43,9 +43,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "no fence",
         (
-            Edit("broker/lua/append.lua", "or r[2] ~= ARGV[2] or not r[3] then", "then"),
-            Edit("broker/lua/append.lua", "if int(holder) ~= attempt then return { -1 } end\n", ""),
-            Edit("broker/lua/append.lua", "attempt .. '-' .. seq, kind, value", "int(holder) .. '-' .. seq, kind, value"),
+            Edit("broker/lua/append.lua", "or r[2] ~= attempt or not r[3] then", "then"),
+            Edit("broker/lua/append.lua", "attempt .. '-' .. seq, kind, value", "r[2] .. '-' .. seq, kind, value"),
         ),
         (_LUA + "test_a_paused_worker_cannot_append_after_its_successor_has_claimed", MODEL),
     ),
@@ -152,7 +151,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a log is made anew after it expired",
         (
             Edit("broker/lua/append.lua", "'NOMKSTREAM', ", ""),
-            Edit("broker/lua/append.lua", "if int(holder) ~= attempt then", "if holder > 0 and int(holder) ~= attempt then"),
+            Edit("broker/lua/append.lua", "if last < 0 then return { -1 } end", "last = math.max(last, 0)"),
         ),
         (_LUA + "test_an_append_does_not_make_a_log_anew",),
     ),
@@ -203,7 +202,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "publish before append", "worker/appender.py",
         "            _append.queue(pipe, *self._call(writer, now))\n",
         "            queued, args = self._call(writer, now)\n"
-        "            said = [b'%b%d:%b' % (kind, len(value), value) for kind, value in zip(args[6::2], args[7::2])]\n"
+        "            said = [b'%b%d:%b' % (kind, len(value), value) for kind, value in zip(args[5::2], args[6::2])]\n"
         "            head = f'{writer.attempt}-{writer.acked} {writer.attempt}-{args[2]}\\n'.encode()\n"
         "            if said:\n"
         "                pipe.publish(keys.live(writer.id), head + b''.join(said))\n"
