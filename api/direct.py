@@ -237,7 +237,7 @@ class DirectProtocol(HttpProtocol):
         if viewer is None or viewer.done is not None:
             return
         viewer.blocked_since = None if lets else self.loop.time()
-        viewer.direct = self.transport.write if lets else None
+        viewer.lend(self.transport.write if lets else None)
         if lets:
             self._write()
 

@@ -10,6 +10,7 @@ until its cursor is inside the ring, and is from then on a position in it.
 """
 
 from bisect import bisect_right
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Literal
 
 from broker.events import END, Append, Entry, frame
@@ -48,16 +49,21 @@ def chunk(body: bytes) -> bytes:
 
 class Feed:
     """`synced`: subscribed and without a hole. While it is not, what is published waits in `pending`; should that overflow,
-    `missed` says that the log must be read again."""
+    `missed` says that the log must be read again.
+
+    `viewers` are all, in the order in which they came. Those among them that lack nothing of what was `shown`, and whose socket
+    lends itself, are also `following`: they stand at `shown`, and what is shown next is written for them without a look at
+    each."""
 
     __slots__ = (
-        "_bytes", "_ring_bytes", "base", "before", "changed_at", "ended", "frames", "id", "ids", "last", "left_at", "missed",
-        "pending", "place", "shown", "synced", "syncing", "viewers",
+        "_bytes", "_ring_bytes", "base", "before", "changed_at", "ended", "following", "frames", "id", "ids", "last", "left_at",
+        "missed", "pending", "place", "shown", "synced", "syncing", "viewers",
     )  # fmt: skip
 
     def __init__(self, id_: str, ring_bytes: int, now: float) -> None:
         self.id = id_
-        self.viewers: set[Viewer] = set()
+        self.viewers: dict[Viewer, None] = {}
+        self.following: dict[Viewer, Callable[[bytes], object]] = {}
         self.synced = False
         self.syncing = False
         self.pending: list[Append] = []
@@ -112,22 +118,22 @@ class Feed:
             self._trim()
 
     def show(self) -> None:
-        """Gives all viewers what was added since it was last called: one chunk, written as it is to those that follow the ring
-        and whose socket lends itself; the others are woken."""
-        before, end = self.shown, self.end
-        self.shown = end
-        if self.ended or before < self.base or before == end:
-            for viewer in list(self.viewers):
+        """Gives all viewers what was added since it was last called: one chunk, written as it is for those that follow; the
+        others are woken."""
+        if self.ended or self.shown < self.base or self.shown == self.end:
+            self._halt()
+        ready = chunk(b"".join(self.frames[self.shown - self.base :])) if self.following else b""
+        self.shown = self.end
+        for write in list(self.following.values()):  # a socket that takes no more leaves meanwhile
+            write(ready)
+        if len(self.following) < len(self.viewers):
+            for viewer in [each for each in self.viewers if each not in self.following]:
                 viewer.wake()
-            return
-        body = b"".join(self.frames[before - self.base :])
-        ready = chunk(body)
-        for viewer in self.viewers:
-            if viewer.position == before and viewer.direct is not None:
-                viewer.direct(ready)
-                viewer.position = end
-            else:
-                viewer.wake()
+
+    def _halt(self) -> None:
+        """Nobody follows any more; each is where it was."""
+        for viewer in list(self.following):
+            viewer.halt()
 
     def _trim(self) -> None:
         """Drops from the front what is over the bound; at twice the bound, so that it happens seldom."""
@@ -145,6 +151,7 @@ class Feed:
 
     def send_to_log(self, before: int | None = None) -> None:
         """Viewers at positions `before` this one (all, without it) leave the ring and read the log from where they are."""
+        self._halt()
         for viewer in self.viewers:
             if viewer.position is not None and (before is None or viewer.position < before):
                 viewer.cursor = self.id_before(viewer.position)

@@ -85,7 +85,7 @@ class Hub:
                 self._live.subscribe(channel)
             feed.place = place
             viewer = Viewer(id_, feed, self.pages, cursor)
-            feed.viewers.add(viewer)
+            feed.viewers[viewer] = None
         self._viewers.add(viewer)
         return viewer
 
@@ -101,7 +101,7 @@ class Hub:
         self._viewers.discard(viewer)
         feed = viewer.feed
         if feed is not None:
-            feed.viewers.discard(viewer)
+            feed.viewers.pop(viewer, None)
             feed.left_at = self._clock()
             if feed.ended:
                 self._forget(feed)

@@ -18,18 +18,16 @@ _RETRY_SECONDS: Final = 0.25
 
 class Viewer:
     """Whoever owns the socket calls `take` whenever the socket takes more, and gives the hub a `wake` to say that there is
-    more. While it follows the ring the viewer is a `position` in it; else it reads the log behind its `cursor`, which is
-    not kept up to date meanwhile.
-
-    `direct` writes a ready chunk to the socket without being asked; it is there only while the socket lends itself and takes
-    more.
+    more. In the ring the viewer is a `position`; else it reads the log behind its `cursor`, which is not kept up to date
+    meanwhile. A socket that lends itself (`lend`) lets the feed write ready chunks to it once the viewer lacks nothing: then it
+    is `following`, and not even its position is kept up to date.
 
     `done` is how the stream ends: `end`, with the generation's end; `cut`, before it, and it must not look like an end.
     `blocked_since` is when the socket last refused to take more; `abort` then ends it from outside.
     """
 
     __slots__ = (
-        "_ended", "_over", "_pages", "_pieces", "_read", "_told", "abort", "blocked_since", "cursor", "direct", "done", "feed",
+        "_ended", "_over", "_pages", "_pieces", "_read", "_told", "_write", "abort", "blocked_since", "cursor", "done", "feed",
         "id", "position", "wake",
     )  # fmt: skip
 
@@ -41,8 +39,8 @@ class Viewer:
         self.done: Literal["end", "cut"] | None = None
         self.blocked_since: float | None = None
         self.wake: Callable[[], None] = _nobody
-        self.direct: Callable[[bytes], object] | None = None
         self.abort: Callable[[], object] = _nobody
+        self._write: Callable[[bytes], object] | None = None
         self._pages = pages
         self._pieces: list[tuple[bytes, EntryId]] = []
         self._read: tuple[asyncio.Task[Page], EntryId] | None = None
@@ -53,7 +51,17 @@ class Viewer:
     def release(self) -> None:
         """Its socket is gone, or has nothing more to write."""
         self.wake = self.abort = _nobody
-        self.direct = None
+        self.lend(None)
+
+    def lend(self, write: Callable[[bytes], object] | None) -> None:
+        """What writes a ready chunk to its socket; None as long as that takes no more."""
+        self._write = write
+        self.halt()
+
+    def halt(self) -> None:
+        """If it follows, it does no more: it stands where the feed has shown."""
+        if self.feed is not None and self.feed.following.pop(self, None) is not None:
+            self.position = self.feed.shown
 
     # -- the hub's side
 
@@ -65,6 +73,7 @@ class Viewer:
 
     def reset(self, reason: str) -> None:
         """What was handed out is not in the log any more: says so, and begins anew."""
+        self.halt()
         self.cursor = BEGINNING
         self.position = None
         self._pieces = []
@@ -82,6 +91,7 @@ class Viewer:
     def take(self) -> bytes:
         """The next bytes to send, of everything that the viewer lacks about as much as one write should carry. Nothing if it
         lacks nothing (`wake` tells when that changes), or if the stream is `done`."""
+        self.halt()
         while self.done is None:
             if self._told:
                 told = b"".join(self._told)
@@ -97,8 +107,14 @@ class Viewer:
             elif ready := self._from_ring():
                 return ready
             elif not self._ended and (self.position is not None or not self._from_log()):
+                self._follow()
                 break
         return b""
+
+    def _follow(self) -> None:
+        feed = self.feed
+        if self._write is not None and feed is not None and self.position == feed.shown:
+            feed.following[self] = self._write
 
     def _from_ring(self) -> bytes:
         feed = self.feed

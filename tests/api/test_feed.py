@@ -105,7 +105,7 @@ def feed_of(log: list[Entry]) -> Feed:
 
 def arrive(feed: Feed, log: Log, cursor: EntryId = BEGINNING) -> Viewer:
     viewer = Viewer(feed.id, feed, log, cursor)
-    feed.viewers.add(viewer)
+    feed.viewers[viewer] = None
     return viewer
 
 
@@ -157,15 +157,22 @@ def test_viewers_whose_socket_lends_itself_see_the_same(seed: int) -> None:
         assert len(rest) == int(size, 16) + 2
         return rest[:-2]
 
+    taking: dict[Viewer, bool] = {}
+
     def attach(viewer: Viewer) -> None:
         def write() -> None:
-            while viewer.direct is not None and (body := viewer.take()):
+            while taking[viewer] and (body := viewer.take()):
                 chunks[viewer].append(body)
 
         viewer.wake = write
-        viewer.direct = lambda chunk: chunks[viewer].append(unframed(chunk))
         chunks[viewer] = []
-        viewer.wake()
+        takes(viewer, True)
+
+    def takes(viewer: Viewer, more: bool) -> None:
+        taking[viewer] = more
+        viewer.lend((lambda chunk: chunks[viewer].append(unframed(chunk))) if more else None)
+        if more:
+            viewer.wake()
 
     for seq in range(40):
         new = [entry(1, seq, rng.choice((1, 3, 300)))]
@@ -177,14 +184,12 @@ def test_viewers_whose_socket_lends_itself_see_the_same(seed: int) -> None:
             attach(arrive(feed, log))
         for viewer in chunks:
             if rng.random() < 0.2:  # the socket refuses to take more, or takes more again
-                if viewer.direct is None:
-                    viewer.direct = lambda chunk, v=viewer: chunks[v].append(unframed(chunk))
-                    viewer.wake()
-                else:
-                    viewer.direct = None
+                takes(viewer, not taking[viewer])
+            if rng.random() < 0.1:
+                viewer.tell(KEEP_ALIVE)
     feed.show()
     for viewer, got in chunks.items():
-        assert b"".join([*got, drain(viewer)]) == bytes_of(log.entries)
+        assert b"".join([*got, drain(viewer)]).replace(KEEP_ALIVE, b"") == bytes_of(log.entries)
 
 
 def test_one_entry_that_is_larger_than_the_ring_is_not_skipped() -> None:

@@ -11,7 +11,7 @@ def test_nothing_of_what_was_lost_comes_behind_the_gap() -> None:
     log.entries = [entry(1, seq) for seq in range(4)]
     feed = feed_of(log.entries)
     viewer = Viewer(feed.id, feed, log, BEGINNING)
-    feed.viewers.add(viewer)
+    feed.viewers[viewer] = None
     assert viewer.take() == bytes_of(log.entries[:1]), "the rest of the page waits for the socket"
     log.entries = [entry(1, 0), entry(9, 0)]
     feed.start(log.entries[-1].id, ended=False)
