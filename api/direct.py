@@ -15,13 +15,14 @@ ASGI call, and, per viewer, all that uvicorn keeps for a response; what remains 
 
 import asyncio
 from collections.abc import Callable
+from socket import SocketType
 from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from api.door import DOOR, Door
-from api.feed import chunk
+from api.feed import Loan, chunk
 from api.negotiate import EVENT_STREAM_HEADERS
 from api.viewer import KEEP_ALIVE, Viewer
 
@@ -116,6 +117,7 @@ class DirectProtocol(HttpProtocol):
     _last = b""
     _keep_alive = True
     _paused = False
+    _socket: SocketType | None = None
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -129,9 +131,8 @@ class DirectProtocol(HttpProtocol):
         lines = [STATUS_LINE[200], *(b"%b: %b\r\n" % header for header in self.server_state.default_headers)]
         if not (keeps := self.parser.should_keep_alive()):
             lines.append(b"connection: close\r\n")
-        self.transport.write(b"".join((*lines, _BEGINNING)))
         self.cycle = _COMPLETE
-        self._follow(viewer, door.left, b"", keeps)
+        self._follow(viewer, door.left, b"", keeps, head=b"".join((*lines, _BEGINNING)))
 
     def _is_plain_get(self) -> bool:
         """Whether it is a request that uvicorn would give to the application at once, and without a word."""
@@ -155,7 +156,9 @@ class DirectProtocol(HttpProtocol):
         self._running = None
         self._follow(viewer, left, last, cycle.keep_alive)
 
-    def _follow(self, viewer: Viewer, left: Callable[[Viewer], object], last: bytes, keep_alive: bool) -> None:
+    def _follow(
+        self, viewer: Viewer, left: Callable[[Viewer], object], last: bytes, keep_alive: bool, *, head: bytes = b""
+    ) -> None:
         if self.transport.is_closing():
             left(viewer)
             return
@@ -163,14 +166,26 @@ class DirectProtocol(HttpProtocol):
         self._viewer, self._left, self._last, self._keep_alive = viewer, left, last, keep_alive
         viewer.wake = self._write
         viewer.abort = self.transport.abort
-        self._write_at_once(True)
+        self._borrow()
+        if head:
+            body = viewer.take()
+            self.transport.write(head + chunk(body) if body else head)
         self._lets_write(not self._paused)
 
-    def _write_at_once(self, at_once: bool) -> None:
-        """With a mark of 0 uvloop hands each write to the kernel as it comes, instead of after a round of its loop: a viewer's
-        socket costs a tenth less so. (On TLS nothing could ever be written.)"""
+    def _borrow(self) -> None:
+        """Without TLS the feed gets the socket itself, to send to while the transport holds nothing back: with a mark of 0 that
+        is whenever the transport has not paused us. (On TLS such a mark would pause us for ever.)"""
         if self.transport.get_extra_info("sslcontext") is None:
-            self.transport.set_write_buffer_limits(high=0 if at_once else _MOST_BUFFERED)
+            self.transport.set_write_buffer_limits(high=0)
+            lent = self.transport.get_extra_info("socket")
+            self._socket = SocketType(lent.family, lent.type, lent.proto, lent.fileno())
+
+    def _return(self) -> None:
+        """The transport alone has the socket again, and closes it."""
+        if self._socket is not None:
+            self._socket.detach()
+            self._socket = None
+            self.transport.set_write_buffer_limits(high=_MOST_BUFFERED)
 
     def _write(self) -> None:
         """Everything that the viewer has and the transport takes."""
@@ -194,7 +209,6 @@ class DirectProtocol(HttpProtocol):
             self.close_within(_CLOSE_SECONDS)
             return
         self.transport.write(chunk(self._last) + _LAST_CHUNK if self._last else _LAST_CHUNK)
-        self._write_at_once(False)
         if not self._keep_alive:
             self.transport.close()
         self.on_response_complete()
@@ -203,6 +217,7 @@ class DirectProtocol(HttpProtocol):
         viewer, self._viewer = self._viewer, None
         if viewer is not None:
             viewer.release()
+            self._return()
             self._left(viewer)
         return viewer
 
@@ -237,13 +252,18 @@ class DirectProtocol(HttpProtocol):
         if viewer is None or viewer.done is not None:
             return
         viewer.blocked_since = None if lets else self.loop.time()
-        viewer.lend(self.transport.write if lets else None)
+        viewer.lend(Loan(self._socket.send if self._socket else _take_nothing, self.transport.write) if lets else None)
         if lets:
             self._write()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._give_back()
+
+
+def _take_nothing(_: bytes) -> int:
+    """There is no socket to send to: the transport gets it all."""
+    return 0
 
 
 class _Complete(RequestResponseCycle):

@@ -11,7 +11,7 @@ until its cursor is inside the ring, and is from then on a position in it.
 
 from bisect import bisect_right
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from broker.events import END, Append, Entry, frame
 from broker.ids import BEGINNING, EntryId
@@ -47,6 +47,14 @@ def chunk(body: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(body), body)
 
 
+class Loan(NamedTuple):
+    """A viewer's socket: `send` gives bytes to the kernel and tells how many it took, or raises OSError; `write` sees to those
+    that it did not take."""
+
+    send: Callable[[bytes], int]
+    write: Callable[[bytes], object]
+
+
 class Feed:
     """`synced`: subscribed and without a hole. While it is not, what is published waits in `pending`; should that overflow,
     `missed` says that the log must be read again.
@@ -63,7 +71,7 @@ class Feed:
     def __init__(self, id_: str, ring_bytes: int, now: float) -> None:
         self.id = id_
         self.viewers: dict[Viewer, None] = {}
-        self.following: dict[Viewer, Callable[[bytes], object]] = {}
+        self.following: dict[Viewer, Loan] = {}
         self.synced = False
         self.syncing = False
         self.pending: list[Append] = []
@@ -124,8 +132,13 @@ class Feed:
             self._halt()
         ready = chunk(b"".join(self.frames[self.shown - self.base :])) if self.following else b""
         self.shown = self.end
-        for write in list(self.following.values()):  # a socket that takes no more leaves meanwhile
-            write(ready)
+        for send, write in list(self.following.values()):  # a socket that takes no more leaves meanwhile
+            try:
+                sent = send(ready)
+            except OSError:
+                sent = 0
+            if sent < len(ready):
+                write(ready[sent:])
         if len(self.following) < len(self.viewers):
             for viewer in [each for each in self.viewers if each not in self.following]:
                 viewer.wake()

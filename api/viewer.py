@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Literal
 
-from api.feed import Feed
+from api.feed import Feed, Loan
 from api.pages import Page, Pages
 from broker.events import local_frame
 from broker.ids import BEGINNING, EntryId
@@ -27,7 +27,7 @@ class Viewer:
     """
 
     __slots__ = (
-        "_ended", "_over", "_pages", "_pieces", "_read", "_told", "_write", "abort", "blocked_since", "cursor", "done", "feed",
+        "_ended", "_loan", "_over", "_pages", "_pieces", "_read", "_told", "abort", "blocked_since", "cursor", "done", "feed",
         "id", "position", "wake",
     )  # fmt: skip
 
@@ -40,7 +40,7 @@ class Viewer:
         self.blocked_since: float | None = None
         self.wake: Callable[[], None] = _nobody
         self.abort: Callable[[], object] = _nobody
-        self._write: Callable[[bytes], object] | None = None
+        self._loan: Loan | None = None
         self._pages = pages
         self._pieces: list[tuple[bytes, EntryId]] = []
         self._read: tuple[asyncio.Task[Page], EntryId] | None = None
@@ -53,9 +53,9 @@ class Viewer:
         self.wake = self.abort = _nobody
         self.lend(None)
 
-    def lend(self, write: Callable[[bytes], object] | None) -> None:
-        """What writes a ready chunk to its socket; None as long as that takes no more."""
-        self._write = write
+    def lend(self, loan: Loan | None) -> None:
+        """Its socket, to write ready chunks to; None while that takes no more."""
+        self._loan = loan
         self.halt()
 
     def halt(self) -> None:
@@ -113,8 +113,8 @@ class Viewer:
 
     def _follow(self) -> None:
         feed = self.feed
-        if self._write is not None and feed is not None and self.position == feed.shown:
-            feed.following[self] = self._write
+        if self._loan is not None and feed is not None and self.position == feed.shown:
+            feed.following[self] = self._loan
 
     def _from_ring(self) -> bytes:
         feed = self.feed

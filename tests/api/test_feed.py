@@ -3,13 +3,14 @@ and go and are slow."""
 
 import asyncio
 import random
+from functools import partial
 from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.feed import Feed, fits
+from api.feed import Feed, Loan, chunk, fits
 from api.pages import Page, Pages
 from api.viewer import KEEP_ALIVE, Viewer
 from broker.events import END, EVENT, TEXT, Append, Entry, frame, local_frame
@@ -148,31 +149,37 @@ def test_every_viewer_gets_exactly_what_is_behind_its_cursor(seed: int, before: 
 @examples
 @given(st.integers(0, 2**32))
 def test_viewers_whose_socket_lends_itself_see_the_same(seed: int) -> None:
+    """Sockets take all of a chunk, or a part of it and no more for a while, or nothing."""
     rng, log = random.Random(seed), Log()
     feed = feed_of([])
-    chunks: dict[Viewer, list[bytes]] = {}
-
-    def unframed(chunk: bytes) -> bytes:
-        size, _, rest = chunk.partition(b"\r\n")
-        assert len(rest) == int(size, 16) + 2
-        return rest[:-2]
-
+    wire: dict[Viewer, bytearray] = {}
     taking: dict[Viewer, bool] = {}
 
     def attach(viewer: Viewer) -> None:
         def write() -> None:
             while taking[viewer] and (body := viewer.take()):
-                chunks[viewer].append(body)
+                wire[viewer] += chunk(body)
 
         viewer.wake = write
-        chunks[viewer] = []
+        wire[viewer] = bytearray()
         takes(viewer, True)
 
     def takes(viewer: Viewer, more: bool) -> None:
         taking[viewer] = more
-        viewer.lend((lambda chunk: chunks[viewer].append(unframed(chunk))) if more else None)
+        viewer.lend(Loan(partial(send, viewer), partial(write, viewer)) if more else None)
         if more:
             viewer.wake()
+
+    def send(viewer: Viewer, ready: bytes) -> int:
+        if rng.random() < 0.1:
+            raise BlockingIOError
+        taken = len(ready) if rng.random() < 0.8 else rng.randrange(len(ready))
+        wire[viewer] += ready[:taken]
+        return taken
+
+    def write(viewer: Viewer, rest: bytes) -> None:
+        wire[viewer] += rest
+        takes(viewer, False)
 
     for seq in range(40):
         new = [entry(1, seq, rng.choice((1, 3, 300)))]
@@ -182,14 +189,25 @@ def test_viewers_whose_socket_lends_itself_see_the_same(seed: int) -> None:
             feed.show()
         if rng.random() < 0.3:
             attach(arrive(feed, log))
-        for viewer in chunks:
-            if rng.random() < 0.2:  # the socket refuses to take more, or takes more again
+        for viewer in wire:
+            if rng.random() < 0.2:
                 takes(viewer, not taking[viewer])
             if rng.random() < 0.1:
                 viewer.tell(KEEP_ALIVE)
     feed.show()
-    for viewer, got in chunks.items():
-        assert b"".join([*got, drain(viewer)]).replace(KEEP_ALIVE, b"") == bytes_of(log.entries)
+    for viewer, got in wire.items():
+        assert (unchunked(bytes(got)) + drain(viewer)).replace(KEEP_ALIVE, b"") == bytes_of(log.entries)
+
+
+def unchunked(wire: bytes) -> bytes:
+    bodies = []
+    while wire:
+        size, _, rest = wire.partition(b"\r\n")
+        end = int(size, 16)
+        assert rest[end : end + 2] == b"\r\n"
+        bodies.append(rest[:end])
+        wire = rest[end + 2 :]
+    return b"".join(bodies)
 
 
 def test_one_entry_that_is_larger_than_the_ring_is_not_skipped() -> None:
