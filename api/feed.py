@@ -4,12 +4,14 @@ I/O.
     the log     e0 e1 e2 e3 e4 e5 e6 e7
     the ring             [ e4 e5 e6 e7 ]      base = 4: positions count on for ever, entries leave at the front
 
+Ids are not kept one by one, as an attempt's count on without holes: `_runs` has the positions from which on they do so, and the
+ids there. The first run begins in front of the ring, at the latest with the entry before it.
+
 The seam between history and live: the feed is subscribed first, then the tail of the log is read; what is published from
 then on joins the ring without a hole, or the feed knows that it has missed something. A viewer reads pages of the log
 until its cursor is inside the ring, and is from then on a position in it.
 """
 
-from bisect import bisect_right
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -64,7 +66,7 @@ class Feed:
     each."""
 
     __slots__ = (
-        "_bytes", "_ring_bytes", "base", "before", "changed_at", "ended", "following", "frames", "id", "ids", "last", "left_at",
+        "_bytes", "_ring_bytes", "_runs", "base", "changed_at", "ended", "following", "frames", "id", "last", "left_at",
         "missed", "pending", "place", "shown", "synced", "syncing", "viewers",
     )  # fmt: skip
 
@@ -79,8 +81,7 @@ class Feed:
         self.last = BEGINNING
         self.base = 0
         self.shown = 0
-        self.before = BEGINNING
-        self.ids: list[EntryId] = []
+        self._runs = [(-1, BEGINNING)]
         self.frames: list[bytes] = []
         self.ended = False
         self.changed_at = now
@@ -98,11 +99,11 @@ class Feed:
         """The ring begins, empty, behind `last`, which may be the log's end (one that was there before may have been lost)."""
         self.send_to_log()
         self.base = self.end
-        self.ids.clear()
         self.frames.clear()
         self._bytes = 0
         self.shown = self.base
-        self.before = self.last = last
+        self.last = last
+        self._runs = [(self.base - 1, last)]
         self.ended = ended
 
     def hold(self, append: Append) -> None:
@@ -115,13 +116,15 @@ class Feed:
     def add(self, entries: list[Entry]) -> None:
         """Puts entries that follow `last` into the ring."""
         for entry in entries:
-            encoded = frame(b"%d-%d" % entry.id, entry.kind, entry.value)
-            self.ids.append(entry.id)
+            attempt, seq = entry.id
+            if attempt != self.last.attempt or seq != self.last.seq + 1:
+                self._runs.append((self.end, entry.id))
+            self.last = entry.id
+            encoded = frame(b"%d-%d" % (attempt, seq), entry.kind, entry.value)
             self.frames.append(encoded)
             self._bytes += len(encoded)
             if entry.kind == END:
                 self.ended = True
-        self.last = entries[-1].id
         if self._bytes > 2 * self._ring_bytes:
             self._trim()
 
@@ -157,10 +160,10 @@ class Feed:
         if not cut:  # one entry alone may be larger than the bound
             return
         self.send_to_log(self.base + cut)
-        self.before = self.ids[cut - 1]
         del self.frames[:cut]
-        del self.ids[:cut]
         self.base += cut
+        while len(self._runs) > 1 and self._runs[1][0] < self.base:
+            del self._runs[0]
 
     def send_to_log(self, before: int | None = None) -> None:
         """Viewers at positions `before` this one (all, without it) leave the ring and read the log from where they are."""
@@ -175,15 +178,19 @@ class Feed:
         ahead (a page of the log can be newer than what was published so far)."""
         if not self.synced:
             return None
-        if cursor == self.last:
-            return self.end
-        at = bisect_right(self.ids, cursor)
-        known = self.ids[at - 1] if at else self.before
-        return self.base + at if known == cursor and cursor < self.last else None
+        stop = self.end
+        for start, first in reversed(self._runs):
+            if first <= cursor:
+                position = start + cursor.seq - first.seq
+                known = cursor.attempt == first.attempt and self.base - 1 <= position < stop
+                return position + 1 if known else None
+            stop = start
+        return None
 
     def id_before(self, position: int) -> EntryId:
         """The cursor of a viewer at this position of the ring."""
-        return self.ids[position - self.base - 1] if position > self.base else self.before
+        start, first = next(run for run in reversed(self._runs) if run[0] < position)
+        return EntryId(first.attempt, first.seq + position - 1 - start)
 
     def take(self, position: int, most: int) -> tuple[bytes, int]:
         """Frames from a position in the ring on, joined, about `most` bytes; and the position behind them."""
