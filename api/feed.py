@@ -131,10 +131,11 @@ class Feed:
     def show(self) -> None:
         """Gives all viewers what was added since it was last called: one chunk, written as it is for those that follow; the
         others are woken."""
-        if self.ended or self.shown < self.base or self.shown == self.end:
+        frames, at = self.frames, self.shown - self.base
+        if self.ended or not 0 <= at < len(frames):
             self._halt()
-        ready = chunk(b"".join(self.frames[self.shown - self.base :])) if self.following else b""
-        self.shown = self.end
+        ready = chunk(b"".join(frames[at:])) if self.following else b""
+        self.shown = self.base + len(frames)
         for send, write in list(self.following.values()):  # a socket that takes no more leaves meanwhile
             try:
                 sent = send(ready)

@@ -73,13 +73,15 @@ class Append(NamedTuple):
 
 
 def parse_append(payload: bytes) -> Append:
-    """Reads what the scripts publish: `<prev> <first>` LF, then `<kind><length>:<value>` for each entry."""
+    """Reads what the scripts publish: `[<prev> ]<first>` LF, then `<kind><length>:<value>` for each entry."""
     head, _, body = payload.partition(b"\n")
-    prev_attempt, prev_seq, attempt, seq = map(int, head.replace(b" ", b"-").split(b"-"))
+    told, _, first = head.rpartition(b" ")
+    attempt, seq = map(int, first.split(b"-"))
+    prev = EntryId.of_redis(told) if told else EntryId(attempt, seq - 1)
     entries, at, size = [], 0, len(body)
     while at < size:
         colon = body.index(b":", at)
         end = colon + 1 + int(body[at + 1 : colon])
         entries.append(Entry(EntryId(attempt, seq), body[at : at + 1], body[colon + 1 : end]))
         seq, at = seq + 1, end
-    return Append(EntryId(prev_attempt, prev_seq), entries)
+    return Append(prev, entries)

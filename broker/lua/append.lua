@@ -3,34 +3,37 @@
 -- nothing twice: what the log already has of it is skipped, by seq. This is the token path: a token costs one write, and
 -- nothing is read or made that it does not need.
 --
--- Where the log ends is told by its length: the claim has noted how long it was, and since then only this attempt appends.
+-- There is a lease only while an attempt runs. Where the log ends is told by its length: the claim has noted how long it was, and
+-- since then only this attempt appends.
 --
 -- KEYS  record, log, and the cancel key if a cancel is to be looked for
 -- ARGV  channel, attempt, seq of the first entry, new lease in ms ('0': leave it), usage JSON ('': leave it), then kind,
 --       value …
 -- Returns the seq of the log's last entry, or, if a cancel was looked for and is pending, {that seq, 1}; or refuses:
---   {-1}        fenced: the generation is not running, or another attempt is, or this one has given its lease back (which
---               must not be renewed then), or the log has gone (it is never made anew)
+--   {-1}        fenced: the generation does not run, or by another attempt, or this one has given its lease back (which must
+--               not be renewed then), or the log has gone (it is never made anew)
 --   {-2, seq}   the log ends at seq, before the entry that should precede these: Redis came back without its tail
 local attempt, first = ARGV[2], tonumber(ARGV[3])
-local r = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'lease_until', 'before', 'first_ms')
-if r[1] ~= 'running' or r[2] ~= attempt or not r[3] then return { -1 } end
-local last = redis.call('XLEN', KEYS[2]) - r[4] - 1
+local r = redis.call('HMGET', KEYS[1], 'attempt', 'lease_until', 'before', 'first_ms')
+if r[1] ~= attempt or not r[2] then return { -1 } end
+local last = redis.call('XLEN', KEYS[2]) - r[3] - 1
 if last < 0 then return { -1 } end
 local skip = last + 1 - first
 if skip < 0 then return { -2, last } end
 
-local seq, others, live = last, 0, { attempt .. '-' .. last .. ' ' .. attempt .. '-' .. (last + 1) .. '\n' }
+local next_seq = skip == 0 and ARGV[3] or last + 1 -- as text if it may be: to write a number costs as much as to read a field
+local live, others = { attempt .. '-' .. next_seq .. '\n' }, 0
 for i = 6 + 2 * skip, #ARGV, 2 do
   local kind, value = ARGV[i], ARGV[i + 1]
-  seq = seq + 1
-  redis.call('XADD', KEYS[2], 'NOMKSTREAM', attempt .. '-' .. seq, kind, value)
+  redis.call('XADD', KEYS[2], 'NOMKSTREAM', attempt .. '-' .. next_seq, kind, value)
+  next_seq = next_seq + 1
   live[#live + 1] = kind .. #value .. ':' .. value
   if kind ~= 't' and kind ~= 'k' and kind ~= 'i' then others = others + 1 end
 end
+local seq = next_seq - 1
 if seq > last then redis.call('PUBLISH', ARGV[1], table.concat(live)) end
 if others > 0 then redis.call('HINCRBY', KEYS[1], 'others', others) end
-local first_chunk = not r[5] and seq - last > others
+local first_chunk = not r[4] and seq - last > others
 if first_chunk or ARGV[4] ~= '0' then
   local now = now_ms()
   if first_chunk then redis.call('HSET', KEYS[1], 'first_ms', int(now)) end

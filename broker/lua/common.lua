@@ -2,8 +2,9 @@
 --
 -- A log is append-only and sealed by one terminal entry (field `z`). An entry has one field, whose name is its kind and
 -- whose value is its content. Every write of entries is also published on the generation's live channel as
---     <id before the first> SP <id of the first> LF { <kind> <length> ':' <value> }
--- so that a hub can tell, without looking into the log, whether it missed anything in between.
+--     [ <id before the first> SP ] <id of the first> LF { <kind> <length> ':' <value> }
+-- so that a hub can tell, without looking into the log, whether it missed anything in between. The id before the first is told
+-- where the first begins an attempt; else it is the same attempt's, one less.
 
 local TERMINAL = { completed = true, failed = true, cancelled = true }
 

@@ -39,7 +39,8 @@ texts = st.lists(st.text() | awkward).map("".join)
 def published(prev: EntryId, first: EntryId, contents: list[tuple[bytes, bytes]]) -> bytes:
     """What the scripts publish, after their description in common.lua."""
     body = b"".join(kind + str(len(value)).encode() + b":" + value for kind, value in contents)
-    return f"{prev} {first}\n".encode() + body
+    told = f"{prev} " if first.seq == 0 else ""
+    return f"{told}{first}\n".encode() + body
 
 
 @examples
@@ -50,7 +51,8 @@ def test_what_is_published_is_read_back_whatever_its_bytes(
     entries = [
         Entry(EntryId(first.attempt, first.seq + place), kind, value) for place, (kind, value) in enumerate(contents)
     ]
-    assert parse_append(published(prev, first, contents)) == Append(prev, entries)
+    before = prev if first.seq == 0 else EntryId(first.attempt, first.seq - 1)
+    assert parse_append(published(prev, first, contents)) == Append(before, entries)
 
 
 @examples

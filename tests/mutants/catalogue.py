@@ -43,13 +43,13 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "no fence",
         (
-            Edit("broker/lua/append.lua", "or r[2] ~= attempt or not r[3] then", "then"),
-            Edit("broker/lua/append.lua", "attempt .. '-' .. seq, kind, value", "r[2] .. '-' .. seq, kind, value"),
+            Edit("broker/lua/append.lua", "if r[1] ~= attempt or not r[2] then", "if not r[3] then"),
+            Edit("broker/lua/append.lua", "attempt .. '-' .. next_seq, kind", "r[1] .. '-' .. next_seq, kind"),
         ),
         (_LUA + "test_a_paused_worker_cannot_append_after_its_successor_has_claimed", MODEL),
     ),
     _mutant(
-        "XADD *", "broker/lua/append.lua", "attempt .. '-' .. seq, kind, value", "'*', kind, value",
+        "XADD *", "broker/lua/append.lua", "attempt .. '-' .. next_seq, kind", "'*', kind",
         _LUA + "test_an_append_writes_all_entries_and_publishes_them_once",
         "tests/test_main_path.py::test_a_generation_streams_from_beginning_to_end",
     ),
@@ -70,7 +70,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/worker/test_writer.py::test_a_tail_that_redis_lost_is_written_again_under_its_ids",
     ),
     _mutant(
-        "a lease that was given back is renewed", "broker/lua/append.lua", "or not r[3] then", "then",
+        "a lease that was given back is renewed", "broker/lua/append.lua", "or not r[2] then", "then",
         _LUA + "test_a_released_attempt_cannot_renew_its_lease", MODEL,
     ),
     _mutant(
@@ -203,7 +203,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "            _append.queue(pipe, *self._call(writer, now))\n",
         "            queued, args = self._call(writer, now)\n"
         "            said = [b'%b%d:%b' % (kind, len(value), value) for kind, value in zip(args[5::2], args[6::2])]\n"
-        "            head = f'{writer.attempt}-{writer.acked} {writer.attempt}-{args[2]}\\n'.encode()\n"
+        "            head = f'{writer.attempt}-{args[2]}\\n'.encode()\n"
         "            if said:\n"
         "                pipe.publish(keys.live(writer.id), head + b''.join(said))\n"
         "            _append.queue(pipe, queued, args)\n",
