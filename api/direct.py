@@ -167,7 +167,7 @@ class DirectProtocol(HttpProtocol):
         viewer.wake = self._write
         viewer.abort = self.transport.abort
         self._borrow()
-        if head:
+        if head:  # the door lets in nobody whose stream is over: there is a first write, and more to come
             body = viewer.take()
             self.transport.write(head + chunk(body) if body else head)
         self._lets_write(not self._paused)

@@ -3,8 +3,8 @@
 -- nothing twice: what the log already has of it is skipped, by seq. This is the token path: a token costs one write, and
 -- nothing is read or made that it does not need.
 --
--- There is a lease only while an attempt runs. Where the log ends is told by its length: the claim has noted how long it was, and
--- since then only this attempt appends.
+-- There is a lease only while an attempt runs. Where the log ends is told by its length: the claim has noted how long it was,
+-- and since then only this attempt appends.
 --
 -- KEYS  record, log, and the cancel key if a cancel is to be looked for
 -- ARGV  channel, attempt, seq of the first entry, new lease in ms ('0': leave it), usage JSON ('': leave it), then kind,
@@ -21,7 +21,8 @@ if last < 0 then return { -1 } end
 local skip = last + 1 - first
 if skip < 0 then return { -2, last } end
 
-local next_seq = skip == 0 and ARGV[3] or last + 1 -- as text if it may be: to write a number costs as much as to read a field
+-- As the text that it is, if it can be: Lua writes a number in the time in which Redis reads a field.
+local next_seq = skip == 0 and ARGV[3] or last + 1
 local live, others = { attempt .. '-' .. next_seq .. '\n' }, 0
 for i = 6 + 2 * skip, #ARGV, 2 do
   local kind, value = ARGV[i], ARGV[i + 1]

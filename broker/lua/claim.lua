@@ -48,8 +48,8 @@ local id = attempt .. '-0'
 local json = ARGV[9] .. ',"attempt":' .. int(ordinal + 1) .. '}'
 local before = redis.call('XLEN', KEYS[2])
 redis.call('XADD', KEYS[2], id, 's', json)
-redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'before', before, 'ordinal', int(ordinal + 1), 'spent', int(spent + 1),
-  'claimant', ARGV[2], 'lease_until', int(now + tonumber(ARGV[3])), 'kept', ARGV[10], 'others', '0')
+redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'ordinal', int(ordinal + 1), 'spent', int(spent + 1),
+  'before', before, 'claimant', ARGV[2], 'lease_until', int(now + tonumber(ARGV[3])), 'kept', ARGV[10], 'others', '0')
 redis.call('HSETNX', KEYS[1], 'started_ms', int(now))
 -- Until it ends, a generation lives as long as one may wait: retention must never end one that is merely silent.
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
