@@ -212,7 +212,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "the seam is off by one", "api/feed.py",
-        "return self.base + at if known", "return self.base + at + 1 if known",
+        "return position + 1 if known", "return position + 2 if known",
         _FEED + "test_every_viewer_gets_exactly_what_is_behind_its_cursor",
     ),
     _mutant(
@@ -232,8 +232,17 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "who falls behind the ring reads twice", "api/feed.py",
-        "viewer.cursor = self.id_before(viewer.position)", "viewer.cursor = self.before",
+        "viewer.cursor = self.id_before(viewer.position)", "viewer.cursor = self.id_before(self.base)",
         _FEED + "test_every_viewer_gets_exactly_what_is_behind_its_cursor",
+    ),
+    _mutant(
+        "who stops following forgets where it was", "api/viewer.py",
+        "            self.position = self.feed.shown\n", "            pass\n",
+        _FEED + "test_viewers_whose_socket_lends_itself_see_the_same",
+    ),
+    _mutant(
+        "what a socket did not take is lost", "api/feed.py", "write(ready[sent:])", "write(b'')",
+        _FEED + "test_viewers_whose_socket_lends_itself_see_the_same",
     ),
     _mutant(
         "a gap is not told", "api/viewer.py",
