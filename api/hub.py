@@ -160,7 +160,6 @@ class Hub:
         if not entries:
             return
         feed.add(entries)
-        feed.changed_at = self._clock()
         self._unshown.add(feed)
         if not self._reading:
             self._show()
@@ -180,7 +179,9 @@ class Hub:
     def _show_now(self) -> None:
         self._showing = None
         unshown, self._unshown = self._unshown, set()
+        now = self._clock()
         for feed in unshown:
+            feed.changed_at = now
             feed.show()
 
     # -- the tick
