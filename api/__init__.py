@@ -7,6 +7,7 @@ Accepting, one request at a time:
     problems.py     every answer that is not a success
     submissions.py  accepting once, whatever breaks in between
     views.py        records as JSON
+    openapi.py      the description of all this, made of what validates it; docs_page.py, a page to try it
 
 Showing, where the process spends its life:
 

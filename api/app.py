@@ -4,23 +4,28 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 import orjson
 from fastapi import FastAPI, Request, Response
 
-from api import generations, problems
+from api import docs_page, generations, openapi, problems
 from api.door import DOOR, Door
 from api.hub import Hub
+from api.openapi import described
 from api.problems import Code, Problem
 from api.service import Service
 from api.settings import ApiSettings
 from api.stream import DoorFirst
 from api.submissions import Submissions
+from api.views import Listing, Status, Whole
 from broker.connect import check_safe, connect
 from broker.coordination import Coordination
 from broker.errors import BrokerError, UnsafeStorage
 from broker.logs import Logs
+from broker.request import ChatRequest, GenerationRequest
 
+_NOT_READY = (Code.DRAINING, Code.REDIS_UNAVAILABLE, Code.UNSAFE_STORAGE)
 _READY_SECONDS = 3.0
 
 
@@ -50,11 +55,14 @@ def create_app(settings: ApiSettings) -> FastAPI:
             await logs_redis.aclose(close_connection_pool=True)
 
     app = FastAPI(
-        title="Respool", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan
-    )
+        title="Respool", version=version("respool"), summary="A queue-backed, resumable stream broker for LLM generations",
+        docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan,
+    )  # fmt: skip
     app.include_router(generations.router)
-    app.add_api_route("/healthz", _healthz)
-    app.add_api_route("/readyz", _readyz)
+    app.include_router(docs_page.router)
+    app.add_api_route("/healthz", _healthz, **described({200: Status}))
+    app.add_api_route("/readyz", _readyz, **described({200: Status}, _NOT_READY))
+    openapi.install(app, (GenerationRequest, ChatRequest), (Whole, Listing, Status))
     problems.install(app)
     app.add_middleware(DoorFirst)
     return app

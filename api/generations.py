@@ -5,11 +5,12 @@ import re
 from typing import Annotated, Literal
 
 import orjson
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from api import views
 from api.body import read_json
 from api.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
+from api.openapi import STREAM, described
 from api.problems import Code, Problem
 from api.service import Service
 from api.stream import DONE, EventStream
@@ -28,6 +29,16 @@ _VISIT_SECONDS = 6.0
 """How long a viewer that arrives waits for Redis before it is sent away: so long that one dead connection is got over."""
 _CONFIRM_SECONDS = 6.0
 """How long a reader of a record waits for its strictly durable end to be confirmed, before it is told to come again."""
+_ABOUT_ONE = (Code.NOT_FOUND, Code.EXPIRED, Code.REDIS_UNAVAILABLE)
+_ABOUT_BODIES = (
+    Code.MALFORMED_JSON, Code.DUPLICATE_KEY, Code.NOT_UTF8, Code.UNSUPPORTED_JSON, Code.INCOMPLETE_BODY, Code.BODY_TIMEOUT,
+    Code.BODY_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE, Code.INVALID_REQUEST,
+)  # fmt: skip
+_ABOUT_SUBMITTING = (
+    *_ABOUT_BODIES, Code.IDEMPOTENCY_KEY_INVALID, Code.IDEMPOTENCY_MISMATCH, Code.EXPIRED, Code.NOT_DURABLE,
+    Code.NOT_ACCEPTABLE, Code.REDIS_UNAVAILABLE, Code.STORAGE_FULL, Code.UNSAFE_STORAGE, Code.OUTCOME_UNKNOWN, Code.DRAINING,
+)  # fmt: skip
+_MESSAGES = [{"role": "user", "content": "Tell me a story"}]
 _LIST_CURSOR = re.compile(r"([0-9]{1,16})\.(gen_[0-9A-Z]{26})", re.ASCII)
 
 
@@ -36,7 +47,7 @@ def _service(request: Request) -> Service:
     return service
 
 
-def _known_shape(id_: str) -> str:
+def _known_shape(id_: Annotated[str, Path(alias="id", description="`gen_` and 26 characters")]) -> str:
     if not is_generation_id(id_):
         raise UnknownGeneration
     return id_
@@ -53,7 +64,13 @@ def _json(content: object, status: int = 200, headers: dict[str, str] | None = N
 # -- submit
 
 
-@router.post("/generations")
+@router.post(
+    "/generations",
+    **described(
+        {202: views.Summary, 200: STREAM}, _ABOUT_SUBMITTING, body=GenerationRequest, takes=("Idempotency-Key",),
+        sends=("Location", "Generation-Id"), example={"model": "sim-1", "messages": _MESSAGES},
+    ),
+)  # fmt: skip
 async def submit(request: Request, service: ServiceOf) -> Response:
     """Accepts a generation. 202 with its record; with `Accept: text/event-stream`, its events."""
     form = negotiate(request.headers, (JSON, EVENT_STREAM))
@@ -68,7 +85,13 @@ async def submit(request: Request, service: ServiceOf) -> Response:
     return _json(views.summary(await service.logs.record(id_)), 202, {"location": location})
 
 
-@router.post("/chat/stream")
+@router.post(
+    "/chat/stream",
+    **described(
+        {200: STREAM}, _ABOUT_SUBMITTING, body=ChatRequest, takes=("Idempotency-Key",), sends=("Location", "Generation-Id"),
+        example={"model": "sim-1", "system": "Be brief.", "messages": _MESSAGES},
+    ),
+)  # fmt: skip
 async def chat(request: Request, service: ServiceOf) -> Response:
     """Submit and follow in one, for readers that append every `text` until `[DONE]`."""
     negotiate(request.headers, (EVENT_STREAM,))
@@ -83,7 +106,12 @@ async def chat(request: Request, service: ServiceOf) -> Response:
 # -- follow
 
 
-@router.get("/generations/{id_}/events")
+@router.get(
+    "/generations/{id}/events",
+    **described(
+        {200: STREAM, 204: None}, (*_ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST), takes=("Last-Event-ID",)
+    ),
+)
 async def events(
     request: Request,
     service: ServiceOf,
@@ -145,7 +173,7 @@ async def _snapshot(service: Service, id_: str) -> tuple[EntryId, bytes] | None:
 # -- read, list, cancel
 
 
-@router.get("/generations/{id_}")
+@router.get("/generations/{id}", **described({200: views.Whole}, (*_ABOUT_ONE, Code.NOT_ACCEPTABLE)))
 async def read(service: ServiceOf, id_: Id, request: Request) -> Response:
     """The record, and everything that was produced so far."""
     negotiate(request.headers, (JSON,))
@@ -158,7 +186,10 @@ async def read(service: ServiceOf, id_: Id, request: Request) -> Response:
     return _json(views.whole(record, Transcript(entries)))
 
 
-@router.get("/generations")
+@router.get(
+    "/generations",
+    **described({200: views.Listing}, (Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST, Code.REDIS_UNAVAILABLE)),
+)
 async def listing(
     service: ServiceOf,
     request: Request,
@@ -179,7 +210,10 @@ async def listing(
     return _json({"data": [views.summary(record) for record in records], "next_cursor": next_cursor})
 
 
-@router.post("/generations/{id_}/cancel")
+@router.post(
+    "/generations/{id}/cancel",
+    **described({200: views.Summary, 202: views.Summary}, (*_ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.ALREADY_ENDED)),
+)
 async def cancel(service: ServiceOf, id_: Id, request: Request) -> Response:
     """Asks for the end. 200 with the record if it is cancelled, 202 if its worker has been told, 409 if it has ended
     otherwise."""

@@ -1,12 +1,68 @@
 """What the API says of a generation, as JSON. Pure."""
 
-from broker.record import Record
+from typing import Any, Literal, NotRequired, cast
+
+from typing_extensions import TypedDict
+
+from broker.record import Record, State
 from broker.transcript import Transcript
 
-Json = dict[str, object]
+Json = dict[str, Any]
 
 
-def summary(record: Record) -> Json:
+class Failure(TypedDict):
+    """Why a generation failed. `retryable`: the same request may succeed later. `partial`: something was produced."""
+
+    code: str
+    message: str
+    retryable: bool
+    partial: bool
+
+
+class Summary(TypedDict):
+    """A record without its output. Times are Unix milliseconds; the last six fields are there once it has ended."""
+
+    id: str
+    object: Literal["generation"]
+    state: State
+    model: str
+    attempt: int
+    created_at_ms: int
+    started_at_ms: int | None
+    first_token_at_ms: int | None
+    finished_at_ms: int | None
+    events_url: str
+    cancel_url: str
+    stop_reason: NotRequired[str | None]
+    usage: NotRequired[Json | None]
+    ttft_ms: NotRequired[int | None]
+    total_ms: NotRequired[int]
+    chunks: NotRequired[int]
+    error: NotRequired[Failure | None]
+
+
+class Whole(Summary):
+    """A record with all that was produced so far: `text` is the text blocks' text, `content` the Messages blocks."""
+
+    text: str
+    content: list[Json]
+    last_event_id: str | None
+
+
+class Listing(TypedDict):
+    """A page of records, newest first. `next_cursor` is null behind the last."""
+
+    data: list[Summary]
+    next_cursor: str | None
+
+
+class Status(TypedDict):
+    """That a process runs (`ok`), or should be sent requests (`ready`)."""
+
+    status: Literal["ok", "ready"]
+
+
+def summary(record: Record) -> Summary:
     """The record without its output. Times are Unix milliseconds."""
     end = record.end or {}
     view: Json = {
@@ -27,10 +83,10 @@ def summary(record: Record) -> Json:
         view["error"] = (
             {key: end[key] for key in ("code", "message", "retryable", "partial")} if "code" in end else None
         )
-    return view
+    return cast(Summary, view)
 
 
-def whole(record: Record, transcript: Transcript) -> Json:
+def whole(record: Record, transcript: Transcript) -> Whole:
     """The record with all that was produced so far: `text` is the text blocks' text, `content` the Messages blocks."""
     return {
         **summary(record),

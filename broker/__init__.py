@@ -28,7 +28,8 @@ that every append and every claim looks at.
 
 Where to read on, in this order:
 
-    ids.py, events.py     what an id is; the vocabulary of a log, and how an entry looks on the wire
+    ids.py, events.py     what an id is; how an entry is stored, and how it looks on the wire
+    vocabulary.py         every event as a type: the one table of what a stream may carry
     keys.py, errors.py    every key in Redis and how long it lives; every error we raise
     lua/                  the atomic steps: common.lua, then claim.lua, append.lua and finish.lua; the headers are the contract
     logs.py, verdicts.py  the same steps from Python, for one generation: record, log, cancel; what they answer

@@ -1,0 +1,192 @@
+"""The events of the wire as types, one class an event, and the words that they carry. Pure.
+
+This is the one table: what sends an event names it by these types, the API describes itself with them, and tests hold what real
+processes send against them. docs/protocol.md says the same to people.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, NotRequired, get_args
+
+from pydantic import Discriminator
+from typing_extensions import TypedDict
+
+Json = dict[str, object]
+
+
+# -- entries of the log
+
+
+class StreamStart(TypedDict):
+    """The first entry of every attempt that calls the upstream. `keep_blocks` blocks are kept, up to entry `keep_through`."""
+
+    type: Literal["stream_start"]
+    generation: str
+    model: str
+    reason: Literal["start", "continue", "restart"]
+    keep_through: str | None
+    keep_blocks: int
+    attempt: int
+
+
+class Message(TypedDict):
+    """The upstream's own beginning: its `message`, without `content`."""
+
+    type: Literal["message"]
+    message: Json
+
+
+class BlockStart(TypedDict):
+    """Opens the block of this `index`, or goes on with it."""
+
+    type: Literal["block_start"]
+    index: int
+    block: Json
+
+
+class Text(TypedDict):
+    """More text of the block that was opened last. Never empty."""
+
+    type: Literal["text"]
+    text: str
+
+
+class Thinking(TypedDict):
+    """More thinking of the block that was opened last."""
+
+    type: Literal["thinking"]
+    thinking: str
+
+
+class Signature(TypedDict):
+    """Belongs to the block that was opened last, a thinking block."""
+
+    type: Literal["signature"]
+    signature: str
+
+
+class Citation(TypedDict):
+    """Belongs to the block that was opened last, a text block."""
+
+    type: Literal["citation"]
+    citation: Json
+
+
+class ToolInput(TypedDict):
+    """More of a tool's input: a piece of JSON text. The pieces joined are one JSON value."""
+
+    type: Literal["tool_input"]
+    partial_json: str
+
+
+class BlockDelta(TypedDict):
+    """Any other delta of the upstream, whole, for the block of this `index`."""
+
+    type: Literal["block_delta"]
+    index: int
+    delta: Json
+
+
+class BlockStop(TypedDict):
+    """The block of this `index` is complete."""
+
+    type: Literal["block_stop"]
+    index: int
+
+
+class Usage(TypedDict):
+    """What the upstream says at its end, with whatever else came with it: this attempt's figures."""
+
+    type: Literal["usage"]
+    stop_reason: NotRequired[str | None]
+    usage: NotRequired[Json]
+
+
+class Upstream(TypedDict):
+    """Any other event of the upstream, whole."""
+
+    type: Literal["upstream"]
+    event: Json
+
+
+class Retrying(TypedDict):
+    """The upstream refused call number `tries` of the attempt, or broke off before its first event. It is called again in
+    `delay_ms` milliseconds."""
+
+    type: Literal["retrying"]
+    code: str
+    tries: int
+    delay_ms: int
+
+
+class _Figures(TypedDict):
+    usage: Json | None
+    ttft_ms: int | None
+    total_ms: int
+    chunks: int
+    durability: NotRequired[Literal["strict"]]
+
+
+class StreamEnd(_Figures):
+    """The terminal entry of a `completed` or `cancelled` generation."""
+
+    type: Literal["stream_end"]
+    status: Literal["completed", "cancelled"]
+    stop_reason: str | None
+
+
+class Error(_Figures):
+    """The terminal entry of a `failed` generation. `partial`: something was produced, and stays readable."""
+
+    type: Literal["error"]
+    code: str
+    message: str
+    retryable: bool
+    partial: bool
+
+
+# -- events of the connection
+
+
+class Queued(TypedDict):
+    """The generation waits; `position` others were submitted before it and wait too."""
+
+    type: Literal["queued"]
+    position: int
+
+
+class Snapshot(TypedDict):
+    """Everything up to its id in one event. `open` is the index of the block that deltas belong to."""
+
+    type: Literal["snapshot"]
+    text: str
+    content: list[Json]
+    open: int | None
+
+
+GapReason = Literal["bad_cursor", "unknown_cursor", "rewound", "expired"]
+
+
+class Gap(TypedDict):
+    """What this reader has, or asked for, is not what the log has: it discards everything, its cursor too."""
+
+    type: Literal["gap"]
+    reason: GapReason
+
+
+class Drain(TypedDict):
+    """This process cannot serve the stream any longer, or not now. The connection is cut behind it."""
+
+    type: Literal["drain"]
+
+
+LogEvent = (
+    StreamStart | Message | BlockStart | Text | Thinking | Signature | Citation | ToolInput | BlockDelta | BlockStop | Usage
+    | Upstream | Retrying | StreamEnd | Error
+)  # fmt: skip
+ConnectionEvent = Queued | Snapshot | Gap | Drain
+Event = Annotated[LogEvent | ConnectionEvent, Discriminator("type")]
+"""Whatever an event stream may carry, by its `type`."""
+
+EVENTS: Final[Mapping[str, type]] = {
+    get_args(each.__annotations__["type"])[0]: each for each in (*get_args(LogEvent), *get_args(ConnectionEvent))
+}

@@ -1,0 +1,88 @@
+"""The API's description of itself, held against what it does."""
+
+import re
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV32SpecValidator
+
+from api import generations
+from tests.client import Client
+from tests.vocabulary import misfit
+
+EVERYTHING = "sim-1?tps=0&tokens=40&ttft_ms=0&seed=3&thinking=1&tool=lookup&citations=1"
+
+
+@pytest.fixture
+def document(client: Client) -> dict[str, Any]:
+    response = client.http.get("/openapi.json")
+    assert response.headers["content-type"] == "application/json"
+    told: dict[str, Any] = response.json()
+    return told
+
+
+def fits(document: dict[str, Any], method: str, path: str, status: int, body: object) -> None:
+    """Fails unless the body is as the document says of this answer."""
+    (content,) = document["paths"][path][method]["responses"][str(status)]["content"].values()
+    validator = Draft202012Validator({**content["schema"], "components": document["components"]})
+    assert [error.message for error in validator.iter_errors(body)] == []
+
+
+def test_it_is_a_valid_document(document: dict[str, Any]) -> None:
+    assert [str(error) for error in OpenAPIV32SpecValidator(document).iter_errors()] == []
+
+
+def test_every_route_is_in_it(document: dict[str, Any]) -> None:
+    routes = {(method.lower(), route.path) for route in generations.router.routes if isinstance(route, APIRoute)
+              for method in route.methods or ()}  # fmt: skip
+    told = {(method, path) for path, operations in document["paths"].items() for method in operations}
+    assert told == routes | {("get", "/healthz"), ("get", "/readyz")}
+
+
+def test_what_is_answered_is_as_it_says(client: Client, document: dict[str, Any]) -> None:
+    generation = client.submit(EVERYTHING)
+    fits(document, "post", "/v1/generations", 202, generation.record)
+    client.events(generation.id)
+    fits(document, "get", "/v1/generations/{id}", 200, client.record(generation.id))
+    fits(document, "get", "/v1/generations", 200, client.http.get("/v1/generations").json())
+    fits(document, "get", "/healthz", 200, client.http.get("/healthz").json())
+    fits(document, "get", "/readyz", 200, client.http.get("/readyz").json())
+    fits(document, "post", "/v1/generations/{id}/cancel", 409, client.cancel(generation.id).json())
+    for status, body in ((422, {}), (422, {"model": 1}), (400, [{"a": 1}, "no object"])):
+        refused = client.http.post("/v1/generations", json=body)
+        if refused.status_code == status:
+            fits(document, "post", "/v1/generations", status, refused.json())
+    fits(document, "get", "/v1/generations/{id}", 404, client.http.get("/v1/generations/gen_1").json())
+
+
+@pytest.mark.parametrize("query", ["", "&fail=cut&at=15&times=1", "&fail=overloaded&times=1", "&fail=error&at=15"])
+def test_every_event_of_a_stream_is_of_the_vocabulary(client: Client, query: str) -> None:
+    generation = client.submit(EVERYTHING + query)
+    frames = client.events(generation.id) + client.events(generation.id, **{"from": "snapshot"})
+    frames += client.events(generation.id, "1-1")
+    assert [why for frame in frames if (why := misfit(frame.data)) is not None] == []
+
+
+def test_its_examples_are_accepted(client: Client, document: dict[str, Any]) -> None:
+    examples = [
+        (path, media["example"])
+        for path, operations in document["paths"].items()
+        for operation in operations.values()
+        for media in operation.get("requestBody", {}).get("content", {}).values()
+    ]
+    assert len(examples) == 2
+    for path, example in examples:
+        assert client.http.post(path, json=example).status_code in (200, 202)
+
+
+def test_the_page_to_try_it_loads_nothing_from_elsewhere(client: Client) -> None:
+    page = client.http.get("/docs")
+    assert "script-src 'self';" in page.headers["content-security-policy"]
+    links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert links
+    for link in links:
+        assert link.startswith("/docs/")
+        assert client.http.get(link).status_code == 200, link
+    assert client.http.get("/docs/other.js").status_code == 422
