@@ -75,7 +75,7 @@ async def submit(request: Request, service: ServiceOf) -> Response:
     """Accepts a generation. 202 with its record; with `Accept: text/event-stream`, its events."""
     form = negotiate(request.headers, (JSON, EVENT_STREAM))
     key = idempotency_key(request.headers)
-    asked = GenerationRequest.model_validate(await read_json(request))
+    asked = GenerationRequest.model_validate(await read_json(request, service.parsing))
     service.refuse_while_draining()
     id_ = await service.submissions.submit(asked, key)
     location = f"/v1/generations/{id_}"
@@ -96,7 +96,7 @@ async def chat(request: Request, service: ServiceOf) -> Response:
     """Submit and follow in one, for readers that append every `text` until `[DONE]`."""
     negotiate(request.headers, (EVENT_STREAM,))
     key = idempotency_key(request.headers)
-    asked = ChatRequest.model_validate(await read_json(request))
+    asked = ChatRequest.model_validate(await read_json(request, service.parsing))
     service.refuse_while_draining()
     id_ = await service.submissions.submit(asked.as_generation(), key)
     headers = [(b"location", f"/v1/generations/{id_}".encode()), (b"generation-id", id_.encode())]

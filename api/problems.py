@@ -47,7 +47,9 @@ class Code(Enum):
     DUPLICATE_KEY = Kind(400, "The body names a key twice", "An object, at any depth, has two members of one name.")
     NOT_UTF8 = Kind(400, "The body is not UTF-8", "Invalid UTF-8, another encoding, or a byte order mark.")
     UNSUPPORTED_JSON = Kind(
-        400, "The body cannot be carried", "Nested too deep, a number beyond 64 bits, or half of a surrogate pair."
+        400,
+        "The body cannot be carried",
+        "Nested too deep, too many brackets or commas, a number beyond 64 bits, or half of a surrogate pair.",
     )
     INCOMPLETE_BODY = Kind(400, "The body ended early", "The connection closed before the whole body had come.")
     IDEMPOTENCY_KEY_INVALID = Kind(
@@ -236,6 +238,7 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "string_too_short": ("out_of_range", "must have at least {min_length} characters"),
     "string_too_long": ("out_of_range", "must have at most {max_length} characters"),
     "too_short": ("out_of_range", "must have at least {min_length} items"),
+    "too_long": ("out_of_range", "must have at most {max_length} items"),
     "too_many_fields": ("out_of_range", "has too many fields"),
 }
 UNSAID = ("invalid", "is not valid")

@@ -1,7 +1,8 @@
 """What the routes work with: one object per process."""
 
+import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from api.hub import Hub
 from api.problems import Code, Problem
@@ -23,6 +24,8 @@ class Service:
     submissions: Submissions
     hub: Hub
     ephemeral: bool
+    parsing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a large body is parsed."""
 
     def refuse_while_draining(self) -> None:
         """Raises Problem (503): a process that is about to go accepts nothing."""

@@ -23,6 +23,7 @@ from typing_extensions import TypedDict
 from broker.errors import BrokerError
 
 MANY_FIELDS = 64  # denial-of-service guard: to report each of 90,000 unknown fields takes half a second
+MANY_MESSAGES = 10_000  # the same: to check 25,000 of one letter and to store them stops the API for 0.1 s
 
 OnInterrupt = Literal["continue", "restart", "fail"]
 Durability = Literal["normal", "strict"]
@@ -134,7 +135,7 @@ class Metadata(_Strict):
     user_id: str | None = None
 
 
-Messages = Annotated[list[Message], Field(min_length=1, fail_fast=True)]
+Messages = Annotated[list[Message], Field(min_length=1, max_length=MANY_MESSAGES, fail_fast=True)]
 
 
 class GenerationRequest(_Body):

@@ -52,6 +52,7 @@ def problem(response: httpx2.Response, status: int, code: str) -> dict[str, Any]
         (b'{"model": "\\ud800"}', "unsupported_json"),
         (b'{"a":' * 100 + b"1" + b"}" * 100, "unsupported_json"),
         (b'{"max_tokens": 1' + b"0" * 400 + b"}", "unsupported_json"),
+        (b'{"tools": [' + b"{}," * 25_000 + b"{}]}", "unsupported_json"),
     ],
 )
 def test_a_body_that_is_not_plain_json_is_400(client: Client, path: str, raw: bytes, code: str) -> None:
@@ -67,6 +68,7 @@ def test_a_body_that_is_not_plain_json_is_400(client: Client, path: str, raw: by
         ({"model": "m" * 257}, "/model", "out_of_range"),
         ({"messages": []}, "/messages", "out_of_range"),
         ({"messages": CANARY}, "/messages", "wrong_type"),
+        ({"messages": [{"role": "user", "content": "x"}] * 10_001}, "/messages", "out_of_range"),
         ({"messages": [{"role": CANARY, "content": "x"}]}, "/messages/0/role", "not_allowed"),
         ({"messages": [{"role": "user"}]}, "/messages/0/content", "missing"),
         ({"messages": [{"role": "user", "content": [{"text": CANARY}]}]}, "/messages/0/content/0/type", "missing"),

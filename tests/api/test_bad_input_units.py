@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message
 
 from api import negotiate, problems
-from api.body import MAX_BYTES, MAX_DEPTH, parse, read_json
+from api.body import MAX_BRACKETS, MAX_BYTES, MAX_COMMAS, MAX_DEPTH, SMALL, parse, read_json
 from api.problems import Code, Problem, pointer
 from broker import errors
 from broker.request import GenerationRequest, UnreadableRequest
@@ -62,7 +63,7 @@ def read(*chunks: bytes | None, headers: dict[str, str] = JSON_HEADERS, timeout:
 
     encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
     request = Request({"type": "http", "method": "POST", "path": "/", "headers": encoded}, receive)
-    return asyncio.run(read_json(request, timeout=timeout))
+    return asyncio.run(read_json(request, asyncio.Lock(), timeout=timeout))
 
 
 # ── the bytes ──
@@ -125,6 +126,56 @@ def test_the_bound_on_nesting_counts_containers(leaf: str) -> None:
     outer = MAX_DEPTH - (leaf != "1")
     parse(("[" * outer + leaf + "]" * outer).encode())
     assert problem_of(("[" * (outer + 1) + leaf + "]" * (outer + 1)).encode()).code == "unsupported_json"
+
+
+def test_the_bounds_on_brackets_and_commas_are_exact() -> None:
+    brackets = b"[" + b"[]" * (MAX_BRACKETS // 2 - 1) + b"]"
+    commas = b"[" + b"1," * MAX_COMMAS + b"1]"
+    assert problem_of(brackets).code == "malformed_json", "as it is read"
+    assert problem_of(brackets.replace(b"[[]", b"[[][]", 1)).code == "unsupported_json"
+    assert len(parse(commas)) == MAX_COMMAS + 1  # type: ignore[arg-type]
+    assert problem_of(commas.replace(b"1,", b"1,1,", 1)).code == "unsupported_json"
+
+
+@pytest.mark.parametrize("text", ["[" * 60_000, "{,}" * 60_000, '["\\' * 60_000, '\\"[,' * 60_000, "é[" * 60_000])
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_what_stands_in_strings_is_not_counted(text: str, ascii_only: bool) -> None:
+    value = {text: 1, "b": [text, {"c": text + "\\"}]}
+    assert parse(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
+
+
+@pytest.mark.parametrize("dear", [b"[" * 50_001, b"{}" * 25_001, b'{"a":1},' * 25_001, b"1," * 50_001, b'"",' * 50_001])
+def test_what_is_dear_to_read_is_refused_unread(dear: bytes) -> None:
+    assert problem_of(b"[!" + dear).code == "unsupported_json", "a reader would have stopped at the second byte"
+
+
+def test_between_two_large_bodies_others_have_their_turn() -> None:
+    events: list[str] = []
+    body = b"[" + b" " * SMALL + b"]"
+
+    async def submit(turn: asyncio.Lock) -> None:
+        async def receive() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        scope = {"type": "http", "headers": [(b"content-type", b"application/json")]}
+        with pytest.raises(Problem):
+            await read_json(Request(scope, receive), turn)
+        events.append("body")
+
+    async def serve_others() -> None:
+        while True:
+            events.append("others")
+            await asyncio.sleep(0)
+
+    async def at_once() -> None:
+        turn = asyncio.Lock()
+        others = asyncio.create_task(serve_others())
+        await asyncio.gather(*(submit(turn) for _ in range(20)))
+        others.cancel()
+
+    asyncio.run(at_once())
+    assert events.count("body") == 20
+    assert ("body", "body") not in pairwise(events)
 
 
 def test_a_parse_error_says_where_and_not_what() -> None:
@@ -235,7 +286,7 @@ def test_an_endless_body_is_not_read_to_its_end() -> None:
 
     scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-type", b"application/json")]}
     with pytest.raises(Problem) as refused:
-        asyncio.run(read_json(Request(scope, receive)))
+        asyncio.run(read_json(Request(scope, receive), asyncio.Lock()))
     assert refused.value.status == 413
     assert taken < 16 << 20
 
@@ -248,7 +299,7 @@ def test_a_client_that_asks_before_sending_is_refused_before_it_sends() -> None:
 
     scope = {"type": "http", "headers": [(name.encode(), value.encode()) for name, value in headers.items()]}
     with pytest.raises(Problem) as refused:
-        asyncio.run(read_json(Request(scope, receive)))
+        asyncio.run(read_json(Request(scope, receive), asyncio.Lock()))
     assert refused.value.status == 413
 
 
@@ -351,7 +402,7 @@ def client() -> Iterator[TestClient]:
     @app.post("/generations")
     async def submit(request: Request) -> Response:
         negotiate.negotiate(request.headers, BOTH)
-        return JSONResponse(GenerationRequest.model_validate(await read_json(request)).upstream_body())
+        return JSONResponse(GenerationRequest.model_validate(await read_json(request, asyncio.Lock())).upstream_body())
 
     @app.get("/generations")
     async def index(limit: int = 5) -> int:

@@ -1,6 +1,6 @@
 """`python -m tests.bench [NAME …] [--quick] [--json FILE]`: measures, beside the naive way and a floor, on this machine.
 
-Names: `path` (first-token, cancel, resume, live, memory, many, end-to-end) is the main path through real processes;
+Names: `path` (first-token, cancel, resume, live, memory, many, end-to-end, bodies) is the main path through real processes;
 `fanout` (A100 …, B100 …, C, D1000, herd, idle) is one API process and its viewers. Without a name: both. `soak` takes ten
 minutes (two with --quick) and is measured only when it is named.
 """
@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from tests.bench import holding
+from tests.bench.bodies import bodies
 from tests.bench.fanout import SCENARIOS
 from tests.bench.path import Path as MainPath
 from tests.bench.report import Figures
@@ -21,7 +22,7 @@ from tests.bench.system import Skipped, machine, raise_limits
 from tests.bench.systems import Naive, Respool, System
 
 ALONE = ("first-token", "cancel", "resume", "live", "memory")
-PATH = (*ALONE, "many", "end-to-end")
+PATH = (*ALONE, "many", "end-to-end", "bodies")
 
 
 def main_path(names: set[str], quick: bool) -> Figures:
@@ -48,6 +49,9 @@ def main_path(names: set[str], quick: bool) -> Figures:
     if "many" in names:
         say(f"main path: {holding.MANY} generations in one worker")
         figures.attempt("many", lambda: holding.many(figures))
+    if "bodies" in names:
+        say("main path: bodies that are dear to read")
+        figures.attempt("bodies", lambda: bodies(figures))
     if "soak" in names:
         minutes = 2 if quick else 10
         say(f"main path: {minutes} minutes of coming and going")
