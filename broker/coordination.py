@@ -9,7 +9,7 @@ Every method may raise StorageUnavailable or StorageFull (see broker.connect).
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix, retry_key_prefix
@@ -25,14 +25,13 @@ from broker.lua import Argument, Script
 from broker.record import State
 from broker.verdicts import Look
 
-_submit, _overdue = Script("submit"), Script("overdue")
+_submit, _enqueue, _take, _overdue = Script("submit"), Script("enqueue"), Script("take"), Script("overdue")
 
 _LISTS = (keys.DUE, keys.index("all"), keys.index("queued"))
 _EXPIRY_SLACK_MS = 1000
 _DOUBT_MS = 10_000
 """Several times what a crash or a failover of Redis may lose."""
 _MOST_JOBS = 20
-_CLOCKS_APART_MS = 2000
 
 JOB = "generate"
 """The name of arq's one function."""
@@ -44,6 +43,14 @@ class Accepted:
 
     id: str
     known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Jobs by name, each with its place in the queue (ms of the submit), and how many were `left` there."""
+
+    left: int
+    jobs: dict[str, float]
 
 
 class Coordination:
@@ -78,32 +85,48 @@ class Coordination:
         _submit.queue_in_full(pipe, list(_LISTS), _submitted(id_, fingerprint, first_due_ms))
 
     async def enqueue(self, id_: str, ordinal: int, *, created_ms: int | None = None) -> None:
-        """Puts the job for attempt number `ordinal` into arq's queue, unless it waits there, and wakes a worker.
-
-        It is due two seconds ago, as arq's poll compares with each worker's own clock. A job that is enqueued anew keeps the
-        generation's place: `created_ms`, as the queue is in order of time.
-        """
+        """Puts the job for attempt number `ordinal` into arq's queue, unless it waits there, and wakes a worker. Its place is
+        that of its submit, however often it is enqueued; `created_ms` tells it where the lists have forgotten it."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=True)
             self.queue_job(pipe, id_, ordinal, created_ms=created_ms)
             await pipe.execute()
 
     def queue_job(self, pipe: Pipeline, id_: str, ordinal: int, *, created_ms: int | None = None) -> None:
-        """As `enqueue`, in somebody's transaction. It is what arq's `enqueue_job` does, in one trip instead of three;
-        repeating it changes nothing."""
-        job_id, now_ms = job_name(id_, ordinal), timestamp_ms()
-        job = serialize_job(JOB, (id_,), {}, None, now_ms, serializer=dumps_job)
-        pipe.set(job_key_prefix + job_id, job, px=keys.DAY_MS, nx=True)
-        pipe.zadd(keys.QUEUE, {job_id: created_ms or now_ms - _CLOCKS_APART_MS}, nx=True)
-        # Tells one worker with a free slot. The list is bounded: a worker also polls the queue, slowly.
-        pipe.lpush(keys.WAKE, job_id)
-        pipe.ltrim(keys.WAKE, 0, 9_999)
-        pipe.pexpire(keys.WAKE, keys.WAKE_MS)
-        # An API process that was paused for long may find that a sweeper has taken the id for one never submitted.
-        pipe.zadd(keys.DUE, {id_: 0}, nx=True)
-        pipe.pexpire(keys.DUE, keys.INDEX_MS)
-        pipe.pexpire(keys.QUEUE, keys.INDEX_MS)
+        """As `enqueue`, in somebody's transaction."""
+        name = job_name(id_, ordinal)
+        job = serialize_job(JOB, (id_,), {}, None, timestamp_ms(), serializer=dumps_job)
+        _enqueue.queue_in_full(
+            pipe,
+            [keys.QUEUE, keys.WAKE, keys.DUE, keys.index("all"), job_key_prefix + name],
+            [id_, name, job, keys.WAITING_MS, created_ms or "", keys.WAKE_MS, keys.INDEX_MS],
+        )
         _drop_jobs(pipe, id_, range(1, ordinal))
+
+    # -- taking
+
+    async def take(self, most: int, *, lock_ms: int, again_ms: int) -> Taken:
+        """Takes up to `most` jobs out of the queue, those that were submitted first, and locks them for `lock_ms`. A sweeper
+        looks at their generations after `again_ms`."""
+        with storage_errors():
+            left, *rows = cast(
+                "list[Any]",
+                await _take(
+                    self.redis, [keys.QUEUE, keys.WAKE, keys.DUE], [most, in_progress_key_prefix, lock_ms, again_ms]
+                ),
+            )
+        names = [name.decode() for name in rows[::2]]
+        return Taken(int(left), dict(zip(names, map(float, rows[1::2]), strict=True)))
+
+    async def put_back(self, jobs: dict[str, float]) -> None:
+        """Returns jobs that were taken to their places in the queue, and wakes another worker."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=True)
+            pipe.delete(*(in_progress_key_prefix + name for name in jobs))
+            pipe.zadd(keys.QUEUE, jobs)
+            pipe.lpush(keys.WAKE, *jobs)
+            pipe.pexpire(keys.WAKE, keys.WAKE_MS)
+            await pipe.execute()
 
     # -- looking after
 

@@ -13,8 +13,9 @@ belongs to the *coordination* role. By default one server plays both.
 | `respool:due` | zset | when somebody must look at a generation again (ms) | INDEX, renewed by every write |
 | `respool:index:<state>` | zset | generations by time of submit (µs), `all` or one state | as `due` |
 | `respool:idem:<sha256>` | string | idempotency key → generation and body fingerprint | IDEMPOTENCY |
-| `respool:queue`, `arq:*` | | arq's queue and its jobs | INDEX, renewed by every job; a job at most a day |
-| `respool:wake` | list | ids of arq jobs that wait for a worker with a free slot | WAKE |
+| `respool:queue` | zset | jobs that wait, by time of submit (ms) | INDEX, renewed by every job |
+| `arq:*` | | arq's jobs and their locks | a job WAITING, a lock as long as a job may run |
+| `respool:wake` | list | an element for each job queued: wakes a worker with a free slot | WAKE, or until the queue is empty |
 | `respool:worker:<name>` | string | heartbeat of a worker process | HEARTBEAT |
 
 Channels: `{gen}:live` carries each append's entries to the hubs; `respool:cancel` carries ids of cancelled generations

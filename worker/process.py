@@ -40,7 +40,8 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     logs, coordination = Logs(logs_redis), Coordination(coordination_redis)
     appender = Appender(logs_redis, round(settings.lease * 1000))
     producer = Producer(name, logs, coordination, appender, upstream, settings)
-    sweeper = Sweeper(logs, coordination, settings.sweep_every, again_ms=round(settings.pickup_grace * 1000))
+    again_ms = round(settings.pickup_grace * 1000)
+    sweeper = Sweeper(logs, coordination, settings.sweep_every, again_ms)
 
     async def generate(ctx: dict[Any, Any], id_: str, *_: Any) -> None:
         # A CancelledError that leaves a job means to arq that it should run again at once: `due` decides that here.
@@ -50,7 +51,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     try:
         for redis in (coordination_redis, logs_redis):
             await reach(redis, ephemeral=settings.ephemeral)
-        dispatcher = Dispatcher(generate, coordination_redis, wakes, settings.max_jobs, producer.reading_ahead)
+        dispatcher = Dispatcher(generate, coordination, wakes, settings.max_jobs, producer.reading_ahead, again_ms)
         async with asyncio.TaskGroup() as group:
             running = [
                 group.create_task(appender.run()),
@@ -66,9 +67,8 @@ async def serve(settings: WorkerSettings, name: str) -> None:
             log.info("worker ready: %d slots, lease %g s", settings.max_jobs, settings.lease)
             await _signalled()
             producer.draining = True
-            dispatcher.allow_pick_jobs = False
-            listening.cancel()
-            await _shut_down(dispatcher, appender, settings.drain)
+            dispatcher.stop()
+            await _shut_down(listening, dispatcher, appender, settings.drain)
             await _end(running)
     finally:
         await upstream.aclose()
@@ -100,17 +100,16 @@ async def _signalled() -> None:
     await event.wait()
 
 
-async def _shut_down(dispatcher: Dispatcher, appender: Appender, drain: float) -> None:
+async def _shut_down(listening: asyncio.Task[None], dispatcher: Dispatcher, appender: Appender, drain: float) -> None:
     """Lets running generations end by themselves for `drain` seconds, then hands over the rest."""
     jobs = [task for task in dispatcher.tasks.values() if not task.done()]
-    if not jobs:
-        return
-    log.info("draining %d generations for %g s", len(jobs), drain)
-    _, pending = await asyncio.wait(jobs, timeout=drain)
+    if jobs:
+        log.info("draining %d generations for %g s", len(jobs), drain)
+    _, pending = await asyncio.wait((listening, *jobs), timeout=drain)
     for writer in appender.writers:
         writer.stop("drain")
     if pending:
-        log.info("handing over %d generations", len(pending))
+        log.info("handing over %d generations", len(pending - {listening}))
         _, pending = await asyncio.wait(pending, timeout=_HAND_OVER_SECONDS)
     await _end(pending)
 

@@ -21,7 +21,9 @@ end
 redis.call('ZADD', KEYS[1], 'NX', string.format('%.0f', math.floor(us / 1000) + tonumber(ARGV[4])), id)
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 if verdict == 'accepted' then
-  local score = string.format('%.0f', us)
+  -- The order of submits, and with it the queue's, stands even where the clock jumps back.
+  local newest = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')
+  local score = string.format('%.0f', math.max(us, tonumber(newest[2] or '0') + 1))
   redis.call('ZADD', KEYS[2], 'NX', score, id)
   redis.call('ZADD', KEYS[3], 'NX', score, id)
   for i = 2, 3 do redis.call('PEXPIRE', KEYS[i], ARGV[5]) end

@@ -4,8 +4,10 @@ from itertools import pairwise
 
 import orjson
 import pytest
+from arq.constants import in_progress_key_prefix
 
 from broker import keys
+from broker.coordination import Taken, job_name
 from broker.errors import AlreadyEnded, ExpiredGeneration, IdempotencyMismatch, StorageFull, UnknownGeneration
 from broker.events import END, START, TEXT, THINKING, TOOL_INPUT, Content, event
 from broker.ids import BEGINNING, EntryId, new_generation_id
@@ -92,6 +94,68 @@ def test_what_is_overdue_is_given_to_one_sweeper_only(server: Server) -> None:
     assert (len(first), len(second)) == (3, 2)
     assert sorted(first + second) == sorted(ids)
     assert server.do(server.coordination.overdue(3, 60_000)) == []
+
+
+# -- the queue
+
+
+def queued(server: Server, id_: str, ordinal: int = 1) -> str:
+    """Puts the job into the queue; its name."""
+    server.do(server.coordination.enqueue(id_, ordinal))
+    return job_name(id_, ordinal)
+
+
+def take(server: Server, most: int = 10) -> Taken:
+    return server.do(server.coordination.take(most, lock_ms=60_000, again_ms=3000))
+
+
+def test_jobs_are_taken_in_the_order_of_their_submits_however_late_they_were_queued(server: Server) -> None:
+    ids = [new_generation_id() for _ in range(4)]
+    for id_ in ids:
+        submit(server, id_, None)
+    for id_ in reversed(ids[1:]):
+        queued(server, id_)
+    assert list(take(server, 1).jobs) == [job_name(ids[1], 1)]
+    again = queued(server, ids[0], 2)
+    taken = take(server)
+    assert list(taken.jobs) == [again, job_name(ids[2], 1), job_name(ids[3], 1)]
+    assert taken.left == 0
+    assert take(server) == Taken(0, {})
+
+
+def test_the_order_of_submits_stands_when_the_clock_jumps_back(server: Server) -> None:
+    first, second = new_generation_id(), new_generation_id()
+    submit(server, first, None)
+    ahead = (server.now_ms() + 3_600_000) * 1000
+    server.command("ZADD", keys.index("all"), ahead, first)
+    submit(server, second, None)
+    names = [queued(server, first), queued(server, second)]
+    assert list(take(server).jobs) == names
+    assert [row[1] for row in server.do(server.coordination.listed("all", None, 10))] == [second, first]
+
+
+def test_a_job_that_was_taken_is_locked_and_looked_after(server: Server) -> None:
+    id_ = new_generation_id()
+    submit(server, id_, None, due_ms=60_000)
+    name = queued(server, id_)
+    assert list(take(server).jobs) == [name]
+    assert float(server.command("ZSCORE", keys.DUE, id_)) - server.now_ms() <= 3000
+    assert not server.command("EXISTS", keys.WAKE)
+    assert queued(server, id_) == name
+    assert take(server) == Taken(0, {}), "it is locked"
+    server.command("DEL", in_progress_key_prefix + name)
+    queued(server, id_)
+    assert list(take(server).jobs) == [name]
+
+
+def test_jobs_that_were_put_back_have_their_place(server: Server) -> None:
+    ids = [new_generation_id() for _ in range(3)]
+    for id_ in ids:
+        submit(server, id_, None)
+    names = [queued(server, id_) for id_ in ids]
+    server.do(server.coordination.put_back(take(server, 2).jobs))
+    assert server.command("LLEN", keys.WAKE) == 5
+    assert list(take(server).jobs) == names
 
 
 # -- claim

@@ -173,6 +173,27 @@ MUTANTS: tuple[Mutant, ...] = (
         "a fresh end is filed for good", "broker/coordination.py", "if look.ended_ms >= _DOUBT_MS else _DOUBT_MS", "",
         "tests/broker/test_coordination.py::test_an_end_that_redis_takes_back_while_it_is_filed_is_looked_at_again_soon",
     ),
+    _mutant(
+        "what was interrupted goes to the end", "broker/lua/enqueue.lua",
+        "submitted_us and tonumber(submitted_us) / 1000 or tonumber(ARGV[5]) or now_ms()", "now_ms()",
+        _LUA + "test_jobs_are_taken_in_the_order_of_their_submits_however_late_they_were_queued",
+    ),
+    _mutant(
+        "the order of submits follows the clock", "broker/lua/submit.lua",
+        "math.max(us, tonumber(newest[2] or '0') + 1)", "us",
+        _LUA + "test_the_order_of_submits_stands_when_the_clock_jumps_back",
+    ),
+    _mutant(
+        "a freed slot waits for the bell", "worker/dispatch.py",
+        "                    await self._slot_freed.wait()\n                    left = 1\n",
+        "                    await self._slot_freed.wait()\n                    left = 0\n",
+        "tests/faults/test_places.py::test_what_waited_longer_than_wake_ups_live_is_taken_as_soon_as_a_slot_is_free",
+    ),
+    _mutant(
+        "what a worker took is not looked after", "broker/lua/take.lua",
+        "redis.call('ZADD', KEYS[3], look, string.match(name, '^(.*):'))", "",
+        _LUA + "test_a_job_that_was_taken_is_locked_and_looked_after",
+    ),
     # -- submitting
     Mutant(
         "the idempotency key is written after the record",
@@ -193,7 +214,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/api/test_submissions.py::test_a_submit_repeated_after_the_sweeper_gave_it_up_is_looked_after_again",
     ),
     _mutant(
-        "a late submit is not looked after", "broker/coordination.py", "pipe.zadd(keys.DUE, {id_: 0}, nx=True)", "",
+        "a late submit is not looked after", "broker/lua/enqueue.lua", "redis.call('ZADD', KEYS[3], 'NX', 0, ARGV[1])", "",
         "tests/api/test_submissions.py::test_an_api_that_slept_until_the_sweeper_gave_up_is_looked_after_all_the_same",
     ),
     # -- what viewers see
