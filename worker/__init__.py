@@ -3,6 +3,7 @@
 From the outside in:
 
     process.py       what a worker process consists of, how it starts, drains and hands over; supervisor.py keeps several
+    credentials.py   refuses to start where there is nothing to call the upstream with
     dispatch.py      arq's worker, told of jobs at once instead of polling for them
     producer.py      one generation: plan, claim, attempt, and what follows from how that went
     continuation.py  what the next attempt asks the upstream, where one was interrupted

@@ -13,6 +13,7 @@ import uvloop
 from broker.connect import connect
 from broker.coordination import Coordination
 from broker.errors import BrokerError
+from worker.credentials import NoCredentials, check_credentials
 from worker.settings import WorkerSettings
 from worker.supervisor import supervise
 
@@ -32,11 +33,12 @@ def main() -> int:
     try:
         if arguments.check:
             return 0 if uvloop.run(_check(settings)) else 1
+        check_credentials()
         if arguments.name is None:
             uvloop.run(supervise(settings, arguments.processes))
         else:
             _serve(settings, arguments.name)
-    except (BrokerError, TimeoutError) as error:
+    except (BrokerError, NoCredentials, TimeoutError) as error:
         print(f"worker: {error or 'Redis did not answer'}", file=sys.stderr)
         return 1
     return 0
