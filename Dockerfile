@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 # One image for every process: `python -m api` by default; compose.yaml says what else it runs.
 
-FROM python:3.13-slim AS build
+FROM python:3.13.16-slim-trixie AS build
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md ./
 # The dependencies first and by themselves, so that a change of our code does not install them again.
@@ -15,10 +15,12 @@ RUN PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
     /opt/respool/bin/python -m pip install --no-cache-dir --disable-pip-version-check --no-deps . \
     && /opt/respool/bin/python -m pip uninstall --yes pip
 
-FROM python:3.13-slim
+FROM python:3.13.16-slim-trixie
 # No compiler is in the slim image; pip, which nothing needs at run time, goes too.
 RUN python -m pip uninstall --yes --root-user-action=ignore pip \
-    && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin respool
+    && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin respool \
+    # A volume that is mounted here for the first time is its owner's then.
+    && install -d -o 10001 -g 10001 -m 750 /run/secrets
 COPY --from=build /opt/respool /opt/respool
 ENV PATH=/opt/respool/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -119,6 +119,8 @@ def connect(url: str, *, connections: int = 64, retries: int = 4, answer_seconds
         retry_on_error=[ConnectionError, TimeoutError, OSError],
     )
     pool.connection_class = _STURDY[pool.connection_class]
+    if pool.connection_class is _Local:
+        del pool.connection_kwargs["socket_keepalive"]  # of TCP alone
     return ArqRedis(pool_or_conn=pool, job_serializer=dumps_job, job_deserializer=loads_job)
 
 

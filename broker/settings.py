@@ -1,13 +1,20 @@
-"""Settings that every process of Respool shares. Each is read from the environment as RESPOOL_<NAME>."""
+"""Settings that every process of Respool shares. Each is read from the environment as RESPOOL_<NAME>, or, where it is not set
+there, from a file of that name in /run/secrets, where containers have theirs."""
+
+from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_SECRETS = Path("/run/secrets")
 
 
 class BrokerSettings(BaseSettings):
     """Where Redis is, and the times that all processes must agree on."""
 
-    model_config = SettingsConfigDict(env_prefix="RESPOOL_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="RESPOOL_", extra="ignore", frozen=True, secrets_dir=_SECRETS if _SECRETS.is_dir() else None
+    )
 
     redis_url: str = "redis://127.0.0.1:6379/0"
     """Coordination: arq's queue, `due`, idempotency keys, indexes, wake-ups."""

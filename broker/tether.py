@@ -99,6 +99,7 @@ class TetheredProcess:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         pass_fds: Sequence[int] = (),
+        umask: int = -1,
     ) -> None:
         self._tether = tether or own_tether()
         self._popen = subprocess.Popen(  # noqa: S603 (no shell; what to run is ours)
@@ -109,6 +110,7 @@ class TetheredProcess:
             env=env,
             cwd=cwd,
             pass_fds=pass_fds,
+            umask=umask,
             start_new_session=True,
         )
         self._tether.hold(self.pid)

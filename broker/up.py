@@ -105,6 +105,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m broker.up", description="Respool on one machine, until Ctrl-C.")
     parser.add_argument("--port", type=int, default=8000, help="TCP port of the API")
     parser.add_argument("--data", type=Path, default=Path(".respool"), help="where the embedded Valkey keeps its data")
+    parser.add_argument(
+        "--maxmemory",
+        default=os.environ.get("MAXMEMORY"),  # make hands on what it was called with
+        help="of the embedded Valkey, in its words: 2gb (default: a quarter of the machine's)",
+    )
     options = parser.parse_args(arguments)
     terminal = Terminal(sys.stdout.buffer)
     stack = Stack(terminal)
@@ -112,7 +117,8 @@ def main(arguments: list[str] | None = None) -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's wish, or a background job's
             signal.signal(number, stack.on_signal)
     try:
-        bring_up(stack, options.port, options.data, os.environ)
+        valkey = EmbeddedServer(options.data, config={"maxmemory": options.maxmemory} if options.maxmemory else None)
+        bring_up(stack, options.port, valkey, os.environ)
         stack.forever()
     except Stopped:
         terminal.say("\nStopping (once more kills).")
@@ -125,12 +131,11 @@ def main(arguments: list[str] | None = None) -> int:
     raise AssertionError("unreachable")
 
 
-def bring_up(stack: Stack, port: int, data: Path, environ: Mapping[str, str]) -> None:
+def bring_up(stack: Stack, port: int, valkey: EmbeddedServer, environ: Mapping[str, str]) -> None:
     """Start every part, wait until requests are served, and say how to try it."""
     host = environ.get("RESPOOL_HOST") or "127.0.0.1"
     env = {**HURRY, **environ, "RESPOOL_HOST": host, "RESPOOL_PORT": str(port)}
     if not environ.get("RESPOOL_REDIS_URL"):
-        valkey = EmbeddedServer(data)
         stack.start("valkey", valkey)
         stack.until(valkey.ready, "the embedded Valkey")
         env["RESPOOL_REDIS_URL"] = valkey.url
@@ -149,7 +154,7 @@ def bring_up(stack: Stack, port: int, data: Path, environ: Mapping[str, str]) ->
     url = f"http://{everywhere.get(host, host)}:{port}"
     stack.until(lambda: answers(f"{url}/readyz"), "the API")
     stack.until(lambda: beats(env["RESPOOL_REDIS_URL"]), "the worker")
-    where = str(data) if "valkey" in stack.parts else "the server that RESPOOL_REDIS_URL names"
+    where = str(valkey.data_dir) if "valkey" in stack.parts else "the server that RESPOOL_REDIS_URL names"
     stack.terminal.say(welcome(url, where, simulated=not secrets))
 
 

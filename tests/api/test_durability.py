@@ -9,7 +9,7 @@ import httpx2
 import pytest
 import redis
 
-from broker.embedded import EmbeddedServer
+from broker.embedded import EmbeddedServer, free_port
 from tests.faults.watching import PROMPT, Watched, watch
 from tests.stack import Stack, until
 
@@ -86,10 +86,14 @@ def refused(stack: Stack) -> None:
 
 
 def test_without_a_disk_a_replica_is_what_makes_it_safe(tmp_path: Path) -> None:
-    primary = EmbeddedServer(tmp_path / "primary", config={"appendonly": "no", "repl-diskless-sync-delay": "0"})
+    here, there = free_port(), free_port()
+    primary = EmbeddedServer(
+        tmp_path / "primary", here, password="of-both", config={"appendonly": "no", "repl-diskless-sync-delay": "0"}
+    )
     with Stack(server=primary, ephemeral=1) as stack:
         refused(stack)
-        with EmbeddedServer(tmp_path / "replica", config={"replicaof": f"127.0.0.1 {primary.port}"}) as replica:
+        following = {"replicaof": f"127.0.0.1 {here}"}
+        with EmbeddedServer(tmp_path / "replica", there, password="of-both", config=following) as replica:
             until(lambda: accepted(stack), "the replica is there")
             waiting = watch(stack, SLOW, durability="strict")
             waiting.runs()

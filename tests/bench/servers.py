@@ -71,7 +71,7 @@ class Server:
         raise NotImplementedError
 
     def _redis(self) -> str:
-        server = self._stack.enter_context(EmbeddedServer(self.folder / "data"))
+        server = self._stack.enter_context(EmbeddedServer(self.folder / "data", free_port()))
         assert server.pid is not None
         self.redis_pids = [server.pid]
         return server.url

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -11,7 +12,14 @@ from pathlib import Path
 import pytest
 import redis
 
-from broker.embedded import AlreadyRunning, EmbeddedError, EmbeddedServer, free_port, server_binary
+from broker.embedded import (
+    AlreadyRunning,
+    EmbeddedError,
+    EmbeddedServer,
+    default_maxmemory,
+    free_port,
+    server_binary,
+)
 from tests.packaging.launching import alive, eventually
 
 
@@ -21,7 +29,7 @@ def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
         yield running
 
 
-def test_what_was_written_survives_a_kill_on_the_same_port(server: EmbeddedServer) -> None:
+def test_what_was_written_survives_a_kill_on_the_same_address(server: EmbeddedServer) -> None:
     url = server.url
     with redis.Redis.from_url(url) as client:
         client.xadd("log", {"text": "kept"}, id="5-1")
@@ -32,18 +40,96 @@ def test_what_was_written_survives_a_kill_on_the_same_port(server: EmbeddedServe
         assert client.xrange("log") == [(b"5-1", {b"text": b"kept"})]
 
 
-def test_it_never_evicts_never_snapshots_and_is_on_loopback_only(server: EmbeddedServer) -> None:
+def test_it_never_evicts_never_snapshots_and_has_a_limit(server: EmbeddedServer) -> None:
     with redis.Redis.from_url(server.url) as client:
         for name, value in {
             "maxmemory-policy": "noeviction",
+            "maxmemory": str(default_maxmemory()),
             "appendonly": "yes",
             "appendfsync": "everysec",
             "save": "",
-            "bind": "127.0.0.1",
-            "protected-mode": "yes",
             "dir": str(server.data_dir),
         }.items():
             assert client.config_get(name)[name] == value
+
+
+def test_its_limit_is_a_share_of_the_memory_that_there_is() -> None:
+    assert 16 * 1024 * 1024 < default_maxmemory() < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 3
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("listening", ["socket", "port"])
+def test_nobody_else_can_enter_its_directory_or_open_anything_in_it(tmp_path: Path, listening: str) -> None:
+    """Not even where the directory was there before, and open to all."""
+    data = tmp_path / "data"
+    data.mkdir()
+    data.chmod(0o777)
+    old = os.umask(0)
+    try:
+        server = EmbeddedServer(data, free_port() if listening == "port" else None)
+        with server, redis.Redis.from_url(server.url) as client:
+            client.set("secret", "yes")
+            inside = [path for path in data.rglob("*") if not path.is_dir()]
+            assert len(inside) >= 5
+            assert {path.name: mode(path) for path in inside} == {path.name: 0o600 for path in inside}
+            assert mode(data) == mode(data / "appendonlydir") == 0o700
+    finally:
+        os.umask(old)
+
+
+def test_it_listens_on_a_socket_of_its_owner_and_on_no_port(server: EmbeddedServer) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        assert client.config_get("port")["port"] == "0"
+        assert client.config_get("unixsocketperm")["unixsocketperm"] == "600"
+    assert stat.S_ISSOCK(server.socket_path.stat().st_mode)
+    assert mode(server.socket_path) == 0o600
+    assert mode(server.socket_path.parent) == 0o700
+    with pytest.raises(EmbeddedError, match=r"listens on .* alone"):
+        _ = server.port
+
+
+def test_a_path_that_is_too_long_for_a_socket_gets_a_short_one_in_a_private_directory(tmp_path: Path) -> None:
+    server = EmbeddedServer(tmp_path / ("long " * 20))
+    with server, redis.Redis.from_url(server.url) as client:
+        client.set("kept", "yes")
+        short = server.socket_path.parent
+        assert not short.is_relative_to(tmp_path)
+        assert mode(short) == 0o700
+        url = server.url
+        server.kill()
+        server.start()
+        assert server.url == url
+        assert client.get("kept") == b"yes"
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can be somebody else, on Linux")
+def test_another_user_gets_nothing_from_it(server: EmbeddedServer, tmp_path: Path) -> None:
+    """With the directories above it open to all, which those of a test are not."""
+    for above in server.data_dir.parents:
+        if above.stat().st_uid == os.geteuid() and not above.stat().st_mode & stat.S_IXOTH:
+            above.chmod(0o711)
+    told = subprocess.run(
+        [sys.executable, "-c", STRANGER, server.socket_path], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert "PermissionError" in told.stderr
+
+
+def test_on_a_port_it_wants_a_password_that_no_argument_shows(tmp_path: Path) -> None:
+    port = free_port()
+    with EmbeddedServer(tmp_path, port) as server, redis.Redis.from_url(server.url) as client:
+        password = client.connection_pool.connection_kwargs["password"]
+        assert len(password) >= 32
+        assert client.config_get("bind")["bind"] == "127.0.0.1"
+        shown = subprocess.run(["ps", "-A", "-ww", "-o", "args="], capture_output=True, text=True, check=True).stdout
+        assert password not in shown
+        with (
+            redis.Redis(port=port) as stranger,
+            pytest.raises(redis.AuthenticationError, match="Authentication required"),
+        ):
+            stranger.ping()
 
 
 def test_configuration_pairs_override_ours(tmp_path: Path) -> None:
@@ -90,9 +176,12 @@ def test_a_directory_has_one_server_at_a_time(server: EmbeddedServer) -> None:
         assert next_one.pid is not None
 
 
-def test_a_taken_port_is_told_with_the_servers_own_words(server: EmbeddedServer, tmp_path: Path) -> None:
-    with pytest.raises(EmbeddedError, match="Address already in use"):
-        EmbeddedServer(tmp_path / "other", port=server.port).start()
+def test_a_taken_port_is_told_with_the_servers_own_words(tmp_path: Path) -> None:
+    with (
+        EmbeddedServer(tmp_path / "one", free_port()) as server,
+        pytest.raises(EmbeddedError, match="Address already in use"),
+    ):
+        EmbeddedServer(tmp_path / "other", server.port).start()
 
 
 def test_without_any_server_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,6 +200,12 @@ def test_a_server_on_the_path_is_used_where_the_package_has_none(
     with EmbeddedServer(tmp_path / "data") as server, redis.Redis.from_url(server.url) as client:
         assert client.ping()
 
+
+STRANGER = """
+import os, socket, sys
+os.setgroups([]), os.setgid(65534), os.setuid(65534)
+socket.socket(socket.AF_UNIX).connect(sys.argv[1])
+"""
 
 PARENT = """
 import sys, time

@@ -146,7 +146,7 @@ class Cluster:
         redis = await FaultProxy(("127.0.0.1", self.store.server.port)).start()
         self.proxies.append(redis)
         environment = {f"RESPOOL_{key.upper()}": str(value) for key, value in SETTINGS.items()}
-        environment["RESPOOL_REDIS_URL"] = f"redis://127.0.0.1:{redis.port}/0"
+        environment["RESPOOL_REDIS_URL"] = self.store.server.url_at(redis.port)
         if is_api:
             port = free_port()
             environment["RESPOOL_PORT"] = str(port)

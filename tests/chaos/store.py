@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from broker.connect import connect
-from broker.embedded import EmbeddedServer
+from broker.embedded import EmbeddedServer, free_port
 from tests.chaos.history import Recorder, now
 
 _MARK_EVERY = 0.05
@@ -31,7 +31,7 @@ class Store:
     """`lock` is held by whoever has it down or frozen. Run `watch` as a task."""
 
     def __init__(self, folder: Path, config: Mapping[str, str] | None = None) -> None:
-        self.server = EmbeddedServer(folder, config=config)
+        self.server = EmbeddedServer(folder, free_port(), config=config)
         self.lock = asyncio.Lock()
         self.down = False
         self._marks: deque[Mark] = deque()

@@ -18,6 +18,8 @@ from tests.stack import until
 T = TypeVar("T")
 
 _SECONDS = 10.0
+_PASSWORD = "of-both"
+"""A replica shows its primary its own."""
 _CONFIG = {"repl-diskless-sync-delay": "0", "repl-ping-replica-period": "1"}
 
 
@@ -61,12 +63,12 @@ class Pair:
     before `follow`, nor after `promote`."""
 
     def __init__(self, folder: Path) -> None:
-        self.primary = EmbeddedServer(folder / "one", config=_CONFIG)
-        self.replica = EmbeddedServer(folder / "two", config=_CONFIG)
+        self.primary = EmbeddedServer(folder / "one", free_port(), password=_PASSWORD, config=_CONFIG)
+        self.replica = EmbeddedServer(folder / "two", free_port(), password=_PASSWORD, config=_CONFIG)
         self.network = Network()
         self._front = FaultProxy(("127.0.0.1", self.primary.port))
         self._front.port = free_port()
-        self.front = Front(folder / "front", self._front.port)
+        self.front = Front(folder / "front", self._front.port, password=_PASSWORD)
         self.link = FaultProxy(("127.0.0.1", self.primary.port))
 
     def __enter__(self) -> Self:

@@ -5,14 +5,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from broker.embedded import EmbeddedServer
 from tests.chaos.proxy import FaultProxy, Mode
 
 
 class Silence:
     """A proxy in a thread of its own. `url` is Redis, through it."""
 
-    def __init__(self, port: int) -> None:
-        self._proxy = FaultProxy(("127.0.0.1", port))
+    def __init__(self, server: EmbeddedServer) -> None:
+        self._server = server
+        self._proxy = FaultProxy(("127.0.0.1", server.port))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -29,7 +31,7 @@ class Silence:
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self._proxy.port}/0"
+        return self._server.url_at(self._proxy.port)
 
     @contextmanager
     def falls(self) -> Iterator[None]:

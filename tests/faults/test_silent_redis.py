@@ -13,7 +13,7 @@ import httpx2
 import pytest
 import redis
 
-from broker.embedded import EmbeddedServer
+from broker.embedded import EmbeddedServer, free_port
 from tests.faults.silence import Silence
 from tests.faults.sockets import RawViewer
 from tests.faults.watching import watch
@@ -34,9 +34,9 @@ class Place(NamedTuple):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    server = EmbeddedServer(tmp_path_factory.mktemp("server"))
+    server = EmbeddedServer(tmp_path_factory.mktemp("server"), free_port())
     with (
-        Silence(server.port) as silence,
+        Silence(server) as silence,
         Stack(apis=2, server=server, redis_url=silence.url, keep_alive=KEEP_ALIVE, pickup_grace=1) as stack,
     ):
         yield Place(stack, silence)

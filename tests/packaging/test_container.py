@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import re
 import shlex
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import redis
 import yaml
 from pydantic_settings import BaseSettings
 
+from broker.embedded import free_port, server_binary
+from broker.settings import BrokerSettings
+from tests.packaging.launching import eventually
 from tests.packaging.pins import ROOT
 
 COMPOSE = (ROOT / "compose.yaml").read_text()
@@ -50,24 +55,96 @@ def test_the_specification_finds_what_is_wrong(tmp_path: Path, right: str, wrong
 
 
 def test_compose_has_the_services_and_each_waits_for_the_health_of_what_it_needs() -> None:
-    assert {name for name, service in SERVICES.items() if "profiles" not in service} == {"valkey", "api", "worker"}
+    without_profile = {name for name, service in SERVICES.items() if "profiles" not in service}
+    assert without_profile == {"secrets", "valkey", "api", "worker"}
     assert SERVICES["simulator"]["profiles"] == ["simulated"]
     for name in ("api", "worker"):
         assert SERVICES[name]["depends_on"]["valkey"] == {"condition": "service_healthy"}
     assert SERVICES["worker"]["depends_on"]["simulator"] == {"condition": "service_healthy", "required": False}
+    assert SERVICES["valkey"]["depends_on"] == {"secrets": {"condition": "service_completed_successfully"}}
+    assert SERVICES["secrets"]["restart"] == "no"
     for name, service in SERVICES.items():
         assert set(service.get("depends_on", {})) <= SERVICES.keys()
-        assert "healthcheck" in service or (name == "api" and "HEALTHCHECK" in DOCKERFILE)
-        assert service["restart"] == "unless-stopped"
+        if name != "secrets":
+            assert "healthcheck" in service or (name == "api" and "HEALTHCHECK" in DOCKERFILE)
+            assert service["restart"] == "unless-stopped"
 
 
 def test_compose_lets_valkey_neither_evict_nor_forget() -> None:
     command = " ".join(SERVICES["valkey"]["command"])
     assert "--appendonly yes" in command
     assert "--maxmemory-policy noeviction" in command
-    assert SERVICES["valkey"]["volumes"] == ["valkey:/data"]
-    assert "valkey" in yaml.safe_load(COMPOSE)["volumes"]
-    assert "ports" not in SERVICES["valkey"], "it has no password: nobody else may reach it"
+    assert "--maxmemory ${VALKEY_MAXMEMORY:-1gb}" in command
+    assert "valkey:/data" in SERVICES["valkey"]["volumes"]
+    assert yaml.safe_load(COMPOSE)["volumes"].keys() == {"valkey", "secrets"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_can_do_nothing_but_its_work(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["tmpfs"] == ["/tmp"]
+    assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory", "pids"}
+    assert "privileged" not in service
+    writable = [volume for volume in service["volumes"] if not volume.endswith(":ro")]
+    assert writable == {"valkey": ["valkey:/data"], "secrets": ["secrets:/run/secrets"]}.get(name, [])
+    assert service.get("user", "10001:10001") in {"10001:10001", "999:999"}
+
+
+def test_what_nobody_outside_needs_cannot_be_reached_and_reaches_nothing() -> None:
+    assert yaml.safe_load(COMPOSE)["networks"] == {"inside": {"internal": True}, "outside": None}
+    for name, service in SERVICES.items():
+        assert service["networks"] == (["inside", "outside"] if name in ("api", "worker") else ["inside"])
+        assert ("ports" in service) == (name == "api")
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
+
+
+def test_the_images_of_others_are_of_one_version() -> None:
+    named = [service["image"] for service in SERVICES.values() if "build" not in service]
+    named += re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert named
+    assert all(re.search(r":\d+\.\d+\.\d+(-[a-z]+)*(@sha256:[0-9a-f]{64})?$", name) for name in named), named
+
+
+def test_a_password_is_drawn_once_that_valkey_asks_for_and_our_settings_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files of the volume, by the program in compose.yaml, for a server as in compose.yaml."""
+    program = SERVICES["secrets"]["command"][2].replace("/run/secrets", str(tmp_path))
+    monkeypatch.delenv("RESPOOL_REDIS_URL", raising=False)
+
+    def draw() -> dict[str, str]:
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+        return {path.name: path.read_text() for path in tmp_path.iterdir()}
+
+    drawn = draw()
+    assert draw() == drawn, "the second start draws no other"
+    assert drawn.keys() == {"valkey_password", "valkey.conf", "respool_redis_url"}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o640}
+    monkeypatch.setitem(BrokerSettings.model_config, "secrets_dir", tmp_path)
+    url = BrokerSettings().redis_url
+    assert url == f"redis://:{drawn['valkey_password']}@valkey:6379/0"
+    port = free_port()
+    server = subprocess.Popen(
+        [server_binary(), tmp_path / "valkey.conf", "--port", str(port), "--save", ""], cwd=tmp_path
+    )
+    try:
+        with redis.Redis.from_url(url.replace("valkey:6379", f"127.0.0.1:{port}")) as client:
+            eventually(lambda: answers(client))
+        with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
+            stranger.ping()
+    finally:
+        server.kill()
+        server.wait(10)
+
+
+def answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
 
 
 def commands() -> list[list[str]]:
@@ -89,7 +166,7 @@ def test_every_python_module_that_a_container_is_told_to_run_exists() -> None:
 
 def test_every_line_of_python_that_a_container_is_told_to_run_is_python() -> None:
     programs = [command[2] for command in commands() if command[:2] == ["python", "-c"]]
-    assert len(programs) == 2
+    assert len(programs) == 3
     for program in programs:
         compile(program, "compose", "exec")
 

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import time
 from pathlib import Path
 
@@ -49,6 +50,17 @@ def test_with_a_redis_url_it_uses_that_server_and_starts_none(tmp_path: Path) ->
     with EmbeddedServer(tmp_path / "theirs") as theirs, Launcher(tmp_path, RESPOOL_REDIS_URL=theirs.url) as stack:
         assert server_of(stack.up()) == theirs.url
         assert not stack.data.exists()
+
+
+def test_its_server_is_the_users_own_even_in_a_directory_that_was_open_and_takes_no_more_memory_than_it_may(
+    tmp_path: Path,
+) -> None:
+    """`make up MAXMEMORY=64mb`: make hands it on in the environment."""
+    (tmp_path / "data").mkdir(mode=0o755)
+    with Launcher(tmp_path, MAXMEMORY="64mb") as stack, redis.Redis.from_url(server_of(stack.up())) as client:
+        assert client.config_get("maxmemory")["maxmemory"] == str(64 * 1024 * 1024)
+        assert client.config_get("port")["port"] == "0"
+        assert stat.S_IMODE(stack.data.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
