@@ -5,7 +5,9 @@ import logging
 import socket
 import ssl
 import sys
+import time
 from contextlib import suppress
+from functools import partial
 
 import uvicorn
 import uvloop
@@ -13,7 +15,9 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 
 from api.app import create_app
+from api.connections import Connections, bound
 from api.direct import DirectProtocol, HttpProtocol
+from api.guard import NOSNIFF
 from api.service import Service
 from api.settings import ApiSettings
 from broker.connect import check_safe, connect
@@ -24,9 +28,14 @@ from broker.processes import Processes
 class Server(uvicorn.Server):
     """uvicorn waits for open responses before it shuts the application down: streams must be sent away before that."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, connections: Connections) -> None:
         super().__init__(config)
         self._app = app
+        self._connections = connections
+
+    async def on_tick(self, counter: int) -> bool:
+        self._connections.tick()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         service: Service = self._app.state.service
@@ -135,10 +144,12 @@ async def _several(settings: ApiSettings, processes: int) -> None:
 def serve(settings: ApiSettings, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
     """Serves until a signal."""
     app = create_app(settings)
+    connections = Connections(bound(settings.connections), time.monotonic)
+    protocol = DirectProtocol if settings.http == "direct" else HttpProtocol
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=DirectProtocol if settings.http == "direct" else HttpProtocol,
+        http=partial(protocol, connections),  # type: ignore[arg-type]  # it is only called
         ws="none",
         lifespan="on",
         log_config=None,
@@ -146,11 +157,11 @@ def serve(settings: ApiSettings, listening: socket.socket, tls: ssl.SSLContext |
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        headers=[NOSNIFF],
         backlog=4096,
-        timeout_keep_alive=75,
         timeout_graceful_shutdown=round(settings.shutdown),
     )
-    Server(config, app).run(sockets=[listening])
+    Server(config, app, connections).run(sockets=[listening])
 
 
 if __name__ == "__main__":

@@ -11,8 +11,10 @@ from fastapi import FastAPI, Request, Response
 
 from api import docs_page, generations, openapi, problems
 from api.door import DOOR, Door
+from api.guard import Guard
 from api.hub import Hub
 from api.openapi import described
+from api.origin import Origins
 from api.problems import Code, Problem
 from api.service import Service
 from api.settings import ApiSettings
@@ -31,6 +33,7 @@ _READY_SECONDS = 3.0
 
 def create_app(settings: ApiSettings) -> FastAPI:
     """The application; its lifespan connects it to Redis and runs its hub."""
+    origins = Origins(settings.effective_hosts)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
@@ -47,7 +50,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         gc.collect()
         gc.freeze()
         try:
-            yield {DOOR: Door(hub)}
+            yield {DOOR: Door(hub, origins)}
         finally:
             running.cancel()
             await asyncio.wait({running})
@@ -65,6 +68,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     openapi.install(app, (GenerationRequest, ChatRequest), (Whole, Listing, Status))
     problems.install(app)
     app.add_middleware(DoorFirst)
+    app.add_middleware(Guard, origins=origins)
     return app
 
 

@@ -19,8 +19,9 @@ from socket import SocketType
 from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from api.bounded import BoundedProtocol
 from api.door import DOOR, Door
 from api.feed import Loan, chunk
 from api.negotiate import EVENT_STREAM_HEADERS
@@ -42,8 +43,8 @@ _BEGINNING: Final = b"".join(
 )
 
 
-class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's httptools protocol, and `respool.cut`. `_running` is the request that is being answered; uvicorn's own `cycle`
+class HttpProtocol(BoundedProtocol):
+    """The bounded protocol, and `respool.cut`. `_running` is the request that is being answered; uvicorn's own `cycle`
     is the last one that came."""
 
     _running: RequestResponseCycle | None = None
@@ -123,10 +124,10 @@ class DirectProtocol(HttpProtocol):
         super().on_message_begin()
         self.scope["extensions"][LEND] = {"lend": self.lend}
 
-    def on_headers_complete(self) -> None:
+    def _begin(self) -> None:
         door: Door | None = self.app_state.get(DOOR)
         if door is None or not self._is_plain_get() or (viewer := door.admit(self.url, self.headers)) is None:
-            super().on_headers_complete()
+            super()._begin()
             return
         lines = [STATUS_LINE[200], *(b"%b: %b\r\n" % header for header in self.server_state.default_headers)]
         if not (keeps := self.parser.should_keep_alive()):
@@ -141,7 +142,7 @@ class DirectProtocol(HttpProtocol):
             and self._viewer is None
             and self.parser.get_method() == b"GET"
             and self.parser.get_http_version() == "1.1"
-            and not (self.parser.should_upgrade() or self.expect_100_continue or self.access_log)
+            and not (self.expect_100_continue or self.access_log)
             and self.limit_concurrency is None
         )
 
@@ -222,6 +223,9 @@ class DirectProtocol(HttpProtocol):
         return viewer
 
     # -- what uvicorn and the loop tell
+
+    def _is_busy(self) -> bool:
+        return self._viewer is not None or super()._is_busy()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if self._viewer is None:

@@ -11,18 +11,21 @@ from typing import Final
 
 from api.hub import Hub
 from api.negotiate import EVENT_STREAM
+from api.origin import Origins
 from api.viewer import Viewer
 from broker.ids import BEGINNING, EntryId
 
 DOOR: Final = "respool.door"
 """Under which name the application's life span puts it into its state."""
 _EVENTS: Final = re.compile(rb"/v1/generations/(gen_[0-9A-Z]{26})/events")
+_NO_CURSORS: Final = (None, BEGINNING)
 _TAKES_STREAMS: Final = (EVENT_STREAM.encode(), b"*/*")
 
 
 class Door:
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, origins: Origins) -> None:
         self._hub = hub
+        self._answers_for = origins.answers_for
         self.left = hub.detach
 
     def admit(self, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Viewer | None:
@@ -30,13 +33,21 @@ class Door:
         detaches it."""
         if (match := _EVENTS.fullmatch(target)) is None:
             return None
-        cursor: EntryId | None = BEGINNING
+        cursor: EntryId | None = None
         for name, value in headers:
-            if name == b"accept" and value not in _TAKES_STREAMS:
+            if name == b"accept":
+                other = value not in _TAKES_STREAMS
+            elif name == b"host":
+                other = not self._answers_for(value.lower())
+            elif name == b"last-event-id":
+                other = cursor is not None or (cursor := EntryId.parse(value)) in _NO_CURSORS
+            else:
+                continue
+            if other:
                 return None
-            if name == b"last-event-id":
-                cursor = EntryId.parse(value.decode("latin-1")) if cursor == BEGINNING else None
         id_ = match[1].decode()
-        if cursor is None or not self._hub.knows(id_, cursor):
+        if cursor is None:
+            cursor = BEGINNING
+        if not self._hub.knows(id_, cursor):
             return None
         return self._hub.attach(id_, cursor, ended=False)

@@ -122,7 +122,8 @@ async def events(
     """The log as an event stream: from its beginning, from behind Last-Event-ID (or `after`), or from a snapshot."""
     negotiate(request.headers, (EVENT_STREAM,))
     # A reconnecting EventSource asks for the same URL again: its header is newer than the URL's `after`.
-    cursor = request.headers.get("last-event-id") or after
+    given = ", ".join(request.headers.getlist("last-event-id"))
+    cursor = given or after
     return await _follow(service, id_, cursor, snapshot=from_ == "snapshot")
 
 

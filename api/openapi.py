@@ -23,7 +23,10 @@ Json = dict[str, Any]
 STREAM: Final = "stream"
 """In place of a shape: the answer is an event stream."""
 _REF: Final = "#/components/schemas/{model}"
-_EVERYWHERE: Final = (Code.METHOD_NOT_ALLOWED, Code.INTERNAL_ERROR)
+_EVERYWHERE: Final = (
+    Code.MALFORMED_HEAD, Code.CROSS_SITE, Code.METHOD_NOT_ALLOWED, Code.HEAD_TIMEOUT, Code.HOST_NOT_ALLOWED,
+    Code.TOO_MANY_PIPELINED, Code.HEAD_TOO_LARGE, Code.INTERNAL_ERROR, Code.TOO_MANY_CONNECTIONS,
+)  # fmt: skip
 
 
 class Described(TypedDict):

@@ -52,12 +52,17 @@ class Code(Enum):
         "Nested too deep, too many brackets or commas, a number beyond 64 bits, or half of a surrogate pair.",
     )
     INCOMPLETE_BODY = Kind(400, "The body ended early", "The connection closed before the whole body had come.")
+    MALFORMED_HEAD = Kind(
+        400, "The request's head is not usable", "It is not HTTP/1.1, or two readers could read it differently."
+    )
     IDEMPOTENCY_KEY_INVALID = Kind(
         400, "The Idempotency-Key is not usable", "It must be 1 to 255 visible ASCII characters, given once."
     )
+    CROSS_SITE = Kind(403, "Not for pages of another origin", "A page of another origin may change nothing here.")
     NOT_FOUND = Kind(404, "Not found", "The path, or the generation's id, is not known.")
     METHOD_NOT_ALLOWED = Kind(405, "The method is not allowed here", "`Allow` names the methods that are.")
     NOT_ACCEPTABLE = Kind(406, "Nothing acceptable to send", "`offers` names the media types there are.")
+    HEAD_TIMEOUT = Kind(408, "The head came too slowly", "A head must be whole 10 seconds after its first byte.", 1)
     BODY_TIMEOUT = Kind(408, "The body came too slowly", "The whole body must come within 30 seconds.", 1)
     NOT_DURABLE = Kind(
         422, "Strict durability is not to be had here", "The storage neither persists nor has a replica."
@@ -68,9 +73,16 @@ class Code(Enum):
     UNSUPPORTED_MEDIA_TYPE = Kind(
         415, "The media type is not supported", "Send `application/json`, in UTF-8 and not compressed."
     )
+    HOST_NOT_ALLOWED = Kind(
+        421, "The host is not one of this server", "`Host` must be one that it is told to answer for."
+    )
     INVALID_REQUEST = Kind(422, "The request is not valid", "`errors` names the places and what is wrong there.")
     IDEMPOTENCY_MISMATCH = Kind(
         422, "The Idempotency-Key came with another body before", "A key belongs to the first body it came with."
+    )
+    TOO_MANY_PIPELINED = Kind(429, "Too many requests wait", "On one connection 8 may wait behind the one before.", 1)
+    HEAD_TOO_LARGE = Kind(
+        431, "The head is too large", "Request line, headers and trailers have at most 32 KiB and 100 lines together."
     )
     HTTP_ERROR = Kind(400, "The request was refused", "Any other refusal: the status says which.")
     INTERNAL_ERROR = Kind(500, "Something went wrong here", "`instance` finds it in the server's log.")
@@ -82,6 +94,9 @@ class Code(Enum):
         "The request may have been accepted, or not",
         "If it was, `generation` is its id. Sent again with the same Idempotency-Key, it is accepted once.",
         1,
+    )
+    TOO_MANY_CONNECTIONS = Kind(
+        503, "There are too many connections", "Only health checks are answered on new ones.", 1
     )
     DRAINING = Kind(503, "This process is shutting down", "Another one answers.", 1)
 

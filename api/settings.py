@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from api.origin import is_loopback, name_of
 from broker.settings import BrokerSettings
 
 
@@ -12,6 +13,11 @@ class ApiSettings(BrokerSettings):
     """Times are seconds, sizes bytes."""
 
     host: str = "127.0.0.1"
+    allowed_hosts: str | None = None
+    """Hosts to answer for, with commas between, `*` for any, beside those of loopback. Not set: none where the API listens on
+    loopback, any elsewhere."""
+    connections: int = Field(default=0, ge=0)
+    """The most connections of a process, viewers among them. 0, and whatever is more: as many as its descriptors allow."""
     port: int = Field(default=8000, ge=0, le=65535)
     keep_alive: float = Field(default=15.0, ge=1, le=120)
     """The longest silence on an event stream."""
@@ -33,6 +39,14 @@ class ApiSettings(BrokerSettings):
     """Milliseconds that entries may wait for later ones to share a write with, where many viewers make writes dear."""
     shutdown: float = Field(default=8.0, ge=0)
     """How long SIGTERM waits for requests other than event streams."""
+
+    @property
+    def effective_hosts(self) -> frozenset[str] | None:
+        """Those to answer for beside the loopback ones; None: any."""
+        if self.allowed_hosts is None:
+            return frozenset() if is_loopback(self.host) else None
+        names = frozenset(map(name_of, self.allowed_hosts.split(",")))
+        return None if "*" in names else names
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Self:
