@@ -9,6 +9,8 @@ SEED = 1
 SECONDS = 60
 FAULTS = all
 ROUNDS = 12
+ENDS = 200
+FSYNC_MS = 0
 WHAT =
 VENV = .venv
 BIN = $(VENV)/bin
@@ -31,6 +33,7 @@ help:
 	@echo "make bench       measure, beside the naive way on this machine (WHAT='path fanout', or single names)"
 	@echo "make chaos       break everything for a while and judge what was promised (SEED=1 SECONDS=60 FAULTS=all)"
 	@echo "make failover    promote a replica that lags, again and again (ROUNDS=12 SEED=1)"
+	@echo "make crash       crash Redis as with its machine whenever strict ends are shown (ENDS=200 FSYNC_MS=0)"
 	@echo "make mutants     seed known bugs, one by one, and see that a test notices each"
 	@echo "make constraints renew the pinned versions (PYTHON=python3.11)"
 	@echo "make clean       remove the environment and the caches; what .respool/ holds stays"
@@ -56,6 +59,9 @@ chaos: $(VENV)/.test
 
 failover: $(VENV)/.test
 	@$(BIN)/python -m tests.failover --rounds $(ROUNDS) --seed $(SEED)
+
+crash: $(VENV)/.test
+	@$(BIN)/python -m tests.crash --ends $(ENDS) --fsync-ms $(FSYNC_MS)
 
 mutants: $(VENV)/.test
 	@$(BIN)/python -m tests.mutants
@@ -88,4 +94,4 @@ $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
 	@$(PIP) -e '.[test]'
 	@touch $(VENV)/.embedded $(VENV)/.test
 
-.PHONY: help up test check bench chaos failover mutants constraints clean
+.PHONY: help up test check bench chaos failover crash mutants constraints clean

@@ -14,9 +14,8 @@ from api.openapi import STREAM, described
 from api.problems import Code, Problem
 from api.service import Service
 from api.stream import DONE, EventStream
-from broker.connect import storage_errors
-from broker.errors import StorageUnavailable, UnknownGeneration
-from broker.events import END, Entry, local_frame
+from broker.errors import AlreadyEnded, StorageUnavailable, UnknownGeneration
+from broker.events import END, local_frame
 from broker.ids import BEGINNING, EntryId, is_generation_id
 from broker.record import TERMINAL, State
 from broker.request import ChatRequest, GenerationRequest
@@ -27,8 +26,6 @@ router = APIRouter(prefix="/v1")
 _NO_STORE = {"cache-control": "no-store"}
 _VISIT_SECONDS = 6.0
 """How long a viewer that arrives waits for Redis before it is sent away: so long that one dead connection is got over."""
-_CONFIRM_SECONDS = 6.0
-"""How long a reader of a record waits for its strictly durable end to be confirmed, before it is told to come again."""
 _ABOUT_ONE = (Code.NOT_FOUND, Code.EXPIRED, Code.REDIS_UNAVAILABLE)
 _ABOUT_BODIES = (
     Code.MALFORMED_JSON, Code.DUPLICATE_KEY, Code.NOT_UTF8, Code.UNSUPPORTED_JSON, Code.INCOMPLETE_BODY, Code.BODY_TIMEOUT,
@@ -82,7 +79,8 @@ async def submit(request: Request, service: ServiceOf) -> Response:
     if form == EVENT_STREAM:
         headers = [(b"location", location.encode()), (b"generation-id", id_.encode())]
         return await _follow(service, id_, None, headers=headers)
-    return _json(views.summary(await service.logs.record(id_)), 202, {"location": location})
+    record = service.shown(await service.logs.record(id_))
+    return _json(views.summary(record), 202, {"location": location})
 
 
 @router.post(
@@ -178,12 +176,7 @@ async def _snapshot(service: Service, id_: str) -> tuple[EntryId, bytes] | None:
 async def read(service: ServiceOf, id_: Id, request: Request) -> Response:
     """The record, and everything that was produced so far."""
     negotiate(request.headers, (JSON,))
-    record = await service.logs.record(id_)
-    entries: list[Entry] = await service.logs.whole(id_)
-    if entries and service.hub.durable.holds(id_, entries[-1]):
-        with storage_errors():
-            async with asyncio.timeout(_CONFIRM_SECONDS):
-                await service.hub.durable.safe(id_)
+    record, entries = await service.whole(id_)
     return _json(views.whole(record, Transcript(entries)))
 
 
@@ -219,8 +212,12 @@ async def cancel(service: ServiceOf, id_: Id, request: Request) -> Response:
     """Asks for the end. 200 with the record if it is cancelled, 202 if its worker has been told, 409 if it has ended
     otherwise."""
     negotiate(request.headers, (JSON,))
-    outcome = await service.logs.cancel(id_)
-    record = await service.logs.record(id_)
+    try:
+        outcome = await service.logs.cancel(id_)
+    except AlreadyEnded:
+        await service.safe_record(id_)
+        outcome = await service.logs.cancel(id_)  # Redis may have lost that end meanwhile
     if outcome == "cancelled":
         await service.settle(id_)
+    record = await service.safe_record(id_)
     return _json(views.summary(record), 200 if record.state == "cancelled" else 202)

@@ -48,6 +48,8 @@ class Hub:
         self._tasks = Tasks(log)
         self._clock = asyncio.get_running_loop().time
         self._unshown: set[Feed] = set()
+        self._unsafe: set[Feed] = set()
+        self._alone: dict[Viewer, float] = {}
         self._reading = False
         self._telling = False
         self._turn = 0
@@ -77,6 +79,7 @@ class Hub:
         the place in the queue that the viewer has been told."""
         if ended:
             viewer = Viewer(id_, None, self.pages, cursor)
+            self._alone[viewer] = self._clock()
         else:
             channel = _channel(id_)
             feed = self._feeds.get(channel)
@@ -99,6 +102,7 @@ class Hub:
     def detach(self, viewer: Viewer) -> None:
         """A generation without a viewer is watched a little longer: who drops comes back, perhaps as one of a crowd."""
         self._viewers.discard(viewer)
+        self._alone.pop(viewer, None)
         feed = viewer.feed
         if feed is not None:
             feed.viewers.pop(viewer, None)
@@ -155,7 +159,9 @@ class Hub:
 
     def _add(self, feed: Feed, entries: list[Entry]) -> None:
         if self.durable.holds(feed.id, entries[-1]):
-            self._tasks.spawn(self._show_end(feed, entries[-1]))
+            if feed not in self._unsafe:
+                self._unsafe.add(feed)
+                self._tasks.spawn(self._await_end(feed, entries[-1].id))
             entries = entries[:-1]
         if not entries:
             return
@@ -164,11 +170,14 @@ class Hub:
         if not self._reading:
             self._show()
 
-    async def _show_end(self, feed: Feed, end: Entry) -> None:
-        """Adds a strictly durable end once it is safe."""
-        await self.durable.safe(feed.id)
+    async def _await_end(self, feed: Feed, end: EntryId) -> None:
+        """Reads the log anew once its strictly durable end is safe: Redis may have lost it meanwhile."""
+        try:
+            await self.durable.safe(feed.id, end)
+        finally:
+            self._unsafe.discard(feed)
         if feed.synced and not feed.ended:
-            self._add(feed, [end])
+            self._truth.sync(feed)
 
     def _show(self) -> None:
         if not self._pace:
@@ -209,13 +218,18 @@ class Hub:
                     viewer.wake()
 
     def _keep_alive(self) -> None:
-        """A feed's last change tells for all its viewers; the tick is part of the longest silence."""
+        """A feed's last change tells for all its viewers. One without a feed may wait for an end to be safe: it always gets
+        them. The tick is part of the longest silence."""
         quiet = self._clock() - self._settings.keep_alive + 2 * _TICK
         for feed in self._feeds.values():
             if feed.changed_at <= quiet:
                 feed.changed_at = self._clock()
                 for viewer in list(feed.viewers):
                     viewer.tell(KEEP_ALIVE)
+        for viewer, at in list(self._alone.items()):
+            if at <= quiet:
+                self._alone[viewer] = self._clock()
+                viewer.tell(KEEP_ALIVE)
 
     def _drop_stalled(self) -> None:
         limit = self._clock() - self._settings.stalled_viewer

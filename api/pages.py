@@ -17,13 +17,14 @@ _PIECE_BYTES: Final = 128 * 1024
 class Page(NamedTuple):
     """Entries behind a cursor as frames, in pieces that one write can take. `last` is the cursor behind them (the cursor
     asked with, if there are none); `ended`: the terminal entry is among them; `full`: more may follow; `rewound`: the log goes
-    on behind the cursor, but without the entry that the cursor names."""
+    on behind the cursor, but without the entry that the cursor names; `gone`: there is no log any more, or none so long."""
 
     pieces: list[tuple[bytes, EntryId]]
     last: EntryId
     ended: bool
     full: bool
     rewound: bool = False
+    gone: bool = False
 
 
 class Pages:
@@ -73,16 +74,17 @@ class Pages:
     async def _read(self, key: tuple[str, EntryId]) -> Page:
         id_, cursor = key
         entries = await self._logs.from_(id_, cursor, _ENTRIES + 1)
+        gone = not entries
         if cursor != BEGINNING and entries:  # what follows it may be shown only to whoever has the same before it
             if entries[0].id != cursor:
                 return Page([], cursor, ended=False, full=False, rewound=True)
             entries = entries[1:]
         entries = entries[:_ENTRIES]
         if entries and self._durable.holds(id_, entries[-1]):
-            if len(entries) > 1:  # the end is a page of its own: nobody waits for it to see what is before it
-                entries.pop()
-            else:
-                await self._durable.safe(id_)
+            if len(entries) == 1:  # the end is a page of its own: nobody waits for it to see what is before it
+                await self._durable.safe(id_, entries[-1].id)
+                return await self._read(key)
+            entries.pop()
         pieces: list[tuple[bytes, EntryId]] = []
         frames: list[bytes] = []
         size = 0
@@ -96,7 +98,7 @@ class Pages:
         if frames:
             pieces.append((b"".join(frames), entries[-1].id))
         last = entries[-1].id if entries else cursor
-        page = Page(pieces, last, bool(entries) and entries[-1].kind == END, len(entries) == _ENTRIES)
+        page = Page(pieces, last, bool(entries) and entries[-1].kind == END, len(entries) == _ENTRIES, gone=gone)
         if page.full or page.ended:
             self._keep(key, page)
         return page

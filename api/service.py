@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from api.hub import Hub
 from api.problems import Code, Problem
 from api.submissions import Submissions
+from broker.connect import storage_errors
 from broker.coordination import Coordination
-from broker.errors import BrokerError, ExpiredGeneration, UnknownGeneration
+from broker.errors import BrokerError
+from broker.events import Entry
 from broker.logs import Logs
 from broker.record import TERMINAL, Record, State
 
 _ROUNDS = 5
+_CONFIRM_SECONDS = 6.0
+"""How long a reader waits for a strictly durable end to be safe, before it is told to come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,39 @@ class Service:
         if self.hub.draining:
             raise Problem(Code.DRAINING)
 
+    def shown(self, record: Record) -> Record:
+        """The record as it may be shown now: with an end that is not safe yet, as it was before that. The end is seen to."""
+        end = self.hub.durable.held_end(record)
+        if end is None:
+            return record
+        self.hub.durable.confirm(record.id, end)
+        return record.before_the_end()
+
+    async def safe_record(self, id_: str) -> Record:
+        """The record, when its end is safe, if it has one. Raises UnknownGeneration, ExpiredGeneration; StorageUnavailable if
+        that takes too long."""
+        record, _ = await self._when_safe(id_, with_log=False)
+        return record
+
+    async def whole(self, id_: str) -> tuple[Record, list[Entry]]:
+        """The record and then its log, when their end is safe, if they have one. Raises as `safe_record`."""
+        return await self._when_safe(id_, with_log=True)
+
+    async def _when_safe(self, id_: str, *, with_log: bool) -> tuple[Record, list[Entry]]:
+        """Reads anew whenever it has waited: Redis may have lost meanwhile what was read."""
+        durable = self.hub.durable
+        with storage_errors():
+            async with asyncio.timeout(_CONFIRM_SECONDS):
+                while True:
+                    record = await self.logs.record(id_)
+                    entries = await self.logs.whole(id_) if with_log else []
+                    end = durable.held_end(record)
+                    if end is None and entries and durable.holds(id_, entries[-1]):
+                        end = entries[-1].id
+                    if end is None:
+                        return record, entries
+                    await durable.safe(id_, end)
+
     async def settle(self, id_: str) -> None:
         """Lists an ended generation as such; indexes are hints, so a failure here is none."""
         with suppress(BrokerError):
@@ -47,17 +84,15 @@ class Service:
         records: list[Record] = []
         for _ in range(_ROUNDS):
             rows = await self.coordination.listed(state or "all", before, limit - len(records))
-            for row in rows:
-                before = row
-                try:
-                    record = await self.logs.record(row[1])
-                except (UnknownGeneration, ExpiredGeneration):
-                    await self.coordination.unlist(row[1])
-                    continue
-                if state is None or record.state == state:
-                    records.append(record)
             if not rows:
                 return records, None
+            before = rows[-1]
+            found = await self.logs.records([id_ for _, id_ in rows])
+            shown = [self.shown(record) for record in found if record is not None]
+            records += [record for record in shown if state is None or record.state == state]
+            for (_, id_), record in zip(rows, found, strict=True):
+                if record is None:
+                    await self.coordination.unlist(id_)
             if len(records) >= limit:
                 break
         return records, before

@@ -155,8 +155,10 @@ class Viewer:
         self._pieces = list(page.pieces)
         self._ended = page.ended
         if not page.pieces and self.feed is None:
-            # A log that has ended, and does not go on to its end: it expired while it was read.
-            self.tell(local_frame("gap", reason="expired"))
+            # A log that had ended does not go on to its end. It expired while it was read; or Redis has lost an end that was
+            # not safe yet: then whoever comes back finds a generation that runs.
+            if page.gone:
+                self.tell(local_frame("gap", reason="expired"))
             self.drop()
             return True
         return bool(page.pieces)

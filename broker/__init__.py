@@ -32,6 +32,7 @@ Where to read on, in this order:
     vocabulary.py         every event as a type: the one table of what a stream may carry
     keys.py, errors.py    every key in Redis and how long it lives; every error we raise
     lua/                  the atomic steps: common.lua, then claim.lua, append.lua and finish.lua; the headers are the contract
+    fsyncs.py             when what Redis has written is on its disk: for ends that must not be taken back
     logs.py, verdicts.py  the same steps from Python, for one generation: record, log, cancel; what they answer
     coordination.py       accepting once, `due`, the queue, indexes
     transcript.py         the rule for readers as code: what a log amounts to

@@ -9,13 +9,13 @@ belongs to the *coordination* role. By default one server plays both.
 | `{gen}:log` | stream | the entries | as the record |
 | `{gen}:cancel` | string | a cancel was asked for | as the record |
 | `{gen}:was` | string | remembers that the id existed, for 410 instead of 404 | retention + REMEMBERED |
-| `{gen}:sync` | string | a write of our own, to wait for (durability strict) | SYNC |
 | `respool:due` | zset | when somebody must look at a generation again (ms) | INDEX, renewed by every write |
 | `respool:index:<state>` | zset | generations by time of submit (µs), `all` or one state | as `due` |
 | `respool:idem:<sha256>` | string | idempotency key → generation and body fingerprint | IDEMPOTENCY |
 | `respool:queue` | zset | jobs that wait, by time of submit (ms) | INDEX, renewed by every job |
 | `arq:*` | | arq's jobs and their locks | a job WAITING, a lock as long as a job may run |
 | `respool:wake` | list | an element for each job queued: wakes a worker with a free slot | WAKE, or until the queue is empty |
+| `respool:sync` | string | a write of our own, to wait for (durability strict), where the logs are | SYNC |
 | `respool:worker:<name>` | string | heartbeat of a worker process | HEARTBEAT |
 
 Channels: `{gen}:live` carries each append's entries to the hubs; `respool:cancel` carries ids of cancelled generations
@@ -28,6 +28,7 @@ QUEUE: Final = "respool:queue"
 DUE: Final = "respool:due"
 WAKE: Final = "respool:wake"
 CANCELS: Final = "respool:cancel"
+SYNC: Final = "respool:sync"
 STATES: Final = ("queued", "running", "completed", "failed", "cancelled")
 
 DAY_MS: Final = 24 * 3600 * 1000
@@ -56,10 +57,6 @@ def cancel(generation_id: str) -> str:
 
 def was(generation_id: str) -> str:
     return f"{{{generation_id}}}:was"
-
-
-def sync(generation_id: str) -> str:
-    return f"{{{generation_id}}}:sync"
 
 
 def live(generation_id: str) -> str:

@@ -3,6 +3,7 @@
 Every method may raise StorageUnavailable or StorageFull (see broker.connect).
 """
 
+from collections.abc import Sequence
 from typing import Literal, cast
 
 from arq.connections import ArqRedis
@@ -13,9 +14,10 @@ from broker import keys
 from broker.connect import storage_errors
 from broker.errors import AlreadyEnded, ExpiredGeneration, UnknownGeneration
 from broker.events import Entry
+from broker.fsyncs import Sample
 from broker.ids import BEGINNING, EntryId
 from broker.lua import Argument, Script
-from broker.record import Record, State
+from broker.record import SHOWN, Record, State
 from broker.request import Durability
 from broker.verdicts import Ending, Finished, Granted, Held, Look, Refused, Visit
 
@@ -24,6 +26,7 @@ _CONFIRM_MS = 2000
 
 _create, _claim, _finish = Script("create"), Script("claim"), Script("finish")
 _cancel, _release = Script("cancel"), Script("release")
+_confirm, _sync = Script("confirm"), Script("sync")
 
 
 class Logs:
@@ -34,16 +37,27 @@ class Logs:
 
     # -- reading
 
-    async def record(self, id_: str) -> Record:
+    async def record(self, id_: str, *, with_request: bool = False) -> Record:
         """Raises UnknownGeneration or ExpiredGeneration."""
+        fields = [*SHOWN, "request"] if with_request else list(SHOWN)
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
-            pipe.hgetall(keys.record(id_))
+            pipe.hmget(keys.record(id_), fields)
             pipe.exists(keys.was(id_))
-            fields, was = await pipe.execute()
-        if not fields:
+            values, was = await pipe.execute()
+        record = _record(id_, fields, values)
+        if record is None:
             raise ExpiredGeneration if was else UnknownGeneration
-        return Record.of_hash(id_, fields)
+        return record
+
+    async def records(self, ids: Sequence[str]) -> list[Record | None]:
+        """Many records in one trip, without their requests; None for those that are not there."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            for id_ in ids:
+                pipe.hmget(keys.record(id_), list(SHOWN))
+            rows = await pipe.execute() if ids else []
+        return [_record(id_, SHOWN, values) for id_, values in zip(ids, rows, strict=True)]
 
     async def look(self, id_: str) -> Look | None:
         """What a sweeper must know, or None if there is no record."""
@@ -119,32 +133,54 @@ class Logs:
             bool(found and found[0]),
         )
 
-    async def confirmed(self, id_: str) -> bool:
-        """Whether all that was written so far is on Redis's disk, or on a replica if it has none; waits 2 s for it. It is a
-        connection's own last write that is waited for, and so there is one."""
+    async def acknowledged(self) -> Literal["disk", "replica"] | None:
+        """Where Redis says that all it has executed is safe, after 2 s at most; None if it does not say so. Of its disk it may
+        say so too early (broker/fsyncs.py). It is a connection's own last write that is waited for, and so there is one."""
+        commands: tuple[tuple[Literal["disk", "replica"], tuple[str | int, ...]], ...] = (
+            ("disk", ("WAITAOF", 1, 0, _CONFIRM_MS)),
+            ("replica", ("WAIT", 1, _CONFIRM_MS)),
+        )
         with storage_errors():
-            for command in (("WAITAOF", 1, 0, _CONFIRM_MS), ("WAIT", 1, _CONFIRM_MS)):
+            for where, command in commands:
                 pipe = self.redis.pipeline(transaction=False)
-                pipe.set(keys.sync(id_), 1, px=keys.SYNC_MS)
+                _sync.queue_in_full(pipe, [keys.SYNC], [keys.SYNC_MS])
                 pipe.execute_command(*command)
                 _, reply = await pipe.execute(raise_on_error=False)
-                if not isinstance(reply, ResponseError):  # WAITAOF is refused where there is no AOF
-                    return int(reply[0] if isinstance(reply, list) else reply) >= 1
-        return False
+                if isinstance(reply, ResponseError):  # WAITAOF is refused where there is no file
+                    continue
+                if isinstance(reply, Exception):
+                    raise reply
+                return where if int(reply[0] if isinstance(reply, list) else reply) >= 1 else None
+        return None
+
+    async def fsyncs(self) -> Sample | None:
+        """What Redis does with its append-only file; and one write behind that, so that there is something to sync. None if
+        there is no such file, or if Redis does not tell."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            pipe.execute_command("INFO", "server", "persistence")
+            pipe.execute_command("CONFIG GET", "*appendfsync*")
+            _sync.queue_in_full(pipe, [keys.SYNC], [keys.SYNC_MS])
+            info, config, _ = await pipe.execute(raise_on_error=False)
+        if isinstance(info, Exception):
+            return None
+        return Sample.of_info(info, {} if isinstance(config, Exception) else config)
 
     async def can_confirm(self) -> bool:
-        """Whether `confirmed` can ever be true: this Redis persists, by itself, and can tell when (WAITAOF is of Redis 7.2); or
+        """Whether an end can ever be confirmed: this Redis persists, by itself, and can tell when (WAITAOF is of Redis 7.2); or
         it does not, and has a replica. One that does not tell its `appendfsync` is taken at its operator's word."""
         with storage_errors():
             try:
                 await self.redis.execute_command("WAITAOF", 1, 0, 1)  # type: ignore[no-untyped-call]
             except ResponseError:
                 return bool((await self.redis.info("replication")).get("connected_slaves"))
-            try:
-                told: dict[str, str] = await self.redis.config_get("appendfsync")
-            except ResponseError:
-                return True
-        return told.get("appendfsync") != "no"
+        sample = await self.fsyncs()
+        return sample is not None and sample.policy != "no"
+
+    async def confirm(self, id_: str, end: EntryId) -> bool:
+        """Notes in the record that this end of it is safe. False if the record does not end so (any more)."""
+        with storage_errors():
+            return await _confirm(self.redis, [keys.record(id_)], [str(end)]) == 1
 
     # -- the atomic steps
 
@@ -251,6 +287,11 @@ def _creation(
     fields: list[Argument] = ["model", model, "request", request]
     fields += ["retention_ms", retention_ms, "durability", durability]
     return [keys.record(id_), keys.was(id_)], [keys.WAITING_MS, keys.REMEMBERED_MS, *fields]
+
+
+def _record(id_: str, fields: Sequence[str], values: list[bytes | None]) -> Record | None:
+    found = {field.encode(): value for field, value in zip(fields, values, strict=True) if value is not None}
+    return Record.of_hash(id_, found) if b"state" in found else None
 
 
 def _all_keys(id_: str) -> list[str]:

@@ -1,7 +1,7 @@
 """A generation's record: what Redis knows of it apart from its log."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast, get_args
 
 import orjson
@@ -13,15 +13,23 @@ STATES: tuple[State, ...] = get_args(State)
 TERMINAL: frozenset[State] = frozenset(("completed", "failed", "cancelled"))
 
 
+SHOWN: tuple[str, ...] = (
+    "state", "model", "created_ms", "started_ms", "first_ms", "finished_ms", "ordinal", "spent", "usage", "terminal_id", "end",
+    "durability", "confirmed",
+)  # fmt: skip
+"""The hash's fields that a Record is made of, all but the request, which may be a megabyte and which only a worker needs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Times are Unix milliseconds by Redis's clock. `ordinal` counts the attempts so far, `spent` those that count
-    against the limit (a hand-over does not); `usage` is JSON."""
+    """Times are Unix milliseconds by Redis's clock. `request` is None where it was not read. `ordinal` counts the attempts so
+    far, `spent` those that count against the limit (a hand-over does not); `usage` is JSON. `unconfirmed`: the end is strictly
+    durable, and nobody has noted yet that Redis has it safe."""
 
     id: str
     state: State
     model: str
-    request: bytes
+    request: bytes | None
     created_ms: int
     started_ms: int | None
     first_ms: int | None
@@ -31,14 +39,20 @@ class Record:
     usage: bytes
     terminal_id: EntryId | None
     end: dict[str, object] | None
+    unconfirmed: bool
 
     @property
     def ended(self) -> bool:
         return self.state in TERMINAL
 
+    def before_the_end(self) -> "Record":
+        """As it was shown until it ended."""
+        state: State = "running" if self.ordinal else "queued"
+        return replace(self, state=state, finished_ms=None, terminal_id=None, end=None, unconfirmed=False)
+
     @classmethod
     def of_hash(cls, id_: str, fields: Mapping[bytes, bytes]) -> "Record":
-        """From HGETALL of a record that exists."""
+        """From the fields of a record that exists."""
 
         def number(name: bytes) -> int | None:
             raw = fields.get(name)
@@ -49,7 +63,7 @@ class Record:
             id=id_,
             state=cast(State, fields[b"state"].decode()),
             model=fields[b"model"].decode(),
-            request=fields[b"request"],
+            request=fields.get(b"request"),
             created_ms=int(fields[b"created_ms"]),
             started_ms=number(b"started_ms"),
             first_ms=number(b"first_ms"),
@@ -59,4 +73,9 @@ class Record:
             usage=fields.get(b"usage", b"{}"),
             terminal_id=None if terminal_id is None else EntryId.of_redis(terminal_id),
             end=None if end is None else orjson.loads(end),
+            unconfirmed=(
+                fields.get(b"durability") == b"strict"
+                and terminal_id is not None
+                and fields.get(b"confirmed") != terminal_id
+            ),
         )

@@ -67,6 +67,7 @@ class Plan:
 
 def plan(record: Record, transcript: Transcript) -> Plan:
     """Decides what the next attempt does. Pure. A stored request that this version cannot read is none."""
+    assert record.request is not None
     try:
         request = GenerationRequest.from_bytes(record.request)
     except UnreadableRequest:
@@ -110,7 +111,7 @@ class Producer:
 
     async def _read(self, id_: str) -> Record | None:
         with suppress(BrokerError):
-            return await self._logs.record(id_)
+            return await self._logs.record(id_, with_request=True)
         return None
 
     async def produce(self, id_: str) -> None:
@@ -162,7 +163,7 @@ class Producer:
             if self.draining:
                 return None
             ahead = self._ahead.pop(id_, None)
-            record = (await ahead if ahead is not None else None) or await self._logs.record(id_)
+            record = (await ahead if ahead is not None else None) or await self._logs.record(id_, with_request=True)
             if record.ended:
                 return None
             entries = await self._logs.whole(id_) if record.ordinal else []

@@ -2,13 +2,16 @@
 when an end is not safe yet."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
+from typing import Literal, TypeVar, cast
 
 import pytest
 
 from api.hub import Hub
+from api.service import Service
 from api.settings import ApiSettings
+from api.submissions import Submissions
 from api.viewer import KEEP_ALIVE, Viewer
 from broker.coordination import Coordination
 from broker.embedded import EmbeddedServer
@@ -16,8 +19,11 @@ from broker.errors import StorageUnavailable
 from broker.events import TEXT, Content, local_frame
 from broker.ids import BEGINNING, EntryId
 from broker.logs import Logs
+from broker.record import Record
 from tests.broker.scripted import Generation, Server
 from tests.client import Frame, frames
+
+T = TypeVar("T")
 
 _SECONDS = 8.0
 _SAFETY_SECONDS = 15.0
@@ -31,11 +37,13 @@ class Seat:
     def __init__(self, viewer: Viewer) -> None:
         self.viewer = viewer
         self.bytes = b""
+        self.kept_alive = 0
         viewer.wake = self._take
         self._take()
 
     def _take(self) -> None:
         while more := self.viewer.take():
+            self.kept_alive += more.count(KEEP_ALIVE)
             self.bytes += more.replace(KEEP_ALIVE, b"")
 
     @property
@@ -50,9 +58,9 @@ class Seat:
 class Theatre:
     """A hub that runs while the test waits for something."""
 
-    def __init__(self, server: Server, url: str, logs: Logs | None = None) -> None:
+    def __init__(self, server: Server, url: str, logs: Logs | None = None, *, keep_alive: float = 15) -> None:
         self._server = server
-        self._url = url
+        self._settings = ApiSettings(redis_url=url, keep_alive=keep_alive)
         self._logs = logs or Logs(server.redis)
 
     def __enter__(self) -> "Theatre":
@@ -60,8 +68,7 @@ class Theatre:
         return self
 
     async def _start(self) -> None:
-        settings = ApiSettings(redis_url=self._url)
-        self.hub = Hub(self._logs, Coordination(self._server.redis), settings)
+        self.hub = Hub(self._logs, Coordination(self._server.redis), self._settings)
         self._running = asyncio.create_task(self.hub.run())
 
     def __exit__(self, *error: object) -> None:
@@ -253,34 +260,129 @@ class Unsure(Logs):
 
     safe: bool | None = None
 
-    async def confirmed(self, id_: str) -> bool:
+    async def acknowledged(self) -> Literal["disk", "replica"] | None:
         if self.safe is None:
             raise StorageUnavailable
-        return self.safe
+        return "replica" if self.safe else None
+
+
+@pytest.fixture
+def unsure(server: Server) -> Unsure:
+    return Unsure(server.redis)
+
+
+@pytest.fixture
+def strict(unsure: Unsure, server: Server) -> Generation:
+    generation = Generation(server)
+    server.do(unsure.create(generation.id, b"{}", "sim-1", 60_000, "strict"))
+    return generation
+
+
+@pytest.fixture
+def doubt(embedded: EmbeddedServer, server: Server, unsure: Unsure) -> Iterator[Theatre]:
+    """A hub that does not know whether ends are safe."""
+    with Theatre(server, embedded.url, unsure) as theatre:
+        yield theatre
 
 
 def test_a_strictly_durable_end_is_shown_to_nobody_before_redis_has_it_safe(
-    embedded: EmbeddedServer, server: Server
+    doubt: Theatre, server: Server, unsure: Unsure, strict: Generation
 ) -> None:
-    logs = Unsure(server.redis)
-    generation = Generation(server)
-    server.do(logs.create(generation.id, b"{}", "sim-1", 60_000, "strict"))
-    attempt = generation.granted()
-    with Theatre(server, embedded.url, logs) as theatre:
-        live = theatre.seat(generation)
-        generation.append(attempt, 1, A)
-        theatre.until(lambda: len(live.ids) == 2)
-        generation.finish(attempt, 2)
-        readers = [theatre.seat(generation, EntryId(attempt, 1)), theatre.seat(generation)]
-        for unsafe in (None, False):
-            logs.safe = unsafe
-            server.do(asyncio.sleep(0.3))
-            assert not any(map(_has_ended, (live, *readers)))
-        logs.safe = True
-        for seat in (live, *readers):
-            theatre.until(partial(_has_ended, seat))
-    assert live.ids == readers[1].ids == ids_of(generation)
+    attempt = strict.granted()
+    live = doubt.seat(strict)
+    strict.append(attempt, 1, A)
+    doubt.until(lambda: len(live.ids) == 2)
+    strict.finish(attempt, 2)
+    readers = [doubt.seat(strict, EntryId(attempt, 1)), doubt.seat(strict)]
+    for unsafe in (None, False):
+        unsure.safe = unsafe
+        server.do(asyncio.sleep(0.3))
+        assert not any(map(_has_ended, (live, *readers)))
+    unsure.safe = True
+    for seat in (live, *readers):
+        doubt.until(partial(_has_ended, seat))
+    assert live.ids == readers[1].ids == ids_of(strict)
+    known = _service(doubt, unsure)
+    assert server.do(known.whole(strict.id))[0].state == "completed"
+    assert server.do(unsure.record(strict.id)).unconfirmed is False  # another process need not wait
+
+
+def test_an_end_that_redis_loses_while_it_is_held_back_is_never_shown(
+    doubt: Theatre, server: Server, unsure: Unsure, strict: Generation
+) -> None:
+    attempt = strict.granted()
+    live = doubt.seat(strict)
+    strict.append(attempt, 1, A)
+    doubt.until(lambda: len(live.ids) == 2)
+    before = strict.save()
+    strict.finish(attempt, 2)
+    unsure.safe = False
+    alone = [doubt.seat(strict, cursor, ended=True) for cursor in (BEGINNING, EntryId(attempt, 1))]
+    late = doubt.seat(strict)
+    reading = server.do(_begin(_service(doubt, unsure).whole(strict.id)))
+    server.do(asyncio.sleep(0.3))
+    strict.roll_back(before)
+    unsure.safe = True
+    doubt.until(lambda: all(seat.viewer.done == "cut" for seat in alone), 2 * _SECONDS)
+    record, entries = server.do(_end(reading))
+    assert (record.state, [str(entry.id) for entry in entries]) == ("running", ids_of(strict))
+    assert not any(b"gap" in seat.bytes for seat in alone)  # they come back, and go on
+    strict.append(attempt, 2, B)
+    strict.finish(attempt, 3)
+    for seat in (live, late):
+        doubt.until(partial(_has_ended, seat), _SAFETY_SECONDS)
+        assert seat.ids[-4:] == ids_of(strict)
+        assert seat.bytes.count(b"stream_end") == 1
+
+
+def test_a_record_whose_end_is_not_safe_is_listed_as_it_was_before(
+    doubt: Theatre, server: Server, unsure: Unsure, strict: Generation
+) -> None:
+    attempt = strict.granted()
+    strict.finish(attempt, 1)
+    service = _service(doubt, unsure)
+
+    async def shown() -> Record:
+        return service.shown(await unsure.record(strict.id))
+
+    unsure.safe = False
+    held = server.do(shown())
+    assert (held.state, held.finished_ms, held.end) == ("running", None, None)
+    unsure.safe = True
+    ended = server.do(unsure.record(strict.id))
+    doubt.until(lambda: service.shown(ended).ended)
+    assert server.do(shown()).state == "completed"
+
+
+def _service(theatre: Theatre, logs: Logs) -> Service:
+    return Service(logs, cast(Coordination, None), cast(Submissions, None), theatre.hub, ephemeral=False)
+
+
+async def _begin(work: Coroutine[None, None, T]) -> asyncio.Task[T]:
+    return asyncio.create_task(work)
+
+
+async def _end(work: asyncio.Task[T]) -> T:
+    return await work
 
 
 def _has_ended(seat: Seat) -> bool:
     return b"stream_end" in seat.bytes
+
+
+def test_a_viewer_who_waits_for_an_end_to_be_safe_is_kept_alive(
+    embedded: EmbeddedServer, server: Server, unsure: Unsure, strict: Generation
+) -> None:
+    attempt = strict.granted()
+    strict.finish(attempt, 1)
+    unsure.safe = False
+    with Theatre(server, embedded.url, unsure, keep_alive=3) as theatre:
+        alone = theatre.seat(strict, ended=True)
+        late = theatre.seat(strict)
+        for seat in (alone, late):
+            theatre.until(partial(_kept_alive, seat))
+            assert not _has_ended(seat)
+
+
+def _kept_alive(seat: Seat) -> bool:
+    return seat.kept_alive > 1

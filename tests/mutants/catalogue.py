@@ -123,13 +123,26 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "a strict end is shown before it is safe", "api/durable.py",
-        "return entry.kind == END and _STRICT in entry.value and id_ not in self._safe", "return False",
+        "return entry.kind == END and _STRICT in entry.value and (id_, entry.id) not in self._safe", "return False",
         _HUB + "test_a_strictly_durable_end_is_shown_to_nobody_before_redis_has_it_safe",
     ),
     _mutant(
         "a strict end is read before it is safe", "api/pages.py",
         "if entries and self._durable.holds(id_, entries[-1]):", "if False:",
         _HUB + "test_a_strictly_durable_end_is_shown_to_nobody_before_redis_has_it_safe",
+    ),
+    _mutant(
+        "a strict end is safe when WAITAOF says so", "api/disk.py", "if cycle.see(sample):", "if True:",
+        "tests/crash/test_strict.py::test_no_strict_end_that_was_shown_is_taken_back_by_a_crash[quick]",
+    ),
+    _mutant(
+        "a page shows the end that was read before the wait", "api/pages.py",
+        "                return await self._read(key)\n", "",
+        _HUB + "test_an_end_that_redis_loses_while_it_is_held_back_is_never_shown",
+    ),
+    _mutant(
+        "a fsync that was under way counts", "broker/fsyncs.py", "free = not sample.syncing or ", "free = True or ",
+        "tests/broker/test_fsyncs.py::test_an_fsync_that_was_under_way_may_not_have_it",
     ),
     # -- cancels
     _mutant(
