@@ -34,7 +34,7 @@ help:
 	@echo "make chaos       break everything for a while and judge what was promised (SEED=1 SECONDS=60 FAULTS=all)"
 	@echo "make failover    promote a replica that lags, again and again (ROUNDS=12 SEED=1)"
 	@echo "make crash       crash Redis as with its machine whenever strict ends are shown (ENDS=200 FSYNC_MS=0)"
-	@echo "make mutants     seed known bugs, one by one, and see that a test notices each"
+	@echo "make mutants     seed known bugs, one by one, and see that a test notices each (WHAT=generated: bugs nobody thought of)"
 	@echo "make constraints renew the pinned versions (PYTHON=python3.11)"
 	@echo "make clean       remove the environment and the caches; what .respool/ holds stays"
 
@@ -64,7 +64,7 @@ crash: $(VENV)/.test
 	@$(BIN)/python -m tests.crash --ends $(ENDS) --fsync-ms $(FSYNC_MS)
 
 mutants: $(VENV)/.test
-	@$(BIN)/python -m tests.mutants
+	@$(BIN)/python -m tests.mutants $(WHAT)
 
 # The environment is fresh and elsewhere: what happens to be installed here must not leak into the pins.
 constraints:

@@ -11,6 +11,10 @@ from tests.mutants.gate import DoesNotApply, Verdict, copy_tree, healthy, judge
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["generated"]:
+        from tests.mutants import generated  # imports all there is, and pytest
+
+        return generated.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="only mutants whose name has this in it")
     parser.add_argument("--list", action="store_true", help="tell which there are, and run nothing")

@@ -1,0 +1,299 @@
+"""`python -m tests.mutants generated [FILE …]`: mutants that nobody thought of, against the fast tests. Each must be noticed
+by a test, or be in the list of those that change nothing (equivalent.py).
+
+Fast tests are those of tests/api, tests/broker and tests/worker that start nothing of their own; those that ask for the shared
+stack get one in threads. What was found out is kept in .respool/mutants.json: a mutant that was noticed is not run again while
+its function stays as it is, one that survived not while the tests that saw it do.
+"""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pytest
+
+from broker.embedded import free_port
+from tests.mutants import lua
+from tests.mutants.equivalent import EQUIVALENT, LEFT_OUT
+from tests.mutants.gate import ROOT
+from tests.mutants.lend import Lent
+from tests.mutants.nursery import Collected, Job, Slots, Told, run_apart
+from tests.mutants.operators import Generated, mutants_of, python_files
+
+_SLOTS = int(os.environ.get("RESPOOL_MUTANT_SLOTS", "3"))
+_KEPT: Final = ROOT / ".respool" / "mutants.json"
+_MOST_SECONDS = 10.0
+"""Of tests for one mutant, by the time they take without one; the quickest come first."""
+_MOST_TEST_SECONDS = 6.0
+_APART_TESTS = 15
+_APART_SECONDS = 15.0
+_LUA_TESTS = ("tests/broker/test_lua.py", "tests/broker/test_model.py", "tests/broker/test_coordination.py",
+              "tests/worker/test_appender.py", "tests/api/test_submissions.py")  # fmt: skip
+_SLOW: Final = (
+    "test_tether", "test_embedded", "test_supervise", "test_supervisor", "test_storage_safety", "test_processes",
+    "test_going_away", "test_durability", "test_connect.py", "test_join", "test_waiting", "test_slow_viewers",
+)  # fmt: skip
+"""These start processes, or crowds."""
+_STARTS: Final = "start_stack"
+
+_PYTEST: Final = (
+    "-o", "addopts=", "-p", "no:terminal", "-p", "no:cacheprovider", "-p", "tests.mutants.here",
+    "-W", "ignore::pytest.PytestAssertRewriteWarning",
+)  # fmt: skip
+_TESTS: Final = ("tests/api", "tests/broker", "tests/worker", "tests/test_main_path.py")
+
+Verdict = Literal["killed", "survived", "unreached", "listed", "broken"]
+
+
+@dataclass
+class Kept:
+    """What earlier runs found out."""
+
+    looked: dict[str, dict[str, Any]] = field(default_factory=dict)
+    judged: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls) -> "Kept":
+        return cls(**json.loads(_KEPT.read_text())) if _KEPT.exists() else cls()
+
+    def write(self) -> None:
+        """With what another run may have written meanwhile."""
+        others = Kept.read()
+        self.looked, self.judged = {**others.looked, **self.looked}, {**others.judged, **self.judged}
+        _KEPT.parent.mkdir(exist_ok=True)
+        new = _KEPT.with_suffix(f".{os.getpid()}")
+        new.write_text(json.dumps(self.__dict__))
+        new.replace(_KEPT)
+
+
+class Run:
+    """One run over some files: a plugin for pytest, which takes over when all tests are collected."""
+
+    def __init__(self, files: list[str], folder: Path, upstream_url: str) -> None:
+        self._files = files
+        self._folder = folder
+        self._lent = [Lent(folder / f"server-{slot}", upstream_url) for slot in range(_SLOTS)]
+        self._slots = Slots(self._lent, folder)
+        self._kept = Kept.read()
+        self._written = time.monotonic()
+        self.verdicts: dict[str, tuple[Generated, Verdict, str]] = {}
+        self.failed_without: list[str] = []
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [item for item in items if _fast(item)]
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self._tests = Collected(session)
+        try:
+            self._look()
+            self._judge()
+        finally:
+            for lent in self._lent:
+                lent.close()
+            self._kept.write()
+        return True
+
+    # -- without a mutant
+
+    def _look(self) -> None:
+        support = (file for file in python_files("tests") if "/test_" not in file and "/mutants/" not in file)
+        read = _digest(*map(ROOT.joinpath, (*python_files("api", "broker", "worker"), *lua.scripts(), *support)))
+        self._stamps = {test: f"{read} {_digest(ROOT / test.partition('::')[0])}" for test in self._tests.items}
+        looked = self._kept.looked
+        missing = [test for test, stamp in self._stamps.items() if looked.get(test, {}).get("stamp") != stamp]
+        begun = time.monotonic()
+        for _ in range(2):  # a busy machine may fail a test once
+            self._slots.run(self._looks(missing))
+            missing = [test for test in missing if self._kept.looked[test]["failed"]]
+        self.failed_without = [t for t in self._tests.items if self._kept.looked[t]["failed"]]
+        print(f"{len(self._tests.items)} tests, looked at in {time.monotonic() - begun:.0f} s", flush=True)
+        for test in self.failed_without:
+            print(f"  left out, as it fails without a mutant: {test}", flush=True)
+        self._index()
+
+    def _looks(self, tests: list[str]) -> Iterator[Job]:
+        for test in tests:
+
+            def done(told: Told, test: str = test) -> None:
+                failed = bool(told.failed or told.hung or told.broken)
+                found = {"stamp": self._stamps[test], "failed": failed, "seconds": told.seconds, "lines": told.lines}
+                self._kept.looked[test] = found
+
+            yield Job(partial(self._tests.look_at, test), 10.0, done)
+
+    def _index(self) -> None:
+        """Which tests come by a line, the quickest first."""
+        self._seen: dict[tuple[str, int], list[str]] = {}
+        looked = [(self._kept.looked[test], test) for test in self._tests.items]
+        for found, test in sorted(looked, key=lambda each: float(each[0]["seconds"])):
+            if not found["failed"] and found["seconds"] < 4 * _MOST_TEST_SECONDS:
+                for file, lines in found["lines"].items():
+                    for line in lines:
+                        self._seen.setdefault((file, line), []).append(test)
+
+    # -- with one
+
+    def _judge(self) -> None:
+        for file in self._files:
+            begun = time.monotonic()
+            mutants = lua.mutants_of(file) if file.endswith(".lua") else mutants_of(file)
+            self._slots.run(self._judgements(mutants))
+            self._kept.write()
+            self._say(file, mutants, time.monotonic() - begun)
+
+    def _judgements(self, mutants: list[Generated]) -> Iterator[Job]:
+        for mutant in mutants:
+            if mutant.key in EQUIVALENT:
+                self.verdicts[mutant.key] = (mutant, "listed", EQUIVALENT[mutant.key])
+                continue
+            tests = self._tests_for(mutant)
+            stamp = _text_digest(*tests, *(self._stamps[test] for test in tests))
+            known = self._kept.judged.get(mutant.key, {})
+            if known.get("digest") == mutant.digest and (known["verdict"] == "killed" or known.get("stamp") == stamp):
+                self.verdicts[mutant.key] = (mutant, known["verdict"], known["by"])  # type: ignore[assignment]
+            elif not tests:
+                self._note(mutant, "unreached", "", stamp)
+            else:
+                yield self._judgement(mutant, tests, stamp)
+
+    def _judgement(self, mutant: Generated, tests: list[str], stamp: str) -> Job:
+        seconds = sum(self._kept.looked[test]["seconds"] for test in tests)
+
+        def done(told: Told) -> None:
+            if told.broken and not told.failed:
+                apart.append(mutant)
+                self._note(mutant, "broken", told.broken, stamp)
+            else:
+                how: Verdict = "killed" if told.failed or told.hung else "survived"
+                self._note(mutant, how, told.failed or ("hung" if told.hung else ""), stamp)
+
+        apart: list[Generated] = []
+        if mutant.file.endswith(".lua"):
+            return Job(lambda lent: self._tests.judge(lambda _: lua.plant(mutant), tests, lent), seconds, done)
+        if mutant.function:
+
+            def judge(lent: Lent) -> Told:
+                told = self._tests.judge(
+                    lambda tests: tests.replace_code(mutant.file, mutant.function, mutant.source), tests, lent
+                )
+                return self._apart(mutant, tests, lent) if told.broken else told
+
+            return Job(judge, seconds, done)
+        return Job(lambda lent: self._apart(mutant, tests[:_APART_TESTS], lent), seconds + _APART_SECONDS, done)
+
+    def _apart(self, mutant: Generated, tests: list[str], lent: Lent) -> Told:
+        source = self._folder / f"{_text_digest(mutant.key)}.py"
+        source.write_text(mutant.source)
+        return run_apart(mutant.file, source, tests[:_APART_TESTS], lent)
+
+    def _tests_for(self, mutant: Generated) -> list[str]:
+        if mutant.file.endswith(".lua"):
+            tests = {test for test in self._tests.items if test.startswith(_LUA_TESTS)}
+        elif mutant.name:
+            tests = {test for place in _mentions(mutant.file, mutant.name) for test in self._seen.get(place, ())}
+        else:
+            tests = {test for line in mutant.lines for test in self._seen.get((mutant.file, line), ())}
+        chosen: list[str] = []
+        seconds = 0.0
+        for test in sorted(tests, key=lambda test: float(self._kept.looked[test]["seconds"])):
+            seconds += float(self._kept.looked[test]["seconds"])
+            if seconds > _MOST_SECONDS and chosen and not mutant.file.endswith(".lua"):
+                break
+            chosen.append(test)
+        return chosen
+
+    def _note(self, mutant: Generated, how: Verdict, by: str, stamp: str) -> None:
+        self.verdicts[mutant.key] = (mutant, how, by)
+        self._kept.judged[mutant.key] = {"digest": mutant.digest, "verdict": how, "by": by, "stamp": stamp}
+        if time.monotonic() - self._written > 20:
+            self._kept.write()
+            self._written = time.monotonic()
+
+    def _say(self, file: str, mutants: list[Generated], seconds: float) -> None:
+        counts: Counter[str] = Counter(self.verdicts[mutant.key][1] for mutant in mutants)
+        print(row(file, counts) + f" {seconds:6.0f} s", flush=True)
+        for mutant in mutants:
+            how = self.verdicts[mutant.key][1]
+            if how not in ("killed", "listed"):
+                print(f"    {how:9} {mutant.lines.start:4}  {mutant.key.partition(' ')[2]}", flush=True)
+
+
+def row(name: str, counts: "Counter[str]") -> str:
+    judged = sum(counts.values()) - counts["listed"]
+    share = 100 * counts["killed"] / judged if judged else 100.0
+    return (
+        f"{name:32} {sum(counts.values()):5} {counts['killed']:6} {counts['survived'] + counts['broken']:8}"
+        f" {counts['unreached']:11} {counts['listed']:10} {share:7.1f} %"
+    )
+
+
+def _fast(item: pytest.Item) -> bool:
+    return _STARTS not in getattr(item, "fixturenames", ()) and not any(slow in item.nodeid for slow in _SLOW)
+
+
+def _mentions(file: str, name: str) -> Iterator[tuple[str, int]]:
+    """Lines of code that name a constant or a field."""
+    word = re.compile(rf"\b{re.escape(name)}\b")
+    for other in python_files("api", "broker", "worker"):
+        for at, line in enumerate((ROOT / other).read_text().split("\n"), 1):
+            if word.search(line) and (not name.startswith("_") or other == file):
+                yield other, at
+
+
+def _digest(*paths: Path) -> str:
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+
+
+def _text_digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+
+
+def files_in_scope() -> list[str]:
+    every = [*lua.scripts(), *python_files("broker", "worker", "api")]
+    return [file for file in every if not any(file.startswith(left) for left in LEFT_OUT)]
+
+
+def main(names: list[str]) -> int:
+    scope = files_in_scope()
+    files = list(dict.fromkeys(file for name in names or [""] for file in scope if name in file))
+    if not files:
+        print("there is no such file, or it is left out:")
+        print("\n".join(f"{file}: {why}" for file, why in LEFT_OUT.items()))
+        return 2
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="respool-mutants-") as folder:
+        port = free_port()
+        simulator = subprocess.Popen([sys.executable, "-m", "worker.simulator", "--port", str(port)], cwd=ROOT,
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+        try:
+            run = Run(files, Path(folder), f"http://127.0.0.1:{port}")
+            pytest.main([*_PYTEST, *_TESTS], plugins=[run])
+        finally:
+            simulator.terminate()
+            simulator.wait()
+    return _conclude(run, time.monotonic() - begun, whole=not names)
+
+
+def _conclude(run: Run, seconds: float, *, whole: bool) -> int:
+    print(f"\n{'file':32} {'all':>5} {'killed':>6} {'survived':>8} {'not reached':>11} {'equivalent':>10}")
+    total: Counter[str] = Counter()
+    for file in dict.fromkeys(mutant.file for mutant, _, _ in run.verdicts.values()):
+        counts: Counter[str] = Counter(how for mutant, how, _ in run.verdicts.values() if mutant.file == file)
+        total += counts
+        print(row(file, counts))
+    print(row("all", total) + f" {seconds:6.0f} s")
+    if whole:
+        for key in EQUIVALENT.keys() - run.verdicts.keys():
+            print(f"listed, and not generated any more: {key}")
+    return 0 if run.verdicts and set(total) <= {"killed", "listed"} else 1

@@ -1,0 +1,103 @@
+"""The stack of tests/stack.py in threads of the test's own process: two APIs, each by another way to the socket, and a worker.
+The server and the upstream are lent."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from types import SimpleNamespace, TracebackType
+from typing import Any, Self
+from unittest import mock
+
+import httpx2
+import uvicorn
+
+from api.__main__ import Server, listen
+from api.app import create_app
+from api.direct import DirectProtocol, HttpProtocol
+from api.settings import ApiSettings
+from tests.client import Client
+from tests.stack import LEASE, until
+from worker import process
+from worker.settings import WorkerSettings
+
+_SECONDS = 10.0
+
+
+class _Quiet(Server):
+    def install_signal_handlers(self) -> None:
+        """A thread has none."""
+
+    def capture_signals(self) -> Any:
+        return mock.MagicMock()
+
+
+class ThreadedStack:
+    """As much of Stack as tests of the shared one use."""
+
+    def __init__(self, url: str, upstream_url: str) -> None:
+        self.server = SimpleNamespace(url=url)
+        self.upstream_url = upstream_url
+        self.urls: list[str] = []
+        self._clients: list[Client] = []
+        self._apis: list[_Quiet] = []
+        self._threads: list[threading.Thread] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped: asyncio.Event | None = None
+
+    def __enter__(self) -> Self:
+        for http in ("direct", "plain"):
+            self._start_api(ApiSettings(redis_url=self.server.url, port=0, http=http, shutdown=1))
+        self._start_thread(self._work)
+        for url in self.urls:
+            assert httpx2.get(f"{url}/readyz", timeout=_SECONDS).status_code == 200
+        return self
+
+    def _start_api(self, settings: ApiSettings) -> None:
+        listening = listen(settings, shared=False)
+        self.urls.append(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        app = create_app(settings)
+        config = uvicorn.Config(
+            app, http=DirectProtocol if settings.http == "direct" else HttpProtocol, ws="none", lifespan="on",
+            log_config=None, access_log=False, proxy_headers=False, server_header=False, timeout_graceful_shutdown=1,
+        )  # fmt: skip
+        server = _Quiet(config, app)
+        self._apis.append(server)
+        self._start_thread(lambda: asyncio.run(server.serve(sockets=[listening])))
+        until(lambda: server.started, "the API starts", _SECONDS)
+
+    def _work(self) -> None:
+        settings = WorkerSettings(redis_url=self.server.url, drain=0, lease=LEASE)
+
+        async def signalled() -> None:
+            self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+            await self._stopped.wait()
+
+        environment = {"ANTHROPIC_BASE_URL": self.upstream_url, "ANTHROPIC_API_KEY": "simulated"}
+        with mock.patch.object(process, "_signalled", signalled), mock.patch.dict("os.environ", environment):
+            asyncio.run(process.serve(settings, "threaded"))
+
+    def _start_thread(self, run: Callable[[], object]) -> None:
+        thread = threading.Thread(target=run, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Its threads end with its process."""
+        for client in self._clients:
+            client.http.close()
+
+    @property
+    def url(self) -> str:
+        return self.urls[0]
+
+    def client(self, api: int = 0) -> Client:
+        self._clients.append(Client(self.urls[api]))
+        return self._clients[-1]
+
+    def asked(self, user_id: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = httpx2.get(
+            f"{self.upstream_url}/_sim/requests", params={"user_id": user_id}, timeout=10
+        ).json()
+        return found
