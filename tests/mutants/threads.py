@@ -4,16 +4,14 @@ The server and the upstream are lent."""
 import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 from unittest import mock
 
 import httpx2
-import uvicorn
 
-from api.__main__ import Server, listen
-from api.app import create_app
-from api.direct import DirectProtocol, HttpProtocol
+from api.__main__ import listen, serve
 from api.settings import ApiSettings
 from tests.client import Client
 from tests.stack import LEASE, until
@@ -21,14 +19,6 @@ from worker import process
 from worker.settings import WorkerSettings
 
 _SECONDS = 10.0
-
-
-class _Quiet(Server):
-    def install_signal_handlers(self) -> None:
-        """A thread has none."""
-
-    def capture_signals(self) -> Any:
-        return mock.MagicMock()
 
 
 class ThreadedStack:
@@ -39,7 +29,6 @@ class ThreadedStack:
         self.upstream_url = upstream_url
         self.urls: list[str] = []
         self._clients: list[Client] = []
-        self._apis: list[_Quiet] = []
         self._threads: list[threading.Thread] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
@@ -49,21 +38,13 @@ class ThreadedStack:
             self._start_api(ApiSettings(redis_url=self.server.url, port=0, http=http, shutdown=1))
         self._start_thread(self._work)
         for url in self.urls:
-            assert httpx2.get(f"{url}/readyz", timeout=_SECONDS).status_code == 200
+            until(partial(_is_ready, url), "the API is ready", _SECONDS)
         return self
 
     def _start_api(self, settings: ApiSettings) -> None:
         listening = listen(settings, shared=False)
         self.urls.append(f"http://127.0.0.1:{listening.getsockname()[1]}")
-        app = create_app(settings)
-        config = uvicorn.Config(
-            app, http=DirectProtocol if settings.http == "direct" else HttpProtocol, ws="none", lifespan="on",
-            log_config=None, access_log=False, proxy_headers=False, server_header=False, timeout_graceful_shutdown=1,
-        )  # fmt: skip
-        server = _Quiet(config, app)
-        self._apis.append(server)
-        self._start_thread(lambda: asyncio.run(server.serve(sockets=[listening])))
-        until(lambda: server.started, "the API starts", _SECONDS)
+        self._start_thread(lambda: serve(settings, listening, None))
 
     def _work(self) -> None:
         settings = WorkerSettings(redis_url=self.server.url, drain=0, lease=LEASE)
@@ -101,3 +82,10 @@ class ThreadedStack:
             f"{self.upstream_url}/_sim/requests", params={"user_id": user_id}, timeout=10
         ).json()
         return found
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx2.get(f"{url}/readyz", timeout=_SECONDS).status_code == 200
+    except httpx2.TransportError:
+        return False
