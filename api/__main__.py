@@ -1,7 +1,6 @@
 """`python -m api`: serves the API until SIGTERM or SIGINT. `--processes N`: in N processes on one port."""
 
 import argparse
-import logging
 import socket
 import ssl
 import sys
@@ -20,9 +19,10 @@ from api.direct import DirectProtocol, HttpProtocol
 from api.guard import NOSNIFF
 from api.service import Service
 from api.settings import ApiSettings
+from broker import journal
 from broker.connect import check_safe, connect
 from broker.errors import StorageUnavailable, UnsafeStorage
-from broker.processes import Processes
+from broker.processes import CannotRun, Processes
 
 
 class Server(uvicorn.Server):
@@ -104,7 +104,7 @@ def main() -> int:
     except (ValidationError, BadCertificate) as error:
         print(f"api: {_why(error)}", file=sys.stderr)
         return 1
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    journal.begin(settings.log_level)
     try:
         uvloop.run(_refuse_unsafe(settings))
         with listen(settings, shared=arguments.shared or arguments.processes > 1) as listening:
@@ -113,7 +113,7 @@ def main() -> int:
                 uvloop.run(_several(settings, arguments.processes))
             else:
                 serve(settings, listening, tls)
-    except UnsafeStorage as error:
+    except (UnsafeStorage, CannotRun) as error:
         print(f"api: {error}", file=sys.stderr)
         return 1
     except OSError as error:
@@ -142,7 +142,7 @@ async def _several(settings: ApiSettings, processes: int) -> None:
 
 
 def serve(settings: ApiSettings, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
-    """Serves until a signal."""
+    """Serves until a signal. Raises CannotRun."""
     app = create_app(settings)
     connections = Connections(bound(settings.connections), time.monotonic)
     protocol = DirectProtocol if settings.http == "direct" else HttpProtocol
@@ -161,7 +161,10 @@ def serve(settings: ApiSettings, listening: socket.socket, tls: ssl.SSLContext |
         backlog=4096,
         timeout_graceful_shutdown=round(settings.shutdown),
     )
-    Server(config, app, connections).run(sockets=[listening])
+    server = Server(config, app, connections)
+    server.run(sockets=[listening])
+    if not server.started:
+        raise CannotRun("the application could not start; its last words are above")
 
 
 if __name__ == "__main__":

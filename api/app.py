@@ -15,19 +15,18 @@ from api.guard import Guard
 from api.hub import Hub
 from api.openapi import described
 from api.origin import Origins
-from api.problems import Code, Problem
+from api.problems import ABOUT_STORAGE, Code, Problem
 from api.service import Service
 from api.settings import ApiSettings
 from api.stream import DoorFirst
 from api.submissions import Submissions
 from api.views import Listing, Status, Whole
-from broker.connect import check_safe, connect
+from broker.connect import check_safe, check_writable, connect
 from broker.coordination import Coordination
-from broker.errors import BrokerError, UnsafeStorage
 from broker.logs import Logs
 from broker.request import ChatRequest, GenerationRequest
 
-_NOT_READY = (Code.DRAINING, Code.REDIS_UNAVAILABLE, Code.UNSAFE_STORAGE)
+_NOT_READY = (Code.DRAINING, *ABOUT_STORAGE, Code.UNSAFE_STORAGE)
 _READY_SECONDS = 3.0
 
 
@@ -78,7 +77,7 @@ async def _healthz() -> Response:
 
 
 async def _readyz(request: Request) -> Response:
-    """The process should be sent requests: both roles of Redis answer, neither would lose logs, it is not about to go."""
+    """The process should be sent requests: both roles of Redis answer and take writes, neither would lose logs, it stays."""
     service: Service = request.app.state.service
     if service.hub.draining:
         raise Problem(Code.DRAINING)
@@ -86,9 +85,8 @@ async def _readyz(request: Request) -> Response:
         async with asyncio.timeout(_READY_SECONDS):
             for redis in (service.coordination.redis, service.logs.redis):
                 await check_safe(redis, ephemeral=service.ephemeral)
-    except UnsafeStorage:
-        raise
-    except (TimeoutError, BrokerError):
+                await check_writable(redis)
+    except TimeoutError:
         raise Problem(Code.REDIS_UNAVAILABLE) from None
     return _status("ready")
 

@@ -11,7 +11,7 @@ from api import views
 from api.body import read_json
 from api.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
 from api.openapi import STREAM, described
-from api.problems import Code, Problem
+from api.problems import ABOUT_STORAGE, Code, Problem
 from api.service import Service
 from api.stream import DONE, EventStream
 from broker.errors import AlreadyEnded, StorageUnavailable, UnknownGeneration
@@ -26,14 +26,14 @@ router = APIRouter(prefix="/v1")
 _NO_STORE = {"cache-control": "no-store"}
 _VISIT_SECONDS = 6.0
 """How long a viewer that arrives waits for Redis before it is sent away: so long that one dead connection is got over."""
-_ABOUT_ONE = (Code.NOT_FOUND, Code.EXPIRED, Code.REDIS_UNAVAILABLE)
+_ABOUT_ONE = (Code.NOT_FOUND, Code.EXPIRED, *ABOUT_STORAGE)
 _ABOUT_BODIES = (
     Code.MALFORMED_JSON, Code.DUPLICATE_KEY, Code.NOT_UTF8, Code.UNSUPPORTED_JSON, Code.INCOMPLETE_BODY, Code.BODY_TIMEOUT,
     Code.BODY_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE, Code.INVALID_REQUEST,
 )  # fmt: skip
 _ABOUT_SUBMITTING = (
     *_ABOUT_BODIES, Code.IDEMPOTENCY_KEY_INVALID, Code.IDEMPOTENCY_MISMATCH, Code.EXPIRED, Code.NOT_DURABLE,
-    Code.NOT_ACCEPTABLE, Code.REDIS_UNAVAILABLE, Code.STORAGE_FULL, Code.UNSAFE_STORAGE, Code.OUTCOME_UNKNOWN, Code.DRAINING,
+    Code.NOT_ACCEPTABLE, *ABOUT_STORAGE, Code.STORAGE_FULL, Code.UNSAFE_STORAGE, Code.OUTCOME_UNKNOWN, Code.DRAINING,
 )  # fmt: skip
 _MESSAGES = [{"role": "user", "content": "Tell me a story"}]
 _LIST_CURSOR = re.compile(r"([0-9]{1,16})\.(gen_[0-9A-Z]{26})", re.ASCII)
@@ -182,7 +182,7 @@ async def read(service: ServiceOf, id_: Id, request: Request) -> Response:
 
 @router.get(
     "/generations",
-    **described({200: views.Listing}, (Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST, Code.REDIS_UNAVAILABLE)),
+    **described({200: views.Listing}, (Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST, *ABOUT_STORAGE)),
 )
 async def listing(
     service: ServiceOf,

@@ -23,8 +23,9 @@ from starlette.routing import Match
 from typing_extensions import TypedDict
 
 from broker import errors as broker
+from broker.refusals import Away
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("respool.problems")
 
 MAX_ERRORS = 20  # enough to mend a body by hand; more would let a small body ask for a large answer
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -88,6 +89,19 @@ class Code(Enum):
     INTERNAL_ERROR = Kind(500, "Something went wrong here", "`instance` finds it in the server's log.")
     REDIS_UNAVAILABLE = Kind(503, "The storage does not answer", "The same request may be sent again.", 1)
     STORAGE_FULL = Kind(503, "The storage is full", "Nothing new is accepted until there is room.", 10)
+    STORAGE_LOADING = Kind(503, "The storage is starting", "Redis reads its file.", 1)
+    STORAGE_BUSY = Kind(503, "The storage is busy", "Redis runs a script that does not end.", 1)
+    STORAGE_READ_ONLY = Kind(503, "The storage takes no writes", "This Redis is a replica: a failover is under way.", 1)
+    STORAGE_DISK = Kind(
+        503, "The storage cannot write its file", "Redis' disk is full or failing: an operator's work.", 10
+    )
+    STORAGE_REPLICAS = Kind(
+        503, "The storage lacks replicas", "Redis has fewer replicas than it must have to take writes.", 5
+    )
+    STORAGE_CLUSTER = Kind(
+        503, "The storage's cluster is not whole", "A part of it is down, or on its way to another node.", 1
+    )
+    STORAGE_FORBIDDEN = Kind(503, "The storage refuses us", "Redis' user lacks a permission: an operator's work.", 30)
     UNSAFE_STORAGE = Kind(503, "The storage is not safe", "Its settings could lose data: an operator's work.", 30)
     OUTCOME_UNKNOWN = Kind(
         503,
@@ -99,6 +113,25 @@ class Code(Enum):
         503, "There are too many connections", "Only health checks are answered on new ones.", 1
     )
     DRAINING = Kind(503, "This process is shutting down", "Another one answers.", 1)
+
+
+_AWAY: Mapping[Away, Code] = {
+    "unreachable": Code.REDIS_UNAVAILABLE,
+    "silent": Code.REDIS_UNAVAILABLE,
+    "LOADING": Code.STORAGE_LOADING,
+    "BUSY": Code.STORAGE_BUSY,
+    "READONLY": Code.STORAGE_READ_ONLY,
+    "MASTERDOWN": Code.STORAGE_READ_ONLY,
+    "MISCONF": Code.STORAGE_DISK,
+    "NOREPLICAS": Code.STORAGE_REPLICAS,
+    "CLUSTERDOWN": Code.STORAGE_CLUSTER,
+    "TRYAGAIN": Code.STORAGE_CLUSTER,
+    "MOVED": Code.STORAGE_CLUSTER,
+    "ASK": Code.STORAGE_CLUSTER,
+    "UNBLOCKED": Code.STORAGE_READ_ONLY,
+}
+ABOUT_STORAGE = tuple(dict.fromkeys((*_AWAY.values(), Code.STORAGE_FORBIDDEN)))
+"""What any request that needs Redis may be answered with."""
 
 
 def table() -> str:
@@ -179,7 +212,9 @@ def from_broker_error(error: broker.BrokerError) -> Problem:
         case broker.AlreadyEnded():
             return Problem(Code.ALREADY_ENDED, state=error.state)
         case broker.StorageUnavailable():
-            return Problem(Code.REDIS_UNAVAILABLE)
+            return Problem(_AWAY[error.why])
+        case broker.StorageForbidden():
+            return Problem(Code.STORAGE_FORBIDDEN)
         case broker.StorageFull():
             return Problem(Code.STORAGE_FULL)
         case broker.NotDurable():

@@ -5,7 +5,8 @@ step may be repeated; a client that got no answer repeats all of them with its i
 roles and there is no such key, whose owner must be known first, the three are one transaction.
 """
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from broker.connect import storage_errors
@@ -13,9 +14,22 @@ from broker.coordination import Coordination
 from broker.errors import NotDurable, OutcomeUnknown, StorageFull, StorageUnavailable
 from broker.ids import new_generation_id
 from broker.logs import Logs
+from broker.refusals import REFUSED
 from broker.request import Durability, GenerationRequest
 
 _FIRST_ORDINAL = 1
+
+
+@contextmanager
+def _accepted() -> Iterator[None]:
+    """The record is made and `due` has it: what Redis refuses from here on, a sweeper does later."""
+    try:
+        yield
+    except StorageFull:
+        pass
+    except StorageUnavailable as error:
+        if error.why not in REFUSED:
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +62,11 @@ class Submissions:
                 id_ = accepted.id
                 created = await self.logs.create(id_, *self._stored(request))
                 if created:
-                    with suppress(
-                        StorageFull
-                    ):  # it is accepted: `due` has it, and a sweeper queues it when there is room
+                    with _accepted():
                         await self._queue(id_, listed=not accepted.known)
         except StorageUnavailable as error:
-            if reached:
-                raise OutcomeUnknown(id_) from error
+            if reached and error.why not in REFUSED:
+                raise OutcomeUnknown(id_) from None
             raise
         return id_
 

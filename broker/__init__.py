@@ -31,6 +31,7 @@ Where to read on, in this order:
     ids.py, events.py     what an id is; how an entry is stored, and how it looks on the wire
     vocabulary.py         every event as a type: the one table of what a stream may carry
     keys.py, errors.py    every key in Redis and how long it lives; every error we raise
+    refusals.py           what Redis' error replies mean
     lua/                  the atomic steps: common.lua, then claim.lua, append.lua and finish.lua; the headers are the contract
     fsyncs.py             when what Redis has written is on its disk: for ends that must not be taken back
     logs.py, verdicts.py  the same steps from Python, for one generation: record, log, cancel; what they answer
@@ -38,7 +39,7 @@ Where to read on, in this order:
     transcript.py         the rule for readers as code: what a log amounts to
     request.py, record.py what may be asked for; what is known of a generation
 
-    settings.py, connect.py, jobs.py, tasks.py       how processes are configured, reach Redis, and own their tasks
+    settings.py, connect.py, jobs.py, tasks.py, journal.py   how processes are configured, reach Redis, own their tasks, and log
     embedded.py, tether.py, supervise.py, processes.py, up.py   `make up`: a server of our own, processes that do not outlive us
 
 Then worker/__init__.py, for how a generation is produced, and api/__init__.py, for how it is watched. The wire is

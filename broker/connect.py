@@ -3,38 +3,26 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from arq.connections import ArqRedis
 from redis.asyncio import BlockingConnectionPool, Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.client import Pipeline
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import (
-    BusyLoadingError,
-    ConnectionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    TimeoutError,
-)
+from redis.exceptions import ConnectionError, RedisError, ResponseError, TimeoutError
 
-from broker.errors import StorageFull, StorageUnavailable, UnsafeStorage
+from broker import keys
+from broker.errors import BrokerError, StorageForbidden, StorageFull, StorageRefused, StorageUnavailable, UnsafeStorage
 from broker.jobs import dumps_job, loads_job
+from broker.refusals import SilentError, away, word
 
 log = logging.getLogger("respool.connect")
 
 T = TypeVar("T")
 
-
-class SilentError(RedisError):
-    """Redis takes commands, on a new connection too, and answers none."""
-
-
-AWAY = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, SilentError, OSError)
-"""What is raised while Redis is down, restarting, loading its file, failing over, or not answering."""
 
 _CONNECT_SECONDS = 2.0
 _START_SECONDS = 60.0
@@ -97,8 +85,24 @@ class _Patience(Retry):
                 if silences > 1:
                     raise SilentError(str(error)) from error
                 raise
+            except ResponseError as error:
+                if silences and away(error):  # it refuses now; what it did before, when it did not answer, is not known
+                    raise SilentError from error
+                raise
 
         return await super().call_with_retry(once, fail)
+
+
+class _Pipeline(Pipeline):
+    """redis-py writes a failed command's arguments, which are people's prompts, into the exception."""
+
+    def annotate_exception(self, exception: Exception, number: int, command: Iterable[object]) -> None:
+        """The exception stays as it is."""
+
+
+class _Client(ArqRedis):
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
+        return _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
 
 def connect(url: str, *, connections: int = 64, retries: int = 4, answer_seconds: float = _ANSWER_SECONDS) -> ArqRedis:
@@ -121,22 +125,29 @@ def connect(url: str, *, connections: int = 64, retries: int = 4, answer_seconds
     pool.connection_class = _STURDY[pool.connection_class]
     if pool.connection_class is _Local:
         del pool.connection_kwargs["socket_keepalive"]  # of TCP alone
-    return ArqRedis(pool_or_conn=pool, job_serializer=dumps_job, job_deserializer=loads_job)
+    return _Client(pool_or_conn=pool, job_serializer=dumps_job, job_deserializer=loads_job)
 
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
-    """Turns redis-py's errors into ours. Raises StorageFull or StorageUnavailable."""
+    """Turns redis-py's errors into ours, which keep nothing of what Redis was sent. Raises StorageUnavailable, StorageFull,
+    StorageForbidden or StorageRefused."""
     try:
         yield
-    except OutOfMemoryError as error:
-        raise StorageFull from error
-    except ResponseError as error:
-        if "OOM" in str(error):
-            raise StorageFull from error
-        raise
-    except AWAY as error:
-        raise StorageUnavailable from error
+    except (RedisError, OSError) as error:
+        raise storage_error(error) from None
+
+
+def storage_error(error: Exception) -> BrokerError:
+    """What an error of redis-py is to us."""
+    if (why := away(error)) is not None:
+        return StorageUnavailable(why)
+    match said := word(error):
+        case "OOM":
+            return StorageFull()
+        case "NOPERM":
+            return StorageForbidden()
+    return StorageRefused(said)
 
 
 async def check_safe(redis: ArqRedis, *, ephemeral: bool) -> None:
@@ -146,10 +157,10 @@ async def check_safe(redis: ArqRedis, *, ephemeral: bool) -> None:
     try:
         with storage_errors():
             memory, persistence = await redis.info("memory"), await redis.info("persistence")
-    except ResponseError:
+    except (StorageForbidden, StorageRefused):
         return
     if persistence.get("loading"):  # until it has read its file, a Redis says that it appends to none
-        raise StorageUnavailable from BusyLoadingError("Redis is loading its dataset")
+        raise StorageUnavailable("LOADING")
     policy = memory.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         raise UnsafeStorage(f"Redis has maxmemory-policy {policy} and would evict live logs: set it to noeviction")
@@ -167,8 +178,15 @@ async def reach(redis: ArqRedis, *, ephemeral: bool) -> None:
             try:
                 return await check_safe(redis, ephemeral=ephemeral)
             except StorageUnavailable as error:
-                log.warning("waiting for Redis: %r", error.__cause__)
+                log.warning("waiting for Redis: %s", error.why)
                 await asyncio.sleep(_START_PAUSE_SECONDS)
 
 
-__all__ = ["AWAY", "RedisError", "check_safe", "connect", "reach", "storage_errors"]
+async def check_writable(redis: ArqRedis) -> None:
+    """Raises StorageUnavailable or StorageForbidden if this Redis takes no writes now. One that is full does: ends are still
+    written, and what there is stays readable."""
+    with suppress(StorageFull), storage_errors():
+        await redis.set(keys.PROBE, 1, px=keys.PROBE_MS)
+
+
+__all__ = ["check_safe", "check_writable", "connect", "reach", "storage_error", "storage_errors"]

@@ -1,5 +1,7 @@
 """Every error the broker raises, on one page. The API maps each to one problem type; the worker to one outcome."""
 
+from broker.refusals import Away
+
 
 class BrokerError(Exception):
     """The root of them all."""
@@ -26,7 +28,24 @@ class AlreadyEnded(BrokerError):
 
 
 class StorageUnavailable(BrokerError):
-    """Redis did not answer, and nothing was changed."""
+    """Redis did not answer, or says that it cannot do it now. The same call may succeed later."""
+
+    def __init__(self, why: Away = "unreachable") -> None:
+        super().__init__(f"Redis is away: {why}")
+        self.why = why
+
+
+class StorageForbidden(BrokerError):
+    """Redis' user may not do this (NOPERM): its operator's work."""
+
+
+class StorageRefused(BrokerError):
+    """Redis refused a command, and waiting does not mend it: a fault of ours, or a key that is not ours. `word` is the reply's
+    first."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__(f"Redis refused a command: {word}")
+        self.word = word
 
 
 class StorageFull(BrokerError):

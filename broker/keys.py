@@ -17,6 +17,7 @@ belongs to the *coordination* role. By default one server plays both.
 | `respool:wake` | list | an element for each job queued: wakes a worker with a free slot | WAKE, or until the queue is empty |
 | `respool:sync` | string | a write of our own, to wait for (durability strict), where the logs are | SYNC |
 | `respool:worker:<name>` | string | heartbeat of a worker process | HEARTBEAT |
+| `respool:probe` | string | a write of our own, to see whether Redis takes any | PROBE |
 
 Channels: `{gen}:live` carries each append's entries to the hubs; `respool:cancel` carries ids of cancelled generations
 to the workers.
@@ -29,6 +30,7 @@ DUE: Final = "respool:due"
 WAKE: Final = "respool:wake"
 CANCELS: Final = "respool:cancel"
 SYNC: Final = "respool:sync"
+PROBE: Final = "respool:probe"
 STATES: Final = ("queued", "running", "completed", "failed", "cancelled")
 
 DAY_MS: Final = 24 * 3600 * 1000
@@ -41,6 +43,7 @@ IDEMPOTENCY_MS: Final = DAY_MS
 WAKE_MS: Final = 60_000
 SYNC_MS: Final = 60_000
 HEARTBEAT_MS: Final = 15_000
+PROBE_MS: Final = 60_000
 
 
 def record(generation_id: str) -> str:

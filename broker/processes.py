@@ -9,12 +9,20 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
+from broker.errors import BrokerError
 from broker.supervise import STEADY, delay_before, ending
 from broker.tether import Tether
 
 log = logging.getLogger("respool.processes")
 
 _KILL_SECONDS = 5.0
+MOST_QUICK_ENDS = 5
+"""A child that ends by itself so many times in a row, soon after its start, cannot run: its parent ends too, and says so by its
+exit code. (Who is killed by a signal was not asked.)"""
+
+
+class CannotRun(BrokerError):
+    """A child ends whenever it is started."""
 
 
 class Processes:
@@ -34,7 +42,8 @@ class Processes:
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Returns when all have ended after a signal."""
+        """Returns when all have ended after a signal. Raises CannotRun, with the others stopped, if a child ends again and
+        again right after its start."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
@@ -43,6 +52,9 @@ class Processes:
         try:
             await asyncio.wait({stopping, *keeping}, return_when=asyncio.FIRST_COMPLETED)
             await self._stop(keeping)
+            for kept in keeping:
+                if kept.done():
+                    kept.result()
         finally:
             stopping.cancel()
             self._tether.close()
@@ -58,6 +70,8 @@ class Processes:
             log.warning("process %s %s", name, ending(code))
             await self._died(name)
             quick_ends = 1 if loop.time() - started > STEADY else quick_ends + 1
+            if quick_ends >= MOST_QUICK_ENDS and code > 0:
+                raise CannotRun(f"a process {ending(code)}, {quick_ends} times in a row, right after its start")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay_before(quick_ends))
 

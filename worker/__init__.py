@@ -9,6 +9,7 @@ From the outside in:
     continuation.py  what the next attempt asks the upstream, where one was interrupted
     attempt.py       one attempt: call, read, put into the log, say how it went; watchdogs for silence
     upstream.py      the model API through its SDK: events as they come, failures by name; retry.py says when again
+    wording.py       what is passed on of an upstream's words
     translate.py     from upstream's events to entries, losing none
     writer.py        one attempt's hand on its log: what is written, what waits, what may have to be written again
     appender.py      the one task that writes, for all generations of the process: one pipeline per flush

@@ -3,13 +3,13 @@ process alone, for a supervisor that is not ours. `--check`: exits with 0 if thi
 
 import argparse
 import asyncio
-import logging
 import os
 import socket
 import sys
 
 import uvloop
 
+from broker import journal
 from broker.connect import connect
 from broker.coordination import Coordination
 from broker.errors import BrokerError
@@ -27,9 +27,7 @@ def main() -> int:
     if arguments.processes < 1:
         parser.error("--processes must be at least 1")
     settings = WorkerSettings()
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("arq.worker").setLevel(logging.WARNING)
-    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    journal.begin(settings.log_level)
     try:
         if arguments.check:
             return 0 if uvloop.run(_check(settings)) else 1

@@ -10,10 +10,11 @@ import asyncio
 import logging
 
 from arq.connections import ArqRedis
-from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
+from redis.exceptions import NoScriptError, RedisError
 
 from broker import keys
-from broker.connect import AWAY
+from broker.connect import storage_error, storage_errors
+from broker.errors import BrokerError, StorageFull, StorageUnavailable
 from broker.lua import Argument, Script
 from worker.writer import Writer
 
@@ -69,9 +70,9 @@ class Appender:
                 try:
                     await self._flush(batch)
                     pause = 0.0
-                except AWAY as error:
+                except BrokerError as error:
                     if pause == 0.0:
-                        log.warning("Redis is away, %d generations wait: %r", len(batch), error)
+                        log.warning("%s, %d generations wait", error, len(batch))
                     self._dirty |= {writer.id: writer for writer in batch}
                     self._wake.set()
                     pause = min(_LONGEST_PAUSE, pause * 2 or 0.05)
@@ -87,14 +88,17 @@ class Appender:
         for writer in batch:
             _append.queue(pipe, *self._call(writer, now))
         usages = [writer.usage for writer in batch]
-        replies = await pipe.execute(raise_on_error=False)
-        if any(isinstance(reply, NoScriptError) for reply in replies):
-            await _append.load(self._redis)
+        with storage_errors():
+            replies = await pipe.execute(raise_on_error=False)
         for writer, usage, reply in zip(batch, usages, replies, strict=True):
             self._settle(writer, reply, usage, now)
-        for reply in replies:
-            if isinstance(reply, AWAY):
-                raise reply
+        refusals = [reply for reply in replies if isinstance(reply, RedisError)]
+        if any(isinstance(reply, NoScriptError) for reply in refusals):
+            with storage_errors():
+                await _append.load(self._redis)
+        for reply in refusals:
+            if isinstance(error := storage_error(reply), StorageUnavailable):
+                raise error
 
     def _call(self, writer: Writer, now: float) -> tuple[list[str], list[Argument]]:
         first, contents = writer.batch()
@@ -125,15 +129,23 @@ class Appender:
                 writer.usage_written = usage
                 if reply != seq:
                     writer.stop("cancelled")
-            case OutOfMemoryError():
-                writer.stop("storage_full")
-            case ResponseError() if not isinstance(reply, (NoScriptError, *AWAY)):
-                log.error("%s: append was refused: %s", writer.id, reply)
-                writer.stop("storage_error")
-            case _:
-                writer.renewed_at = writer.looked_at = 0.0  # not known to have happened: the next call does
+            case RedisError():
+                self._refused(writer, reply)
         if writer.unwritten and writer.writable:
             self._mark(writer)
+
+    def _refused(self, writer: Writer, reply: RedisError) -> None:
+        writer.renewed_at = writer.looked_at = 0.0  # not known to have happened: the next call does
+        if isinstance(reply, NoScriptError):
+            return
+        match error := storage_error(reply):
+            case StorageUnavailable():
+                return
+            case StorageFull():
+                writer.stop("storage_full")
+            case _:
+                log.error("%s: %s", writer.id, error)
+                writer.stop("storage_error")
 
     # -- the tick
 

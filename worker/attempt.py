@@ -56,6 +56,16 @@ _STOPPED: dict[Cause, Outcome] = {
 }
 
 
+def without_tail(ending: Ending, cause: Cause | None) -> Ending:
+    """How a generation ends whose last entries could not be written, for this cause: never as `completed`. A cancel was
+    asked for, and may leave entries out."""
+    if ending.state == "cancelled":
+        return ending
+    stopped = _STOPPED["storage_full" if cause == "storage_full" else "storage_error"]
+    assert isinstance(stopped, Ending)
+    return stopped
+
+
 class OutputLimit(Exception):
     """The generation has put out more bytes than a log may hold."""
 

@@ -4,9 +4,10 @@ import asyncio
 import logging
 
 from arq.connections import ArqRedis
+from redis.exceptions import RedisError
 
 from broker import keys
-from broker.connect import AWAY
+from broker.refusals import word
 from worker.appender import Appender
 
 log = logging.getLogger("respool.cancels")
@@ -29,6 +30,6 @@ async def listen(redis: ArqRedis, appender: Appender) -> None:
                         writer = appender.writer(message["data"].decode())
                         if writer is not None:
                             writer.stop("cancelled")
-        except AWAY as error:
-            log.warning("not hearing of cancels: %r", error)
+        except (RedisError, OSError) as error:
+            log.warning("not hearing of cancels: %s", word(error))
             await asyncio.sleep(_PAUSE_SECONDS)

@@ -19,9 +19,9 @@ from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
 from broker import keys
-from broker.connect import AWAY
 from broker.coordination import JOB, Coordination, generation_of_job
 from broker.errors import BrokerError
+from broker.refusals import word
 
 log = logging.getLogger("respool.dispatch")
 
@@ -88,8 +88,8 @@ class Dispatcher(Worker):
                     # Half of what waits, so that others get their share.
                     most = (left + 1) // 2 or await self._bell()
                     left = await self._take(min(most, self.free, _MOST_TAKEN))
-            except (*AWAY, RedisError, BrokerError) as error:
-                log.warning("no jobs: %r", error)
+            except (RedisError, OSError, BrokerError) as error:
+                log.warning("no jobs: %s", error if isinstance(error, BrokerError) else word(error))
                 left = 1
                 await asyncio.sleep(_PAUSE_SECONDS)
 
@@ -142,8 +142,8 @@ class Dispatcher(Worker):
         self._reap()
         try:
             await self.heart_beat()
-        except (*AWAY, RedisError) as error:  # a full Redis ends no worker either
-            log.warning("no heartbeat of arq's: %r", error)
+        except (RedisError, OSError) as error:  # a full Redis ends no worker either
+            log.warning("no heartbeat of arq's: %s", word(error))
 
     def _reap(self) -> None:
         """Forgets finished jobs. A job that failed in arq's own bookkeeping (Redis was away) ends no worker."""
@@ -151,12 +151,12 @@ class Dispatcher(Worker):
             if task.done():
                 del self.tasks[job_id]
                 if not task.cancelled() and (error := task.exception()) is not None:
-                    log.warning("%s: arq's bookkeeping failed: %r", job_id, error)
+                    log.warning("%s: arq's bookkeeping failed: %s", job_id, word(error))
 
     async def finish_job(self, job_id: str, *arguments: Any) -> None:
         """As arq's. It runs shielded, so that what it raises would be nobody's if the worker ends meanwhile; and what it leaves
         behind, the sweeper clears away."""
         try:
             await super().finish_job(job_id, *arguments)
-        except (*AWAY, RedisError) as error:
-            log.warning("%s: arq's bookkeeping failed: %r", job_id, error)
+        except (RedisError, OSError) as error:
+            log.warning("%s: arq's bookkeeping failed: %s", job_id, word(error))

@@ -9,10 +9,13 @@ import socket
 from collections.abc import Iterable
 from typing import Any
 
-from broker.connect import AWAY, RedisError, connect, reach
+from redis.exceptions import RedisError
+
+from broker.connect import connect, reach
 from broker.coordination import Coordination
 from broker.errors import BrokerError
 from broker.logs import Logs
+from broker.refusals import word
 from worker import cancels
 from worker.appender import Appender
 from worker.dispatch import Dispatcher
@@ -81,8 +84,8 @@ async def _arq(dispatcher: Dispatcher) -> None:
     while True:
         try:
             return await dispatcher.async_run()
-        except (*AWAY, RedisError) as error:
-            log.warning("arq could not start: %r", error)
+        except (RedisError, OSError) as error:
+            log.warning("arq could not start: %s", word(error))
             await asyncio.sleep(0.25)
 
 

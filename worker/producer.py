@@ -22,7 +22,7 @@ from broker.request import GenerationRequest, Options, UnreadableRequest
 from broker.transcript import Transcript
 from broker.verdicts import Ending, Granted
 from worker.appender import Appender
-from worker.attempt import Attempt, Interrupted, Left, Outcome
+from worker.attempt import Attempt, Interrupted, Left, Outcome, without_tail
 from worker.continuation import Continuation, Json, continuation
 from worker.retry import pause
 from worker.settings import WorkerSettings
@@ -123,7 +123,7 @@ class Producer:
         except StorageUnavailable:
             log.warning("%s: Redis is away, the sweeper will see to it", id_)
         except BrokerError as error:
-            log.warning("%s: given up: %r", id_, error)
+            log.warning("%s: given up: %s", id_, error)
 
     async def _once(self, id_: str) -> bool:
         """One attempt; True if this worker should try another."""
@@ -201,7 +201,7 @@ class Producer:
         match outcome:
             case Ending():
                 await self._finish(writer, outcome)
-            case Interrupted() if self._is_last(the_plan):
+            case Interrupted() if self._is_last(the_plan) or not writer.writable:
                 await self._finish(writer, Ending("failed", code=outcome.code, message=outcome.message, retryable=True))
             case Interrupted():
                 log.info("%s: attempt %d interrupted: %s", writer.id, granted.ordinal, outcome.code)
@@ -218,15 +218,22 @@ class Producer:
         return the_plan.options.on_interrupt == "fail" or the_plan.record.spent + 1 >= self._settings.most_attempts
 
     async def _finish(self, writer: Writer, ending: Ending) -> None:
-        """Writes the end behind everything that was put, through any outage of bounded length."""
+        """Writes the end behind everything that was put, through any outage of bounded length. The end names the seq behind the
+        last entry in hand, and the script refuses it if the log does not end there: no end hides an entry that is not written.
+        If Redis takes no entry any more, what is left is dropped, and the end says so."""
         clock = asyncio.get_running_loop().time
         give_up = clock() + self._settings.outage
         while clock() < give_up:
-            await writer.flushed(give_up - clock())
+            written = await writer.flushed(give_up - clock())
             if writer.cause in ("fenced", "rewound"):
                 return
+            if not written and not writer.writable:
+                log.warning("%s: %d entries could not be written", writer.id, writer.drop_unwritten())
+                ending = without_tail(ending, writer.unwritable)
+            elif not written:
+                continue
             try:
-                finished = await self._logs.finish(writer.id, writer.attempt, writer.acked + 1, ending)
+                finished = await self._logs.finish(writer.id, writer.attempt, writer.next_seq, ending)
             except StorageUnavailable:
                 await asyncio.sleep(0.1)
                 continue

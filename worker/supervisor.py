@@ -51,4 +51,4 @@ async def _hand_over(logs: Logs, coordination: Coordination, name: str) -> None:
             if await logs.release(held.id, held.attempt, counts=True):
                 await coordination.enqueue(held.id, held.ordinal + 1, created_ms=held.created_ms)
     except BrokerError as error:
-        log.warning("no hand-over of %s, its leases will run out: %r", name, error)
+        log.warning("no hand-over of %s, its leases will run out: %s", name, error)

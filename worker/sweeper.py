@@ -30,7 +30,7 @@ class Sweeper:
             try:
                 more = await self.sweep() == _BATCH
             except BrokerError as error:
-                log.warning("no sweep: %r", error)
+                log.warning("no sweep: %s", error)
                 more = False
             await asyncio.sleep(0 if more else self._every)
 

@@ -14,6 +14,8 @@ import httpx2
 import orjson
 from anthropic import AsyncAnthropic, AsyncStream, DefaultAioHttpClient
 
+from worker.wording import told
+
 Json = dict[str, object]
 
 _RETRYABLE = frozenset((408, 409, 429, 500, 502, 503, 504, 529))
@@ -23,6 +25,7 @@ _CODES = {
     403: "upstream_permission",
     404: "upstream_not_found",
     413: "upstream_request_too_large",
+    422: "upstream_invalid_request",
     429: "upstream_rate_limited",
     529: "upstream_overloaded",
 }
@@ -50,7 +53,7 @@ class UpstreamFailure(Exception):
     def __init__(self, code: str, message: str, *, retryable: bool = True, retry_after: float | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
-        self.message = message[:500]
+        self.message = message
         self.retryable = retryable
         self.retry_after = retry_after
 
@@ -63,9 +66,9 @@ class Upstream:
         # No read timeout: a ping would reset it, so our own watchdog looks for progress instead.
         timeout = httpx2.Timeout(connect=10.0, read=None, write=30.0, pool=30.0)
         limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
-        self._client = AsyncAnthropic(
-            max_retries=0, timeout=timeout, http_client=DefaultAioHttpClient(timeout=timeout, limits=limits)
-        )
+        # A prompt goes nowhere else than where the operator said.
+        http = DefaultAioHttpClient(timeout=timeout, limits=limits, follow_redirects=False)
+        self._client = AsyncAnthropic(max_retries=0, timeout=timeout, http_client=http)
 
     async def aclose(self) -> None:
         await self._client.close()
@@ -92,9 +95,8 @@ async def _events(response: httpx2.Response) -> AsyncIterator[Json]:
 def _mid_stream(data: object) -> UpstreamFailure:
     error = data.get("error") if isinstance(data, dict) else None
     type_ = str(error.get("type")) if isinstance(error, dict) else ""
-    message = str(error.get("message")) if isinstance(error, dict) else "the upstream reported an error"
     code = _ERROR_TYPES.get(type_, "upstream_error")
-    return UpstreamFailure(code, message, retryable=code not in _OUR_FAULT)
+    return UpstreamFailure(code, told(code, error), retryable=code not in _OUR_FAULT)
 
 
 class _failures:  # noqa: N801 - used like a function, as contextlib's own are
@@ -106,25 +108,24 @@ class _failures:  # noqa: N801 - used like a function, as contextlib's own are
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         match error:
             case anthropic.APIStatusError():
-                raise _refusal(error) from error
+                raise _refusal(error) from None
             case anthropic.APIConnectionError():
-                raise UpstreamFailure("upstream_unreachable", "the upstream could not be reached") from error
+                raise UpstreamFailure("upstream_unreachable", "the upstream could not be reached") from None
             case httpx2.HTTPError() | httpx2.StreamError():
-                raise UpstreamFailure("upstream_disconnected", "the upstream cut the connection") from error
+                raise UpstreamFailure("upstream_disconnected", "the upstream cut the connection") from None
             case orjson.JSONDecodeError() | UnicodeDecodeError():
-                raise UpstreamFailure("upstream_malformed", "the upstream sent what cannot be read") from error
+                raise UpstreamFailure("upstream_malformed", "the upstream sent what cannot be read") from None
             case anthropic.AnthropicError():
-                raise UpstreamFailure("upstream_error", str(error), retryable=False) from error
+                raise UpstreamFailure("upstream_error", told("upstream_error", None), retryable=False) from None
 
 
 def _refusal(error: anthropic.APIStatusError) -> UpstreamFailure:
     status = error.status_code
-    code = _CODES.get(status, "upstream_error")
+    code = "upstream_redirected" if 300 <= status < 400 else _CODES.get(status, "upstream_error")
     body = error.body
     inner = body.get("error") if isinstance(body, dict) else None
-    message = str(inner.get("message")) if isinstance(inner, dict) else f"the upstream answered with status {status}"
     try:
         retry_after = float(error.response.headers["retry-after"])
     except (KeyError, ValueError):
         retry_after = None
-    return UpstreamFailure(code, message, retryable=status in _RETRYABLE, retry_after=retry_after)
+    return UpstreamFailure(code, told(code, inner), retryable=status in _RETRYABLE, retry_after=retry_after)

@@ -44,6 +44,8 @@ class Writer:
         self.cause: Cause | None = None
         self.writable = True
         """Whether appending still makes sense: a cancelled attempt may write its last words, a fenced one may not."""
+        self.unwritable: Cause | None = None
+        """Why it does not."""
         self.on_stop: Callable[[], object] = lambda: None
         self.on_put: Callable[[Writer], None] = lambda _: None
         self.usage: bytes = b""
@@ -78,13 +80,20 @@ class Writer:
     def stop(self, cause: Cause) -> None:
         """Ends the attempt from outside. The first cause stays, unless the log turns out to be another's: that overrules
         whatever this attempt was ended for."""
-        self.writable = self.writable and cause not in _UNWRITABLE
+        if cause in _UNWRITABLE and self.writable:
+            self.writable, self.unwritable = False, cause
         first = self.cause is None
         if first or cause in _LOST:
             self.cause = cause
         self._settled.set()
         if first:
             self.on_stop()
+
+    def drop_unwritten(self) -> int:
+        """Forgets the entries that could not be written; how many."""
+        dropped = self.unwritten
+        del self._buffer[len(self._buffer) - dropped :]
+        return dropped
 
     async def room(self) -> None:
         """Waits until fewer entries are unwritten than the bound, or the attempt is stopped."""

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 import redis
 
-from tests.faults.watching import watch
+from tests.faults.watching import watch, whole_text
 from tests.stack import Stack, until
 
 QUICK = "sim-1?ttft_ms=20&tps=200&tokens=20"
@@ -69,3 +69,22 @@ def test_what_waits_for_a_worker_while_redis_is_full_runs_when_there_is_room(sta
 def submit(stack: Stack, accept: str) -> httpx2.Response:
     body = {"model": QUICK, "messages": [{"role": "user", "content": "?"}]}
     return httpx2.post(f"{stack.url}/v1/generations", json=body, headers={"accept": accept})
+
+
+@pytest.mark.parametrize("model", ["sim-1?ttft_ms=400&tps=0&tokens=60", "sim-1?ttft_ms=20&tps=0&tokens=2000"])
+def test_nothing_completes_without_its_text_if_redis_is_full_before_it_is_written(stack: Stack, model: str) -> None:
+    """Full between the claim and the first token, and full while the last ones are written."""
+    with redis.Redis.from_url(stack.server.url) as server:
+        watched = [watch(stack, model, viewers=1) for _ in range(8)]
+        until(lambda: all(each.record()["state"] != "queued" for each in watched), "they are claimed")
+        server.config_set("maxmemory", 1)
+        try:
+            for each in watched:
+                record = each.verdict()
+                if record["state"] == "completed":
+                    assert record["text"] == whole_text(model)
+                else:
+                    assert (record["state"], record["error"]["code"]) == ("failed", "storage_full")
+                    assert record["error"]["partial"] == bool(record["chunks"])
+        finally:
+            server.config_set("maxmemory", 0)

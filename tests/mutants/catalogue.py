@@ -70,6 +70,21 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/worker/test_writer.py::test_a_tail_that_redis_lost_is_written_again_under_its_ids",
     ),
     _mutant(
+        "an end over what is not written", "worker/producer.py",
+        "writer.attempt, writer.next_seq, ending", "writer.attempt, writer.acked + 1, ending",
+        "tests/worker/test_producer.py",
+    ),
+    _mutant(
+        "completed without its tail if Redis is full", "worker/producer.py",
+        "                ending = without_tail(ending, writer.unwritable)\n", "",
+        "tests/worker/test_producer.py",
+    ),
+    _mutant(
+        "a full disk is a refusal", "broker/refusals.py",
+        '- {"unreachable", "silent"}', '- {"unreachable", "silent", "MISCONF"}',
+        "tests/broker/test_refusals.py",
+    ),
+    _mutant(
         "a lease that was given back is renewed", "broker/lua/append.lua", "or not r[2] then", "then",
         _LUA + "test_a_released_attempt_cannot_renew_its_lease", MODEL,
     ),
