@@ -74,7 +74,7 @@ class Service:
         with suppress(BrokerError):
             look = await self.logs.look(id_)
             if look is not None and look.state in TERMINAL:
-                await self.coordination.retire(id_, look)
+                await self.coordination.retire({id_: look})
 
     async def list(
         self, state: State | None, before: tuple[int, str] | None, limit: int
@@ -90,9 +90,8 @@ class Service:
             found = await self.logs.records([id_ for _, id_ in rows])
             shown = [self.shown(record) for record in found if record is not None]
             records += [record for record in shown if state is None or record.state == state]
-            for (_, id_), record in zip(rows, found, strict=True):
-                if record is None:
-                    await self.coordination.unlist(id_)
+            if gone := [id_ for (_, id_), record in zip(rows, found, strict=True) if record is None]:
+                await self.coordination.unlist(gone)
             if len(records) >= limit:
                 break
         return records, before

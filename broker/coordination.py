@@ -7,7 +7,7 @@ Every method may raise StorageUnavailable or StorageFull (see broker.connect).
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -25,13 +25,18 @@ from broker.lua import Argument, Script
 from broker.record import State
 from broker.verdicts import Look
 
-_submit, _enqueue, _take, _overdue = Script("submit"), Script("enqueue"), Script("take"), Script("overdue")
+_submit, _enqueue, _take = Script("submit"), Script("enqueue"), Script("take")
+_overdue, _look_again = Script("overdue"), Script("look_again")
 
 _LISTS = (keys.DUE, keys.index("all"), keys.index("queued"))
 _EXPIRY_SLACK_MS = 1000
 _DOUBT_MS = 10_000
 """Several times what a crash or a failover of Redis may lose."""
 _MOST_JOBS = 20
+_WAITING_LOOK_MS = 8000
+"""How often a sweeper sees to it that what waits stands in the queue: a lost job is found after this and a sweep."""
+_LONGEST_LOOK_MS = 61_000
+"""More than any lease, `pickup_grace` or doubt: what is due later than that was scored before the clock jumped back."""
 
 JOB = "generate"
 """The name of arq's one function."""
@@ -130,37 +135,53 @@ class Coordination:
 
     # -- looking after
 
-    async def overdue(self, limit: int, again_ms: int) -> list[str]:
-        """Generations that somebody should look at now; nobody else gets them for `again_ms`."""
+    async def overdue(self, limit: int, again_ms: int) -> tuple[int, list[str]]:
+        """How many generations were overdue, and which of these somebody should look at now; nobody else gets them for
+        `again_ms`. The others wait in the queue."""
         with storage_errors():
-            ids = await _overdue(self.redis, [keys.DUE], [limit, again_ms, keys.INDEX_MS])
-        return [raw.decode() for raw in cast("list[bytes]", ids)]
+            overdue, *ids = cast(
+                "list[Any]",
+                await _overdue(
+                    self.redis,
+                    [keys.DUE, keys.EXPIRING, keys.QUEUE, keys.index("all")],
+                    [limit, again_ms, _WAITING_LOOK_MS, _LONGEST_LOOK_MS, keys.INDEX_MS],
+                ),
+            )
+        return int(overdue), [raw.decode() for raw in ids]
 
-    async def look_again(self, id_: str, in_ms: int) -> None:
-        """Sets when somebody must look at a generation, by Redis's clock."""
+    async def look_again(self, in_ms: Mapping[str, int]) -> None:
+        """Sets when somebody must look at generations, by Redis's clock."""
+        await self._set_looks([keys.DUE], in_ms)
+
+    async def _set_looks(self, lists: list[str], in_ms: Mapping[str, int]) -> None:
+        if in_ms:
+            args: list[Argument] = [keys.INDEX_MS]
+            for look in in_ms.items():
+                args += look
+            with storage_errors():
+                await _look_again(self.redis, lists, args)
+
+    async def waiting(self, ordinals: Mapping[str, int]) -> set[str]:
+        """Of which of these generations the job of this attempt is where a worker will find it: in the queue, and in nobody's
+        hands."""
         with storage_errors():
-            seconds, micros = await self.redis.time()
             pipe = self.redis.pipeline(transaction=False)
-            pipe.zadd(keys.DUE, {id_: seconds * 1000 + micros // 1000 + in_ms})
-            pipe.pexpire(keys.DUE, keys.INDEX_MS)
-            await pipe.execute()
+            for id_, ordinal in ordinals.items():
+                name = job_name(id_, ordinal)
+                pipe.zscore(keys.QUEUE, name)
+                pipe.exists(job_key_prefix + name)
+                pipe.exists(in_progress_key_prefix + name)
+            replies = iter(await pipe.execute())
+        rows = zip(ordinals, replies, replies, replies, strict=True)
+        return {id_ for id_, place, known, locked in rows if place is not None and known and not locked}
 
-    async def waits(self, id_: str, ordinal: int) -> bool:
-        """Whether the job of this attempt is where a worker will find it: in the queue, and in nobody's hands."""
-        job_id = job_name(id_, ordinal)
-        with storage_errors():
-            pipe = self.redis.pipeline(transaction=False)
-            pipe.zscore(keys.QUEUE, job_id)
-            pipe.exists(job_key_prefix + job_id)
-            pipe.exists(in_progress_key_prefix + job_id)
-            queued, known, taken = await pipe.execute()
-        return queued is not None and bool(known) and not taken
-
-    async def drop_job(self, id_: str, ordinal: int) -> None:
-        """Removes every trace of a job that arq lost."""
+    async def enqueue_lost(self, looks: Mapping[str, Look]) -> None:
+        """Enqueues the next attempts of generations whose jobs arq has lost, and removes every trace of these."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=True)
-            _drop_jobs(pipe, id_, range(ordinal, ordinal + 1))
+            for id_, look in looks.items():
+                _drop_jobs(pipe, id_, range(look.ordinal + 1, look.ordinal + 2))
+                self.queue_job(pipe, id_, look.ordinal + 1, created_ms=look.created_ms)
             await pipe.execute()
 
     # -- indexes
@@ -169,24 +190,23 @@ class Coordination:
         """Lists the generation under `state` and no other."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
-            for other in keys.STATES:
-                if other != state:
-                    pipe.zrem(keys.index(other), id_)
-            for index in ("all", state):
-                pipe.zadd(keys.index(index), {id_: created_ms * 1000}, nx=True)
-                pipe.pexpire(keys.index(index), keys.INDEX_MS)
+            _move(pipe, id_, state, created_ms)
             await pipe.execute()
 
-    async def retire(self, id_: str, look: Look) -> None:
-        """Lists an ended generation under its final state, removes what is left of its jobs, and, only when that is done, lets
-        a sweeper look again no sooner than when it has expired, to take it off the lists. But Redis may take a fresh end back,
-        in this very moment perhaps: one is looked at again soon, and filed for good when it has stood."""
-        await self.move(id_, look.state, look.created_ms)
+    async def retire(self, ended: Mapping[str, Look]) -> None:
+        """Lists ended generations under their final states, removes what is left of their jobs, and, only when that is done,
+        lets a sweeper look again no sooner than when they have expired, to take them off the lists. But Redis may take a fresh
+        end back, in this very moment perhaps: one is looked at again soon, and filed for good when it has stood."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
-            _drop_jobs(pipe, id_, range(1, look.ordinal + 2))
+            for id_, look in ended.items():
+                _move(pipe, id_, look.state, look.created_ms)
+                _drop_jobs(pipe, id_, range(1, look.ordinal + 2))
             await pipe.execute()
-        await self.look_again(id_, look.expires_ms + _EXPIRY_SLACK_MS if look.ended_ms >= _DOUBT_MS else _DOUBT_MS)
+        stood = {id_: look for id_, look in ended.items() if look.ended_ms >= _DOUBT_MS}
+        await self.look_again(dict.fromkeys(ended.keys() - stood.keys(), _DOUBT_MS))
+        expiries = {id_: look.expires_ms + _EXPIRY_SLACK_MS for id_, look in stood.items()}
+        await self._set_looks([keys.EXPIRING, keys.DUE], expiries)
 
     async def listed(self, index: str, before: tuple[int, str] | None, limit: int) -> list[tuple[int, str]]:
         """Up to `limit` of (µs of submit, id), newest first, behind `before`."""
@@ -206,14 +226,16 @@ class Coordination:
             ranks: list[int | None] = await pipe.execute()
         return ranks
 
-    async def unlist(self, id_: str) -> None:
-        """Takes a generation that has expired, or that Redis has lost, out of the queue, of all indexes and, last, of `due`."""
+    async def unlist(self, ids: Iterable[str]) -> None:
+        """Takes generations that have expired, or that Redis has lost, out of the queue, of all indexes and, last, of `due`."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
-            _drop_jobs(pipe, id_, range(1, _MOST_JOBS + 1))
-            for index in ("all", *keys.STATES):
-                pipe.zrem(keys.index(index), id_)
-            pipe.zrem(keys.DUE, id_)
+            for id_ in ids:
+                _drop_jobs(pipe, id_, range(1, _MOST_JOBS + 1))
+                for index in ("all", *keys.STATES):
+                    pipe.zrem(keys.index(index), id_)
+                pipe.zrem(keys.EXPIRING, id_)
+                pipe.zrem(keys.DUE, id_)
             await pipe.execute()
 
     # -- workers
@@ -230,6 +252,15 @@ class Coordination:
 
 def _submitted(id_: str, fingerprint: str, first_due_ms: int) -> list[Argument]:
     return [id_, fingerprint, keys.IDEMPOTENCY_MS, first_due_ms, keys.INDEX_MS]
+
+
+def _move(pipe: Pipeline, id_: str, state: State, created_ms: int) -> None:
+    for other in keys.STATES:
+        if other != state:
+            pipe.zrem(keys.index(other), id_)
+    for index in ("all", state):
+        pipe.zadd(keys.index(index), {id_: created_ms * 1000}, nx=True)
+        pipe.pexpire(keys.index(index), keys.INDEX_MS)
 
 
 def job_name(id_: str, ordinal: int) -> str:

@@ -9,7 +9,8 @@ belongs to the *coordination* role. By default one server plays both.
 | `{gen}:log` | stream | the entries | as the record |
 | `{gen}:cancel` | string | a cancel was asked for | as the record |
 | `{gen}:was` | string | remembers that the id existed, for 410 instead of 404 | retention + REMEMBERED |
-| `respool:due` | zset | when somebody must look at a generation again (ms) | INDEX, renewed by every write |
+| `respool:due` | zset | when somebody must look at a generation that has not ended (ms) | INDEX, renewed by every write |
+| `respool:expiring` | zset | generations that have ended, by when they have expired (ms) | as `due` |
 | `respool:index:<state>` | zset | generations by time of submit (µs), `all` or one state | as `due` |
 | `respool:idem:<sha256>` | string | idempotency key → generation and body fingerprint | IDEMPOTENCY |
 | `respool:queue` | zset | jobs that wait, by time of submit (ms) | INDEX, renewed by every job |
@@ -27,6 +28,7 @@ from typing import Final
 
 QUEUE: Final = "respool:queue"
 DUE: Final = "respool:due"
+EXPIRING: Final = "respool:expiring"
 WAKE: Final = "respool:wake"
 CANCELS: Final = "respool:cancel"
 SYNC: Final = "respool:sync"

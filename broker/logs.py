@@ -4,7 +4,7 @@ Every method may raise StorageUnavailable or StorageFull (see broker.connect).
 """
 
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from arq.connections import ArqRedis
 from redis.asyncio.client import Pipeline
@@ -25,7 +25,7 @@ PAGE_ENTRIES = 1000
 _CONFIRM_MS = 2000
 
 _create, _claim, _finish = Script("create"), Script("claim"), Script("finish")
-_cancel, _release = Script("cancel"), Script("release")
+_cancel, _release, _look = Script("cancel"), Script("release"), Script("look")
 _confirm, _sync = Script("confirm"), Script("sync")
 
 
@@ -61,19 +61,13 @@ class Logs:
 
     async def look(self, id_: str) -> Look | None:
         """What a sweeper must know, or None if there is no record."""
+        return (await self.looks([id_]))[id_]
+
+    async def looks(self, ids: Sequence[str]) -> dict[str, Look | None]:
+        """As `look`, at many in one trip."""
         with storage_errors():
-            pipe = self.redis.pipeline(transaction=False)
-            pipe.hmget(keys.record(id_), ["state", "ordinal", "created_ms", "lease_until", "finished_ms"])
-            pipe.pttl(keys.record(id_))
-            pipe.time()
-            (state, ordinal, created, lease_until, finished), expires, (seconds, micros) = await pipe.execute()
-        if state is None:
-            return None
-        now = seconds * 1000 + micros // 1000
-        return Look(
-            cast(State, state.decode()), int(ordinal or 0), int(created),
-            lease_ms=max(0, int(lease_until or 0) - now), expires_ms=max(0, expires), ended_ms=now - int(finished or now),
-        )  # fmt: skip
+            rows = await _look.each(self.redis, [([keys.record(id_)], []) for id_ in ids])
+        return {id_: _look_of(cast("list[Any]", row)) for id_, row in zip(ids, rows, strict=True)}
 
     async def held_by(self, name: str, ids: list[str]) -> list[Held]:
         """Which of these generations run under a claim of the process of this name (claimants are `<name>/<nonce>`)."""
@@ -279,6 +273,13 @@ class Logs:
         longer runs."""
         with storage_errors():
             return await _release(self.redis, [keys.record(id_)], [attempt, int(not counts)]) == 1
+
+
+def _look_of(row: list[Any]) -> Look | None:
+    if not row:
+        return None
+    state, ordinal, created_ms, lease_ms, expires_ms, ended_ms = row
+    return Look(cast(State, state.decode()), ordinal, created_ms, lease_ms, expires_ms, ended_ms)
 
 
 def _creation(

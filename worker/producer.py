@@ -192,7 +192,7 @@ class Producer:
         await asyncio.sleep(0)  # the upstream is called first
         with suppress(BrokerError):
             await self._coordination.move(record.id, "running", record.created_ms)
-            await self._coordination.look_again(record.id, round(self._settings.lease * 1000))
+            await self._coordination.look_again({record.id: round(self._settings.lease * 1000)})
 
     # -- after
 
@@ -248,14 +248,14 @@ class Producer:
         """Lets another worker go on at once. The attempt does not count: a shutdown is no crash."""
         if await self._logs.release(writer.id, writer.attempt, counts=False):
             await self._coordination.enqueue(record.id, granted.ordinal + 1, created_ms=record.created_ms)
-            await self._coordination.look_again(record.id, round(self._settings.pickup_grace * 1000))
+            await self._coordination.look_again({record.id: round(self._settings.pickup_grace * 1000)})
 
     async def _settle_indexes(self, id_: str) -> None:
         """Lists an ended generation as what it ended as. Failing that, the sweeper does it."""
         with suppress(BrokerError):
             look = await self._logs.look(id_)
             if look is not None and look.state in TERMINAL:
-                await self._coordination.retire(id_, look)
+                await self._coordination.retire({id_: look})
 
 
 __all__ = ["Json", "Plan", "Producer", "plan"]

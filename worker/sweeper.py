@@ -8,6 +8,7 @@ from broker.coordination import Coordination
 from broker.errors import BrokerError
 from broker.logs import Logs
 from broker.record import TERMINAL
+from broker.verdicts import Look
 
 log = logging.getLogger("respool.sweeper")
 
@@ -35,24 +36,31 @@ class Sweeper:
             await asyncio.sleep(0 if more else self._every)
 
     async def sweep(self) -> int:
-        """One round; how many generations it looked at."""
-        ids = await self._coordination.overdue(_BATCH, self._again_ms)
-        for id_ in ids:
-            await self._see_to(id_)
-        return len(ids)
+        """One round; how many generations were overdue, those that wait in the queue included."""
+        overdue, ids = await self._coordination.overdue(_BATCH, self._again_ms)
+        if ids:
+            await self._see_to(await self._logs.looks(ids))
+        return overdue
 
-    async def _see_to(self, id_: str) -> None:
-        look = await self._logs.look(id_)
-        if look is None:
-            # Submitted but never made (its API process died in between, so no client was told), or expired.
-            await self._coordination.unlist(id_)
-        elif look.state in TERMINAL:
-            await self._coordination.retire(id_, look)
-        elif look.lease_ms:
-            await self._coordination.look_again(id_, look.lease_ms + _LEASE_SLACK_MS)
-        elif not await self._coordination.waits(id_, look.ordinal + 1):
-            log.info("%s: attempt %d goes to the queue", id_, look.ordinal + 1)
-            await self._coordination.drop_job(id_, look.ordinal + 1)
-            await self._coordination.enqueue(id_, look.ordinal + 1, created_ms=look.created_ms)
-            # It may have ended since the look, and then nobody would look again at what has just been put there.
-            await self._coordination.look_again(id_, self._again_ms)
+    async def _see_to(self, looks: dict[str, Look | None]) -> None:
+        # Submitted but never made (its API process died in between, so no client was told), or expired.
+        if gone := [id_ for id_, look in looks.items() if look is None]:
+            await self._coordination.unlist(gone)
+        there = {id_: look for id_, look in looks.items() if look is not None}
+        if ended := {id_: look for id_, look in there.items() if look.state in TERMINAL}:
+            await self._coordination.retire(ended)
+        alive = {id_: look for id_, look in there.items() if id_ not in ended}
+        await self._coordination.look_again(
+            {id_: look.lease_ms + _LEASE_SLACK_MS for id_, look in alive.items() if look.lease_ms}
+        )
+        if idle := {id_: look for id_, look in alive.items() if not look.lease_ms}:
+            await self._see_to_jobs(idle)
+
+    async def _see_to_jobs(self, looks: dict[str, Look]) -> None:
+        waiting = await self._coordination.waiting({id_: look.ordinal + 1 for id_, look in looks.items()})
+        if lost := {id_: look for id_, look in looks.items() if id_ not in waiting}:
+            for id_, look in lost.items():
+                log.info("%s: attempt %d goes to the queue", id_, look.ordinal + 1)
+            await self._coordination.enqueue_lost(lost)
+            # They may have ended since the look, and then nobody would look again at what has just been put there.
+            await self._coordination.look_again(dict.fromkeys(lost, self._again_ms))

@@ -1,6 +1,7 @@
 """The atomic steps, one file each. In front of one that begins with `-- uses a, b` the loader puts a.lua and b.lua."""
 
 import hashlib
+from collections.abc import Sequence
 from importlib.resources import files
 
 from arq.connections import ArqRedis
@@ -22,6 +23,19 @@ class Script:
             return await redis.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)  # type: ignore[no-untyped-call]
         except NoScriptError:
             return await redis.execute_command("EVAL", self.text, len(keys), *keys, *args)  # type: ignore[no-untyped-call]
+
+    async def each(self, redis: ArqRedis, calls: Sequence[tuple[list[str], list[Argument]]]) -> list[object]:
+        """The replies to many calls, in one trip; those that the server did not know the script for are made again."""
+        pipe = redis.pipeline(transaction=False)
+        for call in calls:
+            self.queue(pipe, *call)
+        replies: list[object] = await pipe.execute(raise_on_error=False)
+        for at, reply in enumerate(replies):
+            if isinstance(reply, NoScriptError):
+                replies[at] = await self(redis, *calls[at])
+            elif isinstance(reply, Exception):
+                raise reply
+        return replies
 
     def queue(self, pipe: Pipeline, keys: list[str], args: list[Argument]) -> None:
         """Adds the call to a pipeline; its reply may be NoScriptError, upon which the caller loads and repeats."""

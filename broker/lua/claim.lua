@@ -1,4 +1,4 @@
--- uses clock, common
+-- uses clock, lease, common
 -- Grants the right to produce a generation: a new attempt, a lease, and the entry `<attempt>-0` which fences every
 -- earlier attempt, as Redis refuses ids at or below the last one.
 --
@@ -12,15 +12,15 @@
 --   {'held', ms}          another attempt's lease is alive for so long
 --   {'moved'}             the log has grown since the plan was made: read it again
 --   {'sealed', state}     it ended here and now: a cancel was pending, or no attempt may follow
-local r = redis.call('HMGET', KEYS[1], 'state', 'lease_until', 'ordinal', 'spent', 'claimant', 'attempt')
+local r = redis.call('HMGET', KEYS[1], 'state', 'lease_until', 'ordinal', 'spent', 'claimant', 'attempt', 'lease_ms')
 local state = r[1]
 if not state then return { 'unknown' } end
 if TERMINAL[state] then return { 'ended', state } end
 local now = now_ms()
-local lease_until = tonumber(r[2] or '0')
+local left = lease_left(KEYS[1], now, r[2], r[7])
 -- The same claim again: its reply was lost on the way.
-if lease_until > now and r[5] == ARGV[2] then return { 'granted', r[6], r[3] } end
-if lease_until > now then return { 'held', int(lease_until - now) } end
+if left > 0 and r[5] == ARGV[2] then return { 'granted', r[6], r[3] } end
+if left > 0 then return { 'held', int(left) } end
 
 local channel, remembered = ARGV[1], tonumber(ARGV[5])
 local final
@@ -49,7 +49,8 @@ local json = ARGV[9] .. ',"attempt":' .. int(ordinal + 1) .. '}'
 local before = redis.call('XLEN', KEYS[2])
 redis.call('XADD', KEYS[2], id, 's', json)
 redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'ordinal', int(ordinal + 1), 'spent', int(spent + 1),
-  'before', before, 'claimant', ARGV[2], 'lease_until', int(now + tonumber(ARGV[3])), 'kept', ARGV[10], 'others', '0')
+  'before', before, 'claimant', ARGV[2], 'lease_until', int(now + tonumber(ARGV[3])),
+  'lease_ms', ARGV[3], 'kept', ARGV[10], 'others', '0')
 redis.call('HSETNX', KEYS[1], 'started_ms', int(now))
 -- Until it ends, a generation lives as long as one may wait: retention must never end one that is merely silent.
 redis.call('PEXPIRE', KEYS[1], ARGV[4])

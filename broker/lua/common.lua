@@ -37,8 +37,8 @@ local function seal(K, channel, now, final, remembered_ms)
   local prev, id = int(attempt) .. '-' .. int(seq), int(new_attempt(now, attempt)) .. '-0'
   local r = redis.call('HMGET', K[1],
     'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability')
-  local total = now - tonumber(r[1])
-  local ttft = r[2] and int(tonumber(r[2]) - tonumber(r[1])) or 'null'
+  local total = math.max(0, now - tonumber(r[1]))  -- the clock may have jumped back
+  local ttft = r[2] and int(math.max(0, tonumber(r[2]) - tonumber(r[1]))) or 'null'
   -- An attempt's first entry is none; of those behind it only the others are counted, as they are few.
   local chunks = math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or '0'))
   local figures = '"usage":' .. (r[3] or 'null') .. ',"ttft_ms":' .. ttft .. ',"total_ms":' .. int(total)

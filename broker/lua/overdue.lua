@@ -1,14 +1,48 @@
+#!lua
 -- uses clock
 -- Takes generations that somebody should look at now, and puts the next look a while ahead, so that of many sweepers
--- one gets each.
+-- one gets each. One whose job stands in the queue, in its place, waits for its turn: nobody need look at its record.
 --
--- KEYS  due
--- ARGV  at most so many, ms until the next look, index ms
--- Returns generation ids.
-local now = now_ms()
-local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', int(now), 'LIMIT', 0, ARGV[1])
-for _, id in ipairs(ids) do
-  redis.call('ZADD', KEYS[1], int(now + tonumber(ARGV[2])), id)
+-- KEYS  due, expiring, queue, index:all
+-- ARGV  at most so many, ms until the next look, the same for one that waits, ms of the longest look ahead, index ms
+-- Returns how many were overdue, then the ids of those to look at.
+local now, most = now_ms(), tonumber(ARGV[1])
+for _, id in ipairs(redis.call('ZRANGE', KEYS[2], '-inf', int(now), 'BYSCORE', 'LIMIT', 0, most)) do
+  redis.call('ZREM', KEYS[2], id)
+  redis.call('ZADD', KEYS[1], 'NX', int(now), id)
 end
-if #ids > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
-return ids
+local ids = redis.call('ZRANGE', KEYS[1], '-inf', int(now), 'BYSCORE', 'LIMIT', 0, most)
+if #ids < most then
+  -- Nobody looks so far ahead: the clock has jumped back.
+  local beyond = '(' .. int(now + tonumber(ARGV[4]))
+  for _, id in ipairs(redis.call('ZRANGE', KEYS[1], beyond, '+inf', 'BYSCORE', 'LIMIT', 0, most - #ids)) do
+    ids[#ids + 1] = id
+  end
+end
+
+local found = { #ids }
+if #ids == 0 then return found end
+
+-- Whether a job of a later attempt stands in the generation's place.
+local function waits_again(id)
+  local submitted_us = redis.call('ZSCORE', KEYS[4], id)
+  if not submitted_us then return false end
+  local place = string.format('%.3f', tonumber(submitted_us) / 1000)
+  for _, name in ipairs(redis.call('ZRANGE', KEYS[3], place, place, 'BYSCORE', 'LIMIT', 0, 10)) do
+    if string.match(name, '^(.*):') == id then return true end
+  end
+  return false
+end
+
+local firsts, looks = {}, {}
+for i, id in ipairs(ids) do firsts[i] = id .. ':1' end
+local places = redis.call('ZMSCORE', KEYS[3], unpack(firsts))
+local again, turn = int(now + tonumber(ARGV[2])), int(now + tonumber(ARGV[3]))
+for i, id in ipairs(ids) do
+  local waits = places[i] or waits_again(id)
+  looks[2 * i - 1], looks[2 * i] = waits and turn or again, id
+  if not waits then found[#found + 1] = id end
+end
+redis.call('ZADD', KEYS[1], unpack(looks))
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+return found

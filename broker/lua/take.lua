@@ -1,3 +1,4 @@
+#!lua
 -- uses clock
 -- Takes jobs out of the queue, those that were submitted first, and locks them as arq does: whoever takes one has it alone.
 -- If nothing comes of it, a sweeper finds in `due` that nobody runs the generation.

@@ -94,7 +94,7 @@ def test_a_submit_repeated_after_the_sweeper_gave_it_up_is_looked_after_again(se
     with pytest.raises(OutcomeUnknown):
         server.do(submissions(Dying(logs, "create", False), coordination).submit(REQUEST, "key"))
     (id_,) = members(server, keys.DUE)
-    server.do(coordination.unlist(id_))
+    server.do(coordination.unlist([id_]))
     with pytest.raises(OutcomeUnknown):
         server.do(submissions(logs, Dying(coordination, "enqueue", False)).submit(REQUEST, "key"))
     assert records(server) == members(server, keys.DUE) == {id_}
@@ -105,7 +105,7 @@ def test_an_api_that_slept_until_the_sweeper_gave_up_is_looked_after_all_the_sam
 
     class Sleeping(Logs):
         async def create(self, id_: str, *args: Any, **kwargs: Any) -> bool:
-            await coordination.unlist(id_)
+            await coordination.unlist([id_])
             return await logs.create(id_, *args, **kwargs)
 
     id_ = server.do(submissions(Sleeping(server.redis), coordination).submit(REQUEST, None))

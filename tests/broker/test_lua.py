@@ -84,16 +84,44 @@ def test_a_submit_repeated_with_its_id_changes_nothing(server: Server) -> None:
 # -- overdue
 
 
+def overdue(server: Server, most: int = 10) -> tuple[int, list[str]]:
+    return server.do(server.coordination.overdue(most, 60_000))
+
+
 def test_what_is_overdue_is_given_to_one_sweeper_only(server: Server) -> None:
     ids = [new_generation_id() for _ in range(5)]
     for id_ in ids:
         submit(server, id_, None, due_ms=0)
     submit(server, new_generation_id(), None, due_ms=60_000)
-    first = server.do(server.coordination.overdue(3, 60_000))
-    second = server.do(server.coordination.overdue(3, 60_000))
+    (_, first), (_, second) = overdue(server, 3), overdue(server, 3)
     assert (len(first), len(second)) == (3, 2)
     assert sorted(first + second) == sorted(ids)
-    assert server.do(server.coordination.overdue(3, 60_000)) == []
+    assert overdue(server) == (0, [])
+
+
+def test_what_waits_in_the_queue_is_looked_at_by_nobody_unless_its_job_is_lost(server: Server) -> None:
+    lost, waits, continued = (new_generation_id() for _ in range(3))
+    for id_ in (lost, waits, continued):
+        submit(server, id_, None, due_ms=0)
+    queued(server, waits)
+    queued(server, continued, 2)
+    name = queued(server, lost)
+    assert overdue(server) == (3, [])
+    looks = [float(server.command("ZSCORE", keys.DUE, id_)) - server.now_ms() for id_ in (lost, waits, continued)]
+    assert all(5000 < look <= 8000 for look in looks)
+    server.command("ZREM", keys.QUEUE, name)
+    for id_ in (lost, waits, continued):
+        server.command("ZADD", keys.DUE, 0, id_)
+    assert overdue(server) == (3, [lost])
+
+
+def test_what_is_due_beyond_any_look_was_so_before_the_clock_jumped_back(server: Server) -> None:
+    id_, later = new_generation_id(), new_generation_id()
+    submit(server, later, None, due_ms=60_000)
+    submit(server, id_, None)
+    server.command("ZADD", keys.DUE, server.now_ms() + 3_600_000, id_)
+    assert overdue(server) == (1, [id_])
+    assert overdue(server) == (0, [])
 
 
 # -- the queue
@@ -156,6 +184,48 @@ def test_jobs_that_were_put_back_have_their_place(server: Server) -> None:
     server.do(server.coordination.put_back(take(server, 2).jobs))
     assert server.command("LLEN", keys.WAKE) == 5
     assert list(take(server).jobs) == names
+
+
+# -- leases
+
+
+def jump_back(generation: Generation, ms: int = 3_600_000) -> None:
+    """As if the clock of Redis had just jumped back by so much."""
+    generation.server.command("HINCRBY", keys.record(generation.id), "lease_until", ms)
+
+
+@pytest.mark.parametrize("ms", [LEASE_MS, 3_600_000])
+def test_no_lease_is_believed_to_last_longer_than_it_was_granted_for(generation: Generation, ms: int) -> None:
+    generation.granted()
+    jump_back(generation, ms)
+    held = generation.claim()
+    assert isinstance(held, Refused)
+    assert (held.why, held.held_ms) == ("held", LEASE_MS)
+    jump_back(generation, ms)
+    look = generation.server.do(generation.server.logs.look(generation.id))
+    assert look is not None
+    assert look.lease_ms == LEASE_MS
+    jump_back(generation, ms)
+    assert generation.cancel() == "cancelling"
+    left = int(generation.field("lease_until") or 0) - generation.server.now_ms()
+    assert 0 < left <= LEASE_MS, "it runs out"
+
+
+def test_a_lease_of_a_record_that_does_not_say_how_long_lasts_no_longer_than_any(generation: Generation) -> None:
+    generation.granted()
+    generation.server.command("HDEL", keys.record(generation.id), "lease_ms")
+    jump_back(generation)
+    held = generation.claim()
+    assert isinstance(held, Refused)
+    assert held.held_ms == 60_000
+
+
+def test_figures_of_a_generation_that_saw_the_clock_jump_back_are_not_negative(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.server.command("HINCRBY", keys.record(generation.id), "created_ms", 3_600_000)
+    generation.append(attempt, 1, A)
+    generation.finish(attempt, 2)
+    assert (end_of(generation)["ttft_ms"], end_of(generation)["total_ms"]) == (0, 0)
 
 
 # -- claim

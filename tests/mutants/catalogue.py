@@ -99,7 +99,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "two claims at a time", "broker/lua/claim.lua",
-        "if lease_until > now then return { 'held', int(lease_until - now) } end", "",
+        "if left > 0 then return { 'held', int(left) } end", "",
         _LUA + "test_a_claim_repeated_because_its_reply_was_lost_is_granted_again", MODEL,
     ),
     # -- one end
@@ -194,12 +194,32 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "what no worker has is not queued again", "worker/sweeper.py",
-        "elif not await self._coordination.waits(id_, look.ordinal + 1):", "elif False:",
+        "if id_ not in waiting}:", "if False}:",
         "tests/faults/test_submits.py::test_a_record_that_was_never_queued_runs",
     ),
     _mutant(
-        "a fresh end is filed for good", "broker/coordination.py", "if look.ended_ms >= _DOUBT_MS else _DOUBT_MS", "",
+        "a fresh end is filed for good", "broker/coordination.py", "if look.ended_ms >= _DOUBT_MS}", "}",
         "tests/broker/test_coordination.py::test_an_end_that_redis_takes_back_while_it_is_filed_is_looked_at_again_soon",
+    ),
+    _mutant(
+        "a lease is believed whatever it says", "broker/lua/lease.lua", "if left <= most then", "if true then",
+        _LUA + "test_no_lease_is_believed_to_last_longer_than_it_was_granted_for",
+        "tests/faults/test_clocks.py::test_a_worker_that_was_dead_when_the_clock_jumped_back_is_replaced",
+    ),
+    _mutant(
+        "what was due before the clock jumped back waits", "broker/lua/overdue.lua", "if #ids < most then", "if false then",
+        _LUA + "test_what_is_due_beyond_any_look_was_so_before_the_clock_jumped_back",
+        "tests/faults/test_clocks.py::test_a_worker_that_was_dead_when_the_clock_jumped_back_is_replaced",
+    ),
+    _mutant(
+        "what waits is looked at again and again", "broker/lua/overdue.lua",
+        "local waits = places[i] or waits_again(id)", "local waits = false",
+        _LUA + "test_what_waits_in_the_queue_is_looked_at_by_nobody_unless_its_job_is_lost",
+    ),
+    _mutant(
+        "a lost job is taken for one that waits", "broker/lua/overdue.lua",
+        "local waits = places[i] or waits_again(id)", "local waits = true",
+        _LUA + "test_what_waits_in_the_queue_is_looked_at_by_nobody_unless_its_job_is_lost",
     ),
     _mutant(
         "what was interrupted goes to the end", "broker/lua/enqueue.lua",

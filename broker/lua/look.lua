@@ -1,0 +1,12 @@
+#!lua flags=allow-oom
+-- uses clock, lease
+-- What a sweeper must know of a generation.
+--
+-- KEYS  record
+-- Returns {state, ordinal, ms of the submit, ms left of the lease, ms left of the record, ms since the end}, or {} if there is
+-- no record.
+local r = redis.call('HMGET', KEYS[1], 'state', 'ordinal', 'created_ms', 'lease_until', 'lease_ms', 'finished_ms')
+if not r[1] then return {} end
+local now = now_ms()
+return { r[1], tonumber(r[2] or '0'), tonumber(r[3]), lease_left(KEYS[1], now, r[4], r[5]),
+  math.max(0, redis.call('PTTL', KEYS[1])), now - tonumber(r[6] or now) }
