@@ -32,8 +32,8 @@ class Viewer:
     """
 
     __slots__ = (
-        "_begun", "_ended", "_loan", "_over", "_pages", "_pieces", "_read", "_seen", "_told", "abort", "blocked_since", "cursor",
-        "done", "feed", "id", "position", "taken", "wake",
+        "_begun", "_ended", "_loan", "_over", "_pages", "_pieces", "_read", "_seen", "_told", "abort", "blocked_since",
+        "cursor", "done", "feed", "id", "position", "taken", "wake",
     )  # fmt: skip
 
     def __init__(self, id_: str, feed: Feed | None, pages: Pages, cursor: EntryId) -> None:

@@ -101,7 +101,8 @@ class Log(Pages):
         found = [each for each in self.entries if each.id > cursor][:5]
         pieces = [(bytes_of([each]), each.id) for each in found]
         ended = bool(found) and found[-1].kind == END
-        return Page(pieces, found[-1].id if found else cursor, ended, len(found) == 5)
+        last = found[-1].id if found else cursor
+        return Page(pieces, last, ended, len(found) == 5, gone=not self.entries)
 
 
 def feed_of(log: list[Entry]) -> Feed:
