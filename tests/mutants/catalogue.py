@@ -152,7 +152,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "a page shows the end that was read before the wait", "api/pages.py",
-        "                return await self._read(key)\n", "",
+        "                return await self._read(key)\n            entries.pop()\n",
+        "            else:\n                entries.pop()\n",
         _HUB + "test_an_end_that_redis_loses_while_it_is_held_back_is_never_shown",
     ),
     _mutant(
