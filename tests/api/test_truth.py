@@ -1,5 +1,5 @@
-"""A feed and its log, without a server: what is missed is read, what is lost is told, and nothing is shown that the log has not.
-The log is a list; a read may be held up, so that much can happen while it is under way."""
+"""A feed and its log, without a server: what is missed is read, what is lost is told, and nothing is shown that the log has
+not. The log is a list; a read may be held up, so that much can happen while it is under way."""
 
 import asyncio
 from collections.abc import Coroutine

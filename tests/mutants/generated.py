@@ -39,8 +39,10 @@ _MOST_TEST_SECONDS = 8.0
 _TRACED_SECONDS = 2.5
 _APART_TESTS = 15
 _APART_SECONDS = 15.0
-_LUA_TESTS = ("tests/broker/test_figures.py", "tests/broker/test_lifetimes.py", "tests/broker/test_lua.py", "tests/broker/test_model.py", "tests/broker/test_coordination.py",
-              "tests/worker/test_appender.py", "tests/api/test_submissions.py")  # fmt: skip
+_LUA_TESTS: Final = (
+    "tests/broker/test_figures.py", "tests/broker/test_lifetimes.py", "tests/broker/test_lua.py", "tests/broker/test_model.py",
+    "tests/broker/test_coordination.py", "tests/worker/test_appender.py", "tests/api/test_submissions.py",
+)  # fmt: skip
 _SLOW: Final = (
     "test_tether", "test_embedded", "test_supervise", "test_supervisor", "test_storage_safety", "test_processes",
     "test_going_away", "test_durability", "test_connect.py", "test_join", "test_waiting", "test_slow_viewers",
