@@ -209,8 +209,8 @@ async def listing(
     **described({200: views.Summary, 202: views.Summary}, (*_ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.ALREADY_ENDED)),
 )
 async def cancel(service: ServiceOf, id_: Id, request: Request) -> Response:
-    """Asks for the end. 200 with the record if it is cancelled, 202 if its worker has been told, 409 if it has ended
-    otherwise."""
+    """Asks for the end. 200 with the record if nobody ran it, so that it has ended here, or had before; 202 if its worker has
+    been told, who may have ended it by the time that the record is read; 409 if it has ended otherwise."""
     negotiate(request.headers, (JSON,))
     try:
         outcome = await service.logs.cancel(id_)
@@ -220,4 +220,5 @@ async def cancel(service: ServiceOf, id_: Id, request: Request) -> Response:
     if outcome == "cancelled":
         await service.settle(id_)
     record = await service.safe_record(id_)
-    return _json(views.summary(record), 200 if record.state == "cancelled" else 202)
+    cancelled = outcome == "cancelled" and record.state == "cancelled"
+    return _json(views.summary(record), 200 if cancelled else 202)
