@@ -3,14 +3,16 @@
 import asyncio
 import random
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from broker import keys
 from tests.chaos.clients import Generation, Wish
-from tests.chaos.cluster import LEASE, Cluster, Member
+from tests.chaos.cluster import Cluster, Member
 from tests.chaos.faults import Injector
 from tests.chaos.history import Recorder, now
+from tests.chaos.limits import LEASE
 from tests.chaos.store import SHORTEST
 from tests.chaos.viewers import Habit, Viewer
 
@@ -19,6 +21,7 @@ _BEFORE_START = 2
 _CANCELS = 3
 _MODEL = "sim-1?seed={seed}&tokens=4000&tps=25&ttft_ms=20"
 _TOKENS = 4000
+_LATENESS_EVERY = 0.02
 QUIET_SECONDS = 1.2
 """After the last fault, so that what a cancel takes is the cancel's own."""
 
@@ -40,6 +43,7 @@ class Calm:
             "server_kill": self._server_restarts,
         }
         self._asked = [kind for kind in self._steps if kind in faults]
+        self._late = 0.0
         self.generations: list[Generation] = []
 
     async def run(self) -> None:
@@ -51,7 +55,8 @@ class Calm:
                 group.create_task(generation.run())
             await self._until(self._flows, 20)
             for kind in self._asked:
-                await self._steps[kind]()
+                async with self._clocked():
+                    await self._steps[kind]()
             await asyncio.sleep(QUIET_SECONDS)
             await self._cancels(self.generations[:_CANCELS])
             await asyncio.sleep(QUIET_SECONDS)
@@ -110,13 +115,13 @@ class Calm:
 
     async def _tail_is_lost(self) -> None:
         """The workers still have what the server has not, and write it again, under the ids that viewers know."""
-        store = self._cluster.store
+        store = self._cluster.logs
         async with store.lock, self._injector.noted("server_rewind", "server") as note:
             note.hits = int(await store.lose(SHORTEST, self._recorder))
         await asyncio.sleep(QUIET_SECONDS)
 
     async def _server_restarts(self) -> None:
-        store = self._cluster.store
+        store = self._cluster.logs
         async with store.lock, self._injector.noted("server_kill", "server"):
             await store.kill()
             await asyncio.sleep(0.5)
@@ -162,7 +167,7 @@ class Calm:
         """The worker that runs most of these generations, and who watches them."""
         claims: dict[str, list[str]] = {}
         for generation in self.generations:
-            claimant = await self._cluster.store.command("HGET", keys.record(generation.id or ""), "claimant")
+            claimant = await self._cluster.logs.command("HGET", keys.record(generation.id or ""), "claimant")
             if isinstance(claimant, bytes) and generation.id is not None:
                 claims.setdefault(claimant.decode().partition("/")[0], []).append(generation.id)
         name = max(claims, key=lambda name: len(claims[name]))
@@ -181,5 +186,22 @@ class Calm:
         while not condition() and now() < end:
             await asyncio.sleep(0.01)
 
+    @asynccontextmanager
+    async def _clocked(self) -> AsyncIterator[None]:
+        """Measures how late this process is itself, which no figure may be blamed for."""
+        self._late = 0.0
+
+        async def watch() -> None:
+            while True:
+                due = now() + _LATENESS_EVERY
+                await asyncio.sleep(_LATENESS_EVERY)
+                self._late = max(self._late, now() - due)
+
+        watching = asyncio.create_task(watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+
     def _measured(self, name: str, seconds: float) -> None:
-        self._recorder.write("figure", name=name, seconds=seconds)
+        self._recorder.write("figure", name=name, seconds=seconds, late=self._late)

@@ -33,6 +33,9 @@ class Wish:
     cancel_after: float | None
     asks_twice: bool
     total_timeout: float = TOTAL_SECONDS
+    thinks: bool = False
+    strict: bool = False
+    keyed: bool = True
 
     def body(self) -> dict[str, object]:
         return {
@@ -41,6 +44,7 @@ class Wish:
             "messages": [{"role": "user", "content": f"Tell me something ({self.gen})."}],
             "metadata": {"user_id": self.gen},
             "on_interrupt": self.on_interrupt,
+            "durability": "strict" if self.strict else "normal",
             "first_token_timeout": 1.5,
             "idle_timeout": 1.2,
             "total_timeout": self.total_timeout,
@@ -48,8 +52,8 @@ class Wish:
 
 
 def wishes(seed: str, faults: Sequence[str]) -> Iterator[Wish]:
-    """An endless row of generations, the same for the same seed; about half of them meet an upstream fault, if there are
-    any to meet."""
+    """An endless row of generations, the same for the same seed; two of five meet an upstream fault, if there are any
+    to meet."""
     deck = Deck(random.Random(f"{seed} upstream"), faults)
     number = 0
     while True:
@@ -59,10 +63,10 @@ def wishes(seed: str, faults: Sequence[str]) -> Iterator[Wish]:
         model: dict[str, object] = {
             "seed": text_seed, "tokens": tokens, "tps": rng.choice((20, 30, 50, 200)), "ttft_ms": rng.randrange(10, 200),
         }  # fmt: skip
-        if rng.random() < 0.15:
+        if thinks := rng.random() < 0.15:
             model["thinking"] = 1
-        if faults and rng.random() < 0.55:
-            model |= {"fail": deck.draw(), "at": rng.randrange(0, tokens), "times": rng.choice((1, 1, 1, 2, 9))}
+        if faults and rng.random() < 0.4:
+            model |= {"fail": deck.draw(), "at": rng.randrange(0, tokens), "times": rng.choice((1, 1, 1, 1, 2, 9))}
             if model["fail"] == "429":
                 model["retry_after"] = round(rng.uniform(0, 0.8), 2)
         yield Wish(
@@ -71,8 +75,11 @@ def wishes(seed: str, faults: Sequence[str]) -> Iterator[Wish]:
             text=(text_seed, tokens),
             on_interrupt=rng.choices(("continue", "restart", "fail"), (7, 2, 1))[0],
             viewers=("steady", *rng.choices(HABITS, k=rng.randrange(1, 4))),
-            cancel_after=rng.uniform(0, 3) if rng.random() < 0.15 else None,
+            cancel_after=rng.uniform(0, 3) if rng.random() < 0.1 else None,
             asks_twice=rng.random() < 0.15,
+            thinks=thinks,
+            strict=rng.random() < 0.15,
+            keyed=rng.random() > 0.15,
         )
 
 
@@ -85,6 +92,7 @@ class Generation:
     recorder: Recorder
     ids: list[str] = field(default_factory=list)
     viewers: list[Viewer] = field(default_factory=list)
+    _posted: int = 0
 
     @property
     def id(self) -> str | None:
@@ -121,6 +129,8 @@ class Generation:
     async def _ask_again(self, rng: random.Random) -> None:
         """The client that lost the answer: it must get the same generation."""
         await asyncio.sleep(rng.uniform(0, 2))
+        if not self.wish.keyed:
+            return
         for _ in range(20):
             if await self._post(rng):
                 return
@@ -128,8 +138,9 @@ class Generation:
 
     async def _post(self, rng: random.Random) -> bool:
         """Whether it was accepted."""
-        headers = {"Idempotency-Key": self.wish.gen, "Accept": "application/json"}
+        headers = {"Accept": "application/json"} | ({"Idempotency-Key": self.wish.gen} if self.wish.keyed else {})
         address, asked = rng.choice(list(self.addresses)), now()
+        self._posted += 1
         try:
             reply = await ask(address, "POST", "/v1/generations", headers=headers, content=self.wish.body())
         except Lost:
@@ -138,7 +149,10 @@ class Generation:
             return False
         seed, tokens = self.wish.text
         id_ = reply.json["id"]
-        self.recorder.write("accepted", gen=self.wish.gen, id=id_, asked=asked, seed=seed, tokens=tokens)
+        self.recorder.write(
+            "accepted", gen=self.wish.gen, id=id_, asked=asked, seed=seed, tokens=tokens, thinks=self.wish.thinks,
+            strict=self.wish.strict, keyed=self.wish.keyed, again=not self.wish.keyed and self._posted > 1,
+        )  # fmt: skip
         if id_ not in self.ids:
             self.ids.append(id_)
         return True

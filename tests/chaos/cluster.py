@@ -9,27 +9,29 @@ from typing import Self
 
 from broker.embedded import free_port
 from broker.tether import Tether
+from tests.chaos.account import MOST_ATTEMPTS
 from tests.chaos.history import Recorder, now
+from tests.chaos.limits import LEASE
 from tests.chaos.proxy import FaultProxy
 from tests.chaos.store import Store
 from tests.chaos.wire import Address, Lost, ask
 from tests.stack import Child
 
-LEASE = 1.0
-MOST_ATTEMPTS = 8
 SETTINGS = {
     "lease": LEASE, "most_attempts": MOST_ATTEMPTS, "pickup_grace": 1, "sweep_every": 0.25, "drain": 0, "shutdown": 2,
     "keep_alive": 4, "stalled_viewer": 30,
 }  # fmt: skip
-_READY_SECONDS = 30.0
+_READY_SECONDS = 60.0
 _EXIT_SECONDS = 10.0
+SMALL = {"http": "plain", "ring_bytes": 4096, "replay_cache_bytes": 16_384, "send_buffer": 4096}
+"""Of every other API: plain ASGI, where viewers fall behind the ring and the cache of pages is always full."""
 
 
 class Member:
     """An API or a worker with its own ways to its peers. `lock` is held by whoever does something to it; `down` while it is
     meant not to run, or not to answer."""
 
-    def __init__(self, child: Child, address: Address, redis: FaultProxy, upstream: FaultProxy | None) -> None:
+    def __init__(self, child: Child, address: Address, redis: list[FaultProxy], upstream: FaultProxy | None) -> None:
         self.child = child
         self.name = child.name
         self.address = address
@@ -85,12 +87,16 @@ class Member:
 
 
 class Cluster:
-    """Use it as an async context; everything in it ends with it."""
+    """Use it as an async context; everything in it ends with it. `apart`: coordination and logs have a server each."""
 
-    def __init__(self, folder: Path, recorder: Recorder, *, apis: int = 2, workers: int = 3) -> None:
+    def __init__(
+        self, folder: Path, recorder: Recorder, *, apis: int = 2, workers: int = 3, apart: bool = False
+    ) -> None:
         self.folder = folder
         self.recorder = recorder
-        self.store = Store(folder / "valkey")
+        self.logs = Store(folder / "valkey" / "logs", "logs" if apart else "both")
+        self.coordination = Store(folder / "valkey" / "coordination", "coordination") if apart else self.logs
+        self.stores = [self.logs, self.coordination] if apart else [self.logs]
         self.members: list[Member] = []
         self.proxies: list[FaultProxy] = []
         self.upstream: Address = ("127.0.0.1", free_port())
@@ -115,7 +121,8 @@ class Cluster:
 
     async def __aenter__(self) -> Self:
         try:
-            await self.store.start()
+            for store in self.stores:
+                await store.start()
             self._simulator.start()
             apis, workers = self._counts
             for number in range(apis):
@@ -126,7 +133,9 @@ class Cluster:
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
-        self._watching = [asyncio.create_task(self.store.watch()), asyncio.create_task(self._watch())]
+        self._watching = [
+            asyncio.create_task(watch()) for watch in (self._watch, *(each.watch for each in self.stores))
+        ]
         return self
 
     async def __aexit__(
@@ -139,17 +148,21 @@ class Cluster:
                 child.kill()
         for proxy in self.proxies:
             await proxy.close()
-        await asyncio.to_thread(self.store.server.kill)
+        for store in self.stores:
+            await asyncio.to_thread(store.server.kill)
         await asyncio.to_thread(self._tether.close)
 
     async def _member(self, name: str, *, is_api: bool) -> Member:
-        redis = await FaultProxy(("127.0.0.1", self.store.server.port)).start()
-        self.proxies.append(redis)
+        redis = [await FaultProxy(("127.0.0.1", store.server.port)).start() for store in self.stores]
+        self.proxies += redis
         environment = {f"RESPOOL_{key.upper()}": str(value) for key, value in SETTINGS.items()}
-        environment["RESPOOL_REDIS_URL"] = self.store.server.url_at(redis.port)
+        environment["RESPOOL_REDIS_URL"] = self.coordination.server.url_at(redis[-1].port)
+        if self.logs is not self.coordination:
+            environment["RESPOOL_LOGS_URL"] = self.logs.server.url_at(redis[0].port)
         if is_api:
             port = free_port()
-            environment["RESPOOL_PORT"] = str(port)
+            own = {"port": port} | (SMALL if len(self.apis) % 2 else {})
+            environment |= {f"RESPOOL_{key.upper()}": str(value) for key, value in own.items()}
             child = Child(name, "api", environment, self.folder, self._tether)
             return Member(child, ("127.0.0.1", port), redis, None)
         upstream = await FaultProxy(self.upstream).start()
@@ -169,7 +182,3 @@ class Cluster:
                             self.recorder.write("died", name=member.name, code=member.child.process.returncode)
                             await member.start()
             await asyncio.sleep(0.2)
-
-    def logs(self) -> dict[str, str]:
-        """What each process has said."""
-        return {member.name: member.child.log for member in self.members}

@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from broker import keys
 from tests.chaos.clients import Generation
@@ -61,7 +61,8 @@ async def upstream_faults(cluster: Cluster) -> set[str]:
 def _call(call: Any) -> dict[str, Any]:
     names = ("status", "fault", "continued", "tokens", "closed_by")
     times = {name: None if call[f"{name}_ns"] is None else call[f"{name}_ns"] / 1e9 for name in ("at", "closed")}
-    return {**{name: call[name] for name in names}, **times}
+    asked = max(1, int(call["headers"]["content-length"]) // 4)
+    return {**{name: call[name] for name in names}, **times, "input": asked}
 
 
 async def _get(address: Address, target: str) -> Reply:
@@ -78,25 +79,33 @@ async def _get(address: Address, target: str) -> Reply:
 
 async def not_ended(cluster: Cluster, ids: Sequence[str]) -> list[str]:
     """Those of these generations that have not ended yet, by what their record says."""
-    rows = [await cluster.store.command("HGET", keys.record(id_), "state") for id_ in ids]
+    rows = [await cluster.logs.command("HGET", keys.record(id_), "state") for id_ in ids]
     return [id_ for id_, row in zip(ids, rows, strict=True) if row in (b"queued", b"running")]
 
 
 async def redis_keys(cluster: Cluster, recorder: Recorder) -> None:
     """I13: which keys live for ever, and what should be empty by now and is not. Waits a little for the sweepers."""
-    end = now() + _EMPTY_SECONDS
+    left = await nothing_left(cluster, _EMPTY_SECONDS)
+    eternal: list[bytes] = []
+    for store in cluster.stores:
+        eternal += cast("list[bytes]", await store.command("EVAL", _ETERNAL, 0))
+    recorder.write("keys", eternal=[key.decode() for key in eternal], left=left)
+
+
+async def nothing_left(cluster: Cluster, seconds: float) -> dict[str, list[str]]:
+    """What still waits, runs or is due when so long is over, if not all has ended before."""
+    end = now() + seconds
     while (left := await _left(cluster)) and now() < end:
         await asyncio.sleep(0.2)
-    found = await cluster.store.command("EVAL", _ETERNAL, 0)
-    assert isinstance(found, list)
-    recorder.write("keys", eternal=[key.decode() for key in found], left=left)
+    return left
 
 
 async def _left(cluster: Cluster) -> dict[str, list[str]]:
     """The first few members of what should be empty."""
     soon = round(time.time() * 1000) + 1000
-    found = {key: await cluster.store.command("ZRANGE", key, 0, _NAMED) for key in _EMPTY}
-    found[keys.DUE] = await cluster.store.command("ZRANGEBYSCORE", keys.DUE, "-inf", soon, "LIMIT", 0, _NAMED)
+    store = cluster.coordination
+    found = {key: await store.command("ZRANGE", key, 0, _NAMED) for key in _EMPTY}
+    found[keys.DUE] = await store.command("ZRANGEBYSCORE", keys.DUE, "-inf", soon, "LIMIT", 0, _NAMED)
     return {
         key: [one.decode() for one in members]
         for key, members in found.items()

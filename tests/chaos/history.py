@@ -1,12 +1,15 @@
 """What happened, as the actors wrote it down: one JSON object a line, in order, `t` in seconds of CLOCK_MONOTONIC.
 
-accepted   gen, id, asked, seed, tokens            a submit, made at `asked` under the key `gen`, was answered with 202
+accepted   gen, id, asked, seed, tokens, thinks,   a submit, made at `asked` under the key `gen`, was answered with 202;
+           strict, keyed, again                    `keyed`: it had a key at all; `again`: it had been sent before, and had none
+watches    gen, viewer                             a viewer begins
 opened     gen, viewer, status, cursor             a viewer's connection was answered
 frame      gen, viewer, block                      it got a whole frame
 closed     gen, viewer, how                        clean: the response ended; cut; left: the viewer itself hung up
 cancelled  gen, status, asked                      a cancel, made at `asked`, was acknowledged
 fault      kind, target, at, until, hits           one was injected; it hit so many
-rewind     at, mark                                the store was stopped then, and came back as it was at `mark`
+rewind     at, mark, of, synced                    the store was stopped then, and came back as it was at `mark`: `of` names
+                                                   the one of two that it was; `synced`: with all that was on disk
 died       name, code                              a process ended that nobody had ended
 healed                                             every fault is over and every process runs
 roll       gen, viewer, state, heard               10 s later: open, closed; and when it last heard anything
@@ -14,10 +17,10 @@ gone       gen, id, status                         the API knows no such generat
 read       gen, api, blocks                        the whole log, from one API
 record     gen, record                             GET of the generation; `+1` follows the name of one that was made
                                                    when the store had forgotten the first
-asked      gen, calls                              the upstream's account of the calls
+asked      gen, calls                              the upstream's account of the calls; `input`: the tokens of the request
 keys       eternal, left                           Redis keys without TTL; what should be empty and is not
 process    name, when, descriptors, threads, kib   from /proc, at the beginning and at the end
-figure     name, seconds                           something that was measured in the calm
+figure     name, seconds, late                     something that was measured in the calm, by a process that was so late itself
 note       text                                    anything else, for whoever reads this
 """
 

@@ -1,8 +1,9 @@
 """From what was written down to what it proves wrong. Pure.
 
-Each generation's history goes to the checker of I1 to I8 (tests/invariants.py); what concerns a run as a whole is in
-promises.py. A store that came back without its latest second excuses what was accepted or ended in that second, if it was
-announced, and nothing else.
+Each generation's history goes to the checker of I1 to I8 (tests/invariants.py); what its viewers were told beyond text is in
+streams.py, what it amounts to beside upstream's account in account.py, what concerns a run as a whole in promises.py and
+limits.py. A store that came back without its latest seconds excuses what was accepted or ended in these, if it was announced,
+and nothing else.
 """
 
 from collections import defaultdict
@@ -10,12 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests import invariants
-from tests.chaos import promises
+from tests.chaos import account, limits, promises, streams
 from tests.chaos.history import Line
-from tests.client import Frame, parse
-from worker.simulator.text import markdown
-
-_CLEAN = ("stream_end", "error", "drain")
 
 
 @dataclass(slots=True)
@@ -41,24 +38,56 @@ def judge(lines: Sequence[Line]) -> list[str]:
     found: list[str] = []
     for each in told.values():
         found += [f"{each.gen}: {wrong}" for wrong in generation(each, general)]
-    return found + promises.of_the_run(general)
+    return found + promises.of_the_run(general) + limits.beyond(figures(lines, timely=True))
 
 
 def generation(told: Told, general: dict[str, list[Line]]) -> list[str]:
     """What is wrong with one generation."""
     rewinds = general["rewind"]
+    logs_rewinds = [line for line in rewinds if line.get("of") != "coordination"]
     found = promises.accepted_once(told.of("accepted"), told.of("gone"), rewinds)
     found += promises.ended(told.of("accepted"), told.of("record"), told.of("gone"))
     found += promises.cancelled(
         told.of("accepted"), told.of("cancelled"), told.of("record"), told.of("asked"), general["fault"], rewinds
     )
     found += promises.told_to_viewers(told.of("roll"))
-    found += _cleanly(told)
-    if not told.of("read"):
-        return found
-    found += invariants.violations(observed(told.lines, rewinds))
-    found += _exact(told)
+    found += streams.clean_ends(told.lines)
+    found += streams.told_the_end(told.lines)
+    strict = any(line.get("strict") for line in told.of("accepted"))
+    found += streams.gaps(told.lines, logs_rewinds, strict=strict)
+    if told.of("read"):
+        found += invariants.violations(observed(told.lines, logs_rewinds))
+        found += _amount(told, general)
     return found
+
+
+def _amount(told: Told, general: dict[str, list[Line]]) -> list[str]:
+    """I14 to I16. Upstream cannot tell two generations apart that one submit has made, or a submit without a key that was sent
+    again: then its account says nothing."""
+    accepted, records = told.of("accepted"), told.of("record")
+    if not accepted or not records or not account.is_over(records[-1]["record"]):
+        return []
+    first, record, log = accepted[0], records[-1]["record"], streams.frames(told.of("read")[-1]["blocks"])
+    asked = [call for line in told.of("asked") for call in line["calls"]]
+    alone = len({line["id"] for line in accepted}) == 1 and not any(line.get("again") for line in accepted)
+    calls = asked if alone else None
+    log = [frame for frame in log if frame.id is not None]
+    moved = any(fault["kind"] == "server_clock" for fault in general["fault"])
+    found = [*account.text(first, record, log, asked if told.of("asked") else None)]
+    found += account.figures(first, record, log, calls, read=records[-1]["t"], clock_moved=moved)
+    since = [fault for fault in general["fault"] if fault["until"] >= first["asked"]]
+    hand_overs = sum(fault["kind"] == "worker_term" for fault in since)
+    rewinds = sum(line["t"] >= first["asked"] for line in general["rewind"])
+    return [*found, *account.attempts(record, log, calls, hand_overs=hand_overs, rewinds=rewinds)]
+
+
+def figures(lines: Sequence[Line], *, timely: bool = False) -> dict[str, list[float]]:
+    """What was measured, in seconds, by its name; `timely`: less what the measuring process was late itself."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for line in lines:
+        if line["did"] == "figure":
+            found[line["name"]].append(line["seconds"] - (line.get("late", 0.0) if timely else 0.0))
+    return dict(found)
 
 
 def observed(lines: Sequence[Line], rewinds: Sequence[Line]) -> list[invariants.Observation]:
@@ -68,44 +97,16 @@ def observed(lines: Sequence[Line], rewinds: Sequence[Line]) -> list[invariants.
     for line in timed:
         match line:
             case {"did": "frame", "viewer": str(viewer), "block": str(block)}:
-                seen += [invariants.Shown(viewer, frame) for frame in _frames([block])]
+                seen += [invariants.Shown(viewer, frame) for frame in streams.frames([block])]
             case {"did": "rewind"}:
                 seen.append(invariants.Rewound())
             case {"did": "read", "blocks": list(blocks)}:
-                seen.append(invariants.Read([frame for frame in _frames(blocks) if frame.id is not None]))
+                seen.append(invariants.Read([frame for frame in streams.frames(blocks) if frame.id is not None]))
             case {"did": "record", "record": {"state": str(state), "text": str(text)}}:
                 seen.append(invariants.Recorded(state, text))
             case {"did": "asked", "calls": list(calls)}:
                 seen += [invariants.Answered(call["closed_by"] == "server" and call["status"] == 200) for call in calls]
     return seen
-
-
-def _frames(blocks: Sequence[str]) -> list[Frame]:
-    return [frame for block in blocks if (frame := parse(block)) is not None]
-
-
-def _cleanly(told: Told) -> list[str]:
-    """A stream may end cleanly only behind the generation's end, or to send the viewer to another process."""
-    found, last = [], dict[str, str]()
-    for line in told.lines:
-        if line["did"] == "frame":
-            (frame,) = _frames([line["block"]]) or (None,)
-            last[line["viewer"]] = frame.type if frame else ""
-        elif line["did"] == "closed" and line["how"] == "clean" and last.get(line["viewer"]) not in _CLEAN:
-            found.append(f"I1 {line['viewer']}'s stream ended cleanly after {last.get(line['viewer'])}")
-    return found
-
-
-def _exact(told: Told) -> list[str]:
-    """What is completed has all of upstream's text, however many attempts it took."""
-    accepted, records = told.of("accepted"), told.of("record")
-    if not accepted or not records or records[-1]["record"]["state"] != "completed":
-        return []
-    text: str = records[-1]["record"]["text"]
-    wanted = "".join(markdown(accepted[0]["seed"], accepted[0]["tokens"]))
-    return (
-        [] if text == wanted else [f"I8 completed, with {len(text)} characters that are not upstream's {len(wanted)}"]
-    )
 
 
 def resets(lines: Sequence[Line]) -> int:

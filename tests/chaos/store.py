@@ -5,16 +5,31 @@ import asyncio
 import os
 import random
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+from broker import keys
 from broker.connect import connect
 from broker.embedded import EmbeddedServer, free_port
 from tests.chaos.history import Recorder, now
 
 _MARK_EVERY = 0.05
 _MARKS_SECONDS = 5.0
+_SNAPSHOT = "blocked.rdb"
+_LEASES_AHEAD = """
+local moved = {}
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  if redis.call('TYPE', key).ok == 'hash' then
+    local r = redis.call('HMGET', key, 'claimant', 'lease_until')
+    if r[1] and r[2] and string.sub(r[1], 1, #ARGV[1]) == ARGV[1] then
+      redis.call('HINCRBY', key, 'lease_until', ARGV[2])
+      moved[#moved + 1] = string.match(key, '{(gen_%w+)}')
+    end
+  end
+end
+return moved
+"""
 SHORTEST = 0.2
 """Seconds that a rewind takes back at least."""
 
@@ -28,10 +43,13 @@ class Mark(NamedTuple):
 
 
 class Store:
-    """`lock` is held by whoever has it down or frozen. Run `watch` as a task."""
+    """`lock` is held by whoever has it down or frozen. `role` is `both`, or the one of two that it plays. Run `watch` as a
+    task."""
 
-    def __init__(self, folder: Path, config: Mapping[str, str] | None = None) -> None:
-        self.server = EmbeddedServer(folder, free_port(), config=config)
+    def __init__(self, folder: Path, role: str = "both", config: Mapping[str, str] | None = None) -> None:
+        self.role = role
+        (folder / _SNAPSHOT / "in the way").mkdir(parents=True)  # so that a snapshot fails, where one is asked for
+        self.server = EmbeddedServer(folder, free_port(), config={"dbfilename": _SNAPSHOT, **(config or {})})
         self.lock = asyncio.Lock()
         self.down = False
         self._marks: deque[Mark] = deque()
@@ -51,7 +69,7 @@ class Store:
         at = await self.kill()
         found = self.rewind(seconds)
         if found is not None:
-            recorder.write("rewind", at=at, mark=found[0], bytes=found[1])
+            recorder.write("rewind", at=at, mark=found[0], bytes=found[1], of=self.role)
         await self.start()
         return found is not None
 
@@ -92,6 +110,37 @@ class Store:
             return await redis.execute_command(*words)  # type: ignore[no-untyped-call]
         finally:
             await redis.aclose(close_connection_pool=True)
+
+    async def config(self, name: str) -> str:
+        """What the server is configured as."""
+        told = await self.command("CONFIG", "GET", name)
+        assert isinstance(told, list)
+        value: bytes = told[1]
+        return value.decode()
+
+    async def fail_a_snapshot(self) -> bool:
+        """Whether one has failed: a folder has the file's name."""
+        await self.command("BGSAVE")
+        for _ in range(100):
+            if b"rdb_last_bgsave_status:err" in await self._persistence():
+                return True
+            await asyncio.sleep(0.02)
+        return False
+
+    async def _persistence(self) -> bytes:
+        told = await self.command("INFO", "persistence")
+        return b"\n".join(f"{name}:{value}".encode() for name, value in cast(dict[str, object], told).items())
+
+    async def put_leases_ahead(self, claimant: str, ms: int) -> list[str]:
+        """Every lease that this worker holds is so much later; of which generations."""
+        moved = await self.command("EVAL", _LEASES_AHEAD, 0, claimant + "/", ms)
+        return [id_.decode() for id_ in moved] if isinstance(moved, list) else []
+
+    async def put_looks_ahead(self, ids: Sequence[str], ms: int) -> None:
+        """Every look at these generations that is due is so much later."""
+        for id_ in ids:
+            if await self.command("ZSCORE", keys.DUE, id_) is not None:
+                await self.command("ZINCRBY", keys.DUE, ms, id_)
 
 
 def depth(rng: random.Random, number: int) -> float:

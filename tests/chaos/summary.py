@@ -7,19 +7,13 @@ from dataclasses import dataclass, field
 
 from tests.bench.figures import percentile
 from tests.chaos.history import Line
-from tests.chaos.judge import counted, judge, resets
+from tests.chaos.judge import counted, figures, judge, resets
+from tests.chaos.limits import LIMITS, Limit
 
 _FENCED = re.compile(r"left: fenced")
 _REAPPENDED = re.compile(r"re-appending")
 EVIDENCE = {"fenced": "worker_pause", "re-appended": "server_rewind", "resets": "server_rewind"}
 """What must have been seen, if the fault that brings it about was asked for: else `no violations` says nothing."""
-_LIMITS = {"death_told": "lease + 2 s", "freeze_told": "lease + 2 s", "hand_over": "1 s", "restart_streaming": "2 s"}
-_NAMES = {
-    "death_told": "worker death → viewer told",
-    "freeze_told": "worker frozen → viewer told",
-    "hand_over": "SIGTERM → next attempt shown",
-    "restart_streaming": "Redis back → streaming again",
-}
 
 
 @dataclass(slots=True)
@@ -52,10 +46,10 @@ class Totals:
         for log in logs.values():
             self.seen["fenced"] += len(_FENCED.findall(log))
             self.seen["re-appended"] += len(_REAPPENDED.findall(log))
+        for name, samples in figures(lines).items():
+            self.figures.setdefault(name, []).extend(samples)
         for line in lines:
-            if line["did"] == "figure":
-                self.figures.setdefault(line["name"], []).append(line["seconds"])
-            elif line["did"] == "record":
+            if line["did"] == "record":
                 self.states[line["record"]["state"]] += 1
         return found
 
@@ -71,7 +65,8 @@ class Totals:
     def table(self) -> str:
         """For people."""
         fired = self.fired
-        server = ("server_kill", "server_pause", "server_rewind", "client_kill", "client_pause")
+        server = ("server_kill", "server_pause", "server_rewind", "coordination_rewind", "client_kill", "client_pause")
+        refusing = ("memory_full", "misconf", "noreplicas")
         rows = [
             ("rounds", self.rounds),
             ("generations accepted", f"{self.seen['generations']} ({_counts(self.states)})"),
@@ -83,6 +78,8 @@ class Totals:
             ("worker hand-overs", fired["worker_term"]),
             ("API kills, pauses, hand-overs", f"{fired['api_kill']}, {fired['api_pause']}, {fired['api_term']}"),
             ("server faults", f"{sum(fired[kind] for kind in server)} ({_counts({k: fired[k] for k in server})})"),
+            ("server refuses writes", f"{sum(fired[kind] for kind in refusing)} ({_counts({k: fired[k] for k in refusing})})"),
+            ("leases left an hour ahead", fired["clock_back"]),
             ("network faults", sum(n for kind, n in fired.items() if kind.startswith(("api_redis", "worker_redis",
                                                                                       "worker_upstream")))),
             ("upstream faults", sum(n for kind, n in fired.items() if kind.startswith("upstream_"))),
@@ -90,7 +87,7 @@ class Totals:
             ("tails re-appended", self.seen["re-appended"]),
             ("viewers reset", self.seen["resets"]),
             ("accepted in a second that was taken back", self.seen["taken back"]),
-            *((f"{_NAMES[name]} (≤ {_LIMITS[name]})", _spread(samples)) for name, samples in self.figures.items()),
+            *((_name(LIMITS[name]), _spread(samples)) for name, samples in self.figures.items()),
             ("violations", len(self.violations)),
         ]  # fmt: skip
         width = max(len(name) for name, _ in rows)
@@ -99,6 +96,10 @@ class Totals:
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {number}" for name, number in sorted(counts.items()) if number)
+
+
+def _name(limit: Limit) -> str:
+    return f"{limit.what} (p50 ≤ {limit.promised:g} s, p99 ≤ {limit.at_most:g} s)"
 
 
 def _spread(samples: Sequence[float]) -> str:

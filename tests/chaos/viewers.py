@@ -9,10 +9,12 @@ from typing import Literal
 from tests.chaos.history import Recorder, now
 from tests.chaos.wire import Address, Call, Lost, call
 
-Habit = Literal["steady", "wanderer", "snapshot", "late"]
-HABITS: tuple[Habit, ...] = ("steady", "wanderer", "snapshot", "late")
+Habit = Literal["steady", "wanderer", "snapshot", "late", "slow"]
+HABITS: tuple[Habit, ...] = ("steady", "wanderer", "snapshot", "late", "slow")
 
 _HEAD_SECONDS = 15.0
+_SLOWLY = (0.1, 0.4)
+"""Seconds between two reads of a slow viewer."""
 _ENDS = (b'{"type":"stream_end"', b'{"type":"error"')
 _TOLD = (b'{"type":"stream_start"', *_ENDS)
 
@@ -52,6 +54,7 @@ class Viewer:
 
     async def watch(self) -> None:
         """Until it is done. Cancel it to give up."""
+        self.recorder.write("watches", gen=self.gen, viewer=self.name)
         if self.habit in ("late", "snapshot"):
             await asyncio.sleep(self.rng.uniform(0.2, 3.0))
         at = self.rng.randrange(len(self.addresses))
@@ -75,7 +78,10 @@ class Viewer:
             target += "?from=snapshot"
         self._buffer = b""
         self._budget = self.rng.randrange(3, 40) if self.habit == "wanderer" else None
-        made = await call(address, "GET", target, headers=headers, on_body=self._feed, seconds=_HEAD_SECONDS)
+        pause = self.rng.uniform(*_SLOWLY) if self.habit == "slow" else 0.0
+        made = await call(
+            address, "GET", target, headers=headers, on_body=self._feed, seconds=_HEAD_SECONDS, pause=pause
+        )
         status = made.status.result()
         self.recorder.write("opened", gen=self.gen, viewer=self.name, status=status, cursor=self.cursor)
         self.heard = now()

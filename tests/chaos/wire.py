@@ -4,6 +4,7 @@ Bytes go to a callback as they come: a thousand viewers in one event loop can af
 """
 
 import asyncio
+import socket
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
@@ -12,6 +13,7 @@ import orjson
 
 Address = tuple[str, int]
 CONNECT_SECONDS = 3.0
+_SMALL_WINDOW = 2048
 
 
 class Lost(Exception):
@@ -32,14 +34,15 @@ class Reply(NamedTuple):
 
 class Call(asyncio.Protocol):
     """One request. `status` is the answer's, once its head is there; `ended` tells whether its end came (True), or only the
-    connection's (False). Every byte of the body goes to `on_body`."""
+    connection's (False). Every byte of the body goes to `on_body`. With a `pause` in seconds it reads a little at a time."""
 
-    def __init__(self, request: bytes, on_body: Callable[[bytes], None]) -> None:
+    def __init__(self, request: bytes, on_body: Callable[[bytes], None], pause: float = 0.0) -> None:
         loop = asyncio.get_running_loop()
         self.status: asyncio.Future[int] = loop.create_future()
         self.ended: asyncio.Future[bool] = loop.create_future()
         self.on_body = on_body
         self._request = request
+        self._pause = pause
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
 
@@ -48,6 +51,9 @@ class Call(asyncio.Protocol):
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
+        if self._pause and self._transport is not None:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_later(self._pause, self._read_on)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
@@ -63,6 +69,10 @@ class Call(asyncio.Protocol):
     def on_message_complete(self) -> None:
         self._end(True)
         self.leave()
+
+    def _read_on(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def leave(self) -> None:
         """Hangs up."""
@@ -86,8 +96,10 @@ async def call(
     body: bytes = b"",
     on_body: Callable[[bytes], None],
     seconds: float,
+    pause: float = 0.0,
 ) -> Call:
-    """A call whose answer has begun; its `status` is done. Raises Lost."""
+    """A call whose answer has begun; its `status` is done. With a `pause` its answer is read so slowly, through a window that
+    holds little. Raises Lost."""
     lines = [f"{method} {target} HTTP/1.1", f"Host: {address[0]}:{address[1]}"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     if body:
@@ -95,13 +107,28 @@ async def call(
     request = "\r\n".join([*lines, "", ""]).encode() + body
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            _, made = await asyncio.get_running_loop().create_connection(lambda: Call(request, on_body), *address)
+            made = await _connected(address, Call(request, on_body, pause), small=pause > 0)
     except (OSError, TimeoutError) as error:
         raise Lost(repr(error)) from None
     await asyncio.wait({made.status}, timeout=seconds)
     if not made.status.done() or made.status.cancelled():
         made.leave()
         raise Lost("no answer")
+    return made
+
+
+async def _connected(address: Address, made: Call, *, small: bool) -> Call:
+    loop = asyncio.get_running_loop()
+    sock = socket.socket()
+    try:
+        sock.setblocking(False)
+        if small:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL_WINDOW)
+        await loop.sock_connect(sock, address)
+        await loop.create_connection(lambda: made, sock=sock)
+    except BaseException:
+        sock.close()
+        raise
     return made
 
 
