@@ -161,7 +161,8 @@ def test_a_cancel_that_races_with_the_end_agrees_with_what_viewers_see(client: C
 
 
 def test_an_unknown_generation_cannot_be_cancelled(client: Client) -> None:
-    for id_ in (new_generation_id(), "gen_x", "%00"):
+    for id_ in (new_generation_id(), "gen_x"):
         answer = client.cancel(id_)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-    assert client.cancel("..%2f..").status_code == 400  # two readers could take that path differently
+    for id_ in ("..%2f..", "%00"):  # two readers could take such a path differently
+        assert client.cancel(id_).status_code == 400
