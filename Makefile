@@ -39,7 +39,7 @@ help:
 	@echo "make clean       remove the environment and the caches; what .respool/ holds stays"
 
 up: $(VENV)/.embedded
-	@$(BIN)/python -m broker.up --port $(PORT)
+	@$(BIN)/python -m broker.up --port $(PORT) --with-parent
 
 test: $(VENV)/.test
 	@$(BIN)/python -m pytest

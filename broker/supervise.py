@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from broker.tether import TetheredProcess
@@ -53,19 +54,25 @@ class Terminal:
 
 
 class Child:
-    """A Python process whose output goes to the terminal, line by line."""
+    """A Python process whose output goes to the terminal, line by line. Its pid is in the file `pid_file`, if that is given."""
 
-    def __init__(self, name: str, argv: Sequence[str], env: Mapping[str, str], terminal: Terminal) -> None:
+    def __init__(
+        self, name: str, argv: Sequence[str], env: Mapping[str, str], terminal: Terminal, pid_file: Path | None = None
+    ) -> None:
         self._name = name
         self._argv = argv
         self._env = {**env, "PYTHONUNBUFFERED": "1"}
         self._terminal = terminal
+        self._pid_file = pid_file
         self._process: TetheredProcess | None = None
         self._copying: threading.Thread | None = None
 
     def launch(self) -> None:
         self._process = TetheredProcess([sys.executable, *self._argv], output=subprocess.PIPE, env=self._env)
         assert self._process.stdout is not None
+        if self._pid_file is not None:
+            self._pid_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._pid_file.write_text(f"{self._process.pid}\n")
         # A daemon: a grandchild that keeps the pipe open must not keep us from exiting.
         self._copying = threading.Thread(target=self._copy, args=(self._process.stdout,), daemon=True)
         self._copying.start()

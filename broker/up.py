@@ -50,10 +50,12 @@ class Stopped(Exception):
 
 
 class Stack:
-    """The parts, in the order they were started, and what the person at the terminal asked for."""
+    """The parts, in the order they were started, and what the person at the terminal asked for. `parent`: the process without
+    which there is nobody to ask."""
 
-    def __init__(self, terminal: Terminal) -> None:
+    def __init__(self, terminal: Terminal, parent: int | None = None) -> None:
         self.terminal = terminal
+        self.parent = parent
         self.parts: dict[str, Kept] = {}
         self.stopping = False
 
@@ -96,23 +98,26 @@ class Stack:
         for kept in self.parts.values():
             kept.tend(time.monotonic())
         time.sleep(0.05)
-        if self.stopping:
+        if self.stopping or (self.parent is not None and os.getppid() != self.parent):
             raise Stopped
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until stopped; returns the exit code: 0 after Ctrl-C or SIGTERM, 1 if the stack could not be started."""
     parser = argparse.ArgumentParser(prog="python -m broker.up", description="Respool on one machine, until Ctrl-C.")
-    parser.add_argument("--port", type=int, default=8000, help="TCP port of the API")
+    parser.add_argument("--port", type=int, default=8000, help="TCP port of the API; 0: a free one")
     parser.add_argument("--data", type=Path, default=Path(".respool"), help="where the embedded Valkey keeps its data")
     parser.add_argument(
         "--maxmemory",
         default=os.environ.get("MAXMEMORY"),  # make hands on what it was called with
         help="of the embedded Valkey, in its words: 2gb (default: a quarter of the machine's)",
     )
+    parser.add_argument(
+        "--with-parent", action="store_true", help="stop when the process that started this one has gone"
+    )
     options = parser.parse_args(arguments)
     terminal = Terminal(sys.stdout.buffer)
-    stack = Stack(terminal)
+    stack = Stack(terminal, os.getppid() if options.with_parent else None)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's wish, or a background job's
             signal.signal(number, stack.on_signal)
@@ -134,6 +139,7 @@ def main(arguments: list[str] | None = None) -> int:
 def bring_up(stack: Stack, port: int, valkey: EmbeddedServer, environ: Mapping[str, str]) -> None:
     """Start every part, wait until requests are served, and say how to try it."""
     host = environ.get("RESPOOL_HOST") or "127.0.0.1"
+    port = port or free_port()
     env = {**HURRY, **environ, "RESPOOL_HOST": host, "RESPOOL_PORT": str(port)}
     if not environ.get("RESPOOL_REDIS_URL"):
         stack.start("valkey", valkey)
@@ -149,7 +155,8 @@ def bring_up(stack: Stack, port: int, valkey: EmbeddedServer, environ: Mapping[s
         upstream = {"ANTHROPIC_BASE_URL": f"http://127.0.0.1:{simulator_port}", "ANTHROPIC_API_KEY": "simulated"}
         stack.until(lambda: listens(simulator_port), "the simulated upstream")
     stack.start("api", child("api", env, stack.terminal))
-    stack.start("worker", child("worker", {**env, **upstream}, stack.terminal))
+    # README's experiment kills this checkout's worker, and no other.
+    stack.start("worker", child("worker", {**env, **upstream}, stack.terminal, pid_file=valkey.data_dir / "worker.pid"))
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (compared, not bound)
     url = f"http://{everywhere.get(host, host)}:{port}"
     stack.until(lambda: answers(f"{url}/readyz"), "the API")
@@ -158,8 +165,10 @@ def bring_up(stack: Stack, port: int, valkey: EmbeddedServer, environ: Mapping[s
     stack.terminal.say(welcome(url, where, simulated=not secrets))
 
 
-def child(name: str, env: Mapping[str, str], terminal: Terminal, *arguments: str) -> Child:
-    return Child(name, [*COMMANDS[name], *arguments], env, terminal)
+def child(
+    name: str, env: Mapping[str, str], terminal: Terminal, *arguments: str, pid_file: Path | None = None
+) -> Child:
+    return Child(name, [*COMMANDS[name], *arguments], env, terminal, pid_file)
 
 
 def check_free(host: str, port: int) -> None:
@@ -213,7 +222,8 @@ def welcome(url: str, data: str, *, simulated: bool) -> str:
         " | grep -o 'gen_[0-9A-Z]*' | head -1)"
     )
     events = f"{url}/v1/generations/$ID/events"
-    first = f"LAST=$(curl -sN -m 3 {events} | tee /dev/stderr | sed -n 's/^id: //p' | tail -1)"
+    first = f"LAST=$(curl -sN -m 3 {events} | tee /dev/stderr"
+    first += " | awk '/^id: /{id=$2} /^$/{last=id} END{print last}')"  # of the last whole frame
     second = f"""echo "--- cut after $LAST; resuming ---"; curl -sN -H "Last-Event-ID: $LAST" {events}"""
     return f"""
   Respool is up: {url}    (Ctrl-C stops all of it; the data stays in {data})

@@ -1,6 +1,8 @@
 """The reader and the examples of the protocol page, against what real processes send."""
 
 import json
+import shutil
+import subprocess
 from typing import Any, Protocol, cast
 
 import pytest
@@ -41,6 +43,38 @@ def examples() -> dict[str, dict[str, Any]]:
     lines = [line for block in blocks(PROTOCOL, "text") for line in block.split("\n")]
     events = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
     return {event["type"]: event for event in events}
+
+
+class JavaScriptReader:
+    """The page's class in JavaScript, run by Node on all frames at once."""
+
+    def __init__(self, frames: list[Frame]) -> None:
+        code = next(block for block in blocks(PROTOCOL, "js") if "class Reader" in block)
+        said = json.dumps([[frame.data, frame.id] for frame in frames])
+        code += f"const reader = new Reader(); for (const [event, id] of {said}) reader.apply(event, id);"
+        code += "console.log(JSON.stringify(reader))"
+        done = subprocess.run(["node", "-"], input=code, capture_output=True, text=True, timeout=30, check=True)
+        self.__dict__.update(json.loads(done.stdout))
+
+
+WAYS: tuple[tuple[Any, ...], ...] = (
+    (EVERYTHING, {}),
+    (EVERYTHING + INTERRUPTED + "15", {}),
+    (EVERYTHING + INTERRUPTED + "15", {"on_interrupt": "restart"}),
+    (EVERYTHING + "&fail=error&at=15", {}),
+)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node to run the page's JavaScript")
+@pytest.mark.parametrize(("model", "options"), WAYS)
+def test_the_reader_in_javascript_holds_the_same(client: Client, model: str, options: dict[str, Any]) -> None:
+    generation = client.submit(model, **options)
+    for query in ({}, {"from": "snapshot"}):
+        frames = client.events(generation.id, **query)
+        reader = cast(Reader, JavaScriptReader(frames))
+        record = client.record(generation.id)
+        assert (reader.blocks, reader.cursor) == (record["content"], record["last_event_id"])
+        assert reader.end == frames[-1].data
 
 
 @pytest.mark.parametrize(

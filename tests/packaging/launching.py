@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -54,16 +55,22 @@ def command_of(pid: int) -> str:
 class Launcher:
     """`make up` without make, on a free port; with stand-ins for the API, the worker and the simulator, or the real."""
 
-    def __init__(self, where: Path, *, port: int | None = None, real: bool = False, **environ: str) -> None:
+    def __init__(self, where: Path, *, port: int | None = None, real: bool = False, under_make: bool = False,
+                 **environ: str) -> None:  # fmt: skip
         self.data = where / "data"
-        self.port = port or free_port()
+        self.port = free_port() if port is None else port
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = where / f"up-{self.port}-{time.monotonic_ns()}.log"
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("RESPOOL_", "ANTHROPIC_"))}
         program = ["-m", "broker.up"] if real else ["-c", STAND_INS]
         with self._log.open("wb") as log:
+            command = [sys.executable, *program, "--port", str(self.port), "--data", str(self.data)]
+            if under_make:
+                makefile = where / "Makefile"
+                makefile.write_text(f"up:\n\t@{shlex.join([*command, '--with-parent'])}\n".replace("$", "$$"))
+                command = ["make", "-f", str(makefile)]
             self._process = TetheredProcess(
-                [sys.executable, *program, "--port", str(self.port), "--data", str(self.data)],
+                command,
                 output=log,
                 env={**clean, **environ},
                 cwd=ROOT,

@@ -49,7 +49,7 @@ def test_with_a_key_nothing_is_simulated_and_only_the_worker_is_given_the_key(tm
 def test_with_a_redis_url_it_uses_that_server_and_starts_none(tmp_path: Path) -> None:
     with EmbeddedServer(tmp_path / "theirs") as theirs, Launcher(tmp_path, RESPOOL_REDIS_URL=theirs.url) as stack:
         assert server_of(stack.up()) == theirs.url
-        assert not stack.data.exists()
+        assert [path.name for path in stack.data.iterdir()] == ["worker.pid"]
 
 
 def test_its_server_is_the_users_own_even_in_a_directory_that_was_open_and_takes_no_more_memory_than_it_may(
@@ -167,3 +167,19 @@ def answered(client: redis.Redis) -> bool:
         return bool(client.ping())
     except redis.RedisError:
         return False
+
+
+def test_port_0_is_a_free_one_and_it_is_said_which(tmp_path: Path) -> None:
+    with Launcher(tmp_path, port=0) as launcher:
+        port = int(launcher.up().until(r"Respool is up: http://127\.0\.0\.1:(\d+)")[1])
+        assert port >= 1024
+
+
+def test_it_stops_when_make_is_killed(tmp_path: Path) -> None:
+    with Launcher(tmp_path, real=True, under_make=True) as launcher:
+        launcher.up()
+        (up,) = children(launcher.pid)
+        parts = children(up)
+        assert len(parts) > 3
+        launcher.signal(signal.SIGKILL)
+        eventually(lambda: not any(command_of(pid) for pid in (up, *parts)), 20)
