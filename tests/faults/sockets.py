@@ -75,7 +75,12 @@ class RawViewer:
 
 def stream_request(id_: str) -> bytes:
     """Asks for a stream that the server closes behind its end."""
-    lines = [f"GET /v1/generations/{id_}/events HTTP/1.1", "Host: localhost", "Accept: text/event-stream", "Connection: close"]
+    lines = [
+        f"GET /v1/generations/{id_}/events HTTP/1.1",
+        "Host: localhost",
+        "Accept: text/event-stream",
+        "Connection: close",
+    ]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
