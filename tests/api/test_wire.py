@@ -87,7 +87,7 @@ def test_the_first_bytes_come_at_once_even_when_there_is_no_event_yet(client: Cl
 
 def test_a_client_that_pipelines_gets_both_streams_in_order(client: Client, nasty: str) -> None:
     host, port = client.url.removeprefix("http://").split(":")
-    request = f"GET /v1/generations/{nasty}/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n"
+    request = f"GET /v1/generations/{nasty}/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n"
     with socket.create_connection((host, int(port)), timeout=10) as sock:
         sock.sendall((request + "\r\n" + request + "Connection: close\r\n\r\n").encode())
         answer = b"".join(iter(lambda: sock.recv(65536), b""))
