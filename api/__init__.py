@@ -1,6 +1,6 @@
 """The API: accepts generations, and shows them to any number of viewers. `python -m api` runs it.
 
-Accepting, one request at a time:
+serving.py is one process of it: uvicorn, and how it goes. Accepting, one request at a time:
 
     app.py          the application; generations.py, its routes; service.py, what they work with
     body.py         from bytes to one JSON object; negotiate.py, what the headers ask for

@@ -168,7 +168,7 @@ class Stack:
         # Every other one writes through plain ASGI: both ways to the socket must show the same.
         http = ("direct", "plain")[len(self.apis) % 2]
         environment = {"RESPOOL_HTTP": http, **self.environment(), "RESPOOL_PORT": str(port)}
-        self.apis.append(Child(name, "api", environment, self.folder, self._tether).start())
+        self.apis.append(Child(name, "api", environment, self.folder, self._tether, ("--alone",)).start())
         self.urls.append(f"http://127.0.0.1:{port}")
         if wait:
             self._await_ready(self.urls[-1])

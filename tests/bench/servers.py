@@ -119,7 +119,8 @@ class Respool(OnLogs):
     settings: Mapping[str, str] = {}
 
     def _serve(self) -> Child:
-        return self._child("api", {"RESPOOL_REDIS_URL": self.url, "RESPOOL_PORT": str(self.port), **self.settings})
+        environment = {"RESPOOL_REDIS_URL": self.url, "RESPOOL_PORT": str(self.port), **self.settings}
+        return self._child("api", environment, "--alone")
 
 
 class Paced(Respool):

@@ -51,7 +51,9 @@ def _processes() -> list[tuple[int, int, str]]:
 
 
 @contextmanager
-def family(stack: Stack, module: str, processes: int = 2, **settings: object) -> Iterator[Family]:
+def family(
+    stack: Stack, module: str, processes: int = 2, arguments: tuple[str, ...] = (), **settings: object
+) -> Iterator[Family]:
     """A parent and its children, all there and ready; gone when the block is left. `settings` as for a Stack."""
     environment = {
         **stack.environment(),
@@ -61,8 +63,8 @@ def family(stack: Stack, module: str, processes: int = 2, **settings: object) ->
     }
     tether = Tether()
     number = len(list(stack.folder.glob("family-*.log")))
-    arguments = ("--processes", str(processes))
-    parent = Child(f"family-{number}", module, environment, stack.folder, tether, arguments).start()
+    told = ("--processes", str(processes), *arguments)
+    parent = Child(f"family-{number}", module, environment, stack.folder, tether, told).start()
     try:
         made = Family(parent, module)
         made.ready(processes)

@@ -94,7 +94,7 @@ def https_servers(stack: Stack, certificate: Certificate) -> Iterator[dict[str, 
         for way in WAYS:
             port = free_port()
             environment = {**stack.environment(), **tls, "RESPOOL_HTTP": way, "RESPOOL_PORT": str(port)}
-            api = Child(f"https-{way}", "api", environment, stack.folder, tether).start()
+            api = Child(f"https-{way}", "api", environment, stack.folder, tether, ("--alone",)).start()
             running.callback(api.kill)
             servers[way] = Server(Address(port, certificate.trusted), api, port)
         for server in servers.values():

@@ -37,7 +37,7 @@ def ways(stack: Stack, client: Client) -> Iterator[Ways]:
         addresses = []
         for module in ("api", "tests.http.routes_only"):
             environment = {**stack.environment(), "RESPOOL_PORT": str(port := free_port())}
-            running.callback(Child(module, module, environment, stack.folder, tether).start().kill)
+            running.callback(Child(module, module, environment, stack.folder, tether, ("--alone",)).start().kill)
             addresses.append(Address(port))
         for address in addresses:
             until(address.answers, "the API answers", STARTS)

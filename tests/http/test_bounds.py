@@ -117,7 +117,7 @@ def test_where_descriptors_end_health_checks_are_answered_still(way: str, stack:
         "RESPOOL_PORT": str(port),
         "RESPOOL_STALLED_VIEWER": "30",
     }
-    api = Child(f"few-{way}", "tests.http.few_descriptors", environment, stack.folder, tether).start()
+    api = Child(f"few-{way}", "tests.http.few_descriptors", environment, stack.folder, tether, ("--alone",)).start()
     address = Address(port)
     with ExitStack() as running:
         running.callback(tether.close)

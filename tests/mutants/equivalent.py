@@ -13,6 +13,7 @@ LEFT_OUT: Final = {
     "worker/process.py": "a process from its start to its last signal (tests/faults)",
     "worker/__main__.py": "a command (tests/faults, tests/packaging)",
     "api/__main__.py": "a command (tests/http, tests/packaging)",
+    "api/serving.py": "a process from its start to its last signal (tests/api/test_restart.py, tests/api/test_going_away.py)",
 }
 
 _LISTED: Final[dict[str, tuple[str, ...]]] = {}

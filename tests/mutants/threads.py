@@ -11,7 +11,8 @@ from unittest import mock
 
 import httpx2
 
-from api.__main__ import listen, serve
+from api.__main__ import listen
+from api.serving import serve
 from api.settings import ApiSettings
 from tests.client import Client
 from tests.stack import LEASE, until
