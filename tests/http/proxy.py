@@ -57,6 +57,8 @@ class Nginx:
         self.port, self.tls_port = free_port(), free_port()
         self._folder, self._nginx = folder, nginx
         site = replace(documented(), "server 127.0.0.1:8000;", f"server 127.0.0.1:{api_port};")
+        away = free_port()
+        site = site.replace("127.0.0.1:8098", f"127.0.0.1:{away}")
         tls = f"listen 127.0.0.1:{self.tls_port} ssl"
         if not knows_http2_directive(nginx):
             site, tls = re.sub(r"http2 on;.*", "", site), f"{tls} http2"

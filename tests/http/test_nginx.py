@@ -4,13 +4,15 @@ import shutil
 import signal
 import subprocess
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from broker.embedded import free_port
 from tests.client import Client, check_log, frames
 from tests.http.certificate import Certificate
 from tests.http.conftest import Server
-from tests.http.proxy import Nginx
+from tests.http.proxy import Nginx, binary
 from tests.http.wire import Address, Connection, Cut
 from tests.stack import until
 
@@ -185,6 +187,40 @@ def test_a_stream_that_is_cut_does_not_end_cleanly(
     server.api.start()
     until(Address(server.api_port).answers, "the API is back", 20)
     client.cancel(generation.id)
+
+
+def test_while_the_api_is_away_an_event_stream_is_told_to_come_back_and_everything_else_that_it_is_away(
+    tmp_path: Path, certificate: Certificate
+) -> None:
+    nginx = binary()
+    if nginx is None:
+        pytest.skip("nginx is not installed")
+    with Nginx(nginx, tmp_path, free_port(), certificate) as proxy:
+        for address in (Address(proxy.port), Address(proxy.tls_port, certificate.trusted)):
+            with address.connect() as viewer:
+                viewer.ask("/v1/generations/gen_00000000000000000000000000/events")
+                head = viewer.head()
+                assert (head.status, head.headers["content-type"]) == (200, "text/event-stream")
+                assert head.headers["cache-control"] == "no-store"
+                assert until_cut(viewer) == b'data: {"type":"drain"}\nretry: 2000\n\n'
+            for method, path in (("GET", "/v1/generations"), ("POST", "/v1/generations"), ("POST", "/v1/chat/stream")):
+                with address.connect() as other:
+                    other.ask(path, method, BODY if method == "POST" else None)
+                    assert other.answer().status == 502
+
+
+@pytest.mark.usefixtures("curl_with_http2")
+def test_on_http_2_too_the_stream_of_an_api_that_is_away_breaks_off(tmp_path: Path, certificate: Certificate) -> None:
+    nginx = binary()
+    if nginx is None:
+        pytest.skip("nginx is not installed")
+    with (
+        Nginx(nginx, tmp_path, free_port(), certificate) as proxy,
+        curl(proxy, certificate, "/v1/generations/gen_00000000000000000000000000/events") as following,
+    ):
+        received, _ = following.communicate(timeout=30)
+        assert following.returncode == NOT_CLOSED_CLEANLY
+        assert received.startswith(b'data: {"type":"drain"}\nretry: 2000\n\n')
 
 
 def until_cut(viewer: Connection) -> bytes:

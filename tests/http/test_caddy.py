@@ -1,0 +1,77 @@
+"""Behind Caddy, as the documentation configures it: a stream passes, and that of an API that is away breaks off."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from broker.embedded import free_port
+from broker.tether import TetheredProcess
+from tests.docs.pages import blocks, page
+from tests.http.conftest import Server
+from tests.http.proxy import replace
+from tests.http.wire import Address
+from tests.stack import until
+
+_MAIN = "{\n    admin off\n    auto_https off\n}\n"
+
+
+@contextmanager
+def caddy(folder: Path, api_port: int) -> Iterator[Address]:
+    """Where it listens, without TLS."""
+    program = shutil.which("caddy")
+    if program is None:
+        pytest.skip("caddy is not installed")
+    (snippet,) = blocks(page("docs/operations.md"), "caddyfile")
+    port = free_port()
+    site = replace(snippet, "respool.example.com {", f"http://localhost:{port} {{")
+    cut = str(free_port())
+    site = site.replace("127.0.0.1:8000", f"127.0.0.1:{api_port}").replace(":8099", f":{cut}")
+    (folder / "Caddyfile").write_text(_MAIN + site)
+    with (folder / "caddy.log").open("wb") as log:
+        running = TetheredProcess(
+            [program, "run", "--config", "Caddyfile", "--adapter", "caddyfile"],
+            output=log,
+            cwd=folder,
+            env={**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)},
+        )
+    try:
+        until(lambda: listens(Address(port)), f"caddy listens: {folder}", 20)
+        yield Address(port)
+    finally:
+        running.kill()
+
+
+def listens(address: Address) -> bool:
+    try:
+        with address.connect():
+            return True
+    except OSError:
+        return False
+
+
+def test_a_stream_passes_as_it_is(tmp_path: Path, http_servers: dict[str, Server], ended: str) -> None:
+    server = http_servers["direct"]
+    with caddy(tmp_path, server.api_port) as address:
+        path = f"/v1/generations/{ended}/events"
+        assert address.get(path).body == server.address.get(path).body
+
+
+def test_while_the_api_is_away_an_event_stream_is_told_to_come_back_and_everything_else_that_it_is_away(
+    tmp_path: Path,
+) -> None:
+    with caddy(tmp_path, free_port()) as address:
+        with address.connect() as viewer:
+            viewer.ask("/v1/generations/gen_00000000000000000000000000/events")
+            head = viewer.head()
+            assert (head.status, head.headers["content-type"]) == (200, "text/event-stream")
+            told = b'data: {"type":"drain"}\nretry: 2000\n\n'
+            assert viewer.rest() == told
+            assert int(head.headers["content-length"]) > len(told)
+        for method, path in (("GET", "/v1/generations"), ("POST", "/v1/generations"), ("POST", "/v1/chat/stream")):
+            with address.connect() as other:
+                other.ask(path, method, {} if method == "POST" else None)
+                assert other.answer().status == 502
