@@ -28,3 +28,116 @@ def listen(settings: ApiSettings, *, shared: bool, port: int | None = None) -> s
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer)
     listening.bind((settings.host, settings.port if port is None else port))
+    return listening
+
+
+class BadCertificate(Exception):
+    """What TLS was asked for with cannot be used; the text says why."""
+
+
+def tls_context(settings: ApiSettings) -> ssl.SSLContext | None:
+    """What the settings ask for; None for plain HTTP. Raises BadCertificate."""
+    if settings.tls_certfile is None or settings.tls_keyfile is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    for file in (settings.tls_certfile, settings.tls_keyfile):
+        try:
+            file.open("rb").close()
+        except OSError as error:
+            raise BadCertificate(f"{file}: {error.strerror}") from None
+    try:
+        # An empty passphrase: without one OpenSSL asks for it on the terminal, and waits.
+        context.load_cert_chain(settings.tls_certfile, settings.tls_keyfile, password="")
+    except ssl.SSLError as error:
+        pair = f"{settings.tls_certfile} and {settings.tls_keyfile}"
+        raise BadCertificate(f"{pair} are not a certificate and its key: {error.reason or error}") from None
+    return context
+
+
+async def _refuse_unsafe(settings: ApiSettings, *, must_answer: bool) -> None:
+    """Raises UnsafeStorage. A Redis that is not there yet is no reason not to start (/readyz tells), unless it must answer, for
+    somebody serves already whom we should replace: then StorageUnavailable."""
+    for url in {settings.redis_url, settings.effective_logs_url}:
+        redis = connect(url, connections=1, retries=0)
+        try:
+            with suppress(*(() if must_answer else (StorageUnavailable,))):
+                await check_safe(redis, ephemeral=settings.ephemeral)
+        finally:
+            await redis.aclose(close_connection_pool=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m api", description=__doc__)
+    parser.add_argument("--processes", type=int, default=1, help="how many (default: 1)")
+    parser.add_argument("--alone", action="store_true", help="one process, without a parent: SIGHUP ends it")
+    parser.add_argument("--env-file", help="NAME=VALUE lines for what the environment does not set, read at SIGHUP too")
+    parser.add_argument("--inherit", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--announce", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.processes < 1:
+        parser.error("--processes must be at least 1")
+    if arguments.alone and arguments.processes > 1:
+        parser.error("--alone is one process")
+    try:
+        settings = ApiSettings(_env_file=arguments.env_file)
+        tls = tls_context(settings)
+    except (ValidationError, BadCertificate) as error:
+        print(f"api: {_why(error)}", file=sys.stderr)
+        return 1
+    journal.begin(settings.log_level)
+    try:
+        uvloop.run(_refuse_unsafe(settings, must_answer=arguments.announce is not None))
+        if arguments.inherit is not None:
+            _serve(settings, socket.socket(fileno=arguments.inherit), tls, arguments.announce)
+        elif arguments.alone:
+            with listen(settings, shared=False) as listening:
+                _serve(settings, listening, tls, None)
+        else:
+            uvloop.run(_parent(settings, arguments.processes, arguments.env_file))
+    except (UnsafeStorage, StorageUnavailable, CannotRun) as error:
+        print(f"api: {error or 'Redis did not answer'}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"api: cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _why(error: ValidationError | BadCertificate) -> str:
+    """In one line, and without what was set: it may be a secret."""
+    if isinstance(error, BadCertificate):
+        return str(error)
+    found = ([*map(_variable, fault["loc"]), fault["msg"].removeprefix("Value error, ")] for fault in error.errors())
+    return "; ".join(": ".join(parts) for parts in found)
+
+
+def _variable(field: int | str) -> str:
+    return f"RESPOOL_{field}".upper()
+
+
+async def _parent(settings: ApiSettings, processes: int, env_file: str | None) -> None:
+    """Holds the sockets, bound, so that a taken port is found out here, and listened on by the children. One for each child,
+    over which Linux spreads connections evenly (on one for all, some children get many times what others get); where the
+    kernel does not spread them, one for all."""
+
+    async def died(_: str) -> None:
+        """Its viewers come back by themselves, to its siblings."""
+
+    argv = ("-m", "api", *(("--env-file", env_file) if env_file else ()))
+    several = processes > 1 and sys.platform == "linux"
+    with ExitStack() as held:
+        first = held.enter_context(listen(settings, shared=several))
+        port = first.getsockname()[1]
+        more = range(processes - 1 if several else 0)
+        sockets = [first, *(held.enter_context(listen(settings, shared=True, port=port)) for _ in more)]
+        await Processes(processes, lambda _: argv, settings.shutdown + 5, died, sockets=sockets).run()
+
+
+def _serve(settings: ApiSettings, listening: socket.socket, tls: ssl.SSLContext | None, announce: int | None) -> None:
+    from api.serving import serve  # the application is large, and a parent has no use for it
+
+    serve(settings, listening, tls, announce)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

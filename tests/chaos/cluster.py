@@ -161,3 +161,24 @@ class Cluster:
             environment["RESPOOL_LOGS_URL"] = self.logs.server.url_at(redis[0].port)
         if is_api:
             port = free_port()
+            own = {"port": port} | (SMALL if len(self.apis) % 2 else {})
+            environment |= {f"RESPOOL_{key.upper()}": str(value) for key, value in own.items()}
+            child = Child(name, "api", environment, self.folder, self._tether, ("--alone",))
+            return Member(child, ("127.0.0.1", port), redis, None)
+        upstream = await FaultProxy(self.upstream).start()
+        self.proxies.append(upstream)
+        environment |= {"ANTHROPIC_BASE_URL": f"http://127.0.0.1:{upstream.port}", "ANTHROPIC_API_KEY": "simulated"}
+        arguments = ("--name", name)
+        child = Child(name, "worker", environment, self.folder, self._tether, arguments)
+        return Member(child, ("", 0), redis, upstream)
+
+    async def _watch(self) -> None:
+        """Writes down who ends without having been ended, and starts it again."""
+        while True:
+            for member in self.members:
+                if not member.down and not member.child.running:
+                    async with member.lock:
+                        if not member.down and not member.child.running:
+                            self.recorder.write("died", name=member.name, code=member.child.process.returncode)
+                            await member.start()
+            await asyncio.sleep(0.2)
