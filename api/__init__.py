@@ -27,6 +27,7 @@ Showing, where the process spends its life:
     pages.py   what is read from logs, encoded once and kept for the next reader
     durable.py keeps a strictly durable end back until it is safe
     disk.py    waits until Redis has on its disk what it has executed
+    progress.py  whether a client takes what it is sent, however slowly
     stream.py  a viewer as a response, on any ASGI server; direct.py, our uvicorn protocol classes; one takes it over
 
 feed, viewer and views do no I/O. What is published is the live path, the log is the truth.

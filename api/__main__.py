@@ -27,6 +27,11 @@ def listen(settings: ApiSettings, *, shared: bool, port: int | None = None) -> s
     if shared:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer)
+    if sys.platform == "linux":
+        # A client that vanished without a word is noticed by the keep-alives that it does not acknowledge; the kernel alone
+        # takes a quarter of an hour.
+        milliseconds = round(settings.stalled_viewer * 1000)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
     listening.bind((settings.host, settings.port if port is None else port))
     return listening
 

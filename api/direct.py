@@ -25,6 +25,7 @@ from api.bounded import BoundedProtocol
 from api.door import DOOR, Door
 from api.feed import Loan, chunk
 from api.negotiate import EVENT_STREAM_HEADERS
+from api.progress import bytes_taken
 from api.viewer import KEEP_ALIVE, Viewer
 
 LEND: Final = "respool.lend"
@@ -70,11 +71,15 @@ class HttpProtocol(BoundedProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {CUT: {"cut": self.cut}}
+        self.scope["extensions"] = {CUT: {"cut": self.cut, "taken": self.taken}}
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
         super()._start_asgi_task(cycle, app if cycle.scope["http_version"] >= "1.1" else _without_chunks(cycle, app))
+
+    def taken(self) -> int:
+        """A number that changes whenever the client has taken something."""
+        return bytes_taken(self.transport)
 
     async def cut(self, seconds: float = _CLOSE_SECONDS) -> None:
         """As `close_within`; returns when the connection is gone."""
@@ -167,6 +172,7 @@ class DirectProtocol(HttpProtocol):
         self._viewer, self._left, self._last, self._keep_alive = viewer, left, last, keep_alive
         viewer.wake = self._write
         viewer.abort = self.transport.abort
+        viewer.taken = self.taken
         self._borrow()
         if head:  # the door lets in nobody whose stream is over: there is a first write, and more to come
             body = viewer.take()

@@ -232,9 +232,9 @@ class Hub:
                 viewer.tell(KEEP_ALIVE)
 
     def _drop_stalled(self) -> None:
-        limit = self._clock() - self._settings.stalled_viewer
+        now, seconds = self._clock(), self._settings.stalled_viewer
         for viewer in list(self._viewers):
-            if viewer.blocked_since is not None and viewer.blocked_since < limit:
+            if viewer.stalls(now, seconds):
                 viewer.abort()
 
     def _forget_left(self) -> None:

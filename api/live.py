@@ -13,6 +13,8 @@ from typing import Any, Protocol, cast
 import hiredis
 from redis.asyncio.connection import SSLConnection, parse_url
 
+from broker.connect import checks_hostname
+
 log = logging.getLogger("respool.live")
 
 _CONNECT_SECONDS = 2.0
@@ -157,9 +159,9 @@ class _Wire(asyncio.Protocol):
 
 
 def _tls(where: Mapping[str, Any]) -> ssl.SSLContext:
-    """TLS as redis-py would have it by the same URL, so that both connections succeed or fail together."""
+    """TLS as our pool has it by the same URL, so that both connections succeed or fail together."""
     context = ssl.create_default_context(cafile=where.get("ssl_ca_certs"))
-    context.check_hostname = bool(where.get("ssl_check_hostname", False))
+    context.check_hostname = checks_hostname(where)
     needs = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL}
     context.verify_mode = needs.get(str(where.get("ssl_cert_reqs", "required")).lower(), ssl.CERT_REQUIRED)
     if (certificate := where.get("ssl_certfile")) is not None:

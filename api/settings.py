@@ -21,8 +21,9 @@ class ApiSettings(BrokerSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     keep_alive: float = Field(default=15.0, ge=1, le=120)
     """The longest silence on an event stream."""
-    stalled_viewer: float = Field(default=30.0, ge=1)
-    """A viewer that takes nothing for so long is dropped."""
+    stalled_viewer: float = Field(default=90.0, ge=1)
+    """A viewer that takes nothing for so long is dropped. A kernel whose buffer of 128 KiB is full takes nothing until half of
+    that is read: at 2 KB/s for a minute."""
     ring_bytes: int = Field(default=256 * 1024, ge=4096)
     """Recent frames kept per watched generation, for viewers that fall a little behind."""
     replay_cache_bytes: int = Field(default=32 * 1024 * 1024, ge=0)

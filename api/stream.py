@@ -36,7 +36,7 @@ class EventStream(Response):
                  headers: list[tuple[bytes, bytes]] | None = None) -> None:  # fmt: skip
         self._hub = hub
         self._viewer = viewer
-        self._first = KEEP_ALIVE + first
+        self._first = KEEP_ALIVE + viewer.begin(first)
         self._last = last
         self.status_code = 200
         self.raw_headers = [*EVENT_STREAM_HEADERS, *(headers or [])]
@@ -52,6 +52,8 @@ class EventStream(Response):
                 lent = True
                 extension["lend"](self._viewer, self._hub.detach, self._last)
             else:
+                if (extension := extensions.get(CUT)) is not None:
+                    self._viewer.taken = extension["taken"]
                 whole = await self._pump(receive, send)
         except Dropped as dropped:
             if (extension := extensions.get(CUT)) is None:

@@ -11,6 +11,10 @@ from broker.ids import BEGINNING, EntryId
 
 KEEP_ALIVE: Final = b": ka\n"
 """A comment line with no blank line behind it: a blank line would be an empty message to some clients."""
+RETRY: Final = b"retry: 500\n"
+"""Milliseconds after which a browser comes back, said once a stream and only with an event: without it a browser waits for
+seconds, and alone it would be an empty message to some clients."""
+_DATA: Final = b"data: "
 _MOST_SEND: Final = 64 * 1024
 _MOST_TOLD: Final = 8
 _RETRY_SECONDS: Final = 0.25
@@ -23,12 +27,13 @@ class Viewer:
     is `following`, and not even its position is kept up to date.
 
     `done` is how the stream ends: `end`, with the generation's end; `cut`, before it, and it must not look like an end.
-    `blocked_since` is when the socket last refused to take more; `abort` then ends it from outside.
+    `blocked_since` is when the socket was last seen to take nothing; `abort` then ends it from outside. `taken` is a number
+    that changes whenever its client has taken something.
     """
 
     __slots__ = (
-        "_ended", "_loan", "_over", "_pages", "_pieces", "_read", "_told", "abort", "blocked_since", "cursor", "done", "feed",
-        "id", "position", "wake",
+        "_begun", "_ended", "_loan", "_over", "_pages", "_pieces", "_read", "_seen", "_told", "abort", "blocked_since",
+        "cursor", "done", "feed", "id", "position", "taken", "wake",
     )  # fmt: skip
 
     def __init__(self, id_: str, feed: Feed | None, pages: Pages, cursor: EntryId) -> None:
@@ -40,6 +45,9 @@ class Viewer:
         self.blocked_since: float | None = None
         self.wake: Callable[[], None] = _nobody
         self.abort: Callable[[], object] = _nobody
+        self.taken: Callable[[], int] = _unknown
+        self._seen = -1
+        self._begun = False
         self._loan: Loan | None = None
         self._pages = pages
         self._pieces: list[tuple[bytes, EntryId]] = []
@@ -51,6 +59,7 @@ class Viewer:
     def release(self) -> None:
         """Its socket is gone, or has nothing more to write."""
         self.wake = self.abort = _nobody
+        self.taken = _unknown
         self.lend(None)
 
     def lend(self, loan: Loan | None) -> None:
@@ -81,6 +90,14 @@ class Viewer:
         self._told.clear()  # a gap that found no room would be a splice
         self.tell(local_frame("gap", reason=reason))
 
+    def stalls(self, now: float, seconds: float) -> bool:
+        """Whether its client has taken nothing for so long, although there is something. Ask about once a second."""
+        if self.blocked_since is None:
+            return False
+        if (taken := self.taken()) != self._seen:
+            self._seen, self.blocked_since = taken, now
+        return now - self.blocked_since > seconds
+
     def drop(self) -> None:
         """After what was told, no more."""
         self._over = True
@@ -88,9 +105,20 @@ class Viewer:
 
     # -- the socket's side
 
+    def begin(self, body: bytes) -> bytes:
+        """What is sent, with `retry:` in the first event of the stream."""
+        if not self._begun and (at := body.find(_DATA)) >= 0:
+            self._begun = True
+            return body[:at] + RETRY + body[at:]
+        return body
+
     def take(self) -> bytes:
         """The next bytes to send, of everything that the viewer lacks about as much as one write should carry. Nothing if it
         lacks nothing (`wake` tells when that changes), or if the stream is `done`."""
+        body = self._next()
+        return body if self._begun else self.begin(body)
+
+    def _next(self) -> bytes:
         self.halt()
         while self.done is None:
             if self._told:
@@ -113,7 +141,7 @@ class Viewer:
 
     def _follow(self) -> None:
         feed = self.feed
-        if self._loan is not None and feed is not None and self.position == feed.shown:
+        if self._begun and self._loan is not None and feed is not None and self.position == feed.shown:
             feed.following[self] = self._loan
 
     def _from_ring(self) -> bytes:
@@ -166,3 +194,8 @@ class Viewer:
 
 def _nobody() -> None:
     """Nobody owns the socket yet, or any more."""
+
+
+def _unknown() -> int:
+    """Its server does not tell."""
+    return 0

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
@@ -122,10 +122,19 @@ def connect(url: str, *, connections: int = 64, retries: int = 4, answer_seconds
         retry=_Patience(ExponentialBackoff(cap=0.4, base=0.05), retries),
         retry_on_error=[ConnectionError, TimeoutError, OSError],
     )
+    if pool.connection_class is SSLConnection:
+        pool.connection_kwargs["ssl_check_hostname"] = checks_hostname(pool.connection_kwargs)
     pool.connection_class = _STURDY[pool.connection_class]
     if pool.connection_class is _Local:
         del pool.connection_kwargs["socket_keepalive"]  # of TCP alone
     return _Client(pool_or_conn=pool, job_serializer=dumps_job, job_deserializer=loads_job)
+
+
+def checks_hostname(options: Mapping[str, object]) -> bool:
+    """Whether TLS by these options of a `rediss://` URL takes a certificate for its server's name alone: by default, which
+    redis-py's is not, unless no certificate is asked for at all."""
+    asks = str(options.get("ssl_cert_reqs", "required")).lower() != "none"
+    return bool(options.get("ssl_check_hostname", asks))
 
 
 @contextmanager

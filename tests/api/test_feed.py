@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from api.feed import Feed, Loan, chunk, fits
 from api.pages import Page, Pages
-from api.viewer import KEEP_ALIVE, Viewer
+from api.viewer import KEEP_ALIVE, RETRY, Viewer
 from broker.events import END, EVENT, TEXT, Append, Entry, frame, local_frame
 from broker.ids import BEGINNING, EntryId
 
@@ -101,7 +101,8 @@ class Log(Pages):
         found = [each for each in self.entries if each.id > cursor][:5]
         pieces = [(bytes_of([each]), each.id) for each in found]
         ended = bool(found) and found[-1].kind == END
-        return Page(pieces, found[-1].id if found else cursor, ended, len(found) == 5)
+        last = found[-1].id if found else cursor
+        return Page(pieces, last, ended, len(found) == 5, gone=not self.entries)
 
 
 def feed_of(log: list[Entry]) -> Feed:
@@ -118,8 +119,13 @@ def arrive(feed: Feed, log: Log, cursor: EntryId = BEGINNING) -> Viewer:
     return viewer
 
 
+def take(viewer: Viewer) -> bytes:
+    """The next bytes to send, without the `retry:` of the stream's first event."""
+    return viewer.take().replace(RETRY, b"")
+
+
 def drain(viewer: Viewer) -> bytes:
-    return b"".join(iter(viewer.take, b""))
+    return b"".join(iter(lambda: take(viewer), b""))
 
 
 @examples
@@ -143,7 +149,7 @@ def test_every_viewer_gets_exactly_what_is_behind_its_cursor(seed: int, before: 
             viewers.append((arrive(feed, log, cursor), cursor, []))
         for viewer, _, got in viewers:
             for _ in range(rng.choice((0, 0, 1, 100))):
-                got.append(viewer.take())
+                got.append(take(viewer))
     end = [entry(max([0, *(each.id.attempt for each in log.entries)]) + 1, 0, kind=END)]
     log.entries += end
     feed.add(end)
@@ -165,7 +171,7 @@ def test_viewers_whose_socket_lends_itself_see_the_same(seed: int) -> None:
 
     def attach(viewer: Viewer) -> None:
         def write() -> None:
-            while taking[viewer] and (body := viewer.take()):
+            while taking[viewer] and (body := take(viewer)):
                 wire[viewer] += chunk(body)
 
         viewer.wake = write
@@ -347,7 +353,7 @@ def test_a_page_that_could_not_be_read_is_asked_for_again() -> None:
         async with asyncio.timeout(5):
             while viewer.done is None:
                 woken.clear()
-                if body := viewer.take():
+                if body := take(viewer):
                     got += body
                 elif viewer.done is None:
                     await woken.wait()

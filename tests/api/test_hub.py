@@ -20,6 +20,7 @@ from broker.events import TEXT, Content, local_frame
 from broker.ids import BEGINNING, EntryId
 from broker.logs import Logs
 from broker.record import Record
+from tests.api.test_feed import take
 from tests.broker.scripted import Generation, Server
 from tests.client import Frame, frames
 
@@ -42,7 +43,7 @@ class Seat:
         self._take()
 
     def _take(self) -> None:
-        while more := self.viewer.take():
+        while more := take(self.viewer):
             self.kept_alive += more.count(KEEP_ALIVE)
             self.bytes += more.replace(KEEP_ALIVE, b"")
 

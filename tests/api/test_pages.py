@@ -9,6 +9,7 @@ from api.viewer import Viewer
 from broker.events import END, TEXT, Entry, local_frame
 from broker.ids import BEGINNING, EntryId
 from broker.logs import Logs
+from tests.api.test_feed import take
 
 
 class List:
@@ -58,7 +59,7 @@ def test_a_viewer_ahead_of_a_log_that_went_on_is_told_and_begins_anew() -> None:
         viewer.wake = more.set
         while b"id: 2-0" not in got:
             more.clear()
-            if not (took := viewer.take()):
+            if not (took := take(viewer)):
                 await asyncio.wait_for(more.wait(), 5)
             got += took
         return got

@@ -12,7 +12,8 @@ from tests.stack import Stack
 
 LOCAL = {"queued", "gap", "drain"}
 BLOCK = re.compile(
-    rb"(?:: ka\n)*data: (\{[^\n]*\})(?:\nid: ((?:0|[1-9][0-9]*)-(?:0|[1-9][0-9]*))|\nretry: [0-9]+)?", re.ASCII
+    rb"(?:: ka\n)*(retry: 500\n)?data: (\{[^\n]*\})(?:\nid: ((?:0|[1-9][0-9]*)-(?:0|[1-9][0-9]*))|\nretry: [0-9]+)?",
+    re.ASCII,
 )
 NASTY = 'data: x\n\nid: 9-9\r\nevent: e\rretry: 1\n: c\u2028\u2029\x85\x0b\x0c\ufeff\x00\\"{}[DONE]🧵e\u0301'
 
@@ -23,13 +24,15 @@ def check_wire(raw: bytes) -> list[str]:
     assert raw.endswith(b"\n\n")
     assert b"\r" not in raw
     assert not raw.startswith(b"\xef\xbb\xbf")
-    types = []
+    types, retries = [], []
     for block in raw.removesuffix(b"\n\n").split(b"\n\n"):
         match = BLOCK.fullmatch(block)
         assert match, block
-        data = json.loads(match[1].decode())
+        data = json.loads(match[2].decode())
         types.append(data["type"])
-        assert (match[2] is None) == (data["type"] in LOCAL), "only what is in the log has an id"
+        retries.append(match[1] is not None)
+        assert (match[3] is None) == (data["type"] in LOCAL), "only what is in the log has an id"
+    assert retries == [True] + [False] * (len(types) - 1), "once, and with an event"
     return types
 
 

@@ -6,6 +6,9 @@ _LUA = "tests/broker/test_lua.py::"
 _HUB = "tests/api/test_hub.py::"
 _FEED = "tests/api/test_feed.py::"
 _APPENDER = "tests/worker/test_appender.py::"
+_TICKS = "tests/api/test_hub_ticks.py::"
+_LIVES = "tests/broker/test_lifetimes.py::"
+_DIRECT = "tests/api/test_direct.py::"
 MODEL = "tests/broker/test_model.py::test_whatever_happens_in_whatever_order_the_scripts_do_as_the_model"
 
 
@@ -152,12 +155,21 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "a page shows the end that was read before the wait", "api/pages.py",
-        "                return await self._read(key)\n", "",
+        "                return await self._read(key)\n            entries.pop()\n",
+        "            else:\n                entries.pop()\n",
         _HUB + "test_an_end_that_redis_loses_while_it_is_held_back_is_never_shown",
     ),
     _mutant(
         "a fsync that was under way counts", "broker/fsyncs.py", "free = not sample.syncing or ", "free = True or ",
         "tests/broker/test_fsyncs.py::test_an_fsync_that_was_under_way_may_not_have_it",
+    ),
+    Mutant(
+        "a finish that does not wait for the tail to be back",
+        (
+            Edit("worker/producer.py", "written = await writer.flushed(give_up - clock())", "written = True"),
+            Edit("worker/producer.py", "writer.attempt, writer.next_seq, ending", "writer.attempt, writer.acked + 1, ending"),
+        ),
+        ("tests/worker/test_producer.py",),
     ),
     # -- cancels
     _mutant(
@@ -168,6 +180,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "an append does not look for a cancel", "broker/lua/append.lua",
         "redis.call('EXISTS', KEYS[3])", "0",
         _APPENDER + "test_a_silent_attempt_finds_out_that_it_was_cancelled_or_has_lost_its_claim",
+    ),
+    _mutant(
+        "a cancel is forgotten after 5 s", "broker/lua/cancel.lua",
+        "redis.call('SET', KEYS[3], '1', 'PX', ARGV[4])", "redis.call('SET', KEYS[3], '1', 'PX', 5000)",
+        _LIVES + "test_a_cancel_is_not_forgotten_before_the_generation_is",
     ),
     # -- time
     _mutant(
@@ -242,6 +259,21 @@ MUTANTS: tuple[Mutant, ...] = (
         "redis.call('ZADD', KEYS[3], look, string.match(name, '^(.*):'))", "",
         _LUA + "test_a_job_that_was_taken_is_locked_and_looked_after",
     ),
+    _mutant(
+        "no retention on what failed", "broker/lua/common.lua", "  redis.call('PEXPIRE', K[1], r[6])\n",
+        "  if final.state ~= 'failed' then redis.call('PEXPIRE', K[1], r[6]) end\n",
+        _LIVES + "test_however_it_ended_it_is_kept_for_the_retention_and_remembered_a_day_longer",
+    ),
+    _mutant(
+        "an old attempt's end takes the new one's writer away", "worker/appender.py",
+        "if self._writers.get(writer.id) is writer:", "if writer.id in self._writers:",
+        _APPENDER + "test_an_old_attempts_end_leaves_its_successors_writer_alone",
+    ),
+    _mutant(
+        "usage that came during a flush is taken for written", "worker/appender.py",
+        "writer.usage_written = usage", "writer.usage_written = writer.usage",
+        _APPENDER + "test_usage_that_came_while_a_flush_was_under_way_is_written_by_the_next",
+    ),
     # -- submitting
     Mutant(
         "the idempotency key is written after the record",
@@ -264,6 +296,10 @@ MUTANTS: tuple[Mutant, ...] = (
     _mutant(
         "a late submit is not looked after", "broker/lua/enqueue.lua", "redis.call('ZADD', KEYS[3], 'NX', 0, ARGV[1])", "",
         "tests/api/test_submissions.py::test_an_api_that_slept_until_the_sweeper_gave_up_is_looked_after_all_the_same",
+    ),
+    _mutant(
+        "an idempotency key is forgotten after a minute", "broker/lua/submit.lua", "'PX', ARGV[3])", "'PX', 60000)",
+        _LIVES + "test_an_idempotency_key_is_known_for_a_day",
     ),
     # -- what viewers see
     # Inside the script nobody can see the order of the two: it must be somebody else who publishes first.
@@ -294,6 +330,40 @@ MUTANTS: tuple[Mutant, ...] = (
         "    if append.prev > last:\n        return \"hole\", []\n",
         "    if append.prev > last:\n        return \"added\", append.entries\n",
         _HUB + "test_what_was_written_and_never_heard_of_is_read_from_the_log",
+    ),
+    _mutant(
+        "one missed entry is taken for none", "api/feed.py", "    if append.prev == last:\n",
+        "    if append.prev in (last, EntryId(last.attempt, last.seq + 1)):\n",
+        _FEED + "test_what_is_published_goes_on_overlaps_leaves_a_hole_or_shows_that_the_log_was_rewound",
+    ),
+    _mutant(
+        "a hole among what was held is taken for none", "api/truth.py",
+        "                return False\n        return True\n", "                return True\n        return True\n",
+        "tests/api/test_truth.py::test_one_entry_that_was_missed_while_the_log_was_read_is_read_too",
+    ),
+    _mutant(
+        "messages are kept from before a loss", "api/hub.py", "            feed.pending.clear()\n", "",
+        _TICKS + "test_messages_from_before_a_loss_are_not_shown_behind_it",
+    ),
+    _mutant(
+        "who left before the stream began is never detached", "api/direct.py",
+        "            left(viewer)\n            return\n", "            return\n",
+        _DIRECT + "test_who_left_before_the_stream_began_is_detached",
+    ),
+    _mutant(
+        "who was slow once is cut later", "api/direct.py",
+        "viewer.blocked_since = None if lets else self.loop.time()",
+        "viewer.blocked_since = viewer.blocked_since if lets else self.loop.time()",
+        _DIRECT + "test_who_was_slow_and_reads_again_is_slow_no_more",
+    ),
+    _mutant(
+        "who was slow once is cut later, through ASGI", "api/stream.py",
+        "                    viewer.blocked_since = None\n", "",
+        _DIRECT + "test_through_asgi_too_a_viewer_is_slow_only_while_a_send_waits",
+    ),
+    _mutant(
+        "the quick way is open while draining", "api/hub.py", " or self.draining:", ":",
+        _TICKS + "test_the_quick_way_is_for_what_runs_here_and_is_closed_while_draining",
     ),
     _mutant(
         "a cursor is shown its own entry again", "api/pages.py", "            entries = entries[1:]\n", "",

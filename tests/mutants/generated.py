@@ -35,11 +35,14 @@ _SLOTS = int(os.environ.get("RESPOOL_MUTANT_SLOTS", "3"))
 _KEPT: Final = ROOT / ".respool" / "mutants.json"
 _MOST_SECONDS = 10.0
 """Of tests for one mutant, by the time they take without one; the quickest come first."""
-_MOST_TEST_SECONDS = 6.0
+_MOST_TEST_SECONDS = 8.0
+_TRACED_SECONDS = 2.5
 _APART_TESTS = 15
 _APART_SECONDS = 15.0
-_LUA_TESTS = ("tests/broker/test_lua.py", "tests/broker/test_model.py", "tests/broker/test_coordination.py",
-              "tests/worker/test_appender.py", "tests/api/test_submissions.py")  # fmt: skip
+_LUA_TESTS: Final = (
+    "tests/broker/test_figures.py", "tests/broker/test_lifetimes.py", "tests/broker/test_lua.py", "tests/broker/test_model.py",
+    "tests/broker/test_coordination.py", "tests/worker/test_appender.py", "tests/api/test_submissions.py",
+)  # fmt: skip
 _SLOW: Final = (
     "test_tether", "test_embedded", "test_supervise", "test_supervisor", "test_storage_safety", "test_processes",
     "test_going_away", "test_durability", "test_connect.py", "test_join", "test_waiting", "test_slow_viewers",
@@ -116,6 +119,8 @@ class Run:
         for _ in range(2):  # a busy machine may fail a test once
             self._slots.run(self._looks(missing))
             missing = [test for test in missing if self._kept.looked[test]["failed"]]
+        slow = [test for test in self._tests.items if self._kept.looked[test]["seconds"] > _TRACED_SECONDS]
+        self._slots.run(self._timings([test for test in slow if not self._kept.looked[test].get("timed")]))
         self.failed_without = [t for t in self._tests.items if self._kept.looked[t]["failed"]]
         print(f"{len(self._tests.items)} tests, looked at in {time.monotonic() - begun:.0f} s", flush=True)
         for test in self.failed_without:
@@ -132,12 +137,27 @@ class Run:
 
             yield Job(partial(self._tests.look_at, test), 10.0, done)
 
+    def _timings(self, tests: list[str]) -> Iterator[Job]:
+        """How long those take that tracing makes slow."""
+        for test in tests:
+
+            def done(told: Told, test: str = test) -> None:
+                found = self._kept.looked[test]
+                found |= {"seconds": min(told.seconds, found["seconds"]), "timed": True}
+
+            yield Job(partial(self._tests.judge, lambda _: None, [test]), 10.0, done)
+
+    def _order(self, test: str) -> tuple[bool, float]:
+        """What needs no stack comes first, the quickest of it before the others."""
+        fixtures = getattr(self._tests.items[test], "fixturenames", ())
+        return "shared" in fixtures, float(self._kept.looked[test]["seconds"])
+
     def _index(self) -> None:
-        """Which tests come by a line, the quickest first."""
+        """Which tests come by a line."""
         self._seen: dict[tuple[str, int], list[str]] = {}
-        looked = [(self._kept.looked[test], test) for test in self._tests.items]
-        for found, test in sorted(looked, key=lambda each: float(each[0]["seconds"])):
-            if not found["failed"] and found["seconds"] < 4 * _MOST_TEST_SECONDS:
+        for test in self._tests.items:
+            found = self._kept.looked[test]
+            if not found["failed"] and found["seconds"] < _MOST_TEST_SECONDS:
                 for file, lines in found["lines"].items():
                     for line in lines:
                         self._seen.setdefault((file, line), []).append(test)
@@ -206,7 +226,7 @@ class Run:
             tests = {test for line in mutant.lines for test in self._seen.get((mutant.file, line), ())}
         chosen: list[str] = []
         seconds = 0.0
-        for test in sorted(tests, key=lambda test: float(self._kept.looked[test]["seconds"])):
+        for test in sorted(tests, key=self._order):
             seconds += float(self._kept.looked[test]["seconds"])
             if seconds > _MOST_SECONDS and chosen and not mutant.file.endswith(".lua"):
                 break

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -133,3 +134,37 @@ def test_what_an_attempt_has_cost_so_far_is_in_the_record_and_again_after_it_was
     desk.writer.put([TWO])
     desk.until(lambda: not desk.writer.unwritten)
     assert desk.generation.field("usage") == '{"output_tokens":1}'
+
+
+def test_usage_that_came_while_a_flush_was_under_way_is_written_by_the_next(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = desk.server.redis.pipeline
+
+    def slow(*, transaction: bool) -> Any:
+        pipe = pipeline(transaction=transaction)
+        execute = pipe.execute
+
+        async def meanwhile(**how: Any) -> Any:
+            replies = await execute(**how)
+            if not any(isinstance(reply, Exception) for reply in replies):
+                desk.writer.usage = b'{"output_tokens":2}'
+            return replies
+
+        monkeypatch.setattr(pipe, "execute", meanwhile)
+        return pipe
+
+    desk.writer.usage = b'{"output_tokens":1}'
+    desk.writer.put([ONE])
+    monkeypatch.setattr(desk.server.redis, "pipeline", slow)
+    desk.silence(1.0)
+    assert desk.generation.field("usage") == '{"output_tokens":2}'
+
+
+def test_an_old_attempts_end_leaves_its_successors_writer_alone(desk: Desk) -> None:
+    successor = Writer(desk.generation.id, desk.attempt + 1, max_unwritten=100, now=0.0)
+    desk.appender.add(successor)
+    desk.appender.remove(desk.writer)
+    assert desk.appender.writer(desk.generation.id) is successor
+    desk.appender.remove(successor)
+    assert desk.appender.writers == []

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from broker.events import TEXT, Content
+from tests.clockwork import at_once
 from worker.writer import TAIL_SECONDS, Writer
 
 
@@ -199,3 +200,71 @@ def test_the_watchdog_bites_when_its_time_is_over() -> None:
     assert it.expired(1e9) is None
     it.deadline = (5.0, "idle_timeout")
     assert (it.expired(4.9), it.expired(5.0)) == (None, "idle_timeout")
+
+
+def put_and_written(*texts: str, now: float = 0.0) -> Writer:
+    each = writer()
+    each.put(contents(*texts))
+    each.settle(len(texts), now)
+    return each
+
+
+def test_what_was_written_more_than_ten_seconds_ago_is_let_go_and_the_rest_is_not() -> None:
+    for lost, cause in ((0, "rewound"), (1, None)):
+        each = put_and_written("a")
+        each.put(contents("b"))
+        each.settle(2, 5.0)
+        each.put(contents("c"))
+        each.settle(3, 10.5)
+        each.settle(lost, 11.0)
+        assert each.cause == cause
+
+
+def test_what_is_old_is_let_go_after_a_loss_too() -> None:
+    each = put_and_written("a")
+    each.put(contents("b", "c"))
+    each.settle(3, 5.0)
+    each.settle(1, 6.0)
+    each.settle(3, 10.5)
+    each.settle(0, 11.0)
+    assert each.cause == "rewound"
+
+
+def test_a_lost_claim_overrules_whatever_an_attempt_was_ended_for() -> None:
+    each, stops = writer(), []
+    each.on_stop = lambda: stops.append(each.cause)
+    each.stop("cancelled")
+    each.stop("idle_timeout")
+    assert (each.cause, each.writable) == ("cancelled", True)
+    each.stop("fenced")
+    assert (each.cause, each.writable) == ("fenced", False)
+    assert stops == ["cancelled"]
+
+
+def test_a_flush_that_changes_nothing_is_a_sign_of_life_and_takes_no_usage_back() -> None:
+    each = put_and_written("a")
+    each.usage_written = b"{}"
+    each.settle(1, 7.0)
+    assert (each.flushed_at, each.usage_written) == (7.0, b"{}")
+    each.settle(0, 8.0)
+    assert (each.flushed_at, each.usage_written, each.unwritten) == (8.0, b"", 1)
+
+
+def test_flushed_waits_until_all_is_written_or_cannot_be_or_time_is_over() -> None:
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        each = writer()
+        each.put(contents("a", "b"))
+        loop.call_later(1, each.settle, 1, 1.0)
+        loop.call_later(2, each.settle, 2, 2.0)
+        begun = loop.time()
+        assert await each.flushed(10)
+        assert loop.time() - begun == 2
+        each.put(contents("c"))
+        assert not await each.flushed(10)
+        assert loop.time() - begun == 12
+        loop.call_later(1, each.stop, "storage_full")
+        assert not await each.flushed(10)
+        assert loop.time() - begun == 13
+
+    at_once(scene())

@@ -9,6 +9,7 @@ import struct
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Protocol, cast
 
 import httptools
@@ -66,6 +67,12 @@ class Connection(asyncio.Protocol):
         self._idle: asyncio.TimerHandle | None = None
 
     # What asyncio calls.
+
+    @property
+    def from_here(self) -> bool:
+        """Whether the client is on this machine."""
+        host = str(self._transport.get_extra_info("peername")[0]).removeprefix("::ffff:")
+        return ip_address(host.partition("%")[0]).is_loopback
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)

@@ -104,6 +104,8 @@ class Simulator:
         if path == "/_sim/health" and request.method == "GET":
             health = {"status": "ok", "simulated": True, "open": self._ledger.open, "recorded": len(self._ledger)}
             wire.reply(200, orjson.dumps(health), {})
+        elif not wire.from_here:  # what was asked is for whoever runs it, prompts are in it
+            self._refuse(wire, request.id, Refused(404, "Not found"))
         elif path == "/_sim/requests" and request.method == "GET":
             found = self._ledger.find(asked.get("model", [None])[0], asked.get("user_id", [None])[0])
             wire.reply(200, found, {})
