@@ -1,8 +1,8 @@
-"""`python -m tests.mutants generated [FILE …]`: mutants that nobody thought of, against the fast tests. Each must be noticed
+"""`python -m tests.mutants generated [--quick] [FILE …]`: mutants that nobody thought of, against the fast tests. Each must be noticed
 by a test, or be in the list of those that change nothing (equivalent.py).
 
 Fast tests are those of tests/api, tests/broker and tests/worker that start nothing of their own; those that ask for the shared
-stack get one in threads. What was found out is kept in .respool/mutants.json: a mutant that was noticed is not run again while
+stack get one in threads; `--quick` leaves these out. What was found out is kept in .respool/mutants.json: a mutant that was noticed is not run again while
 its function stays as it is, one that survived not while the tests that saw it do.
 """
 
@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -33,7 +33,7 @@ from tests.mutants.operators import Generated, mutants_of, python_files
 
 _SLOTS = int(os.environ.get("RESPOOL_MUTANT_SLOTS", "3"))
 _KEPT: Final = ROOT / ".respool" / "mutants.json"
-_MOST_SECONDS = 10.0
+_MOST_SECONDS = 6.0
 """Of tests for one mutant, by the time they take without one; the quickest come first."""
 _MOST_TEST_SECONDS = 8.0
 _TRACED_SECONDS = 2.5
@@ -83,7 +83,8 @@ class Kept:
 class Run:
     """One run over some files: a plugin for pytest, which takes over when all tests are collected."""
 
-    def __init__(self, files: list[str], folder: Path, upstream_url: str) -> None:
+    def __init__(self, files: list[str], folder: Path, upstream_url: str, *, quick: bool) -> None:
+        self._quick = quick
         self._files = files
         self._folder = folder
         self._lent = [Lent(folder / f"server-{slot}", upstream_url) for slot in range(_SLOTS)]
@@ -94,7 +95,7 @@ class Run:
         self.failed_without: list[str] = []
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = [item for item in items if _fast(item)]
+        items[:] = [item for item in items if _fast(item) and not (self._quick and _needs_stack(item))]
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self._tests = Collected(session)
@@ -121,6 +122,7 @@ class Run:
             missing = [test for test in missing if self._kept.looked[test]["failed"]]
         slow = [test for test in self._tests.items if self._kept.looked[test]["seconds"] > _TRACED_SECONDS]
         self._slots.run(self._timings([test for test in slow if not self._kept.looked[test].get("timed")]))
+        self._kept.write()
         self.failed_without = [t for t in self._tests.items if self._kept.looked[t]["failed"]]
         print(f"{len(self._tests.items)} tests, looked at in {time.monotonic() - begun:.0f} s", flush=True)
         for test in self.failed_without:
@@ -147,10 +149,10 @@ class Run:
 
             yield Job(partial(self._tests.judge, lambda _: None, [test]), 10.0, done)
 
-    def _order(self, test: str) -> tuple[bool, float]:
-        """What needs no stack comes first, the quickest of it before the others."""
-        fixtures = getattr(self._tests.items[test], "fixturenames", ())
-        return "shared" in fixtures, float(self._kept.looked[test]["seconds"])
+    def _order(self, file: str, test: str) -> tuple[bool, bool, float]:
+        """Tests that import the file come first, then what needs no stack, and of each the quickest."""
+        own = _names(test.partition("::")[0], file.removesuffix(".py").replace("/", "."))
+        return not own, _needs_stack(self._tests.items[test]), float(self._kept.looked[test]["seconds"])
 
     def _index(self) -> None:
         """Which tests come by a line."""
@@ -226,9 +228,9 @@ class Run:
             tests = {test for line in mutant.lines for test in self._seen.get((mutant.file, line), ())}
         chosen: list[str] = []
         seconds = 0.0
-        for test in sorted(tests, key=self._order):
+        for test in sorted(tests, key=partial(self._order, mutant.file)):
             seconds += float(self._kept.looked[test]["seconds"])
-            if seconds > _MOST_SECONDS and chosen and not mutant.file.endswith(".lua"):
+            if seconds > _MOST_SECONDS and self._order(mutant.file, test)[0] and not mutant.file.endswith(".lua"):
                 break
             chosen.append(test)
         return chosen
@@ -262,6 +264,11 @@ def _fast(item: pytest.Item) -> bool:
     return _STARTS not in getattr(item, "fixturenames", ()) and not any(slow in item.nodeid for slow in _SLOW)
 
 
+@cache
+def _names(test_file: str, module: str) -> bool:
+    return f"from {module} import" in (ROOT / test_file).read_text()
+
+
 def _mentions(file: str, name: str) -> Iterator[tuple[str, int]]:
     """Lines of code that name a constant or a field."""
     word = re.compile(rf"\b{re.escape(name)}\b")
@@ -269,6 +276,10 @@ def _mentions(file: str, name: str) -> Iterator[tuple[str, int]]:
         for at, line in enumerate((ROOT / other).read_text().split("\n"), 1):
             if word.search(line) and (not name.startswith("_") or other == file):
                 yield other, at
+
+
+def _needs_stack(item: pytest.Item) -> bool:
+    return "shared" in getattr(item, "fixturenames", ())
 
 
 def _digest(*paths: Path) -> str:
@@ -284,7 +295,8 @@ def files_in_scope() -> list[str]:
     return [file for file in every if not any(file.startswith(left) for left in LEFT_OUT)]
 
 
-def main(names: list[str]) -> int:
+def main(words: list[str]) -> int:
+    names = [word for word in words if word != "--quick"]
     scope = files_in_scope()
     files = list(dict.fromkeys(file for name in names or [""] for file in scope if name in file))
     if not files:
@@ -297,7 +309,7 @@ def main(names: list[str]) -> int:
         simulator = subprocess.Popen([sys.executable, "-m", "worker.simulator", "--port", str(port)], cwd=ROOT,
                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
         try:
-            run = Run(files, Path(folder), f"http://127.0.0.1:{port}")
+            run = Run(files, Path(folder), f"http://127.0.0.1:{port}", quick="--quick" in words)
             pytest.main([*_PYTEST, *_TESTS], plugins=[run])
         finally:
             simulator.terminate()
