@@ -1,9 +1,9 @@
-"""`python -m tests.mutants generated [--quick] [FILE …]`: mutants that nobody thought of, against the fast tests. Each must be noticed
-by a test, or be in the list of those that change nothing (equivalent.py).
+"""`python -m tests.mutants generated [--quick] [FILE …]`: mutants that nobody thought of, against the fast tests. Each must be
+noticed by a test, or be in the list of those that change nothing (equivalent.py).
 
 Fast tests are those of tests/api, tests/broker and tests/worker that start nothing of their own; those that ask for the shared
-stack get one in threads; `--quick` leaves these out. What was found out is kept in .respool/mutants.json: a mutant that was noticed is not run again while
-its function stays as it is, one that survived not while the tests that saw it do.
+stack get one in threads, and `--quick` leaves them out. What was found out is kept in .respool/mutants.json: a mutant that was
+noticed is not run again while its function stays as it is, one that survived not while the tests that saw it do.
 """
 
 import hashlib

@@ -1,0 +1,307 @@
+"""An attempt whose upstream is slow, silent or busy, on a clock that the test moves: who gives up, when, and what is said."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+
+from broker.events import Content
+from broker.request import Options
+from broker.verdicts import Ending
+from tests.clockwork import at_once
+from tests.worker.test_attempt import CLOSE, DELTA, OPEN, START, STOP, WHOLE, text
+from worker.attempt import Attempt, Interrupted, Left, Outcome
+from worker.continuation import Continuation
+from worker.settings import WorkerSettings
+from worker.translate import Json
+from worker.upstream import Upstream, UpstreamFailure
+from worker.writer import Writer
+
+PING: Json = {"type": "ping"}
+
+
+class Slow(Upstream):
+    """Each call says what is next in `answers`: an event, a pause in seconds, or an exception. `open` counts its streams."""
+
+    def __init__(self, *answers: list[Any]) -> None:
+        self.answers = list(answers)
+        self.calls: list[float] = []
+        self.open = 0
+
+    @asynccontextmanager
+    async def stream(self, body: Json) -> AsyncIterator[AsyncIterator[Json]]:
+        self.calls.append(asyncio.get_running_loop().time())
+        self.open += 1
+        try:
+            yield self._events(self.answers.pop(0))
+        finally:
+            self.open -= 1
+
+    async def _events(self, answer: list[Any]) -> AsyncIterator[Json]:
+        for each in answer:
+            if isinstance(each, Exception):
+                raise each
+            if isinstance(each, int | float):
+                await asyncio.sleep(each)
+            else:
+                yield each
+
+
+class Scene:
+    """One attempt; a ticker lets its watchdog bite, as the appender does, and `takes` tells whether the log takes entries."""
+
+    def __init__(self, *answers: list[Any], takes: bool = True, most: int = 1000, **how: Any) -> None:
+        loop = asyncio.get_running_loop()
+        self.upstream = Slow(*answers)
+        self.writer = Writer("gen_x", 7, max_unwritten=most, now=loop.time())
+        self.takes = takes
+        self.put: list[Content] = []
+        self.writer.on_put = self._write
+        self.usage: Json = how.pop("usage", {})
+        options = {"first_token_timeout": None, "idle_timeout": None, "total_timeout": 1000.0, **how.pop("options", {})}
+        self.attempt = Attempt(
+            self.writer, self.upstream, WorkerSettings(**{"outage": 5.0, **how}), Continuation({}, ""),
+            Options(on_interrupt="continue", retention=None, durability="normal", **options),
+            keep_blocks=0, usage=self.usage, output_bytes=0,
+        )  # fmt: skip
+        self.begun = loop.time()
+
+    def _write(self, writer: Writer) -> None:
+        if self.takes:
+            first, contents = writer.batch()
+            self.put += contents
+            writer.settle(first + len(contents) - 1, 0.0)
+
+    async def run(self) -> Outcome:
+        ticker = asyncio.create_task(self._tick())
+        try:
+            outcome = await self.attempt.run()
+        finally:
+            ticker.cancel()
+        assert self.upstream.open == 0, "its socket is closed"
+        assert self.writer.deadline is None
+        return outcome
+
+    async def _tick(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(0.1)
+            if (cause := self.writer.expired(clock())) is not None:
+                self.writer.stop(cause)
+
+    @property
+    def seconds(self) -> float:
+        return asyncio.get_running_loop().time() - self.begun
+
+    @property
+    def events(self) -> list[Json]:
+        return [orjson.loads(each.value) for each in self.put if each.value.startswith(b"{")]
+
+
+def test_an_upstream_that_says_nothing_is_given_up_when_the_first_token_is_overdue() -> None:
+    async def scene() -> None:
+        here = Scene([START, 1000], first_token_timeout=30)
+        outcome = await here.run()
+        assert isinstance(outcome, Ending)
+        assert (outcome.state, outcome.code, outcome.retryable) == ("failed", "first_token_timeout", True)
+        assert 30 <= here.seconds < 30.5
+
+    at_once(scene())
+
+
+def test_the_first_token_is_the_first_text_and_no_event_before_it() -> None:
+    async def scene() -> None:
+        here = Scene([START, 20, OPEN, 20, text("late")], first_token_timeout=30, idle_timeout=5)
+        outcome = await here.run()
+        assert isinstance(outcome, Ending)
+        assert outcome.code == "first_token_timeout"
+
+    at_once(scene())
+
+
+def test_behind_the_first_token_silence_counts_and_pings_are_silence() -> None:
+    async def scene() -> None:
+        here = Scene([START, OPEN, text("a"), 9, text("b"), 6, PING, 6, text("never")], idle_timeout=10)
+        outcome = await here.run()
+        assert isinstance(outcome, Interrupted)
+        assert outcome.code == "idle_timeout"
+        assert 19 <= here.seconds < 19.5
+        assert [each.value for each in here.put if each.kind == b"t"] == [b"a", b"b"]
+
+    at_once(scene())
+
+
+def test_what_the_submitter_allows_overrules_the_settings() -> None:
+    async def scene() -> None:
+        options = {"first_token_timeout": 3.0, "idle_timeout": 2.0}
+        early = Scene([1000], options=options, first_token_timeout=30)
+        assert getattr(await early.run(), "code", "") == "first_token_timeout"
+        assert 3 <= early.seconds < 3.5
+        silent = Scene([START, OPEN, text("a"), 1000], options=options, idle_timeout=30)
+        assert getattr(await silent.run(), "code", "") == "idle_timeout"
+        assert 2 <= silent.seconds < 2.5
+
+    at_once(scene())
+
+
+def test_the_whole_must_not_take_longer_than_the_total_however_lively_it_is() -> None:
+    async def scene() -> None:
+        lively = [each for _ in range(100) for each in (1, text("x"))]
+        here = Scene([START, OPEN, *lively], options={"total_timeout": 20.0}, idle_timeout=10)
+        outcome = await here.run()
+        assert isinstance(outcome, Ending)
+        assert (outcome.state, outcome.code, outcome.retryable) == ("failed", "total_timeout", True)
+        assert 20 <= here.seconds < 20.5
+
+    at_once(scene())
+
+
+def test_refused_calls_are_repeated_with_growing_pauses_that_viewers_see_and_so_often() -> None:
+    async def scene() -> None:
+        busy = UpstreamFailure("upstream_overloaded", "busy")
+        here = Scene(*[[busy]] * 4, upstream_tries=4)
+        outcome = await here.run()
+        assert isinstance(outcome, Ending)
+        assert (outcome.state, outcome.code, outcome.retryable) == ("failed", "upstream_overloaded", True)
+        assert len(here.upstream.calls) == 4
+        assert [each["tries"] for each in here.events] == [1, 2, 3]
+        pauses = [after - before for before, after in zip(here.upstream.calls, here.upstream.calls[1:], strict=False)]
+        assert pauses[0] <= 0.5 < 0.6 <= pauses[1] + 0.1
+        for told, pause in zip(here.events, pauses, strict=True):
+            assert (told["type"], told["code"]) == ("retrying", "upstream_overloaded")
+            assert abs(int(str(told["delay_ms"])) / 1000 - pause) < 0.01
+
+    at_once(scene())
+
+
+def test_a_pause_that_upstream_asks_for_is_no_silence_but_the_total_goes_on() -> None:
+    async def scene() -> None:
+        here = Scene([UpstreamFailure("upstream_rate_limited", "wait", retry_after=15)], WHOLE, first_token_timeout=5)
+        assert isinstance(await here.run(), Ending)
+        assert 15 <= here.seconds < 16
+        cut = Scene(
+            [UpstreamFailure("upstream_rate_limited", "wait", retry_after=15)], WHOLE, options={"total_timeout": 10.0}
+        )
+        assert getattr(await cut.run(), "code", "") == "total_timeout"
+
+    at_once(scene())
+
+
+@pytest.mark.parametrize("retryable", [True, False])
+def test_what_must_not_be_repeated_is_not(retryable: bool) -> None:
+    async def scene() -> None:
+        failure = UpstreamFailure("upstream_error", "no", retryable=retryable)
+        here = Scene([START, OPEN, failure] if retryable else [failure], WHOLE)
+        outcome = await here.run()
+        assert len(here.upstream.calls) == 1
+        if retryable:
+            assert isinstance(outcome, Interrupted)
+        else:
+            assert isinstance(outcome, Ending)
+            assert (outcome.state, outcome.message, outcome.retryable) == ("failed", "no", False)
+
+    at_once(scene())
+
+
+def test_while_redis_takes_nothing_upstream_is_not_read_and_nobody_is_taken_for_silent() -> None:
+    async def scene() -> None:
+        here = Scene([START, OPEN, *[text("x")] * 20, CLOSE, DELTA, STOP], takes=False, most=5, idle_timeout=10)
+        running = asyncio.create_task(here.run())
+        await asyncio.sleep(60)
+        assert here.writer.unwritten == 5
+        assert not running.done()
+        here.takes = True
+        here.writer.put([])
+        assert await running == Ending("completed", stop_reason="end_turn")
+        assert len([each for each in here.put if each.kind == b"t"]) == 20
+
+    at_once(scene())
+
+
+def test_what_an_attempt_costs_is_known_as_soon_as_upstream_says_it_and_on_top_of_earlier_ones() -> None:
+    async def scene() -> None:
+        here = Scene([START, OPEN, text("a"), 5, CLOSE, DELTA, STOP], usage={"input_tokens": 10, "output_tokens": 4})
+        running = asyncio.create_task(here.run())
+        await asyncio.sleep(1)
+        assert orjson.loads(here.writer.usage) == {"input_tokens": 13, "output_tokens": 4}
+        await running
+        assert orjson.loads(here.writer.usage) == {"input_tokens": 13, "output_tokens": 6}
+
+    at_once(scene())
+
+
+@pytest.mark.parametrize(
+    ("cause", "outcome"),
+    [
+        ("cancelled", Ending("cancelled")),
+        ("fenced", Left("fenced")),
+        ("rewound", Left("rewound")),
+        ("drain", Left("drain")),
+    ],
+)
+def test_who_stops_an_attempt_decides_how_it_went_whether_it_has_begun_or_not(cause: Any, outcome: Outcome) -> None:
+    async def scene() -> None:
+        here = Scene([START, OPEN, text("a"), 1000])
+        asyncio.get_running_loop().call_later(3, here.writer.stop, cause)
+        assert await here.run() == outcome
+        assert 3 <= here.seconds < 3.5
+        stopped = Scene(WHOLE)
+        stopped.writer.stop(cause)
+        assert await stopped.run() == outcome
+        assert (stopped.upstream.calls, stopped.put) == ([], [])
+
+    at_once(scene())
+
+
+def test_what_was_put_is_written_before_the_outcome_is_told_or_the_outage_is_over() -> None:
+    async def scene() -> None:
+        here = Scene(WHOLE, takes=False, outage=5)
+        assert await here.run() == Ending("completed", stop_reason="end_turn")
+        assert 5 <= here.seconds < 5.5
+        late = Scene(WHOLE, takes=False, outage=50)
+        asyncio.get_running_loop().call_later(2, setattr, late, "takes", True)
+        asyncio.get_running_loop().call_later(3, late.writer.put, [])
+        assert await late.run() == Ending("completed", stop_reason="end_turn")
+        assert 3 <= late.seconds < 4
+        assert late.writer.unwritten == 0
+
+    at_once(scene())
+
+
+def test_what_comes_behind_the_end_is_read_for_a_moment_and_changes_nothing() -> None:
+    async def scene() -> None:
+        for behind in (
+            [1000],
+            [UpstreamFailure("upstream_disconnected", "cut")],
+            [PING, PING],
+            [ValueError("odd")][:0],
+        ):
+            here = Scene([*WHOLE, *behind])
+            assert await here.run() == Ending("completed", stop_reason="end_turn")
+            assert here.seconds < 0.5
+
+    at_once(scene())
+
+
+def test_a_mistake_of_ours_is_an_interruption_and_no_answer() -> None:
+    async def scene() -> None:
+        outcome = await Scene([START, OPEN, ZeroDivisionError()]).run()
+        assert outcome == Interrupted("internal_error", "The worker failed.")
+
+    at_once(scene())
+
+
+def test_who_cancels_the_attempt_itself_closes_the_socket_and_gets_no_outcome() -> None:
+    async def scene() -> None:
+        here = Scene([START, OPEN, text("a"), 1000])
+        running = asyncio.create_task(here.run())
+        await asyncio.sleep(1)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert here.upstream.open == 0
+
+    at_once(scene())
