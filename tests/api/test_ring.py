@@ -40,6 +40,7 @@ class Socket:
         return min(len(data), self.room)
 
     def _write(self, data: bytes) -> None:
+        assert data
         self.left += data
 
     def _wake(self) -> None:
@@ -112,6 +113,7 @@ def test_runs_in_front_of_the_ring_are_forgotten() -> None:
     for attempt in range(10, 90):
         feed.add(run(attempt, 0))
         assert len(feed._runs) <= len(feed.frames) + 1
+        assert feed._runs[1][0] >= feed.base
 
 
 def test_the_latest_entry_stays_however_large_it_is() -> None:
@@ -171,6 +173,16 @@ def test_who_follows_is_sent_one_chunk_and_not_woken_and_the_others_are_woken() 
     assert follower.sent.endswith(chunk(frames(run(5, 2))[0]))
     assert follower.viewer in feed.following
     assert feed.shown == 3
+
+
+def test_who_follows_gets_what_is_new_however_much_has_left_the_ring() -> None:
+    feed = ring_of(run(5, *range(9)), 4 * SIZE)
+    assert feed.base == 5
+    feed.show()
+    follower = Socket(feed).follow(feed)
+    feed.add(run(6, 0, 1))
+    feed.show()
+    assert follower.sent == chunk(b"".join(frames(run(6, 0, 1))))
 
 
 def test_what_a_socket_does_not_take_or_breaks_on_is_the_transports() -> None:

@@ -52,6 +52,15 @@ def test_without_a_chunk_there_is_no_time_of_the_first_and_no_partial(generation
     assert (end["ttft_ms"], end["chunks"], end["partial"], end["usage"]) == (None, 0, False, None)
 
 
+def test_what_is_no_chunk_is_not_the_first_one_however_much_came_before_it(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.append(attempt, 1, event("block_start", index=0), event("block_stop", index=0))
+    generation.append(attempt, 3, event("usage", n=1))
+    assert generation.field("first_ms") is None
+    generation.append(attempt, 4, event("usage", n=2), A)
+    assert generation.field("first_ms")
+
+
 def test_one_chunk_is_a_partial(generation: Generation) -> None:
     end = ended(generation, A, ending=Ending("failed", code="upstream_error"))
     assert (end["chunks"], end["partial"]) == (1, True)

@@ -16,6 +16,65 @@ LEFT_OUT: Final = {
     "api/serving.py": "a process from its start to its last signal (tests/api/test_restart.py, tests/api/test_going_away.py)",
 }
 
-_LISTED: Final[dict[str, tuple[str, ...]]] = {}
+_FEED, _WRITER, _APPEND = "api/feed.py Feed", "worker/writer.py Writer", "broker/lua/append.lua -"
+_FITS = "api/feed.py fits: if first.attempt == last.attempt and first <= last: => if first"
+_PRUNE = f"{_WRITER}._prune: if now - self._pruned_at < _PRUNE_EVERY: => if "
+_MARKS = f"{_WRITER}._prune: while self._marks and self._marks[0][0] < now - TAIL_SECONDS: => while self._marks"
+_LOOKS = f"{_APPEND}: if first_chunk or ARGV[4] ~= '0' then => if first_chunk or ARGV"
+
+_LISTED: Final[dict[str, tuple[str, ...]]] = {
+    "an append is of one attempt, and the entry before its first is one less: the other half never decides": (
+        f"{_FITS}.attempt == last.attempt:",
+        f"{_FITS} <= last:",
+        f"{_FITS}.attempt == last.attempt or first <= last:",
+    ),
+    "equality was decided on the line before": ("api/feed.py fits: if append.prev > last: => if append.prev >= last:",),
+    "another attempt begins at 0, which is never one more than a seq": (
+        f"{_FEED}.add: if attempt != self.last.attempt or seq != self.last.seq + 1: => if seq != self.last.seq + 1:",
+    ),
+    "work that is spared, with the same outcome": (
+        f'{_FEED}.show: ready = chunk(b"".join(frames[at:])) if self.following else b"" =>'
+        ' ready = chunk(b"".join(frames[at:])) if (self.following) or True else b""',
+        f"{_FEED}.show: if len(self.following) < len(self.viewers): => if True:",
+        f"{_FEED}.show: if len(self.following) < len(self.viewers): => if len(self.following) <= len(self.viewers):",
+        f"{_FEED}._trim: if not cut: # one entry alone may be larger than the bound =>"
+        " if False: # one entry alone may be larger than the bound",
+        f"{_FEED}.take: if at == len(self.frames) - 1: => if False:",
+        f"{_FEED}.take: if at == len(self.frames) - 1: => if at == len(self.frames) + 1:",
+        "worker/writer.py -: _PRUNE_EVERY: Final = 1.0 => _PRUNE_EVERY: Final = 2.0",
+        f"{_PRUNE}False:",
+        f"{_PRUNE}now + self._pruned_at < _PRUNE_EVERY:",
+        f"{_PRUNE}now - self._pruned_at <= _PRUNE_EVERY:",
+        f"{_WRITER}._prune: self._pruned_at = now => pass",
+        f"{_APPEND}: if others > 0 then redis.call('HINCRBY', KEYS[1], 'others', others) end =>"
+        " if others >= 0 then redis.call('HINCRBY', KEYS[1], 'others', others) end",
+        f"{_LOOKS}[5] ~= '0' then",
+        f"{_LOOKS}[4] ~= '1' then",
+        "broker/lua/common.lua tail: local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1) =>"
+        " local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 2)",
+    ),
+    "one mark more of a place that has one": (
+        f"{_WRITER}.settle: elif last_seq > self.acked: => elif True:",
+        f"{_WRITER}.settle: elif last_seq > self.acked: => elif last_seq >= self.acked:",
+    ),
+    "the newest mark was made just now, so there is always one that is young": (
+        f"{_MARKS}[0][0] < now - TAIL_SECONDS:",
+    ),
+    "one tick of a clock": (f"{_MARKS} and self._marks[0][0] <= now - TAIL_SECONDS:",),
+    "a second guard: a log that has gone is refused by its length before": (
+        f"{_APPEND}: redis.call('XADD', KEYS[2], 'NOMKSTREAM', attempt .. '-' .. next_seq, kind, value) =>"
+        " redis.call('XADD', KEYS[2], attempt .. '-' .. next_seq, kind, value)",
+    ),
+    "a flag: whether it is there is looked at, its value never": (
+        "broker/lua/cancel.lua -: redis.call('SET', KEYS[3], '1', 'PX', ARGV[4]) =>"
+        " redis.call('SET', KEYS[3], '0', 'PX', ARGV[4])",
+        "broker/lua/claim.lua -: redis.call('SET', KEYS[4], '1', 'PX', int(tonumber(ARGV[4]) + remembered)) =>"
+        " redis.call('SET', KEYS[4], '0', 'PX', int(tonumber(ARGV[4]) + remembered))",
+        "broker/lua/common.lua seal: redis.call('SET', K[4], '1', 'PX', int(tonumber(r[6]) + remembered_ms)) =>"
+        " redis.call('SET', K[4], '0', 'PX', int(tonumber(r[6]) + remembered_ms))",
+        "broker/lua/create.lua -: redis.call('SET', KEYS[2], '1', 'PX', int(tonumber(ARGV[1]) + tonumber(ARGV[2]))) =>"
+        " redis.call('SET', KEYS[2], '0', 'PX', int(tonumber(ARGV[1]) + tonumber(ARGV[2])))",
+    ),
+}
 
 EQUIVALENT: Final = {key: reason for reason, keys in _LISTED.items() for key in keys}

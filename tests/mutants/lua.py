@@ -54,7 +54,7 @@ def mutants_of(file: str) -> list[Generated]:
             function = line.removeprefix("local function ").partition("(")[0]
         elif line and not line.startswith((" ", "end", "--")):
             function = ""
-        if line.lstrip().startswith("--") or line.startswith(("#!", "local function")):
+        if line.lstrip().startswith(("--", "message = ")) or line.startswith(("#!", "local function")):
             continue
         for extent, new in _mutated(lines, at):
             old = " ".join(each.strip() for each in lines[at : at + extent])

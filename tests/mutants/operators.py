@@ -86,7 +86,7 @@ _MUTMUTS: Final[Sequence[tuple[type, Callable[[Any], Iterable[cst.CSTNode]]]]] =
         mutators.operator_if_exp,
     )
 ]
-_SILENT: Final = m.Call(func=m.Attribute(value=m.Name("log")) | m.Attribute(value=m.Name("warnings")))
+_SILENT: Final = m.Call(func=m.Attribute(value=m.Name("log") | m.Name("logging") | m.Name("warnings")))
 _TYPES: Final = m.Name("Literal") | m.Name("Annotated") | m.Name("cast") | m.Name("TypeVar")
 _NAMES: Final = ("__slots__", "__all__", "_")
 

@@ -241,6 +241,13 @@ def test_a_lost_claim_overrules_whatever_an_attempt_was_ended_for() -> None:
     assert stops == ["cancelled"]
 
 
+def test_the_first_reason_why_nothing_more_is_written_stays() -> None:
+    each = writer()
+    each.stop("storage_full")
+    each.stop("storage_error")
+    assert (each.cause, each.unwritable, each.writable) == ("storage_full", "storage_full", False)
+
+
 def test_a_flush_that_changes_nothing_is_a_sign_of_life_and_takes_no_usage_back() -> None:
     each = put_and_written("a")
     each.usage_written = b"{}"

@@ -1,0 +1,120 @@
+"""What a sweeper does about each thing that it finds, without a server: everything that it asks for is noted."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from broker.coordination import Coordination
+from broker.errors import StorageUnavailable
+from broker.logs import Logs
+from broker.record import State
+from broker.verdicts import Look
+from tests.clockwork import at_once
+from worker.sweeper import Sweeper
+
+AGAIN_MS = 3000
+
+
+def look(state: State, ordinal: int = 0, lease_ms: int = 0) -> Look:
+    return Look(state, ordinal, 1, lease_ms, 1000, 0)
+
+
+class Store:
+    """Both roles: `looks` are the records of what is overdue, `waiting` has jobs in the queue."""
+
+    def __init__(
+        self, looks: dict[str, Look | None], waiting: tuple[str, ...] = (), overdue: int | None = None
+    ) -> None:
+        self._looks, self._waiting = looks, waiting
+        self._overdue = len(looks) if overdue is None else overdue
+        self.away = 0
+        self.sweeps = 0
+        self.did: list[tuple[str, Any]] = []
+
+    async def overdue(self, most: int, again_ms: int) -> tuple[int, list[str]]:
+        self.sweeps += 1
+        assert (most, again_ms) == (100, AGAIN_MS)
+        if self.away:
+            self.away -= 1
+            raise StorageUnavailable
+        return self._overdue, list(self._looks)
+
+    async def looks(self, ids: list[str]) -> dict[str, Look | None]:
+        assert ids
+        return {id_: self._looks[id_] for id_ in ids}
+
+    async def waiting(self, ordinals: dict[str, int]) -> set[str]:
+        self.did.append(("waiting", ordinals))
+        return set(self._waiting)
+
+    def __getattr__(self, name: str) -> Any:
+        async def note(what: Any) -> None:
+            if what:
+                self.did.append((name, what))
+
+        return note
+
+
+def sweep(store: Store) -> list[tuple[str, Any]]:
+    sweeper = Sweeper(cast(Logs, store), cast(Coordination, store), 0.5, AGAIN_MS)
+    assert asyncio.run(sweeper.sweep()) == store._overdue
+    return store.did
+
+
+def test_what_has_no_record_is_taken_off_all_lists() -> None:
+    assert sweep(Store({"a": None, "b": None})) == [("unlist", ["a", "b"])]
+
+
+@pytest.mark.parametrize("state", ["completed", "failed", "cancelled"])
+def test_what_has_ended_is_filed(state: State) -> None:
+    ended = look(state, lease_ms=7)
+    assert sweep(Store({"a": ended})) == [("retire", {"a": ended})]
+
+
+def test_what_an_attempt_has_in_hand_is_looked_at_when_its_lease_ends() -> None:
+    assert sweep(Store({"a": look("running", 1, 400)})) == [("look_again", {"a": 450})]
+
+
+def test_what_waits_for_its_next_attempt_is_left_alone() -> None:
+    assert sweep(Store({"a": look("running", 2)}, ("a",))) == [("waiting", {"a": 3})]
+
+
+def test_what_nobody_has_goes_to_the_queue_and_is_looked_at_again() -> None:
+    queued, lost = look("queued"), look("running", 2)
+    assert sweep(Store({"a": queued, "b": lost, "c": queued}, ("c",))) == [
+        ("waiting", {"a": 1, "b": 3, "c": 1}),
+        ("enqueue_lost", {"a": queued, "b": lost}),
+        ("look_again", {"a": AGAIN_MS, "b": AGAIN_MS}),
+    ]
+
+
+def test_each_gets_what_it_needs_whatever_is_beside_it() -> None:
+    ended, held, lost = look("failed"), look("running", 1, 400), look("running", 1)
+    assert [what for what, _ in sweep(Store({"a": None, "b": ended, "c": held, "d": lost}))] == [
+        "unlist", "retire", "look_again", "waiting", "enqueue_lost", "look_again",
+    ]  # fmt: skip
+
+
+def test_nothing_overdue_is_nothing_to_do() -> None:
+    assert sweep(Store({}, overdue=3)) == []
+
+
+@pytest.mark.parametrize(("overdue", "away", "sweeps"), [(0, 0, 5), (99, 0, 5), (0, 3, 5), (100, 0, 50)])
+def test_it_sweeps_every_half_second_and_at_once_where_there_is_more(overdue: int, away: int, sweeps: int) -> None:
+    async def scene() -> None:
+        store = Store({}, overdue=overdue)
+        store.away = away
+        sweeper = Sweeper(cast(Logs, store), cast(Coordination, store), 0.5, AGAIN_MS)
+        running = asyncio.create_task(sweeper.run())
+        if overdue == 100:
+            for _ in range(200):
+                await asyncio.sleep(0)
+            assert store.sweeps >= sweeps
+        else:
+            await asyncio.sleep(2.1)
+            assert store.sweeps == sweeps
+        assert not running.done()
+        running.cancel()
+
+    at_once(scene())
