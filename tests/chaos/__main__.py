@@ -21,6 +21,8 @@ KEPT = Path(".respool/chaos")
 """Under the folder where it is run; what a round leaves is kept if it proves something wrong."""
 ROUND_SECONDS = 180.0
 _SHOWN = 20
+_EFFECTS_SECONDS = 60.0
+"""A run of so many seconds of storm must have fenced an attempt, written a tail again and reset a viewer."""
 
 
 def main() -> int:
@@ -54,9 +56,10 @@ def main() -> int:
             shutil.rmtree(folder)
         left, seed = left - seconds, seed + 1
     print(totals.table())
-    for missing in totals.missing():
+    silent = totals.missing(effects=options.seconds >= _EFFECTS_SECONDS)
+    for missing in silent:
         print(f"proves nothing: {missing}")
-    return 1 if totals.violations or totals.missing() else 0
+    return 1 if totals.violations or silent else 0
 
 
 def run(round_: Round, totals: Totals) -> list[str]:

@@ -53,13 +53,14 @@ class Totals:
                 self.states[line["record"]["state"]] += 1
         return found
 
-    def missing(self) -> list[str]:
-        """Fault kinds that were asked for and never struck, and what should have been seen of them and was not."""
+    def missing(self, *, effects: bool = True) -> list[str]:
+        """Fault kinds that were asked for and never struck, and what should have been seen of them and was not. Whether one
+        strike is enough to have effects is the seed's luck: a short run is asked for strikes alone."""
         silent = [f"{kind} never struck" for kind in self.asked if not self.fired[kind]]
         return silent + [
             f"nothing was ever {what}" if what != "resets" else "no viewer was ever reset"
             for what, cause in EVIDENCE.items()
-            if cause in self.asked and not self.seen[what]
+            if effects and cause in self.asked and not self.seen[what]
         ]
 
     def table(self) -> str:
