@@ -21,12 +21,13 @@ from api.settings import ApiSettings
 from api.stream import DoorFirst
 from api.submissions import Submissions
 from api.views import Listing, Status, Whole
+from broker.agreement import Agreement
 from broker.connect import check_safe, check_writable, connect
 from broker.coordination import Coordination
 from broker.logs import Logs
 from broker.request import ChatRequest, GenerationRequest
 
-_NOT_READY = (Code.DRAINING, *ABOUT_STORAGE, Code.UNSAFE_STORAGE)
+_NOT_READY = (Code.DRAINING, *ABOUT_STORAGE, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH)
 _READY_SECONDS = 3.0
 
 
@@ -43,16 +44,19 @@ def create_app(settings: ApiSettings) -> FastAPI:
             logs, coordination, round(settings.pickup_grace * 1000), settings.retention, one_server
         )
         hub = Hub(logs, coordination, settings)
-        app.state.service = Service(logs, coordination, submissions, hub, settings.ephemeral)
-        running = asyncio.create_task(hub.run())
+        agreement = Agreement("api", logs_redis, coordination_redis)
+        app.state.service = Service(logs, coordination, submissions, hub, agreement, settings.ephemeral)
+        await agreement.beat()
+        running = {asyncio.create_task(hub.run()), asyncio.create_task(agreement.run())}
         # What lives as long as the process need not be looked at by every collection.
         gc.collect()
         gc.freeze()
         try:
             yield {DOOR: Door(hub, origins)}
         finally:
-            running.cancel()
-            await asyncio.wait({running})
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
             await coordination_redis.aclose(close_connection_pool=True)
             await logs_redis.aclose(close_connection_pool=True)
 
@@ -77,10 +81,10 @@ async def _healthz() -> Response:
 
 
 async def _readyz(request: Request) -> Response:
-    """The process should be sent requests: both roles of Redis answer and take writes, neither would lose logs, it stays."""
+    """The process should be sent requests: both roles of Redis answer and take writes, neither would lose logs, workers use
+    the same logs, it stays."""
     service: Service = request.app.state.service
-    if service.hub.draining:
-        raise Problem(Code.DRAINING)
+    service.refuse_unless_accepting()
     try:
         async with asyncio.timeout(_READY_SECONDS):
             for redis in (service.coordination.redis, service.logs.redis):

@@ -33,7 +33,8 @@ _ABOUT_BODIES = (
 )  # fmt: skip
 _ABOUT_SUBMITTING = (
     *_ABOUT_BODIES, Code.IDEMPOTENCY_KEY_INVALID, Code.IDEMPOTENCY_MISMATCH, Code.EXPIRED, Code.NOT_DURABLE,
-    Code.NOT_ACCEPTABLE, *ABOUT_STORAGE, Code.STORAGE_FULL, Code.UNSAFE_STORAGE, Code.OUTCOME_UNKNOWN, Code.DRAINING,
+    Code.NOT_ACCEPTABLE, *ABOUT_STORAGE, Code.STORAGE_FULL, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH, Code.OUTCOME_UNKNOWN,
+    Code.DRAINING,
 )  # fmt: skip
 _MESSAGES = [{"role": "user", "content": "Tell me a story"}]
 _LIST_CURSOR = re.compile(r"([0-9]{1,16})\.(gen_[0-9A-Z]{26})", re.ASCII)
@@ -73,7 +74,7 @@ async def submit(request: Request, service: ServiceOf) -> Response:
     form = negotiate(request.headers, (JSON, EVENT_STREAM))
     key = idempotency_key(request.headers)
     asked = GenerationRequest.model_validate(await read_json(request, service.parsing))
-    service.refuse_while_draining()
+    service.refuse_unless_accepting()
     id_ = await service.submissions.submit(asked, key)
     location = f"/v1/generations/{id_}"
     if form == EVENT_STREAM:
@@ -95,7 +96,7 @@ async def chat(request: Request, service: ServiceOf) -> Response:
     negotiate(request.headers, (EVENT_STREAM,))
     key = idempotency_key(request.headers)
     asked = ChatRequest.model_validate(await read_json(request, service.parsing))
-    service.refuse_while_draining()
+    service.refuse_unless_accepting()
     id_ = await service.submissions.submit(asked.as_generation(), key)
     headers = [(b"location", f"/v1/generations/{id_}".encode()), (b"generation-id", id_.encode())]
     return await _follow(service, id_, None, headers=headers, last=DONE)

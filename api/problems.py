@@ -103,6 +103,9 @@ class Code(Enum):
     )
     STORAGE_FORBIDDEN = Kind(503, "The storage refuses us", "Redis' user lacks a permission: an operator's work.", 30)
     UNSAFE_STORAGE = Kind(503, "The storage is not safe", "Its settings could lose data: an operator's work.", 30)
+    STORAGE_MISMATCH = Kind(
+        503, "The storage is not one", "API and workers keep logs on different servers: an operator's work.", 30
+    )
     OUTCOME_UNKNOWN = Kind(
         503,
         "The request may have been accepted, or not",

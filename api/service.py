@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from api.hub import Hub
 from api.problems import Code, Problem
 from api.submissions import Submissions
+from broker.agreement import Agreement
 from broker.connect import storage_errors
 from broker.coordination import Coordination
 from broker.errors import BrokerError
@@ -27,14 +28,17 @@ class Service:
     coordination: Coordination
     submissions: Submissions
     hub: Hub
+    agreement: Agreement
     ephemeral: bool
     parsing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a large body is parsed."""
 
-    def refuse_while_draining(self) -> None:
-        """Raises Problem (503): a process that is about to go accepts nothing."""
+    def refuse_unless_accepting(self) -> None:
+        """Raises Problem (503) if this process is about to go, or no worker would find what it accepts."""
         if self.hub.draining:
             raise Problem(Code.DRAINING)
+        if self.agreement.apart:
+            raise Problem(Code.STORAGE_MISMATCH)
 
     def shown(self, record: Record) -> Record:
         """The record as it may be shown now: with an end that is not safe yet, as it was before that. The end is seen to."""
@@ -91,7 +95,7 @@ class Service:
             shown = [self.shown(record) for record in found if record is not None]
             records += [record for record in shown if state is None or record.state == state]
             if gone := [id_ for (_, id_), record in zip(rows, found, strict=True) if record is None]:
-                await self.coordination.unlist(gone)
+                await self.coordination.unlist(await self.agreement.lost(gone))
             if len(records) >= limit:
                 break
         return records, before

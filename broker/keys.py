@@ -18,6 +18,8 @@ belongs to the *coordination* role. By default one server plays both.
 | `respool:wake` | list | an element for each job queued: wakes a worker with a free slot | WAKE, or until the queue is empty |
 | `respool:sync` | string | a write of our own, to wait for (durability strict), where the logs are | SYNC |
 | `respool:worker:<name>` | string | heartbeat of a worker process | HEARTBEAT |
+| `respool:identity` | string | which server this is, where the logs are | INDEX, renewed by every process |
+| `respool:logs:<role>` | zset | identities of logs servers, by when an `api` or a `worker` last announced them (ms) | WAITING |
 | `respool:probe` | string | a write of our own, to see whether Redis takes any | PROBE |
 
 Channels: `{gen}:live` carries each append's entries to the hubs; `respool:cancel` carries ids of cancelled generations
@@ -33,6 +35,7 @@ WAKE: Final = "respool:wake"
 CANCELS: Final = "respool:cancel"
 SYNC: Final = "respool:sync"
 PROBE: Final = "respool:probe"
+IDENTITY: Final = "respool:identity"
 STATES: Final = ("queued", "running", "completed", "failed", "cancelled")
 
 DAY_MS: Final = 24 * 3600 * 1000
@@ -78,3 +81,7 @@ def idempotency(digest: str) -> str:
 
 def worker(name: str) -> str:
     return f"respool:worker:{name}"
+
+
+def announced(role: str) -> str:
+    return f"respool:logs:{role}"

@@ -19,6 +19,7 @@ from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
 from broker import keys
+from broker.agreement import Agreement
 from broker.coordination import JOB, Coordination, generation_of_job
 from broker.errors import BrokerError
 from broker.refusals import word
@@ -41,8 +42,8 @@ class Dispatcher(Worker):
     anything came of it."""
 
     def __init__(
-        self, coroutine: WorkerCoroutine, coordination: Coordination, wakes: ArqRedis, max_jobs: int,
-        ahead: Callable[[str], AbstractContextManager[None]], again_ms: int,
+        self, coroutine: WorkerCoroutine, coordination: Coordination, agreement: Agreement, wakes: ArqRedis,
+        max_jobs: int, ahead: Callable[[str], AbstractContextManager[None]], again_ms: int,
     ) -> None:  # fmt: skip
         super().__init__(
             [func(coroutine, name=JOB, keep_result=0, max_tries=1_000_000)],
@@ -59,6 +60,7 @@ class Dispatcher(Worker):
             job_deserializer=coordination.redis.job_deserializer,
         )
         self._coordination = coordination
+        self._agreement = agreement
         self._wakes = wakes
         self._ahead = ahead
         self._again_ms = again_ms
@@ -76,11 +78,14 @@ class Dispatcher(Worker):
     # -- taking jobs
 
     async def listen(self) -> None:
-        """Takes jobs while there is a free slot, until `stop`."""
+        """Takes jobs while there is a free slot, until `stop`; none whose records are on another server."""
         left = 1  # not known: what waits may have waited since before there was a worker
         while self.allow_pick_jobs:
             try:
-                if self.free <= 0:
+                if self._agreement.apart:
+                    await asyncio.sleep(_PAUSE_SECONDS)
+                    left = 1
+                elif self.free <= 0:
                     self._slot_freed.clear()
                     await self._slot_freed.wait()
                     left = 1

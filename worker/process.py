@@ -11,6 +11,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from broker.agreement import Agreement
 from broker.connect import connect, reach
 from broker.coordination import Coordination
 from broker.errors import BrokerError
@@ -44,7 +45,8 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     appender = Appender(logs_redis, round(settings.lease * 1000))
     producer = Producer(name, logs, coordination, appender, upstream, settings)
     again_ms = round(settings.pickup_grace * 1000)
-    sweeper = Sweeper(logs, coordination, settings.sweep_every, again_ms)
+    agreement = Agreement("worker", logs_redis, coordination_redis)
+    sweeper = Sweeper(logs, coordination, agreement, settings.sweep_every, again_ms)
 
     async def generate(ctx: dict[Any, Any], id_: str, *_: Any) -> None:
         # A CancelledError that leaves a job means to arq that it should run again at once: `due` decides that here.
@@ -54,13 +56,17 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     try:
         for redis in (coordination_redis, logs_redis):
             await reach(redis, ephemeral=settings.ephemeral)
-        dispatcher = Dispatcher(generate, coordination, wakes, settings.max_jobs, producer.reading_ahead, again_ms)
+        await agreement.beat()
+        dispatcher = Dispatcher(
+            generate, coordination, agreement, wakes, settings.max_jobs, producer.reading_ahead, again_ms
+        )
         async with asyncio.TaskGroup() as group:
             running = [
                 group.create_task(appender.run()),
                 group.create_task(sweeper.run()),
                 group.create_task(cancels.listen(watch, appender)),
                 group.create_task(_beat(coordination)),
+                group.create_task(agreement.run()),
                 group.create_task(_arq(dispatcher)),
                 listening := group.create_task(dispatcher.listen()),
             ]

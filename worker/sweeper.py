@@ -4,6 +4,7 @@ takes what is overdue, and sees to it that it ends or is in somebody's hands."""
 import asyncio
 import logging
 
+from broker.agreement import Agreement
 from broker.coordination import Coordination
 from broker.errors import BrokerError
 from broker.logs import Logs
@@ -14,14 +15,19 @@ log = logging.getLogger("respool.sweeper")
 
 _BATCH = 100
 _LEASE_SLACK_MS = 50
+_ELSEWHERE_LOOK_MS = 20_000
+"""Until the next look at what may be on another logs server: 7 days of these, for each generation that is lost there."""
 
 
 class Sweeper:
     """`every` is seconds between looks, `again_ms` how long nobody else gets a generation that was looked at."""
 
-    def __init__(self, logs: Logs, coordination: Coordination, every: float, again_ms: int) -> None:
+    def __init__(
+        self, logs: Logs, coordination: Coordination, agreement: Agreement, every: float, again_ms: int
+    ) -> None:
         self._logs = logs
         self._coordination = coordination
+        self._agreement = agreement
         self._every = every
         self._again_ms = again_ms
 
@@ -36,16 +42,18 @@ class Sweeper:
             await asyncio.sleep(0 if more else self._every)
 
     async def sweep(self) -> int:
-        """One round; how many generations were overdue, those that wait in the queue included."""
+        """One round; how many generations were overdue, those that wait in the queue included. None where the records are on
+        another server: they are left to whoever finds them."""
+        if self._agreement.apart:
+            return 0
         overdue, ids = await self._coordination.overdue(_BATCH, self._again_ms)
         if ids:
             await self._see_to(await self._logs.looks(ids))
         return overdue
 
     async def _see_to(self, looks: dict[str, Look | None]) -> None:
-        # Submitted but never made (its API process died in between, so no client was told), or expired.
-        if gone := [id_ for id_, look in looks.items() if look is None]:
-            await self._coordination.unlist(gone)
+        if missing := [id_ for id_, look in looks.items() if look is None]:
+            await self._see_to_missing(missing)
         there = {id_: look for id_, look in looks.items() if look is not None}
         if ended := {id_: look for id_, look in there.items() if look.state in TERMINAL}:
             await self._coordination.retire(ended)
@@ -55,6 +63,12 @@ class Sweeper:
         )
         if idle := {id_: look for id_, look in alive.items() if not look.lease_ms}:
             await self._see_to_jobs(idle)
+
+    async def _see_to_missing(self, ids: list[str]) -> None:
+        # Submitted but never made (its API process died in between, so no client was told), or expired; or made elsewhere.
+        lost = await self._agreement.lost(ids)
+        await self._coordination.look_again(dict.fromkeys(set(ids) - set(lost), _ELSEWHERE_LOOK_MS))
+        await self._coordination.unlist(lost)
 
     async def _see_to_jobs(self, looks: dict[str, Look]) -> None:
         waiting = await self._coordination.waiting({id_: look.ordinal + 1 for id_, look in looks.items()})

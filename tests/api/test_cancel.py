@@ -13,6 +13,7 @@ from api.generations import cancel
 from api.hub import Hub
 from api.service import Service
 from api.submissions import Submissions
+from broker.agreement import Agreement
 from broker.ids import new_generation_id
 from broker.logs import Logs
 from broker.verdicts import Ending
@@ -87,7 +88,7 @@ def test_what_ran_when_the_cancel_came_is_202_though_it_has_ended_before_the_ans
     generation.granted()
     logs = Hasty(server.redis)
     hub = cast(Hub, SimpleNamespace(durable=Durable(logs)))
-    hasty = Service(logs, server.coordination, cast(Submissions, None), hub, False)
+    hasty = Service(logs, server.coordination, cast(Submissions, None), hub, cast(Agreement, None), False)
     answers = [server.do(cancel(hasty, generation.id, Request({"type": "http", "headers": []}))) for _ in range(2)]
     assert [(answer.status_code, orjson.loads(answer.body)["state"]) for answer in answers] == [
         (202, "cancelled"),

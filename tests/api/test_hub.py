@@ -13,6 +13,7 @@ from api.service import Service
 from api.settings import ApiSettings
 from api.submissions import Submissions
 from api.viewer import KEEP_ALIVE, Viewer
+from broker.agreement import Agreement
 from broker.coordination import Coordination
 from broker.embedded import EmbeddedServer
 from broker.errors import StorageUnavailable
@@ -356,7 +357,9 @@ def test_a_record_whose_end_is_not_safe_is_listed_as_it_was_before(
 
 
 def _service(theatre: Theatre, logs: Logs) -> Service:
-    return Service(logs, cast(Coordination, None), cast(Submissions, None), theatre.hub, ephemeral=False)
+    return Service(
+        logs, cast(Coordination, None), cast(Submissions, None), theatre.hub, cast(Agreement, None), ephemeral=False
+    )
 
 
 async def _begin(work: Coroutine[None, None, T]) -> asyncio.Task[T]:

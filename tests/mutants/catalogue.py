@@ -301,6 +301,25 @@ MUTANTS: tuple[Mutant, ...] = (
         "an idempotency key is forgotten after a minute", "broker/lua/submit.lua", "'PX', ARGV[3])", "'PX', 60000)",
         _LIVES + "test_an_idempotency_key_is_known_for_a_day",
     ),
+    # -- two logs servers
+    _mutant(
+        "what is not on our logs server is nowhere", "broker/agreement.py", "if not heard.elsewhere:", "if True:",
+        "tests/broker/test_agreement.py::test_a_generation_is_lost_unless_an_api_may_have_made_it_elsewhere",
+    ),
+    _mutant(
+        "a process that stopped long ago still counts", "broker/lua/announce.lua",
+        "int(now - live_ms), int(now), 'BYSCORE'", "'-inf', '+inf', 'BYSCORE'",
+        "tests/broker/test_agreement.py::test_a_process_that_has_not_announced_itself_for_15_s_counts_no_more",
+    ),
+    _mutant(
+        "an emptied logs server is another one", "broker/agreement.py",
+        "self._identity or secrets.token_hex(16)", "secrets.token_hex(16)",
+        "tests/broker/test_agreement.py::test_an_identity_that_is_lost_is_restored_and_another_one_is_taken_over",
+    ),
+    _mutant(
+        "a worker takes what it will not find", "worker/dispatch.py", "if self._agreement.apart:", "if False:",
+        "tests/faults/test_other_logs.py::test_submits_are_refused_and_the_worker_says_why_until_it_has_the_logs_of_the_api",
+    ),
     # -- what viewers see
     # Inside the script nobody can see the order of the two: it must be somebody else who publishes first.
     _mutant(

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import pytest
 
+from broker.agreement import Agreement
 from broker.coordination import Coordination
 from broker.errors import StorageUnavailable
 from broker.logs import Logs
@@ -21,7 +22,8 @@ def look(state: State, ordinal: int = 0, lease_ms: int = 0) -> Look:
 
 
 class Store:
-    """Both roles: `looks` are the records of what is overdue, `waiting` has jobs in the queue."""
+    """Both roles: `looks` are the records of what is overdue, `waiting` has jobs in the queue. What APIs and workers agree on,
+    too: what is `elsewhere` may have a record on another logs server, where APIs are if the worker is `apart`."""
 
     def __init__(
         self, looks: dict[str, Look | None], waiting: tuple[str, ...] = (), overdue: int | None = None
@@ -29,6 +31,8 @@ class Store:
         self._looks, self._waiting = looks, waiting
         self._overdue = len(looks) if overdue is None else overdue
         self.away = 0
+        self.apart = False
+        self.elsewhere: set[str] = set()
         self.sweeps = 0
         self.did: list[tuple[str, Any]] = []
 
@@ -48,6 +52,9 @@ class Store:
         self.did.append(("waiting", ordinals))
         return set(self._waiting)
 
+    async def lost(self, ids: list[str]) -> list[str]:
+        return [id_ for id_ in ids if id_ not in self.elsewhere]
+
     def __getattr__(self, name: str) -> Any:
         async def note(what: Any) -> None:
             if what:
@@ -57,13 +64,26 @@ class Store:
 
 
 def sweep(store: Store) -> list[tuple[str, Any]]:
-    sweeper = Sweeper(cast(Logs, store), cast(Coordination, store), 0.5, AGAIN_MS)
+    sweeper = Sweeper(cast(Logs, store), cast(Coordination, store), cast(Agreement, store), 0.5, AGAIN_MS)
     assert asyncio.run(sweeper.sweep()) == store._overdue
     return store.did
 
 
 def test_what_has_no_record_is_taken_off_all_lists() -> None:
     assert sweep(Store({"a": None, "b": None})) == [("unlist", ["a", "b"])]
+
+
+def test_what_may_have_its_record_on_another_logs_server_is_looked_at_again() -> None:
+    store = Store({"a": None, "b": None})
+    store.elsewhere = {"b"}
+    assert sweep(store) == [("look_again", {"b": 20_000}), ("unlist", ["a"])]
+
+
+def test_nothing_is_taken_from_those_who_find_it_while_the_records_are_elsewhere() -> None:
+    store = Store({}, overdue=0)
+    store.apart = True
+    assert sweep(store) == []
+    assert store.sweeps == 0
 
 
 @pytest.mark.parametrize("state", ["completed", "failed", "cancelled"])
@@ -105,7 +125,7 @@ def test_it_sweeps_every_half_second_and_at_once_where_there_is_more(overdue: in
     async def scene() -> None:
         store = Store({}, overdue=overdue)
         store.away = away
-        sweeper = Sweeper(cast(Logs, store), cast(Coordination, store), 0.5, AGAIN_MS)
+        sweeper = Sweeper(cast(Logs, store), cast(Coordination, store), cast(Agreement, store), 0.5, AGAIN_MS)
         running = asyncio.create_task(sweeper.run())
         if overdue == 100:
             for _ in range(200):
