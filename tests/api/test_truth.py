@@ -16,6 +16,7 @@ from broker.errors import StorageUnavailable
 from broker.events import END, START, TEXT, Append, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.logs import Logs
+from tests.clockwork import at_once
 
 ID = "gen_" + "0" * 26
 
@@ -59,8 +60,9 @@ class FakeLog:
             raise StorageUnavailable
 
     async def last(self, id_: str) -> Entry | None:
+        found = self.entries[-1:]
         await self._read()
-        return self.entries[-1] if self.entries else None
+        return found[0] if found else None
 
     async def from_(self, id_: str, first: EntryId, count: int) -> list[Entry]:
         found = [each for each in self.entries if each.id >= first][:count]
@@ -115,11 +117,7 @@ class Scene:
 
 
 def run(scene: Coroutine[Any, Any, None]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(10):
-            await scene
-
-    asyncio.run(bounded())
+    at_once(scene)
 
 
 def test_a_feed_begins_behind_the_newest_entry_and_wakes_its_viewers() -> None:
@@ -160,7 +158,7 @@ def test_what_is_published_while_the_log_is_read_joins_behind_it() -> None:
         await here.settled()
         assert here.feed.synced
         assert here.added == entries(5, 1, 2)
-        assert here.feed.pending == []
+        assert (here.feed.pending, here.log.reads) == ([], 1)
 
     run(scene())
 
@@ -214,6 +212,7 @@ def test_a_second_reason_to_read_while_a_read_is_under_way_makes_one_more() -> N
         await asyncio.sleep(0)
         here.truth.join(here.feed, append(*entries(5, 1)))
         here.truth.sync(here.feed)
+        await asyncio.sleep(0)
         assert here.log.reads == 1
         here.log.entries += entries(5, 1, 2)
         here.log.let_go()
@@ -244,12 +243,69 @@ def test_while_the_live_connection_is_down_nothing_is_synced() -> None:
     run(scene())
 
 
-def test_a_redis_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PAUSE_SECONDS", 0)
-
+def test_a_redis_that_is_away_is_asked_again_five_times_a_second() -> None:
     async def scene() -> None:
+        begun = asyncio.get_running_loop().time()
         here = Scene(*entries(5, 0))
         here.log.fails = 3
+        here.truth.sync(here.feed)
+        await asyncio.sleep(0.59)
+        assert not here.feed.synced
+        await asyncio.sleep(0.02)
+        assert (here.feed.synced, here.log.reads) == (True, 4)
+        assert asyncio.get_running_loop().time() - begun < 0.7
+
+    run(scene())
+
+
+def test_what_is_known_and_was_held_is_no_reason_to_read_again() -> None:
+    async def scene() -> None:
+        here = Scene(*entries(5, 0, 1))
+        here.log.hold()
+        here.truth.sync(here.feed)
+        await asyncio.sleep(0)
+        here.truth.join(here.feed, append(*entries(5, 1)))
+        here.log.let_go()
+        await here.settled()
+        assert (here.feed.synced, here.log.reads, here.added) == (True, 1, [])
+
+    run(scene())
+
+
+def test_nothing_is_up_before_the_live_connection_is() -> None:
+    async def scene() -> None:
+        here = Scene(*entries(5, 0))
+        truth = Truth(cast(Logs, here.log), cast(Pages, here.pages), here._add)
+        assert not truth.up
+        truth.sync(here.feed)
+        await here.settled()
+        assert (here.log.reads, here.feed.synced, here.feed.syncing) == (0, False, False)
+
+    run(scene())
+
+
+def test_a_record_that_has_gone_while_its_log_has_not_is_a_loss_and_no_end() -> None:
+    async def scene() -> None:
+        here = await Scene(*entries(5, 0, 1)).synced()
+        here.log.entries, here.log.there = entries(5, 0), False
+        here.truth.sync(here.feed)
+        await here.settled()
+        assert b'"reason":"rewound"' in here.viewer.take()
+
+    run(scene())
+
+
+def test_a_log_that_goes_while_too_much_is_read_of_it_changes_nothing_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_RESYNC_ENTRIES", 2)
+
+    async def scene() -> None:
+        here = await Scene(*entries(5, 0)).synced()
+        here.log.entries += entries(5, 1, 2)
+
+        async def nothing(_: str) -> None:
+            """It has gone."""
+
+        vars(here.log)["last"] = nothing
         await here.synced()
         assert here.feed.last == EntryId(5, 0)
 
@@ -289,7 +345,7 @@ def test_a_log_that_lost_everything_but_its_record_is_rewound_not_expired() -> N
         here.truth.sync(here.feed)
         await here.settled()
         assert b'"reason":"rewound"' in here.viewer.take()
-        assert (here.feed.last, here.feed.synced) == (BEGINNING, True)
+        assert (here.feed.last, here.feed.synced, here.feed.ended) == (BEGINNING, True, False)
 
     run(scene())
 
@@ -360,7 +416,9 @@ def test_a_safety_read_of_what_is_queued_finds_that_it_has_gone() -> None:
     run(scene())
 
 
-def test_a_safety_read_that_finds_what_was_heard_meanwhile_or_nothing_at_all_changes_nothing() -> None:
+def test_a_safety_read_that_finds_what_was_heard_meanwhile_or_nothing_at_all_changes_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def scene() -> None:
         here = await Scene(*entries(5, 0)).synced()
         here.log.hold()
@@ -376,6 +434,7 @@ def test_a_safety_read_that_finds_what_was_heard_meanwhile_or_nothing_at_all_cha
         await here.settled()
         assert here.feed.synced
         assert here.log.reads == 3
+        assert caplog.records == []
 
     run(scene())
 
