@@ -16,7 +16,8 @@ LEFT_OUT: Final = {
     "api/serving.py": "a process from its start to its last signal (tests/api/test_restart.py, tests/api/test_going_away.py)",
 }
 
-_FEED, _WRITER, _APPEND = "api/feed.py Feed", "worker/writer.py Writer", "broker/lua/append.lua -"
+_FEED, _TRUTH = "api/feed.py Feed", "api/truth.py Truth"
+_WRITER, _APPEND = "worker/writer.py Writer", "broker/lua/append.lua -"
 _FITS = "api/feed.py fits: if first.attempt == last.attempt and first <= last: => if first"
 _PRUNE = f"{_WRITER}._prune: if now - self._pruned_at < _PRUNE_EVERY: => if "
 _MARKS = f"{_WRITER}._prune: while self._marks and self._marks[0][0] < now - TAIL_SECONDS: => while self._marks"
@@ -52,6 +53,18 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_LOOKS}[4] ~= '1' then",
         "broker/lua/common.lua tail: local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1) =>"
         " local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 2)",
+    ),
+    "one read more, or one entry more of it, with the same outcome": (
+        f"{_TRUTH}.join: feed.hold(append) => pass #2",
+        f"{_TRUTH}._check: behind = [entry.id for entry in await self._logs.from_(feed.id, last, 2)] != [last] =>"
+        " behind = [entry.id for entry in await self._logs.from_(feed.id, last, 3)] != [last]",
+        f"{_TRUTH}._check: if behind and feed.synced and feed.last == last: => if behind and feed.last == last:",
+        "api/truth.py -: _RESYNC_ENTRIES = 5000 => _RESYNC_ENTRIES = 5001",
+    ),
+    "one is as false as the other": (f"{_TRUTH}._join_pending: return False => return None",),
+    "one run more in front of the ring": (
+        f"{_FEED}._trim: while len(self._runs) > 1 and self._runs[1][0] < self.base: =>"
+        " while len(self._runs) > 2 and self._runs[1][0] < self.base:",
     ),
     "one mark more of a place that has one": (
         f"{_WRITER}.settle: elif last_seq > self.acked: => elif True:",
