@@ -13,7 +13,7 @@ from broker.request import Options
 from broker.verdicts import Ending
 from tests.clockwork import at_once
 from tests.worker.test_attempt import CLOSE, DELTA, OPEN, START, STOP, WHOLE, text
-from worker.attempt import Attempt, Interrupted, Left, Outcome
+from worker.attempt import Attempt, Interrupted, Left, Outcome, without_tail
 from worker.continuation import Continuation
 from worker.settings import WorkerSettings
 from worker.translate import Json
@@ -240,6 +240,11 @@ def test_what_an_attempt_costs_is_known_as_soon_as_upstream_says_it_and_on_top_o
         ("fenced", Left("fenced")),
         ("rewound", Left("rewound")),
         ("drain", Left("drain")),
+        ("storage_full", Ending("failed", code="storage_full", message="The storage is full.", retryable=True)),
+        (
+            "storage_error",
+            Ending("failed", code="storage_error", message="The storage refused an entry.", retryable=True),
+        ),
     ],
 )
 def test_who_stops_an_attempt_decides_how_it_went_whether_it_has_begun_or_not(cause: Any, outcome: Outcome) -> None:
@@ -305,3 +310,35 @@ def test_who_cancels_the_attempt_itself_closes_the_socket_and_gets_no_outcome() 
         assert here.upstream.open == 0
 
     at_once(scene())
+
+
+def test_what_breaks_upstreams_own_rules_is_an_interruption() -> None:
+    async def scene() -> None:
+        outcome = await Scene([START, OPEN, {"type": "content_block_stop", "index": 9}]).run()
+        assert isinstance(outcome, Interrupted)
+        assert outcome.code == "upstream_malformed"
+
+    at_once(scene())
+
+
+def test_a_refusal_that_stands_is_an_end_however_much_has_come() -> None:
+    async def scene() -> None:
+        refusal = UpstreamFailure("upstream_invalid_request", "no", retryable=False)
+        outcome = await Scene([START, OPEN, text("a"), refusal]).run()
+        assert outcome == Ending("failed", code="upstream_invalid_request", message="no")
+
+    at_once(scene())
+
+
+def test_behind_the_first_token_whatever_comes_is_a_sign_of_life() -> None:
+    async def scene() -> None:
+        here = Scene([START, OPEN, text("a"), 6, CLOSE, 6, DELTA, 6, STOP], idle_timeout=10)
+        assert await here.run() == Ending("completed", stop_reason="end_turn")
+
+    at_once(scene())
+
+
+@pytest.mark.parametrize("cause", ["storage_full", "storage_error"])
+def test_an_end_without_its_tail_says_why(cause: Any) -> None:
+    ending = without_tail(Ending("completed", stop_reason="end_turn"), cause)
+    assert (ending.state, ending.code, ending.retryable) == ("failed", cause, True)
