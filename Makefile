@@ -29,6 +29,7 @@ FIND_PYTHON = python=; for candidate in $(PYTHON) python3 python3.14 python3.13 
 help:
 	@echo "make up          start Respool on 127.0.0.1:$(PORT) (another port: make up PORT=8123); Ctrl-C stops it"
 	@echo "make test        run the tests"
+	@echo "make browser     what only a real browser can tell (needs Chromium, npm, nginx, Caddy)"
 	@echo "make check       ruff, mypy, the import contract"
 	@echo "make bench       measure, beside the naive way on this machine (WHAT='path fanout', or single names)"
 	@echo "make chaos       break everything for a while and judge what was promised (SEED=1 SECONDS=60 FAULTS=all)"
@@ -43,6 +44,10 @@ up: $(VENV)/.embedded
 
 test: $(VENV)/.test
 	@$(BIN)/python -m pytest
+
+# Chromium, nginx and Caddy are the system's (Debian: apt-get install chromium nginx-light caddy); what is missing is skipped.
+browser: $(VENV)/.browser
+	@$(BIN)/python -m pytest -m browser -rs
 
 check: $(VENV)/.test
 	@$(BIN)/ruff check .
@@ -94,4 +99,9 @@ $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
 	@$(PIP) -e '.[test]'
 	@touch $(VENV)/.embedded $(VENV)/.test
 
-.PHONY: help up test check bench chaos failover crash mutants constraints clean
+$(VENV)/.browser: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing what Respool and its browser tests need (pinned in constraints.txt)"
+	@$(PIP) -e '.[browser]'
+	@touch $(VENV)/.embedded $(VENV)/.test $(VENV)/.browser
+
+.PHONY: help up test browser check bench chaos failover crash mutants constraints clean

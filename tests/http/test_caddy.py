@@ -11,23 +11,27 @@ import pytest
 from broker.embedded import free_port
 from broker.tether import TetheredProcess
 from tests.docs.pages import blocks, page
+from tests.http.certificate import Certificate
 from tests.http.conftest import Server
 from tests.http.proxy import replace
 from tests.http.wire import Address
 from tests.stack import until
 
-_MAIN = "{\n    admin off\n    auto_https off\n}\n"
+_MAIN = "{\n    admin off\n    auto_https disable_redirects\n}\n"
 
 
 @contextmanager
-def caddy(folder: Path, api_port: int) -> Iterator[Address]:
-    """Where it listens, without TLS."""
+def caddy(folder: Path, api_port: int, certificate: Certificate | None = None) -> Iterator[Address]:
+    """Where it listens, with TLS if there is a certificate."""
     program = shutil.which("caddy")
     if program is None:
         pytest.skip("caddy is not installed")
     (snippet,) = blocks(page("docs/operations.md"), "caddyfile")
     port = free_port()
-    site = replace(snippet, "respool.example.com {", f"http://localhost:{port} {{")
+    head = f"http://localhost:{port} {{"
+    if certificate is not None:
+        head = f"https://localhost:{port} {{\n    tls {certificate.certificate} {certificate.key}"
+    site = replace(snippet, "respool.example.com {", head)
     cut = str(free_port())
     site = site.replace("127.0.0.1:8000", f"127.0.0.1:{api_port}").replace(":8099", f":{cut}")
     (folder / "Caddyfile").write_text(_MAIN + site)
