@@ -24,7 +24,7 @@ NOTICED = 8.0
 KEEP_ALIVE = 3.0
 HEALED = 10.0
 MODEL = "sim-1?ttft_ms=20&tps=40&tokens=160"
-_AWAY = re.compile(r"(no wake-ups|Redis is away|no sweep): ")
+_AWAY = re.compile(r"(no jobs|Redis is away|no sweep): ")
 
 
 class Place(NamedTuple):
