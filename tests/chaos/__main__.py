@@ -25,6 +25,10 @@ _EFFECTS_SECONDS = 60.0
 """A run of so many seconds of storm must have fenced an attempt, written a tail again and reset a viewer."""
 
 
+APART = 3
+"""Every so many-th seed has two servers, one for coordination and one for logs."""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
@@ -48,7 +52,7 @@ def main() -> int:
         seconds = min(left, ROUND_SECONDS)
         folder = KEPT / f"{time.strftime('%Y%m%d-%H%M%S')}-seed-{seed}"
         print(f"[{time.strftime('%H:%M:%S')}] round {totals.rounds + 1}: seed {seed}", file=sys.stderr, flush=True)
-        if found := run(Round(str(seed), asked, seconds, options.slots, folder, apart=seed % 3 == 0), totals):
+        if found := run(Round(str(seed), asked, seconds, options.slots, folder, apart=seed % APART == 0), totals):
             tell(found)
             print(f"seed {seed} is kept in {folder}; judge it again: python -m tests.chaos --judge {folder}")
             print(f"run it again: make chaos SEED={seed} SECONDS={seconds:g} FAULTS='{options.faults}'", flush=True)
