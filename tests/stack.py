@@ -106,13 +106,14 @@ class Stack:
     and worker as RESPOOL_<NAME>."""
 
     def __init__(
-        self, *, apis: int = 1, workers: int = 1, server: EmbeddedServer | None = None, upstream: str = "",
+        self, *, apis: int = 1, workers: int = 1, server: EmbeddedServer | None = None, server_port: int | None = None,
+        upstream: str = "",
         **settings: object,
     ) -> None:  # fmt: skip
         self._folder = tempfile.TemporaryDirectory(prefix="respool-test-")
         self.folder = Path(self._folder.name)
         self._tether = Tether()
-        self.server = server or EmbeddedServer(self.folder / "data")
+        self.server = server or EmbeddedServer(self.folder / "data", server_port)
         self._settings = {"drain": 0, "lease": LEASE, "shutdown": 3, **settings}
         self._counts = (apis, workers)
         self.apis: list[Child] = []

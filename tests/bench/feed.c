@@ -117,7 +117,7 @@ static char *bytes_of(size_t n) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 3) return 2;
+    if (argc != 3 && argc != 4) return 2;
     http = !strcmp(argv[1], "http");
     setvbuf(stdout, NULL, _IOLBF, 0);
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[2]))};
@@ -128,6 +128,11 @@ int main(int argc, char **argv) {
     if (connect(fd, (struct sockaddr *)&to, sizeof to)) {
         perror("feed: connect");
         return 1;
+    }
+    if (argc == 4) {  // the password
+        char said[64];
+        dprintf(fd, "AUTH %s\r\n", argv[3]);
+        if (read(fd, said, sizeof said) < 3 || said[0] != '+') return 3;
     }
     char line[256];
     while (fgets(line, sizeof line, stdin)) {

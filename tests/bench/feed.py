@@ -105,7 +105,9 @@ class LogFeed(Lines):
     """A process that appends to these generations, each `rate` times a second, from `go` on."""
 
     def __init__(self, url: str, generations: list[Claimed], folder: Path) -> None:
-        super().__init__([str(compiled("feed", folder)), "resp", str(parse_url(url)["port"])])
+        where = parse_url(url)
+        password = [where["password"]] if where.get("password") else []
+        super().__init__([str(compiled("feed", folder)), "resp", str(where["port"]), *password])
         whole = b"".join(_template(generation) for generation in generations)
         self.send(whole)
 

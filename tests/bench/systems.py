@@ -33,7 +33,7 @@ class Respool:
     name = "respool"
 
     def __init__(self, **settings: object) -> None:
-        self._stack = Stack(**{"drain": 10, "lease": 10, "shutdown": 8, **settings})  # type: ignore[arg-type]
+        self._stack = Stack(server_port=free_port(), **{"drain": 10, "lease": 10, "shutdown": 8, **settings})  # type: ignore[arg-type]
 
     def __enter__(self) -> Self:
         stack = self._stack.__enter__()
@@ -57,7 +57,7 @@ class Naive:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="respool-naive-")))
             tether = Tether()
             stack.callback(tether.close)
-            server = stack.enter_context(EmbeddedServer(self.folder / "data"))
+            server = stack.enter_context(EmbeddedServer(self.folder / "data", free_port()))
             assert server.pid is not None
             self.port, upstream = free_port(), free_port()
             self.redis_url, self.upstream_url = server.url, f"http://127.0.0.1:{upstream}"
