@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from arq.connections import ArqRedis
@@ -26,7 +27,7 @@ from broker.refusals import word
 
 log = logging.getLogger("respool.dispatch")
 
-_REAP_SECONDS = 2.0
+_POLL_SECONDS = 2.0
 _BELL_SECONDS = 1.0
 """After so long without a bell the queue is asked all the same: a bell may be lost."""
 _PAUSE_SECONDS = 0.25
@@ -53,7 +54,7 @@ class Dispatcher(Worker):
             max_jobs=max_jobs,
             keep_result=0,  # of jobs that arq gives up, too: it would take none of that name while their result is kept
             job_timeout=_LONGEST_JOB_SECONDS,
-            poll_delay=_REAP_SECONDS,
+            poll_delay=_POLL_SECONDS,
             health_check_interval=3600,
             log_results=False,
             job_serializer=coordination.redis.job_serializer,
@@ -133,7 +134,15 @@ class Dispatcher(Worker):
         await self.sem.acquire()
         self.job_counter += 1
         task = self.tasks[name] = self.loop.create_task(self.run_job(name, place))
-        task.add_done_callback(lambda _: self._release_sem_dec_counter_on_complete())
+        task.add_done_callback(partial(self._over, name))
+
+    def _over(self, name: str, task: asyncio.Task[None]) -> None:
+        """Forgets a finished job at once. One that failed in arq's own bookkeeping (Redis was away) ends no worker."""
+        self._release_sem_dec_counter_on_complete()
+        if self.tasks.get(name) is task:
+            del self.tasks[name]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("%s: arq's bookkeeping failed: %s", name, word(error))
 
     async def run_job(self, job_id: str, score: int) -> None:
         """As arq's, with a start."""
@@ -144,19 +153,10 @@ class Dispatcher(Worker):
 
     async def _poll_iteration(self) -> None:
         """Instead of arq's, which asks the queue too."""
-        self._reap()
         try:
             await self.heart_beat()
         except (RedisError, OSError) as error:  # a full Redis ends no worker either
             log.warning("no heartbeat of arq's: %s", word(error))
-
-    def _reap(self) -> None:
-        """Forgets finished jobs. A job that failed in arq's own bookkeeping (Redis was away) ends no worker."""
-        for job_id, task in list(self.tasks.items()):
-            if task.done():
-                del self.tasks[job_id]
-                if not task.cancelled() and (error := task.exception()) is not None:
-                    log.warning("%s: arq's bookkeeping failed: %s", job_id, word(error))
 
     async def finish_job(self, job_id: str, *arguments: Any) -> None:
         """As arq's. It runs shielded, so that what it raises would be nobody's if the worker ends meanwhile; and what it leaves
