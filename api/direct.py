@@ -168,7 +168,8 @@ class DirectProtocol(HttpProtocol):
         if self.transport.is_closing():
             left(viewer)
             return
-        self.scope, self.headers = None, []  # type: ignore[assignment]  # the next request has its own
+        if not self._in_head:  # of a request behind this one
+            self.scope, self.headers = None, []  # type: ignore[assignment]
         self._viewer, self._left, self._last, self._keep_alive = viewer, left, last, keep_alive
         viewer.wake = self._write
         viewer.abort = self.transport.abort

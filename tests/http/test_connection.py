@@ -67,6 +67,21 @@ def test_pipelined_requests_are_answered_in_their_order(server: Server, client: 
     assert answers[2].json["state"] == "completed", "asked for behind the stream, it tells of the time behind it"
 
 
+def test_a_head_that_comes_in_two_pieces_while_a_stream_begins_is_one_head(server: Server, client: Client) -> None:
+    """The stream takes the connection over between the two."""
+    generation = client.submit(SHORT)
+    events = f"/v1/generations/{generation.id}/events"
+    with server.address.connect() as connection:
+        first = f"GET {events} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        connection.socket.sendall(f"{first}GET {events} HTTP/1.1\r\nHost: local".encode())
+        assert connection.head().status == 200
+        chunks = connection.chunks()
+        next(chunks)
+        connection.socket.sendall(b"host\r\nAccept: text/event-stream\r\n\r\n")
+        assert b"stream_end" in b"".join(chunks)
+        check_stream(connection.answer())
+
+
 def test_a_client_of_http_1_0_gets_the_events_and_nothing_between_them(server: Server, ended: str) -> None:
     path = f"/v1/generations/{ended}"
     whole = server.address.get(f"{path}/events")
