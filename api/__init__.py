@@ -13,7 +13,8 @@ Who and what is let in, before anything of it is looked at:
     connections.py  how many there may be, and how long each may owe its next request
     bounded.py      uvicorn's protocol class, bounded: heads, pipelines, upgrades
     request_head.py what is wrong with a head
-    origin.py       which hosts are answered for, and which pages may change something; guard.py asks it for the routes
+    origin.py       which hosts are answered for, and which pages may read and change something; guard.py asks it for
+                    the routes
     openapi.py      the description of all this, made of what validates it; docs_page.py, a page to try it
 
 Showing, where the process spends its life:

@@ -8,13 +8,14 @@ from importlib.metadata import version
 
 import orjson
 from fastapi import FastAPI, Request, Response
+from starlette.types import ASGIApp
 
 from api import docs_page, generations, openapi, problems
 from api.door import DOOR, Door
 from api.guard import Guard
 from api.hub import Hub
 from api.openapi import described
-from api.origin import Origins
+from api.origin import ORIGINS, Origins
 from api.problems import ABOUT_STORAGE, Code, Problem
 from api.service import Service
 from api.settings import ApiSettings
@@ -33,7 +34,7 @@ _READY_SECONDS = 3.0
 
 def create_app(settings: ApiSettings) -> FastAPI:
     """The application; its lifespan connects it to Redis and runs its hub."""
-    origins = Origins(settings.effective_hosts)
+    origins = Origins(settings.effective_hosts, settings.other_origins)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
@@ -52,7 +53,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         gc.collect()
         gc.freeze()
         try:
-            yield {DOOR: Door(hub, origins)}
+            yield {DOOR: Door(hub, origins), ORIGINS: origins}
         finally:
             for task in running:
                 task.cancel()
@@ -60,7 +61,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
             await coordination_redis.aclose(close_connection_pool=True)
             await logs_redis.aclose(close_connection_pool=True)
 
-    app = FastAPI(
+    app = _Guarded(
         title="Respool", version=version("respool"), summary="A queue-backed, resumable stream broker for LLM generations",
         docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan,
     )  # fmt: skip
@@ -71,8 +72,15 @@ def create_app(settings: ApiSettings) -> FastAPI:
     openapi.install(app, (GenerationRequest, ChatRequest), (Whole, Listing, Status))
     problems.install(app)
     app.add_middleware(DoorFirst)
-    app.add_middleware(Guard, origins=origins)
+    app.state.origins = origins
     return app
+
+
+class _Guarded(FastAPI):
+    """Behind the guard is everything, FastAPI's own middleware too: it is what answers with 500."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return Guard(super().build_middleware_stack(), self.state.origins)
 
 
 async def _healthz() -> Response:

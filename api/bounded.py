@@ -5,12 +5,14 @@ behind it is parsed: the connection reads and drops until the client ends it, or
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from api.connections import Connections, Owed
+from api.origin import ORIGINS, Header, Origins
 from api.problems import Code, Problem, from_unexpected
 from api.request_head import fault
 
@@ -168,6 +170,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _begin(self) -> None:
         super().on_headers_complete()
+        if sharing := self._sharing():
+            self.cycle.default_headers = [*self.cycle.default_headers, *sharing]
         if self._health_only:
             self.cycle.keep_alive = False
 
@@ -229,12 +233,19 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         response = problem.response()
-        headers = [*self.server_state.default_headers, *response.raw_headers, (b"connection", b"close")]
+        headers = [
+            *self.server_state.default_headers, *self._sharing(), *response.raw_headers, (b"connection", b"close"),
+        ]  # fmt: skip
         lines = [STATUS_LINE[response.status_code], *(b"%b: %b\r\n" % header for header in headers), b"\r\n"]
         body = b"" if self.parser.get_method() == b"HEAD" else bytes(response.body)
         self.transport.write(b"".join(lines) + body)
         if self.transport.can_write_eof():
             self.transport.write_eof()
+
+    def _sharing(self) -> Sequence[Header]:
+        """Headers for the page that asked, as far as its request's head was read."""
+        origins: Origins | None = self.app_state.get(ORIGINS)
+        return origins.sharing(self.headers) if origins is not None and (self._in_head or self._in_body) else ()
 
 
 def _problem_of(error: httptools.HttpParserError) -> Problem:

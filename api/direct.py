@@ -135,6 +135,7 @@ class DirectProtocol(HttpProtocol):
             super()._begin()
             return
         lines = [STATUS_LINE[200], *(b"%b: %b\r\n" % header for header in self.server_state.default_headers)]
+        lines += [b"%b: %b\r\n" % header for header in self._sharing()]
         if not (keeps := self.parser.should_keep_alive()):
             lines.append(b"connection: close\r\n")
         self.cycle = _COMPLETE

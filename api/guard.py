@@ -1,20 +1,18 @@
-"""ASGI middleware, the outermost one: hosts and origins, on any server."""
+"""ASGI middleware, the outermost one: hosts and origins, CORS, on any server."""
 
-from typing import Final
+from collections.abc import Sequence
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.direct import CUT
-from api.origin import Origins
+from api.origin import PREFLIGHT, Header, Origins
 from api.problems import Problem
-
-NOSNIFF: Final = ("x-content-type-options", "nosniff")
-"""Of every answer: no browser takes it for what it does not say. Under our own protocol classes uvicorn adds it, which costs an
-event stream nothing."""
 
 
 class Guard:
-    """Answers what `origins` refuses; the rest goes on to the application."""
+    """Answers what `origins` refuses, and preflights; the rest goes on to the application. Every answer gets the headers that
+    let a page read it, or not; under our own protocol classes uvicorn adds them, for here each event would cost a call."""
 
     def __init__(self, app: ASGIApp, origins: Origins) -> None:
         self._app = app
@@ -25,21 +23,23 @@ class Guard:
             await self._app(scope, receive, send)
             return
         if CUT not in scope.get("extensions", {}):
-            send = _with_nosniff(send)
+            send = _with(send, (*self._origins.standing, *self._origins.sharing(scope["headers"])))
         refused = self._origins.refusal(scope["method"], scope["path"], scope["headers"])
-        if refused is None:
-            await self._app(scope, receive, send)
-        else:
+        if refused is not None:
             # What is left of the body is not read.
             await Problem(refused, headers={"Connection": "close"}).response()(scope, receive, send)
+        elif self._origins.is_preflight(scope["method"], scope["headers"]):
+            answer = Response(status_code=204)
+            answer.raw_headers.extend(PREFLIGHT)
+            await answer(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
-def _with_nosniff(send: Send) -> Send:
-    header = tuple(part.encode() for part in NOSNIFF)
-
+def _with(send: Send, headers: Sequence[Header]) -> Send:
     async def answer(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), header]}
+            message = {**message, "headers": [*message.get("headers", ()), *headers]}
         await send(message)
 
     return answer

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from api.app import create_app
 from api.connections import Connections, bound
 from api.direct import DirectProtocol, HttpProtocol
-from api.guard import NOSNIFF
+from api.origin import Origins
 from api.service import Service
 from api.settings import ApiSettings
 from broker.processes import CannotRun
@@ -70,6 +70,7 @@ def serve(
 ) -> None:
     """Serves until a signal. Raises CannotRun. `announce`: the descriptor into which it writes a byte when it serves."""
     app = create_app(settings)
+    origins: Origins = app.state.origins
     connections = Connections(bound(settings.connections), time.monotonic)
     protocol = DirectProtocol if settings.http == "direct" else HttpProtocol
     config = uvicorn.Config(
@@ -83,7 +84,7 @@ def serve(
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        headers=[NOSNIFF],
+        headers=[(name.decode(), value.decode()) for name, value in origins.standing],
         backlog=4096,
         timeout_graceful_shutdown=round(settings.shutdown),
     )

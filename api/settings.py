@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from api.origin import is_loopback, name_of
+from api.origin import is_loopback, name_of, origins_of
 from broker.settings import BrokerSettings
 
 
@@ -16,6 +16,8 @@ class ApiSettings(BrokerSettings):
     allowed_hosts: str | None = None
     """Hosts to answer for, with commas between, `*` for any, beside those of loopback. Not set: none where the API listens on
     loopback, any elsewhere."""
+    cors_origins: str | None = None
+    """Origins whose pages may read and do everything, with commas between; the word `loopback`: any of loopback."""
     connections: int = Field(default=0, ge=0)
     """The most connections of a process, viewers among them. 0, and whatever is more: as many as its descriptors allow."""
     port: int = Field(default=8000, ge=0, le=65535)
@@ -48,6 +50,16 @@ class ApiSettings(BrokerSettings):
             return frozenset() if is_loopback(self.host) else None
         names = frozenset(map(name_of, self.allowed_hosts.split(",")))
         return None if "*" in names else names
+
+    @property
+    def other_origins(self) -> frozenset[str]:
+        return origins_of(self.cors_origins or "")
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, text: str | None) -> str | None:
+        origins_of(text or "")
+        return text
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Self:

@@ -16,6 +16,8 @@ from tests.http.wire import Address
 from tests.stack import Child, Stack, until
 
 WAYS = ("direct", "plain")
+PAGE = "https://app.example"
+"""The origin whose pages may use these APIs."""
 _ESTABLISHED, _CLOSE_WAIT = "01", "08"
 
 
@@ -44,7 +46,7 @@ class Server:
 @pytest.fixture(scope="package")
 def stack() -> Iterator[Stack]:
     """API 0 writes directly, API 1 through plain ASGI; both give a viewer that takes nothing up after a second."""
-    with Stack(apis=2, stalled_viewer=1) as stack:
+    with Stack(apis=2, stalled_viewer=1, cors_origins=PAGE) as stack:
         yield stack
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from broker.embedded import free_port
 from broker.tether import Tether
 from tests.client import Client
+from tests.http.conftest import PAGE
 from tests.http.wire import Address, Connection, Head
 from tests.stack import STARTS, Child, Stack, until
 
@@ -90,7 +91,10 @@ _HEADERS = st.one_of(
     st.tuples(st.just("Upgrade"), st.sampled_from(["h2c", "websocket"])),
     st.tuples(st.just("Expect"), st.just("nothing")),
     st.tuples(st.just("Content-Length"), st.sampled_from(["0", "x"])),
-    st.tuples(st.just("Origin"), st.just("https://evil.example")),
+    st.tuples(
+        st.just("Origin"), st.sampled_from([PAGE, PAGE, "https://evil.example", "http://localhost", "null", "", "\xe9"])
+    ),
+    st.tuples(st.just("Access-Control-Request-Method"), st.just("POST")),
     st.tuples(st.just("Sec-Fetch-Site"), st.just("cross-site")),
     st.tuples(st.sampled_from(["X-A", "Cookie", "Idempotency-Key", "Range"]), st.text("ab \xe9;=", max_size=5)),
 )
@@ -109,6 +113,11 @@ _TAILS = st.sampled_from(
 @example("", [("Last-Event-ID", "0-0"), ("Last-Event-ID", CURSOR + "2")], True, "GET", "1.1")
 @example("", [("Last-Event-ID", ""), ("Last-Event-ID", CURSOR + "2")], True, "GET", "1.1")
 @example("", [("Last-Event-ID", CURSOR + "1 ")], True, "GET", "1.1")
+@example("", [("Origin", PAGE)], True, "GET", "1.1")
+@example("", [("Origin", PAGE), ("Last-Event-ID", CURSOR + "1")], True, "GET", "1.1")
+@example("", [("Origin", PAGE), ("Origin", PAGE)], True, "GET", "1.1")
+@example("", [("Origin", "https://evil.example")], True, "GET", "1.1")
+@example("", [("Origin", PAGE), ("Access-Control-Request-Method", "GET")], True, "OPTIONS", "1.1")
 def test_both_ways_answer_alike(
     ways: Ways, tail: str, headers: list[tuple[str, str]], host: bool, method: str, version: str
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from broker.embedded import free_port
 from broker.tether import Tether
 from tests.client import Client
-from tests.http.conftest import WAYS, Server
+from tests.http.conftest import PAGE, WAYS, Server
 from tests.http.test_framing import HOST, JSON, SECOND, last_answer
 from tests.http.wire import Address, Connection, Cut
 from tests.stack import STARTS, Child, Stack, until
@@ -151,9 +151,10 @@ def test_a_process_full_of_streams_answers_health_checks_alone(stack: Stack, cli
             viewer.ask(f"/v1/generations/{generation.id}/events")
             viewer.head()
         with address.connect() as refused:
-            refused.ask("/v1/generations")
+            refused.ask("/v1/generations", Origin=PAGE)
             answer = last_answer(refused)
         assert (answer.status, answer.json["code"]) == (503, "too_many_connections")
+        assert answer.headers["access-control-allow-origin"] == PAGE
         with address.connect() as check:
             check.ask("/healthz")
             answer = last_answer(check)

@@ -385,6 +385,26 @@ MUTANTS: tuple[Mutant, ...] = (
         _TICKS + "test_the_quick_way_is_for_what_runs_here_and_is_closed_while_draining",
     ),
     _mutant(
+        "the quick way tells no page that it may read", "api/direct.py",
+        "        lines += [b\"%b: %b\\r\\n\" % header for header in self._sharing()]\n", "",
+        "tests/http/test_both_ways_in.py::test_both_ways_answer_alike",
+        "tests/http/test_cors.py::test_a_viewer_that_joins_may_read_its_stream",
+    ),
+    _mutant(
+        "what the parser refuses no page may read", "api/bounded.py",
+        "*self._sharing(), *response.raw_headers", "*response.raw_headers",
+        "tests/http/test_cors.py::test_every_answer_lets_its_page_read_it",
+    ),
+    _mutant(
+        "any name is loopback", "api/origin.py", "is_loopback(name_of(web[1]))", "name_of(web[1]) != \"\"",
+        "tests/http/test_cors.py::test_the_word_loopback_stands_for_any_port_of_this_machine_and_a_name_for_itself",
+    ),
+    _mutant(
+        "a stream that begins forgets the head behind it", "api/direct.py",
+        "        if not self._in_head:  # of a request behind this one\n", "        if True:\n",
+        "tests/http/test_connection.py::test_a_head_that_comes_in_two_pieces_while_a_stream_begins_is_one_head",
+    ),
+    _mutant(
         "a cursor is shown its own entry again", "api/pages.py", "            entries = entries[1:]\n", "",
         _HUB + "test_a_viewer_with_a_cursor_gets_what_follows_it_and_nothing_else",
     ),

@@ -34,14 +34,18 @@ def test_only_the_worker_is_given_the_simulated_upstream_and_its_key(tmp_path: P
         given = stack.until(r"worker was given .* ANTHROPIC_BASE_URL=(\S+) ANTHROPIC_API_KEY=(\S+)")
         assert given[1].startswith("http://127.0.0.1:")
         assert given[2] == "simulated"
-        assert "ANTHROPIC" not in stack.until("api was given .*")[0]
+        api = stack.until("api was given .*")[0]
+        assert "ANTHROPIC" not in api
+        assert "RESPOOL_CORS_ORIGINS=loopback" in api
 
 
 def test_with_a_key_nothing_is_simulated_and_only_the_worker_is_given_the_key(tmp_path: Path) -> None:
-    with Launcher(tmp_path, ANTHROPIC_API_KEY="sk-one") as stack:
+    with Launcher(tmp_path, ANTHROPIC_API_KEY="sk-one", RESPOOL_CORS_ORIGINS="https://a.example") as stack:
         output = stack.up().output
         assert "ANTHROPIC_API_KEY=sk-one" in stack.until("worker was given .*")[0]
-        assert "ANTHROPIC" not in stack.until("api was given .*")[0]
+        api = stack.until("api was given .*")[0]
+        assert "ANTHROPIC" not in api
+        assert "RESPOOL_CORS_ORIGINS=https://a.example" in api
     assert "SIMULATED" not in output
     assert "simulator" not in output
 
