@@ -14,10 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -38,6 +40,8 @@ _MOST_SECONDS = 6.0
 _MOST_TEST_SECONDS = 8.0
 _TRACED_SECONDS = 2.5
 _APART_TESTS = 15
+_APART_TEST_SECONDS = 1.0
+"""So many, or for so long, whichever is more."""
 _APART_SECONDS = 15.0
 _LUA_TESTS: Final = (
     "tests/broker/test_figures.py", "tests/broker/test_lifetimes.py", "tests/broker/test_lua.py", "tests/broker/test_model.py",
@@ -149,10 +153,21 @@ class Run:
 
             yield Job(partial(self._tests.judge, lambda _: None, [test]), 10.0, done)
 
-    def _order(self, file: str, test: str) -> tuple[bool, bool, float]:
-        """Tests that import the file come first, then what needs no stack, and of each the quickest."""
-        own = _names(test.partition("::")[0], file.removesuffix(".py").replace("/", "."))
-        return not own, _needs_stack(self._tests.items[test]), float(self._kept.looked[test]["seconds"])
+    def _order(self, file: str, test: str) -> tuple[bool, bool, bool, float]:
+        """Tests that import the file come first, of these the file's namesake, then what needs no stack; the quickest first."""
+        where = test.partition("::")[0]
+        own = _names(where, file.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+        stack = _needs_stack(self._tests.items[test])
+        return not own, not _is_namesake(file, where), stack, float(self._kept.looked[test]["seconds"])
+
+    def _is_of_namesake(self, file: str, test: str) -> bool:
+        """They may look at a constant or at a field's default where no line of ours names it."""
+        found = self._kept.looked[test]
+        return (
+            _is_namesake(file, test.partition("::")[0])
+            and not found["failed"]
+            and found["seconds"] < _MOST_TEST_SECONDS
+        )
 
     def _index(self) -> None:
         """Which tests come by a line."""
@@ -212,18 +227,21 @@ class Run:
                 return self._apart(mutant, tests, lent) if told.broken else told
 
             return Job(judge, seconds, done)
-        return Job(lambda lent: self._apart(mutant, tests[:_APART_TESTS], lent), seconds + _APART_SECONDS, done)
+        return Job(lambda lent: self._apart(mutant, tests, lent), seconds + _APART_SECONDS, done)
 
     def _apart(self, mutant: Generated, tests: list[str], lent: Lent) -> Told:
         source = self._folder / f"{_text_digest(mutant.key)}.py"
         source.write_text(mutant.source)
-        return run_apart(mutant.file, source, tests[:_APART_TESTS], lent)
+        spent = list(accumulate(float(self._kept.looked[test]["seconds"]) for test in tests))
+        quick = bisect_right(spent, _APART_TEST_SECONDS)
+        return run_apart(mutant.file, source, tests[: max(quick, _APART_TESTS)], lent)
 
     def _tests_for(self, mutant: Generated) -> list[str]:
         if mutant.file.endswith(".lua"):
             tests = {test for test in self._tests.items if test.startswith(_LUA_TESTS)}
         elif mutant.name:
             tests = {test for place in _mentions(mutant.file, mutant.name) for test in self._seen.get(place, ())}
+            tests |= {test for test in self._tests.items if self._is_of_namesake(mutant.file, test)}
         else:
             tests = {test for line in mutant.lines for test in self._seen.get((mutant.file, line), ())}
         chosen: list[str] = []
@@ -267,6 +285,12 @@ def _fast(item: pytest.Item) -> bool:
 @cache
 def _names(test_file: str, module: str) -> bool:
     return f"from {module} import" in (ROOT / test_file).read_text()
+
+
+def _is_namesake(file: str, test_file: str) -> bool:
+    path = Path(file)
+    name = path.parent.name if path.stem == "__init__" else path.stem
+    return test_file == f"tests/{path.parts[0]}/test_{name}.py"
 
 
 def _mentions(file: str, name: str) -> Iterator[tuple[str, int]]:

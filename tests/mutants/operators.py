@@ -28,8 +28,8 @@ Edits = Iterable[tuple[cst.CSTNode, str]]
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """`function` is its qualified name, or '' for what runs at import; `lines` are those of the statement; `name` is the
-    constant or field that is made there, if it is one; `digest` is of the function's text."""
+    """`function` is its qualified name, or '' for what runs at import (a parameter's default does); `lines` are those of the
+    statement; `name` is the constant or field that is made there, if it is one; `digest` is of the function's text."""
 
     file: str
     function: str
@@ -104,6 +104,8 @@ class _Walk(cst.CSTVisitor):
         self._functions: list[tuple[str, str]] = []
         self._statement = range(0)
         self._name = ""
+        self._parameters: cst.Parameters | None = None
+        """While we are in them: of a function that is in no other, whose defaults are made at import."""
 
     # -- where we are
 
@@ -120,6 +122,8 @@ class _Walk(cst.CSTVisitor):
         return True
 
     def on_leave(self, original_node: cst.CSTNode) -> None:
+        if original_node is self._parameters:
+            self._parameters = None
         if isinstance(original_node, cst.ClassDef | cst.FunctionDef) and self._rooms[-1:] == [original_node.name.value]:
             self._rooms.pop()
             if isinstance(original_node, cst.FunctionDef):
@@ -131,6 +135,9 @@ class _Walk(cst.CSTVisitor):
             start, stop = self._span(node)
             digest = hashlib.sha256(self._code[start:stop]).hexdigest()[:16]
             outer = self._functions[-1] if self._functions else (".".join(self._rooms), digest)
+            self._parameters = None if self._functions else node.params
+            first = min(self.get_metadata(PositionProvider, each).start.line for each in (*node.decorators, node))
+            self._statement = range(first, self._header(node).stop)
             self._functions.append(outer)
 
     def _is_left_alone(self, node: cst.CSTNode) -> bool:
@@ -183,9 +190,9 @@ class _Walk(cst.CSTVisitor):
         end = len(self._code) if end < 0 else end
         old = self._code[begin:end].decode()
         new = (self._code[begin:start] + text.encode() + self._code[stop:end]).decode()
-        function, digest = (
-            self._functions[-1] if self._functions else ("", hashlib.sha256(old.encode()).hexdigest()[:16])
-        )
+        function, digest = "", hashlib.sha256(old.encode()).hexdigest()[:16]
+        if self._functions and self._parameters is None:
+            function, digest = self._functions[-1]
         old, new = _short(old), _short(new)
         self.found.append(
             Generated(self._file, function, old, new, self._statement, source.decode(), digest, self._name)
