@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from broker.events import (  # fmt: skip
+    DELTAS,
     END,
     EVENT,
     START,
@@ -34,6 +35,12 @@ awkward = st.sampled_from(
     ["\n", "\r", "\u2028", "\u2029", "\x85", "\ufeff", "\x00", "data: x\n\n", "1:t", "🧵", '"', "\\"]
 )
 texts = st.lists(st.text() | awkward).map("".join)
+
+
+def test_the_names_of_kinds_never_change() -> None:
+    """Logs outlive the version that wrote them, and common.lua writes the same."""
+    assert [TEXT, THINKING, TOOL_INPUT, EVENT, START, END] == [b"t", b"k", b"i", b"j", b"s", b"z"]
+    assert frozenset((TEXT, THINKING, TOOL_INPUT)) == DELTAS
 
 
 def published(prev: EntryId, first: EntryId, contents: list[tuple[bytes, bytes]]) -> bytes:

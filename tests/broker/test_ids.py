@@ -55,6 +55,10 @@ def test_an_entry_id_is_read_as_it_was_written(id_: EntryId) -> None:
     assert EntryId.parse(str(id_)) == EntryId.parse(str(id_).encode()) == EntryId.of_redis(str(id_).encode()) == id_
 
 
+def test_the_beginning_is_the_lowest_id_that_redis_knows() -> None:
+    assert str(BEGINNING) == "0-0"
+
+
 @examples
 @given(entry_ids, entry_ids)
 def test_entry_ids_are_ordered_by_attempt_and_then_by_seq(one: EntryId, other: EntryId) -> None:

@@ -1,5 +1,6 @@
 """Each script keeps the contract in its header, and refuses what it says it refuses, on a real server."""
 
+from importlib.resources import files
 from itertools import pairwise
 
 import orjson
@@ -8,9 +9,17 @@ from arq.constants import in_progress_key_prefix
 
 from broker import keys
 from broker.coordination import Taken, job_name
-from broker.errors import AlreadyEnded, ExpiredGeneration, IdempotencyMismatch, StorageFull, UnknownGeneration
+from broker.errors import (
+    AlreadyEnded,
+    ExpiredGeneration,
+    IdempotencyMismatch,
+    StorageFull,
+    StorageRefused,
+    UnknownGeneration,
+)
 from broker.events import END, START, TEXT, THINKING, TOOL_INPUT, Content, event
 from broker.ids import BEGINNING, EntryId, new_generation_id
+from broker.lua import Script
 from broker.verdicts import Ending, Finished, Granted, Refused
 from tests.broker.scripted import LEASE_MS, Generation, Heard, Server
 
@@ -32,6 +41,62 @@ def end_of(generation: Generation) -> dict[str, object]:
     assert generation.field("end") == last.value.decode()
     assert generation.field("terminal_id") == str(last.id)
     return end
+
+
+# -- how they are sent
+
+
+def scripts() -> list[str]:
+    return sorted(
+        each.name.removesuffix(".lua") for each in files("broker.lua").iterdir() if each.name.endswith(".lua")
+    )
+
+
+def test_a_script_goes_by_the_sha_that_the_server_gives_it(server: Server) -> None:
+    for script in map(Script, scripts()):
+        assert server.command("SCRIPT LOAD", script.text) == script.sha
+
+
+def test_what_a_script_uses_stands_between_its_first_line_and_itself() -> None:
+    clock, lease, common, take, release, submit = (
+        (files("broker.lua") / f"{name}.lua").read_text()
+        for name in ("clock", "lease", "common", "take", "release", "submit")
+    )
+    assert Script("take").text == "#!lua\n" + clock + take.removeprefix("#!lua\n")
+    assert Script("claim").text.startswith(f"{clock}{lease}{common}-- uses clock, lease, common\n")
+    assert (Script("release").text, Script("submit").text) == (release, submit)
+
+
+def runs(server: Server, command: str) -> int:
+    """How often the server has run it."""
+    found = server.command("INFO", "commandstats").get(f"cmdstat_{command}", {"calls": 0})
+    return int(found["calls"])
+
+
+def test_many_calls_are_made_once_each_and_in_no_transaction(server: Server, generation: Generation) -> None:
+    ids = [generation.id, new_generation_id()]
+    server.do(server.logs.looks(ids))
+    before = runs(server, "evalsha"), runs(server, "exec")
+    assert [look is not None for look in server.do(server.logs.looks(ids)).values()] == [True, False]
+    assert (runs(server, "evalsha"), runs(server, "exec")) == (before[0] + 2, before[1])
+
+
+def test_many_calls_are_made_again_where_the_server_has_forgotten_the_script(
+    server: Server, generation: Generation
+) -> None:
+    ids = [generation.id, new_generation_id(), generation.id]
+    looked = server.do(server.logs.looks(ids))
+    server.command("SCRIPT", "FLUSH")
+    forgetful = server.do(server.logs.looks(ids))
+    assert {id_: look and look.state for id_, look in forgetful.items()} == {ids[0]: "queued", ids[1]: None}
+    assert forgetful.keys() == looked.keys()
+
+
+def test_an_error_of_one_of_many_calls_is_raised(server: Server, generation: Generation) -> None:
+    odd = new_generation_id()
+    server.command("SET", keys.record(odd), "no record", "PX", 60_000)
+    with pytest.raises(StorageRefused, match="WRONGTYPE"):
+        server.do(server.logs.looks([generation.id, odd]))
 
 
 # -- create

@@ -2,10 +2,12 @@
 
 import pytest
 from redis.exceptions import (
+    AuthenticationError,
     BusyLoadingError,
     ConnectionError,
     ExecAbortError,
     NoPermissionError,
+    NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     ResponseError,
@@ -57,3 +59,27 @@ def test_anything_else_is_named_and_no_prompt_decides_what_it_is(error: Exceptio
     assert PROMPT not in str(caught.value)
     assert caught.value.__suppress_context__
     assert word(ResponseError(PROMPT)) == "ERR"
+
+
+@pytest.mark.parametrize(
+    ("error", "first"),
+    [
+        (BusyLoadingError("Redis is loading the dataset in memory"), "LOADING"),
+        (AuthenticationError("Authentication required."), "NOAUTH"),
+        (ReadOnlyError("You can't write against a read only replica."), "READONLY"),
+        (OutOfMemoryError("command not allowed"), "OOM"),
+        (NoPermissionError("this user has no permissions"), "NOPERM"),
+        (NoScriptError("No matching script."), "NOSCRIPT"),
+        (ResponseError("WRONGTYPE Operation against a key"), "WRONGTYPE"),
+        (OSError(111, "refused"), "ConnectionRefusedError"),
+    ],
+)
+def test_a_reply_is_named_by_the_first_word_that_redis_said(error: Exception, first: str) -> None:
+    assert word(error) == first
+
+
+def test_who_does_not_answer_has_not_refused() -> None:
+    assert {
+        "LOADING", "BUSY", "READONLY", "MASTERDOWN", "MISCONF", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK",
+        "UNBLOCKED",
+    } == REFUSED  # fmt: skip
