@@ -4,11 +4,12 @@ import json
 from itertools import count
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from broker.events import EVENT, START, TEXT, THINKING, Content, Entry
-from broker.ids import EntryId
+from broker.ids import BEGINNING, EntryId
 from broker.transcript import Kept, Transcript
 from worker.translate import Translator
 
@@ -210,3 +211,56 @@ def test_citations_signatures_and_unknown_deltas_stay_with_their_block() -> None
 def test_an_empty_log_is_nothing_and_keeps_nothing() -> None:
     transcript = Transcript()
     assert (transcript.text, transcript.content, transcript.open, transcript.kept()) == ("", [], None, None)
+    assert (transcript.last, transcript.stop_reason) == (BEGINNING, None)
+
+
+def test_text_that_comes_with_a_block_is_before_what_follows() -> None:
+    thinking = Entry(EntryId(1, 9), THINKING, b"late")
+    log = [
+        *entries_of(start(0, type="text", text="early "), "late", start(1, type="thinking", thinking="early ")),
+        thinking,
+    ]
+    assert Transcript(log).content == [
+        {"type": "text", "text": "early late"},
+        {"type": "thinking", "thinking": "early late"},
+    ]
+
+
+def test_thinking_between_texts_is_kept_with_them_also_where_it_is_redacted() -> None:
+    log = entries_of(
+        start(0, type="text", text="a"), start(1, type="thinking", thinking=""), start(2, type="redacted_thinking", data="x"),
+        start(3, type="text", text="b"), start(4, type="redacted_thinking", data="y"),
+    )  # fmt: skip
+    assert Transcript(log).kept() == Kept("ab", EntryId(1, 3), 4, 0)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        {"type": "block_stop", "index": 0},
+        {"type": "citation", "citation": {"cited_text": "x"}},
+        {"type": "block_delta", "index": 0, "delta": {"type": "of_tomorrow"}},
+        {"type": "block_start", "index": 0, "block": {"type": "text", "text": ""}},
+        "",
+    ],
+)
+def test_what_belongs_to_a_kept_block_is_kept_with_it(behind: dict[str, Any] | str) -> None:
+    transcript = Transcript(entries_of(start(0, type="text", text=""), "a", behind))
+    kept = transcript.kept()
+    assert kept is not None
+    assert (kept.text, kept.through, len(transcript.content)) == ("a", EntryId(1, 2), 1)
+
+
+def test_the_next_attempt_has_no_open_block_and_no_reason_to_stop_until_it_says_so() -> None:
+    transcript = Transcript(entries_of(start(0, type="text", text=""), "a"))
+    assert transcript.open == 0
+    for entry in entries_of(start(1, type="text", text=""), {"type": "usage", "stop_reason": "end_turn"}):
+        transcript.apply(entry)
+    assert (transcript.open, transcript.stop_reason) == (1, "end_turn")
+    transcript.apply(Entry(EntryId(2, 0), START, b'{"type":"stream_start","keep_blocks":2}'))
+    assert (transcript.open, transcript.stop_reason, len(transcript.content)) == (None, None, 2)
+
+
+def test_an_entry_of_a_kind_of_tomorrow_is_passed_by() -> None:
+    transcript = Transcript([*entries_of(start(0, type="text", text="a")), Entry(EntryId(1, 1), b"q", b"no JSON")])
+    assert (transcript.text, transcript.last) == ("a", EntryId(1, 1))
