@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from broker.request import ChatRequest, GenerationRequest, Options, UnreadableRequest
+from broker.request import ChatRequest, Content, GenerationRequest, Options, UnreadableRequest
 
 HELLO: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
 
@@ -209,6 +209,48 @@ def test_a_flood_of_mistakes_is_reported_as_one(flood: dict[str, Any]) -> None:
     with pytest.raises(ValidationError) as refused:
         read(**flood)
     assert refused.value.error_count() == 1
+
+
+def unknown(many: int) -> dict[str, int]:
+    return {f"field_{n}": 0 for n in range(many)}
+
+
+def test_more_than_64_fields_are_not_even_looked_at() -> None:
+    with pytest.raises(ValidationError) as refused:
+        read(max_tokens=None, **unknown(61))
+    assert {error["type"] for error in refused.value.errors()} == {"extra_forbidden"}
+    assert refused.value.error_count() == 61
+    for fields in ({"max_tokens": None, **unknown(62)}, {"max_tokens": 5, **unknown(62)}):
+        with pytest.raises(ValidationError) as refused:
+            read(**fields)
+        assert [(error["loc"], error["type"]) for error in refused.value.errors()] == [((), "too_many_fields")]
+
+
+def test_a_conversation_has_at_most_10000_turns() -> None:
+    assert len(read(messages=HELLO["messages"] * 10_000).messages) == 10_000
+    with pytest.raises(ValidationError) as refused:
+        read(messages=HELLO["messages"] * 10_001)
+    assert [(error["loc"], error["type"]) for error in refused.value.errors()] == [(("messages",), "too_long")]
+
+
+@pytest.mark.parametrize("body", [[], "", 5, None, [HELLO]])
+def test_a_body_that_is_no_object_is_refused_as_one(body: object) -> None:
+    with pytest.raises(ValidationError) as refused:
+        GenerationRequest.model_validate(body)
+    assert [(error["loc"], error["type"]) for error in refused.value.errors()] == [((), "model_type")]
+
+
+def test_a_request_does_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        read().model = "n"  # type: ignore[misc]
+
+
+def test_content_is_text_or_blocks_wherever_it_stands() -> None:
+    content = TypeAdapter[Any](Content)
+    for value in ("", "x", [{"type": "text", "text": "x"}], [{"more": 1, "type": "of_tomorrow"}]):
+        assert content.validate_python(value) == value
+    with pytest.raises(ValidationError, match="must be a string or a list of content blocks"):
+        content.validate_python({"type": "text"})
 
 
 @pytest.mark.parametrize("roles", [["assistant"], ["user", "user"], ["assistant", "assistant", "user"]])

@@ -252,13 +252,11 @@ def test_what_belongs_to_a_kept_block_is_kept_with_it(behind: dict[str, Any] | s
 
 
 def test_the_next_attempt_has_no_open_block_and_no_reason_to_stop_until_it_says_so() -> None:
-    transcript = Transcript(entries_of(start(0, type="text", text=""), "a"))
-    assert transcript.open == 0
-    for entry in entries_of(start(1, type="text", text=""), {"type": "usage", "stop_reason": "end_turn"}):
-        transcript.apply(entry)
-    assert (transcript.open, transcript.stop_reason) == (1, "end_turn")
-    transcript.apply(Entry(EntryId(2, 0), START, b'{"type":"stream_start","keep_blocks":2}'))
-    assert (transcript.open, transcript.stop_reason, len(transcript.content)) == (None, None, 2)
+    first = entries_of(start(0, type="text", text=""), "a")
+    ended = [*first, *entries_of(start(1, type="text", text=""), {"type": "usage", "stop_reason": "end_turn"})]
+    following = [*ended, Entry(EntryId(2, 0), START, b'{"type":"stream_start","keep_blocks":2}')]
+    told = [(each.open, each.stop_reason, len(each.content)) for each in map(Transcript, (first, ended, following))]
+    assert told == [(0, None, 1), (1, "end_turn", 2), (None, None, 2)]
 
 
 def test_an_entry_of_a_kind_of_tomorrow_is_passed_by() -> None:

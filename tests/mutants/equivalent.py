@@ -22,6 +22,8 @@ _FITS = "api/feed.py fits: if first.attempt == last.attempt and first <= last: =
 _PRUNE = f"{_WRITER}._prune: if now - self._pruned_at < _PRUNE_EVERY: => if "
 _MARKS = f"{_WRITER}._prune: while self._marks and self._marks[0][0] < now - TAIL_SECONDS: => while self._marks"
 _LOOKS = f"{_APPEND}: if first_chunk or ARGV[4] ~= '0' then => if first_chunk or ARGV"
+_TRANSCRIPT, _OPEN = "broker/transcript.py Transcript", "self._open = -1 => self._open ="
+_STILL_OPEN = f"{_TRANSCRIPT}.open: return self._open if 0 <= self._open"
 
 _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "an append is of one attempt, and the entry before its first is one less: the other half never decides": (
@@ -51,6 +53,8 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " if others >= 0 then redis.call('HINCRBY', KEYS[1], 'others', others) end",
         f"{_LOOKS}[5] ~= '0' then",
         f"{_LOOKS}[4] ~= '1' then",
+        'broker/ids.py new_generation_id: return "gen_" + "".join(_CROCKFORD[(bits >> shift) & 31] for shift in'
+        ' range(125, -1, -5)) => return "gen_" + "".join(_CROCKFORD[(bits >> shift) & 31] for shift in range(125, -2, -5))',
         "broker/lua/common.lua tail: local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1) =>"
         " local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 2)",
     ),
@@ -60,6 +64,26 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " behind = [entry.id for entry in await self._logs.from_(feed.id, last, 3)] != [last]",
         f"{_TRUTH}._check: if behind and feed.synced and feed.last == last: => if behind and feed.last == last:",
         "api/truth.py -: _RESYNC_ENTRIES = 5000 => _RESYNC_ENTRIES = 5001",
+    ),
+    "there is one dash in it": (
+        'broker/ids.py EntryId.of_redis: attempt, _, seq = raw.partition(b"-") => attempt, _, seq = raw.rpartition(b"-")',
+    ),
+    "a log has no delta before its first block, and none of an attempt before a block of that attempt": (
+        f"{_TRANSCRIPT}.__init__: {_OPEN} +1",
+        f"{_TRANSCRIPT}.__init__: {_OPEN} -2",
+        f"{_TRANSCRIPT}._apply_event: {_OPEN} -2",
+    ),
+    "a block that is open is there": (
+        f"{_STILL_OPEN} < len(self._blocks) else None => {_STILL_OPEN.partition(': ')[2]} <= len(self._blocks) else None",
+    ),
+    "a signature belongs to a block of thinking, and what is kept ends with one of text": (
+        f"{_TRANSCRIPT}._apply_event: self._blocks[self._open].last = id_ => pass",
+    ),
+    "whether a digest is for security is asked by builds of Python that forbid SHA-1": (
+        "broker/lua/__init__.py Script.__init__: self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()"
+        " => self.sha = hashlib.sha1(self.text.encode(), ).hexdigest()",
+        "broker/lua/__init__.py Script.__init__: self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()"
+        " => self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=True).hexdigest()",
     ),
     "one is as false as the other": (f"{_TRUTH}._join_pending: return False => return None",),
     "one run more in front of the ring": (

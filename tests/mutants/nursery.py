@@ -188,19 +188,24 @@ class Collected:
         return None
 
     def replace_code(self, file: str, function: str, source: str) -> None:
-        """Raises ValueError where the function is not to be had, or closes over other things than before."""
+        """With the functions that it has made already. Raises ValueError where the function is not to be had, or closes over
+        other things than before."""
         path = str(ROOT / file)
-        new, old = (
-            [code for code in _codes(compile(text, path, "exec")) if code.co_qualname == function]
-            for text in (source, (ROOT / file).read_text())
-        )
+        new, old = (list(_codes(compile(text, path, "exec"))) for text in (source, (ROOT / file).read_text()))
+        pairs = list(zip(_named(old, function), _named(new, function), strict=True))
+        for inner in {code.co_qualname for code in old if code.co_qualname.startswith(f"{function}.<locals>.")}:
+            pairs += zip(_named(old, inner), _named(new, inner), strict=False)
         replaced = 0
-        for before, after in zip(old, new, strict=True):
-            for found in self._functions.get((path, function, before.co_firstlineno), ()):
+        for before, after in pairs:
+            for found in self._functions.get((path, before.co_qualname, before.co_firstlineno), ()):
                 found.__code__ = after
                 replaced += 1
         if not replaced:
             raise ValueError(f"{function} is not there")
+
+
+def _named(codes: Iterable[CodeType], name: str) -> list[CodeType]:
+    return [code for code in codes if code.co_qualname == name]
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
