@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
+
+import pytest
 
 from broker.coordination import Coordination
 from broker.errors import StorageUnavailable
 from broker.events import TEXT, Content
 from broker.logs import Logs
 from broker.verdicts import Ending, Finished
+from tests.clockwork import at_once
 from worker.appender import Appender
 from worker.producer import Producer
 from worker.settings import WorkerSettings
@@ -24,8 +27,10 @@ class Ends:
     def __init__(self, written: int, away: int = 0) -> None:
         self.written, self.away = written, away
         self.asked: list[tuple[int, Ending]] = []
+        self.times: list[float] = []
 
     async def finish(self, _: str, __: int, seq: int, ending: Ending) -> Finished:
+        self.times.append(asyncio.get_running_loop().time() - 1000)
         if self.away:
             self.away -= 1
             raise StorageUnavailable("MISCONF")
@@ -56,7 +61,7 @@ def finish(
         writer.put([Content(TEXT, b"a"), Content(TEXT, b"b"), Content(TEXT, b"c")])
         await producer._finish(writer, ending)
 
-    asyncio.run(run())
+    at_once(run())
     return logs.asked[-1] if logs.asked else None
 
 
@@ -108,3 +113,37 @@ def test_an_end_waits_out_a_redis_that_says_not_now() -> None:
 
 def test_no_end_is_written_if_the_outage_is_too_long() -> None:
     assert finish(Ends(0), COMPLETED, lambda _: None, outage=0.2) is None
+
+
+@pytest.mark.parametrize("cause", ["fenced", "rewound"])
+def test_an_attempt_that_has_lost_its_log_ends_nothing(cause: Any) -> None:
+    assert finish(Ends(0), COMPLETED, lambda writer: writer.stop(cause)) is None
+
+
+def test_what_was_written_whole_before_redis_was_full_is_complete() -> None:
+    def takes_all_and_is_full(writer: Writer) -> None:
+        writer.settle(3, 0)
+        writer.stop("storage_full")
+
+    assert finish(Ends(3), COMPLETED, takes_all_and_is_full) == (4, COMPLETED)
+
+
+def test_a_redis_that_says_not_now_is_asked_again_soon_and_until_the_outage_is_too_long(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    logs = Ends(0, away=1000)
+    assert finish(logs, COMPLETED, writes_all(logs), outage=2) is None
+    pauses = [after - before for before, after in zip(logs.times, logs.times[1:], strict=False)]
+    assert pauses == pytest.approx([0.1] * len(pauses))
+    assert 1.8 <= logs.times[-1] < 2
+    assert caplog.messages == ["gen: Redis was away too long to write the end"]
+
+
+def test_what_a_slow_redis_takes_within_the_outage_is_written_before_the_end() -> None:
+    logs = Ends(0)
+
+    def late(writer: Writer) -> None:
+        asyncio.get_running_loop().call_later(4, writes_all(logs), writer)
+
+    assert finish(logs, COMPLETED, late, outage=5) == (4, COMPLETED)
+    assert finish(Ends(0), COMPLETED, late, outage=3) is None

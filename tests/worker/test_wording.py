@@ -55,3 +55,32 @@ def test_without_words_of_the_upstream_s_there_are_ours(code: str, error: object
 
 def test_a_long_message_is_cut() -> None:
     assert len(masked("word " * 10_000)) == LONGEST
+
+
+OURS = {
+    "upstream_authentication": "The upstream does not accept the credentials of this service.",
+    "upstream_permission": "The upstream does not permit this to the credentials of this service.",
+    "upstream_rate_limited": "The upstream's rate limit is reached.",
+    "upstream_overloaded": "The upstream is overloaded.",
+    "upstream_redirected": "The upstream's address has moved; no request is sent after it.",
+    "upstream_error": "The upstream failed.",
+    "upstream_of_another_kind": "The upstream failed.",
+    "upstream_invalid_request": "The upstream does not accept the request.",
+    "upstream_not_found": "The upstream does not know what was asked for.",
+    "upstream_request_too_large": "The request is too large for the upstream.",
+}
+
+
+def test_each_code_has_words_of_our_own() -> None:
+    assert {code: told(code, None) for code in OURS} == OURS
+
+
+def test_a_mask_says_no_more_than_that_something_was_there() -> None:
+    assert masked("ask 10.2.3.4, please") == "ask […], please"
+
+
+def test_what_is_passed_on_has_its_bound_and_so_has_what_is_looked_at() -> None:
+    assert LONGEST == 500
+    long = "word " * 201
+    assert masked(f"{long}end") == long[:500]
+    assert masked("http://a.b " * 200) == "[…] " * 90 + "[…]", "of the first thousand letters"

@@ -1,0 +1,44 @@
+"""What a worker may be told, and what it takes by itself."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from broker.settings import BrokerSettings
+from worker.settings import WorkerSettings
+
+NUMBERS: dict[str, tuple[float, tuple[float, ...], tuple[float, ...]]] = {
+    "max_jobs": (200, (1, 5000), (0, 5001)),
+    "lease": (10, (0.5, 60), (0.4, 60.1)),
+    "most_attempts": (3, (1, 20), (0, 21)),
+    "sweep_every": (0.5, (0.01, 10), (0, 10.1)),
+    "drain": (10, (0, 600), (-0.1, 600.1)),
+    "first_token_timeout": (30, (0.01, 600), (0, 600.1)),
+    "idle_timeout": (30, (0.01, 600), (0, 600.1)),
+    "upstream_tries": (4, (1, 10), (0, 11)),
+    "retry_after_cap": (20, (0, 300), (-0.1, 300.1)),
+    "max_unwritten": (256, (1, 10_000), (0, 10_001)),
+    "max_output_bytes": (8 * 1024 * 1024, (1024,), (1023,)),
+    "outage": (120, (0.01, 100_000), (0,)),
+}
+"""Each with its default, what is just allowed and what is not."""
+
+
+def test_each_number_has_its_default() -> None:
+    own = WorkerSettings.model_fields.keys() - BrokerSettings.model_fields.keys()
+    assert {name: WorkerSettings.model_fields[name].default for name in own} == {
+        name: default for name, (default, _, _) in NUMBERS.items()
+    }
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_each_number_has_its_bounds(name: str) -> None:
+    _, allowed, refused = NUMBERS[name]
+    for value in allowed:
+        told: dict[str, Any] = {name: value}
+        assert getattr(WorkerSettings(**told), name) == value
+    for value in refused:
+        told = {name: value}
+        with pytest.raises(ValidationError):
+            WorkerSettings(**told)

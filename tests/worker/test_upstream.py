@@ -1,0 +1,251 @@
+"""What the model API answers, and what becomes of it: each answer is written to a socket as it stands here."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import anthropic
+import httpx2
+import pytest
+
+from worker.upstream import Upstream, UpstreamFailure, _failures
+
+BODY: dict[str, object] = {
+    "model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}], "system": "be brief",
+}  # fmt: skip
+START: dict[str, object] = {"type": "message_start", "message": {"id": "msg_1"}}
+STOP: dict[str, object] = {"type": "message_stop"}
+
+
+def sse(*events: dict[str, object]) -> str:
+    return "".join(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n" for each in events)
+
+
+def stream(text: str, *, whole: bool = True) -> str:
+    """An answer in one chunk, with or without its end."""
+    chunk = f"{len(text.encode()):x}\r\n{text}\r\n" + ("0\r\n\r\n" if whole else "")
+    return f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n{chunk}"
+
+
+def refusal(status: int, body: object, *headers: str) -> str:
+    text = body if isinstance(body, str) else json.dumps(body)
+    head = "\r\n".join([f"HTTP/1.1 {status} No", "content-type: application/json", *headers])
+    return f"{head}\r\ncontent-length: {len(text)}\r\n\r\n{text}"
+
+
+@dataclass
+class Api:
+    """Answers each request with what is next; the connection stays open while it is `kept`."""
+
+    answers: list[str]
+    kept: bool = True
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    connections: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while head := (await reader.readuntil(b"\r\n\r\n")).decode().lower():
+                length = int(head.partition("content-length: ")[2].partition("\r")[0])
+                self.asked.append((head.partition(" http/")[0], json.loads(await reader.readexactly(length))))
+                writer.write(self.answers.pop(0).encode())
+                await writer.drain()
+                if not self.kept:
+                    break
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        writer.close()
+
+
+def ask(api: Api, how: Callable[[Upstream], Awaitable[None]], connections: int = 5) -> None:
+    async def run() -> None:
+        server = await asyncio.start_server(api.serve, "127.0.0.1", 0)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ANTHROPIC_BASE_URL", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            patch.setenv("ANTHROPIC_API_KEY", "key")
+            upstream = Upstream(connections)
+        try:
+            async with asyncio.timeout(10):
+                await how(upstream)
+        finally:
+            await upstream.aclose()
+            server.close()
+            await server.wait_closed()
+
+    asyncio.run(run())
+
+
+Failed = tuple[str, str, bool, float | None]
+Answered = tuple[list[dict[str, object]], Failed | None]
+
+
+def answered(*answers: str, kept: bool = True) -> list[Answered]:
+    """The events of one call for each answer, and how it failed: code, message, whether to call again, after how long."""
+    api = Api(list(answers), kept)
+    found: list[Answered] = []
+
+    async def calls(upstream: Upstream) -> None:
+        for _ in answers:
+            events: list[dict[str, object]] = []
+            failed = None
+            try:
+                async with upstream.stream(BODY) as answer:
+                    async for each in answer:
+                        events.append(each)
+            except UpstreamFailure as failure:
+                failed = failure.code, failure.message, failure.retryable, failure.retry_after
+            found.append((events, failed))
+
+    ask(api, calls)
+    assert api.asked == [("post /v1/messages", {**BODY, "stream": True})] * len(answers), "each is asked once"
+    return found
+
+
+def failed(*answers: str, kept: bool = True) -> list[Failed]:
+    return [failure for _, failure in answered(*answers, kept=kept) if failure is not None]
+
+
+def test_the_request_goes_out_as_it_was_made_and_its_events_come_back_in_order() -> None:
+    ping: dict[str, object] = {"type": "ping"}
+    answer = stream(f"data: \n\n{sse(START, ping)}: a comment\n\ndata: {{}}\n\n{sse(STOP)}")
+    assert answered(answer) == [([START, ping, STOP], None)]
+
+
+def test_a_connection_is_used_again_when_its_answer_was_read_to_the_end() -> None:
+    api = Api([stream(sse(START, STOP))] * 3)
+
+    async def calls(upstream: Upstream) -> None:
+        for _ in range(3):
+            async with upstream.stream(BODY) as answer:
+                assert [each async for each in answer] == [START, STOP]
+
+    ask(api, calls)
+    assert (len(api.asked), api.connections) == (3, 1)
+
+
+def test_no_more_connections_are_made_than_a_worker_is_allowed() -> None:
+    api = Api([stream(sse(START), whole=False), stream(sse(STOP))])
+
+    async def calls(upstream: Upstream) -> None:
+        async def second() -> list[dict[str, object]]:
+            async with upstream.stream(BODY) as answer:
+                return [each async for each in answer]
+
+        async with upstream.stream(BODY) as answer:
+            assert await anext(answer) == START
+            waiting = asyncio.create_task(second())
+            for _ in range(20):
+                await asyncio.sleep(0.001)
+            assert len(api.asked) == 1
+        assert await waiting == [STOP]
+
+    ask(api, calls, connections=1)
+
+
+def test_silence_has_no_bound_here_and_everything_else_has() -> None:
+    async def look(upstream: Upstream) -> None:
+        for client in (upstream._client, upstream._client._client):
+            assert client.timeout == httpx2.Timeout(connect=10.0, read=None, write=30.0, pool=30.0)
+        await upstream.aclose()
+        assert upstream._client.is_closed()
+
+    ask(Api([]), look)
+
+
+STATUSES = {
+    300: ("upstream_redirected", False), 302: ("upstream_redirected", False), 308: ("upstream_redirected", False),
+    399: ("upstream_redirected", False), 400: ("upstream_invalid_request", False),
+    401: ("upstream_authentication", False), 402: ("upstream_error", False), 403: ("upstream_permission", False),
+    404: ("upstream_not_found", False), 405: ("upstream_error", False), 408: ("upstream_error", True),
+    409: ("upstream_error", True), 410: ("upstream_error", False), 413: ("upstream_request_too_large", False),
+    414: ("upstream_error", False), 422: ("upstream_invalid_request", False), 423: ("upstream_error", False),
+    429: ("upstream_rate_limited", True), 430: ("upstream_error", False), 500: ("upstream_error", True),
+    501: ("upstream_error", False), 502: ("upstream_error", True), 503: ("upstream_error", True),
+    504: ("upstream_error", True), 505: ("upstream_error", False), 529: ("upstream_overloaded", True),
+    530: ("upstream_error", False),
+}  # fmt: skip
+
+
+def test_each_status_has_its_name_and_says_whether_to_call_again() -> None:
+    body = {"error": {"type": "x", "message": "mend this"}}
+    found = failed(*(refusal(status, body, "location: /elsewhere") for status in STATUSES))
+    assert {status: (code, again) for status, (code, _, again, _) in zip(STATUSES, found, strict=True)} == STATUSES
+
+
+def test_what_the_submitter_can_mend_is_passed_on_in_upstreams_words() -> None:
+    bodies: list[object] = [{"error": {"message": "temperature is above 1"}}, {"error": "odd"}, ["odd"], {}, "<html>"]
+    assert [message for _, message, _, _ in failed(*(refusal(400, body) for body in bodies))] == [
+        "temperature is above 1", *["The upstream does not accept the request."] * 4,
+    ]  # fmt: skip
+
+
+def test_a_pause_that_upstream_asks_for_is_told() -> None:
+    headers = ("retry-after: 7", "retry-after: 0.5", "retry-after: tomorrow", "x-other: 7")
+    assert [pause for *_, pause in failed(*(refusal(429, {}, header) for header in headers))] == [7, 0.5, None, None]
+
+
+TYPES: dict[str | None, tuple[str, bool, bool]] = {
+    "overloaded_error": ("upstream_overloaded", True, False),
+    "rate_limit_error": ("upstream_rate_limited", True, False),
+    "invalid_request_error": ("upstream_invalid_request", False, True),
+    "authentication_error": ("upstream_authentication", False, False),
+    "permission_error": ("upstream_permission", False, False),
+    "not_found_error": ("upstream_not_found", False, True),
+    "request_too_large": ("upstream_request_too_large", False, True),
+    "api_error": ("upstream_error", True, False),
+    None: ("upstream_error", True, False),
+}
+"""Each with its code, whether to call again, and whether upstream's own words are passed on."""
+
+
+def test_an_error_in_the_middle_of_an_answer_has_its_name_too() -> None:
+    errors: list[dict[str, object]] = [{"type": "error", "error": {"type": type_, "message": "m"}} for type_ in TYPES]
+    found = answered(*(stream(sse(START, error, STOP)) for error in errors))
+    assert [events for events, _ in found] == [[START]] * len(TYPES)
+    told = [failure for _, failure in found if failure is not None]
+    assert [(code, again, message == "m") for code, message, again, _ in told] == list(TYPES.values())
+
+
+def test_an_error_of_no_shape_is_an_error_all_the_same() -> None:
+    odd = ("[]", '"odd"', "{}", '{"error": "odd"}', '{"error": null}')
+    assert failed(*(stream(f"event: error\ndata: {data}\n\n") for data in odd)) == [
+        ("upstream_error", "The upstream failed.", True, None)
+    ] * len(odd)
+
+
+def test_what_breaks_on_the_way_has_its_name() -> None:
+    assert answered(stream(sse(START), whole=False), kept=False) == [
+        ([START], ("upstream_disconnected", "the upstream cut the connection", True, None))
+    ]
+    assert failed(stream("event: x\ndata: {no json\n\n")) == [
+        ("upstream_malformed", "the upstream sent what cannot be read", True, None)
+    ]
+
+
+BROKEN: list[tuple[Exception, str, bool]] = [
+    (anthropic.APIConnectionError(request=httpx2.Request("POST", "http://x")), "upstream_unreachable", True),
+    (httpx2.StreamClosed(), "upstream_disconnected", True),
+    (httpx2.ReadError("cut"), "upstream_disconnected", True),
+    (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "odd"), "upstream_malformed", True),
+    (anthropic.AnthropicError("no credentials, sk-ant-x"), "upstream_error", False),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "again"), BROKEN)
+def test_whatever_the_sdk_raises_has_its_name_and_says_no_more_than_that(
+    error: Exception, code: str, again: bool
+) -> None:
+    with pytest.raises(UpstreamFailure) as caught, _failures():
+        raise error
+    assert (caught.value.code, caught.value.retryable, caught.value.retry_after) == (code, again, None)
+    assert caught.value.__suppress_context__
+    assert "the upstream " in caught.value.message.lower()
+    assert str(caught.value) == f"{code}: {caught.value.message}"
+    assert "sk-" not in str(caught.value)
+
+
+def test_a_mistake_of_ours_stays_what_it_is() -> None:
+    with pytest.raises(ZeroDivisionError), _failures():
+        raise ZeroDivisionError
