@@ -88,6 +88,7 @@ _MUTMUTS: Final[Sequence[tuple[type, Callable[[Any], Iterable[cst.CSTNode]]]]] =
 ]
 _SILENT: Final = m.Call(func=m.Attribute(value=m.Name("log") | m.Name("logging") | m.Name("warnings")))
 _TYPES: Final = m.Name("Literal") | m.Name("Annotated") | m.Name("cast") | m.Name("TypeVar")
+_BLOCKS: Final = cst.BaseCompoundStatement | cst.MatchCase | cst.ExceptHandler
 _NAMES: Final = ("__slots__", "__all__", "_")
 
 
@@ -114,7 +115,7 @@ class _Walk(cst.CSTVisitor):
             return False
         if isinstance(node, cst.ClassDef | cst.FunctionDef):
             self._enter(node)
-        elif isinstance(node, cst.BaseSmallStatement | cst.BaseCompoundStatement | cst.MatchCase):
+        elif isinstance(node, cst.BaseSmallStatement | _BLOCKS):
             self._statement = self._header(node)
             self._name = _assigned(node) if not self._functions else ""
         for place, text in self._edits(node):
@@ -163,7 +164,7 @@ class _Walk(cst.CSTVisitor):
         place = self.get_metadata(PositionProvider, node)
         body = getattr(node, "body", None)
         last = place.end.line
-        if isinstance(node, cst.BaseCompoundStatement | cst.MatchCase) and isinstance(body, cst.IndentedBlock):
+        if isinstance(node, _BLOCKS) and isinstance(body, cst.IndentedBlock):
             last = self.get_metadata(PositionProvider, body.body[0]).start.line - 1
         return range(place.start.line, max(last, place.start.line) + 1)
 
