@@ -78,11 +78,31 @@ def test_it_is_told_how_long_to_wait() -> None:
     assert cycle.wait_ms(at(300)) == 700
     cycle.see(at(1000))
     assert cycle.wait_ms(at(1000)) == 0
+    assert cycle.wait_ms(at(1500)) == 0, "it is due already"
+
+
+def test_nothing_need_be_waited_for_where_an_fsync_has_begun_or_each_write_is_synced() -> None:
+    begun, always = Cycle(), Cycle()
+    begun.see(at(0))
+    begun.see(at(50, syncing=True))
+    assert begun.wait_ms(at(50, syncing=True)) == 0
+    always.see(at(0, policy="always"))
+    assert always.wait_ms(at(0, policy="always")) == 0
+
+
+def test_another_process_has_a_clock_of_its_own() -> None:
+    assert seen(at(5000), *(at(ms, server="b") for ms in (0, 1000, 1001))) == [False] * 3 + [True]
+
+
+def test_a_sample_of_an_fsync_that_is_put_off_does_not_begin_a_cycle() -> None:
+    assert seen(at(0, stalled=True), *map(at, (500, 1000, 1001, 1500, 1501))) == [False] * 5 + [True]
 
 
 def test_a_sample_is_what_redis_says() -> None:
     assert Sample.of_info(INFO, CONFIG) == IDLE
     assert Sample.of_info(INFO | {"aof_pending_bio_fsync": 1}, CONFIG) == replace(IDLE, syncing=True)
+    assert Sample.of_info(INFO | {"server_time_usec": NOW * 1000 + 999}, CONFIG) == IDLE
+    assert Sample.of_info(INFO, {"appendfsync": "everysec"}) == IDLE, "there is no child that writes"
 
 
 @pytest.mark.parametrize(
@@ -91,8 +111,10 @@ def test_a_sample_is_what_redis_says() -> None:
         ({"aof_last_write_status": "err"}, {}),
         ({}, {"appendfsync": "no"}),
         ({"rdb_bgsave_in_progress": 1}, {"no-appendfsync-on-rewrite": "yes"}),
+        ({"aof_rewrite_in_progress": 1}, {"no-appendfsync-on-rewrite": "yes"}),
+        ({"module_fork_in_progress": 1}, {"no-appendfsync-on-rewrite": "yes"}),
     ],
-    ids=["failed", "left to the kernel", "put off"],
+    ids=["failed", "left to the kernel", "put off for a snapshot", "for a rewrite", "for a module"],
 )
 def test_an_fsync_that_fails_or_does_not_come_is_stalled(info: dict[str, Any], config: dict[str, str]) -> None:
     sample = Sample.of_info(INFO | info, CONFIG | config)
@@ -108,3 +130,5 @@ def test_a_child_that_writes_puts_no_fsync_off_unless_it_is_told_to_or_may_have_
 def test_there_is_no_sample_without_a_file_or_of_a_redis_that_does_not_tell() -> None:
     assert Sample.of_info(INFO | {"aof_enabled": 0}, CONFIG) is None
     assert Sample.of_info({}, CONFIG) is None
+    for name in INFO.keys() - {"rdb_bgsave_in_progress", "aof_rewrite_in_progress", "module_fork_in_progress"}:
+        assert Sample.of_info({each: value for each, value in INFO.items() if each != name}, CONFIG) is None

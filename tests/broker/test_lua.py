@@ -285,6 +285,29 @@ def test_a_lease_of_a_record_that_does_not_say_how_long_lasts_no_longer_than_any
     assert held.held_ms == 60_000
 
 
+def test_a_lease_is_believed_for_as_long_as_it_was_granted_and_not_for_the_longest(generation: Generation) -> None:
+    server, lease_ms = generation.server, 20_000
+
+    def claim() -> Granted | Refused:
+        return server.do(
+            server.logs.claim(
+                generation.id, "me", lease_ms=lease_ms, most_attempts=3, planned_from=BEGINNING, run=True,
+                start_json=b'{"type":"stream_start"}', kept_chunks=0,
+            )
+        )  # fmt: skip
+
+    assert isinstance(claim(), Granted)
+    jump_back(generation)
+    assert generation.claim() == Refused("held", lease_ms)
+    jump_back(generation)
+    assert generation.cancel() == "cancelling"
+    assert int(generation.field("lease_until") or 0) - server.now_ms() <= lease_ms
+    jump_back(generation)
+    look = server.do(server.logs.look(generation.id))
+    assert look is not None
+    assert look.lease_ms == lease_ms
+
+
 def test_figures_of_a_generation_that_saw_the_clock_jump_back_are_not_negative(generation: Generation) -> None:
     attempt = generation.granted()
     generation.server.command("HINCRBY", keys.record(generation.id), "created_ms", 3_600_000)
@@ -320,6 +343,15 @@ def test_a_claim_repeated_because_its_reply_was_lost_is_granted_again(generation
     refused = generation.claim(claimant="somebody else")
     assert isinstance(refused, Refused)
     assert (refused.why, refused.held_ms > LEASE_MS - 5000) == ("held", True)
+
+
+def test_a_claim_repeated_when_its_lease_is_over_is_another_one(generation: Generation) -> None:
+    first = generation.claim(claimant="me")
+    assert isinstance(first, Granted)
+    generation.expire_lease()
+    again = generation.claim(claimant="me")
+    assert isinstance(again, Granted)
+    assert (again.attempt > first.attempt, again.ordinal) == (True, 2)
 
 
 def test_a_claim_of_nothing_is_refused(server: Server) -> None:

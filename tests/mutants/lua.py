@@ -31,12 +31,13 @@ _SWAPS: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]] = (
     (r"(?<=[\w\])]) \+ (?=[\w(])", " - "), (r"(?<=[\w\])]) - (?=[\w(])", " + "), (r"\btrue\b", "false"),
     (r"\bfalse\b", "true"), (r"(?<![\w'.%-])(\d+)(?![\w'])", _one_more),
     (r"'(\d)'", _other_digit), (r"'NX', ", ""), (r"'NOMKSTREAM', ", ""),
-    (r"'PX', (ARGV\[\d\]|int\(.*?\)\))", "'PX', 60000"),
+    (r"'PX', (ARGV\[\d\]|int\(.*?\)(?=\)))", "'PX', 60000"),
     (r"('PEXPIRE', [^,]+), (ARGV\[\d\]|r\[6\])", r"\1, 60000"),
 )  # fmt: skip
 """What is found on a line, and what stands there instead."""
 _CALL: Final = re.compile(r"^\s*(redis\.call\(|seal\()")
 _GUARDED_CALL: Final = re.compile(r"then (redis\.call\(.*\)) end$|do (redis\.call\(.*\)) end$")
+_STRING: Final = re.compile(r"'[^']*'")
 _REFUSAL: Final = re.compile(r"^\s*if .* then return .* end$")
 
 
@@ -73,7 +74,7 @@ def _mutated(lines: list[str], at: int) -> Iterator[tuple[int, str]]:
     line = lines[at]
     if _CALL.match(line) or _REFUSAL.match(line):
         extent = 1
-        while "".join(lines[at : at + extent]).count("(") > "".join(lines[at : at + extent]).count(")"):
+        while _open(lines[at : at + extent]):
             extent += 1
         yield extent, ""
     if guarded := _GUARDED_CALL.search(line):
@@ -82,6 +83,12 @@ def _mutated(lines: list[str], at: int) -> Iterator[tuple[int, str]]:
         for place in re.finditer(pattern, line):
             text = by(place) if callable(by) else place.expand(by)
             yield 1, line[: place.start()] + text + line[place.end() :]
+
+
+def _open(lines: list[str]) -> bool:
+    """Whether a bracket is open behind these lines; one in a string opens nothing."""
+    code = _STRING.sub("''", "".join(lines))
+    return code.count("(") > code.count(")")
 
 
 def loaded() -> list[tuple[str, Script]]:

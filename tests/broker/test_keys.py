@@ -1,0 +1,59 @@
+"""The names and the lives of what is in Redis: processes of two versions must agree on them while one replaces the other."""
+
+import re
+
+import pytest
+
+from broker import keys
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+
+NAMES = {
+    "{gen}:record": keys.record("gen"),
+    "{gen}:log": keys.log("gen"),
+    "{gen}:cancel": keys.cancel("gen"),
+    "{gen}:was": keys.was("gen"),
+    "{gen}:live": keys.live("gen"),
+    "respool:due": keys.DUE,
+    "respool:expiring": keys.EXPIRING,
+    "respool:index:<state>": keys.index("<state>"),
+    "respool:idem:<sha256>": keys.idempotency("<sha256>"),
+    "respool:queue": keys.QUEUE,
+    "respool:wake": keys.WAKE,
+    "respool:cancel": keys.CANCELS,
+    "respool:sync": keys.SYNC,
+    "respool:worker:<name>": keys.worker("<name>"),
+    "respool:identity": keys.IDENTITY,
+    "respool:logs:<role>": keys.announced("<role>"),
+    "respool:probe": keys.PROBE,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_key_has_the_name_by_which_other_versions_know_it(name: str) -> None:
+    assert NAMES[name] == name
+
+
+def test_the_table_at_the_top_of_the_page_has_all_of_them() -> None:
+    told = set(re.findall(r"`((?:\{gen\}|respool):[^`]+)`", keys.__doc__ or ""))
+    assert told == set(NAMES)
+
+
+def test_each_life_is_as_long_as_the_documents_say() -> None:
+    lives = {name: value for name, value in vars(keys).items() if name.endswith("_MS")}
+    assert lives == {
+        "DAY_MS": 24 * HOUR_MS,
+        "WAITING_MS": 7 * 24 * HOUR_MS,
+        "INDEX_MS": 14 * 24 * HOUR_MS,
+        "REMEMBERED_MS": 24 * HOUR_MS,
+        "IDEMPOTENCY_MS": 24 * HOUR_MS,
+        "WAKE_MS": MINUTE_MS,
+        "SYNC_MS": MINUTE_MS,
+        "HEARTBEAT_MS": 15_000,
+        "PROBE_MS": MINUTE_MS,
+    }
+
+
+def test_there_is_an_index_of_each_state() -> None:
+    assert keys.STATES == ("queued", "running", "completed", "failed", "cancelled")
