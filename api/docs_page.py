@@ -5,7 +5,9 @@ from typing import Final, Literal
 
 from fastapi import APIRouter, Response
 
-router = APIRouter(include_in_schema=False)
+from api.openapi import Answer, described
+
+router = APIRouter()
 
 _TYPES: Final = {
     "swagger-ui-bundle.js": "text/javascript",
@@ -40,7 +42,12 @@ _START: Final = """SwaggerUIBundle({
 """
 
 
-@router.get("/docs")
+_HTML: Final = Answer(
+    "A page to read and try the API.", "text/html", {"schema": {"type": "string"}}, ("Content-Security-Policy",)
+)
+
+
+@router.get("/docs", **described({200: _HTML}))
 async def page() -> Response:
     """The page. It runs no script but ours and Swagger UI's."""
     return Response(
@@ -48,13 +55,13 @@ async def page() -> Response:
     )
 
 
-@router.get("/docs/start.js")
+@router.get("/docs/start.js", include_in_schema=False)
 async def start() -> Response:
     """A file of its own: the page allows no inline script."""
     return Response(_START, media_type="text/javascript", headers={"cache-control": "no-store"})
 
 
-@router.get("/docs/{name}")
+@router.get("/docs/{name}", include_in_schema=False)
 async def asset(name: Asset) -> Response:
     """A file of Swagger UI's distribution, out of the package that carries it."""
     content = files("fastapi_swagger.resources").joinpath(name).read_bytes()

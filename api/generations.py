@@ -10,13 +10,13 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from api import views
 from api.body import read_json
 from api.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
-from api.openapi import STREAM, described
+from api.openapi import CHAT, STREAM, described
 from api.problems import ABOUT_STORAGE, Code, Problem
 from api.service import Service
 from api.stream import DONE, EventStream
 from broker.errors import AlreadyEnded, StorageUnavailable, UnknownGeneration
 from broker.events import END, local_frame
-from broker.ids import BEGINNING, EntryId, is_generation_id
+from broker.ids import BEGINNING, GENERATION_ID, EntryId, is_generation_id
 from broker.record import TERMINAL, State
 from broker.request import ChatRequest, GenerationRequest
 from broker.transcript import Transcript
@@ -34,8 +34,9 @@ _ABOUT_BODIES = (
 _ABOUT_SUBMITTING = (
     *_ABOUT_BODIES, Code.IDEMPOTENCY_KEY_INVALID, Code.IDEMPOTENCY_MISMATCH, Code.EXPIRED, Code.NOT_DURABLE,
     Code.NOT_ACCEPTABLE, *ABOUT_STORAGE, Code.STORAGE_FULL, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH, Code.OUTCOME_UNKNOWN,
-    Code.DRAINING,
+    Code.DRAINING, Code.CROSS_SITE,
 )  # fmt: skip
+_SUBMITTED = ("Location", "Generation-Id")
 _MESSAGES = [{"role": "user", "content": "Tell me a story"}]
 _LIST_CURSOR = re.compile(r"([0-9]{1,16})\.(gen_[0-9A-Z]{26})", re.ASCII)
 
@@ -45,7 +46,7 @@ def _service(request: Request) -> Service:
     return service
 
 
-def _known_shape(id_: Annotated[str, Path(alias="id", description="`gen_` and 26 characters")]) -> str:
+def _known_shape(id_: Annotated[str, Path(alias="id", json_schema_extra={"pattern": f"^{GENERATION_ID}$"})]) -> str:
     if not is_generation_id(id_):
         raise UnknownGeneration
     return id_
@@ -66,7 +67,7 @@ def _json(content: object, status: int = 200, headers: dict[str, str] | None = N
     "/generations",
     **described(
         {202: views.Summary, 200: STREAM}, _ABOUT_SUBMITTING, body=GenerationRequest, takes=("Idempotency-Key",),
-        sends=("Location", "Generation-Id"), example={"model": "sim-1", "messages": _MESSAGES},
+        sends={202: ("Location",), 200: _SUBMITTED}, example={"model": "sim-1", "messages": _MESSAGES},
     ),
 )  # fmt: skip
 async def submit(request: Request, service: ServiceOf) -> Response:
@@ -87,7 +88,7 @@ async def submit(request: Request, service: ServiceOf) -> Response:
 @router.post(
     "/chat/stream",
     **described(
-        {200: STREAM}, _ABOUT_SUBMITTING, body=ChatRequest, takes=("Idempotency-Key",), sends=("Location", "Generation-Id"),
+        {200: CHAT}, _ABOUT_SUBMITTING, body=ChatRequest, takes=("Idempotency-Key",), sends={200: _SUBMITTED},
         example={"model": "sim-1", "system": "Be brief.", "messages": _MESSAGES},
     ),
 )  # fmt: skip
@@ -115,8 +116,10 @@ async def events(
     request: Request,
     service: ServiceOf,
     id_: Id,
-    after: str | None = None,
-    from_: Annotated[Literal["beginning", "snapshot"], Query(alias="from")] = "beginning",
+    after: Annotated[str | None, Query(description="As Last-Event-ID, for those who cannot send it.")] = None,
+    from_: Annotated[
+        Literal["beginning", "snapshot"], Query(alias="from", description="Where to begin, without a cursor.")
+    ] = "beginning",
 ) -> Response:
     """The log as an event stream: from its beginning, from behind Last-Event-ID (or `after`), or from a snapshot."""
     negotiate(request.headers, (EVENT_STREAM,))
@@ -190,7 +193,7 @@ async def listing(
     request: Request,
     state: State | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: str | None = None,
+    cursor: Annotated[str | None, Query(description="A page's `next_cursor`: the page behind it.")] = None,
 ) -> Response:
     """Generations, newest first, without their output. `cursor` is the page's `next_cursor`."""
     negotiate(request.headers, (JSON,))
@@ -207,7 +210,10 @@ async def listing(
 
 @router.post(
     "/generations/{id}/cancel",
-    **described({200: views.Summary, 202: views.Summary}, (*_ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.ALREADY_ENDED)),
+    **described(
+        {200: views.Summary, 202: views.Summary},
+        (*_ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.ALREADY_ENDED, Code.CROSS_SITE),
+    ),
 )
 async def cancel(service: ServiceOf, id_: Id, request: Request) -> Response:
     """Asks for the end. 200 with the record if nobody ran it, so that it has ended here, or had before; 202 if its worker has

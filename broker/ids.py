@@ -5,7 +5,8 @@ import secrets
 from typing import NamedTuple
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_GENERATION = re.compile(r"gen_[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
+GENERATION_ID = r"gen_[0-7][0-9A-HJKMNP-TV-Z]{25}"
+_GENERATION = re.compile(GENERATION_ID, re.ASCII)
 _ENTRY = re.compile(rb"(0|[1-9][0-9]{0,14})-(0|[1-9][0-9]{0,9})", re.ASCII)
 
 

@@ -9,9 +9,12 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV32SpecValidator
 
 from api import generations
+from api.problems import Code
 from tests.client import Client
 from tests.vocabulary import misfit
 
+OF_HTTP = {"connection", "content-length", "content-type", "date", "transfer-encoding"}
+SAID = [{"role": "user", "content": "?"}]
 EVERYTHING = "sim-1?tps=0&tokens=40&ttft_ms=0&seed=3&thinking=1&tool=lookup&citations=1"
 
 
@@ -28,6 +31,9 @@ def fits(document: dict[str, Any], method: str, path: str, status: int, body: ob
     (content,) = document["paths"][path][method]["responses"][str(status)]["content"].values()
     validator = Draft202012Validator({**content["schema"], "components": document["components"]})
     assert [error.message for error in validator.iter_errors(body)] == []
+    if status >= 400:
+        assert isinstance(body, dict)
+        assert body.keys() <= document["components"]["schemas"]["Problem"]["properties"].keys()
 
 
 def test_it_is_a_valid_document(document: dict[str, Any]) -> None:
@@ -38,7 +44,59 @@ def test_every_route_is_in_it(document: dict[str, Any]) -> None:
     routes = {(method.lower(), route.path) for route in generations.router.routes if isinstance(route, APIRoute)
               for method in route.methods or ()}  # fmt: skip
     told = {(method, path) for path, operations in document["paths"].items() for method in operations}
-    assert told == routes | {("get", "/healthz"), ("get", "/readyz")}
+    assert told == routes | {("get", path) for path in ("/healthz", "/readyz", "/openapi.json", "/docs")}
+
+
+def test_every_code_of_a_problem_is_told_where_it_may_come(document: dict[str, Any]) -> None:
+    told = {
+        code
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        for answer in operation["responses"].values()
+        for content in answer.get("content", {}).values()
+        for part in content.get("schema", {}).get("allOf", ())
+        for code in part.get("properties", {}).get("code", {}).get("enum", ())
+    }
+    assert told == {code.name.lower() for code in Code}
+    assert set(told) == set(document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"])
+
+
+def test_every_header_that_is_sent_is_told_and_no_other(client: Client, document: dict[str, Any]) -> None:
+    generation = client.submit(EVERYTHING)
+    client.events(generation.id)
+    one, many = "/v1/generations/{id}", "/v1/generations"
+    over, body = client.record(generation.id)["last_event_id"], {"model": "sim-1?tps=0&tokens=1", "messages": SAID}
+    asked: list[tuple[str, str, int, dict[str, Any]]] = [
+        ("post", many, 202, {"json": body}),
+        ("post", many, 200, {"json": body, "headers": {"Accept": "text/event-stream"}}),
+        ("post", many, 422, {"json": {}}),
+        ("post", many, 415, {"content": b"{}"}),
+        ("post", many, 403, {"json": body, "headers": {"Sec-Fetch-Site": "cross-site"}}),
+        ("post", "/v1/chat/stream", 200, {"json": body}),
+        ("get", many, 200, {}),
+        ("get", many, 421, {"headers": {"Host": "evil.example"}}),
+        ("get", one, 200, {}),
+        ("get", one, 406, {"headers": {"Accept": "text/plain"}}),
+        ("get", f"{one}/events", 200, {}),
+        ("get", f"{one}/events", 204, {"headers": {"Last-Event-ID": over}}),
+        ("post", f"{one}/cancel", 409, {}),
+        *(("get", path, 200, {}) for path in ("/healthz", "/readyz", "/openapi.json", "/docs")),
+    ]
+    for method, path, status, with_ in asked:
+        answer = client.http.request(method, path.replace("{id}", generation.id), **with_)
+        assert answer.status_code == status
+        told = {name.lower() for name in document["paths"][path][method]["responses"][str(status)]["headers"]}
+        assert told == set(answer.headers) - OF_HTTP, (method, path, status)
+    refused = client.http.put("/v1/generations")
+    told = set(document["paths"][many]["get"]["responses"]["405"]["headers"])
+    assert {name.lower() for name in told} == set(refused.headers) - OF_HTTP
+    assert told <= document["components"]["headers"].keys()
+
+
+def test_a_parameter_s_pattern_is_that_of_what_is_sent(client: Client, document: dict[str, Any]) -> None:
+    (id_,) = document["paths"]["/v1/generations/{id}"]["get"]["parameters"]
+    assert re.search(id_["schema"]["pattern"], client.submit(EVERYTHING).id)
+    assert not re.search(id_["schema"]["pattern"], "gen_1")
 
 
 def test_what_is_answered_is_as_it_says(client: Client, document: dict[str, Any]) -> None:
@@ -54,6 +112,8 @@ def test_what_is_answered_is_as_it_says(client: Client, document: dict[str, Any]
         refused = client.http.post("/v1/generations", json=body)
         if refused.status_code == status:
             fits(document, "post", "/v1/generations", status, refused.json())
+    as_text = client.http.get("/v1/generations", headers={"Accept": "text/plain"})
+    fits(document, "get", "/v1/generations", 406, as_text.json())
     fits(document, "get", "/v1/generations/{id}", 404, client.http.get("/v1/generations/gen_1").json())
 
 

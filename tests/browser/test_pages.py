@@ -1,4 +1,5 @@
-"""A page of another port on this machine, in Chromium: it uses the API if its origin is named, and reads nothing if not."""
+"""Pages in Chromium: one of another port on this machine uses the API if its origin is named, and reads nothing if not; our own
+shows the API without the internet."""
 
 import shutil
 import threading
@@ -62,3 +63,12 @@ def test_a_page_of_a_named_origin_uses_the_api_and_one_of_another_reads_nothing(
                 page.evaluate("(url) => fetch(url)", f"{stack.url}{path}")
         with pytest.raises(playwright.Error, match="Failed to fetch"):
             page.evaluate("(api) => ask(api)", stack.url)
+
+
+def test_the_docs_are_shown_and_ask_nobody_but_the_api(page: Any) -> None:
+    with Stack(workers=0) as stack:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{stack.url}/docs")
+        page.get_by_text("/v1/generations/{id}/cancel").first.wait_for(timeout=30_000)
+        assert all(url.startswith((stack.url, "data:")) for url in asked)
