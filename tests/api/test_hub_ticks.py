@@ -2,6 +2,7 @@
 live connection comes and goes."""
 
 import asyncio
+import random
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any, cast
@@ -32,9 +33,12 @@ class Queue:
         self.places: list[int | None] = [None]
         self.asked: list[list[str]] = []
         self.away = False
+        self.open = asyncio.Event()
+        self.open.set()
 
     async def positions(self, ids: list[str]) -> list[int | None]:
         self.asked.append(ids)
+        await self.open.wait()
         if self.away:
             raise StorageUnavailable
         return self.places[: len(ids)]
@@ -55,6 +59,23 @@ class Wire:
 
     def unsubscribe(self, channel: bytes) -> None:
         self.left.append(channel)
+
+
+class Held:
+    """Every end is held back until `let_go`."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, EntryId]] = []
+        self.let_go = asyncio.Event()
+
+    def holds(self, _: str, entry: Entry) -> bool:
+        return entry.kind == END and not self.let_go.is_set()
+
+    async def safe(self, id_: str, end: EntryId) -> None:
+        self.asked.append((id_, end))
+        await self.let_go.wait()
+
+    def cancel(self) -> None: ...
 
 
 class Seat:
@@ -160,7 +181,9 @@ def test_who_reads_a_log_that_has_ended_gets_keep_alives_while_it_waits_for_it()
         seat = here.seat(ended=True)
         await asyncio.sleep(12.5)
         assert seat.heard == 0
-        await asyncio.sleep(16)
+        await asyncio.sleep(1)
+        assert seat.heard == 1
+        await asyncio.sleep(13)
         assert seat.heard == 2
         here.hub.detach(seat.viewer)
         await asyncio.sleep(60)
@@ -197,12 +220,12 @@ def test_a_generation_is_watched_five_seconds_longer_than_its_last_viewer_stays(
     async def scene() -> None:
         here = Scene(*entries(5, 0))
         seat = await here.watched()
-        await asyncio.sleep(30.5)
+        await asyncio.sleep(30)
         here.hub.detach(seat.viewer)
-        await asyncio.sleep(4.9)
+        await asyncio.sleep(5.5)
         assert here.hub.knows(ID, BEGINNING)
         assert here.wire.left == []
-        await asyncio.sleep(2)
+        await asyncio.sleep(1)
         assert not here.hub.knows(ID, BEGINNING)
         assert here.wire.left == [CHANNEL]
 
@@ -238,6 +261,21 @@ def test_one_that_has_ended_is_forgotten_with_its_last_viewer() -> None:
     run(scene())
 
 
+def test_who_leaves_twice_takes_nothing_away_from_who_came_meanwhile() -> None:
+    async def scene() -> None:
+        here = Scene(*entries(5, 0))
+        first = await here.watched()
+        here.publish(entry(6, 0, END), prev=EntryId(5, 0))
+        here.hub.detach(first.viewer)
+        here.seat()
+        feed = here.feed
+        here.hub.detach(first.viewer)
+        assert here.feed is feed
+        assert here.wire.left == [CHANNEL]
+
+    run(scene())
+
+
 def test_each_generation_is_subscribed_once_and_all_of_them_anew_when_the_connection_is_back() -> None:
     async def scene() -> None:
         here = Scene(*entries(5, 0))
@@ -254,7 +292,7 @@ def test_each_generation_is_subscribed_once_and_all_of_them_anew_when_the_connec
 def test_the_quick_way_is_for_what_runs_here_and_is_closed_while_draining() -> None:
     async def scene() -> None:
         here = Scene(*entries(5, 0, 1))
-        assert not here.hub.knows(ID, BEGINNING)
+        assert here.hub.knows(ID, BEGINNING) is False
         seat = here.seat()
         assert not here.hub.knows(ID, BEGINNING), "it is not synced yet"
         here.hub.subscribed(CHANNEL)
@@ -281,12 +319,21 @@ def test_a_generation_that_waits_for_its_first_entry_has_no_quick_way() -> None:
     run(scene())
 
 
-def test_who_is_turned_away_is_told_to_come_back_and_cut_off() -> None:
+def test_who_is_turned_away_is_told_to_come_back_and_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[int, int]] = []
+
+    def draw(least: int, most: int) -> int:
+        drawn.append((least, most))
+        return 1234
+
+    monkeypatch.setattr(random, "randint", draw)
+
     async def scene() -> None:
         seat = Seat(Scene().hub.turn_away(ID))
         assert b'"drain"' in seat.bytes
         assert seat.bytes.count(b"\n\n") == 1
-        assert 500 <= int(seat.bytes.rpartition(b"retry: ")[2]) <= 3000
+        assert int(seat.bytes.rpartition(b"retry: ")[2]) == 1234
+        assert drawn == [(500, 3000)]
         assert seat.viewer.done == "cut"
 
     run(scene())
@@ -310,7 +357,27 @@ def test_a_waiting_viewer_is_told_its_place_when_it_changes() -> None:
     run(scene())
 
 
-def test_a_redis_that_is_away_is_asked_for_places_again_and_nobody_is_told_one_that_runs() -> None:
+def test_places_are_asked_for_one_time_after_the_other_and_not_told_who_has_begun_meanwhile() -> None:
+    async def scene() -> None:
+        here = Scene()
+        here.queue.places = [4]
+        here.queue.open.clear()
+        seat = await here.watched()
+        await asyncio.sleep(5.5)
+        assert len(here.queue.asked) == 1
+        here.log.entries = entries(5, 0)
+        here.publish(*entries(5, 0), prev=BEGINNING)
+        here.queue.open.set()
+        await asyncio.sleep(2)
+        assert b"5-0" in seat.bytes
+        assert b"queued" not in seat.bytes
+
+    run(scene())
+
+
+def test_a_redis_that_is_away_is_asked_for_places_again_and_nobody_is_told_one_that_runs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def scene() -> None:
         here = Scene()
         here.queue.away, here.queue.places = True, [7]
@@ -327,6 +394,7 @@ def test_a_redis_that_is_away_is_asked_for_places_again_and_nobody_is_told_one_t
         assert len(here.queue.asked) == asked
 
     run(scene())
+    assert caplog.text == ""
 
 
 def test_messages_from_before_a_loss_are_not_shown_behind_it() -> None:
@@ -370,14 +438,142 @@ def test_a_feed_that_is_silent_is_compared_with_its_log_every_five_seconds_and_a
         await here.watched()
         await asyncio.sleep(1.5)
         reads = here.log.reads
-        await asyncio.sleep(20)
-        assert here.log.reads - reads == 4
+        await asyncio.sleep(30)
+        assert here.log.reads - reads == 6
         reads = here.log.reads
         for seq in range(1, 40):
             here.log.entries += entries(5, seq)
             here.publish(*entries(5, seq))
             await asyncio.sleep(0.5)
         assert here.log.reads == reads
+
+    run(scene())
+
+
+def test_a_feed_that_is_not_synced_is_not_compared_with_its_log() -> None:
+    async def scene() -> None:
+        here = Scene(*entries(5, 0), keep_alive=120)
+        here.seat()
+        await asyncio.sleep(1.5)
+        reads = here.log.reads
+        await asyncio.sleep(20)
+        assert here.log.reads == reads
+
+    run(scene())
+
+
+def test_while_all_is_well_nobody_is_woken_or_sent_to_the_log_by_the_clock() -> None:
+    async def scene() -> None:
+        here = Scene(*entries(5, 0), keep_alive=120)
+        seat = await here.watched()
+        here.log.entries += entries(5, 1)
+        here.publish(*entries(5, 1))
+        woken = seat.woken
+        await asyncio.sleep(6.5)
+        assert (seat.woken, seat.viewer.position) == (woken, here.feed.end)
+
+    run(scene())
+
+
+@pytest.mark.parametrize("heard", [False, True])
+def test_what_is_read_from_the_log_is_shown_without_a_word_from_the_connection(*, heard: bool) -> None:
+    async def scene() -> None:
+        here = Scene(*entries(5, 0, 1), keep_alive=15)
+        seat = await here.watched()
+        if heard:
+            here.publish(*entries(5, 1))
+        await asyncio.sleep(10.5)
+        here.log.entries += entries(5, 2)
+        here.hub.subscribed(CHANNEL)
+        await here.settled()
+        assert b"5-2" in seat.bytes
+        assert here.feed.shown == here.feed.end
+        await asyncio.sleep(12)
+        assert seat.heard == 0, "it is a sign of life"
+
+    run(scene())
+
+
+# ── an end that is held back ──
+
+
+async def held_back(here: Scene) -> tuple[Seat, Held]:
+    """A viewer that has all but the end, which was published with the entry before it."""
+    held = Held()
+    vars(here.hub)["durable"] = held
+    seat = await here.watched()
+    new = [*entries(5, 1), entry(6, 0, END)]
+    here.log.entries += new
+    here.hub.published(CHANNEL, b"5-1\nt3:5-1")
+    here.hub.read()
+    here.publish(new[1], prev=EntryId(5, 1))
+    await here.settled()
+    return seat, held
+
+
+def test_an_end_that_is_not_safe_is_held_back_alone_and_waited_for_once() -> None:
+    async def scene() -> None:
+        here = Scene(*entries(5, 0))
+        held = Held()
+        vars(here.hub)["durable"] = held
+        seat = await here.watched()
+        here.hub._add(here.feed, [*entries(5, 1, 2), entry(6, 0, END)])
+        await here.settled()
+        assert b"5-2" in seat.bytes
+        assert b"6-0" not in seat.bytes
+        woken, changed = seat.woken, here.feed.changed_at
+        await asyncio.sleep(0.5)
+        here.hub._add(here.feed, [entry(6, 0, END)])
+        await here.settled()
+        assert (seat.woken, here.feed.changed_at) == (woken, changed)
+        assert held.asked == [(ID, EntryId(6, 0))]
+
+    run(scene())
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_an_end_that_is_safe_is_read_from_the_log_anew(*, lost: bool) -> None:
+    async def scene() -> None:
+        here = Scene(*entries(5, 0))
+        seat, held = await held_back(here)
+        assert b"5-1" in seat.bytes
+        await asyncio.sleep(0.5)
+        assert b"6-0" not in seat.bytes
+        if lost:
+            here.log.entries[-1:] = entries(5, 2)
+        held.let_go.set()
+        await here.settled()
+        assert (b"6-0" in seat.bytes, b"5-2" in seat.bytes) == (not lost, lost)
+        assert here.hub._unsafe == set()
+
+    run(scene())
+
+
+@pytest.mark.parametrize("way", ["ended", "synced"])
+def test_a_feed_that_has_an_end_or_is_not_synced_is_not_read_for_an_end_that_is_safe(way: str) -> None:
+    async def scene() -> None:
+        here = Scene(*entries(5, 0))
+        _, held = await held_back(here)
+        here.feed.ended, here.feed.synced = way == "ended", way == "ended"
+        reads = here.log.reads
+        held.let_go.set()
+        await here.settled()
+        assert here.log.reads == reads
+
+    run(scene())
+
+
+def test_what_comes_within_a_pace_goes_out_together_and_the_next_a_pace_later() -> None:
+    async def scene() -> None:
+        here = Scene(*entries(5, 0), fanout_pace_ms=20)
+        seat = await here.watched()
+        clock, times = asyncio.get_running_loop().time, list[float]()
+        begun = clock()
+        seat.viewer.wake = lambda: times.append(clock() - begun)
+        for seq, pause in ((1, 0.01), (2, 0.015), (3, 0.1)):
+            here.publish(*entries(5, seq))
+            await asyncio.sleep(pause)
+        assert times == [pytest.approx(0.02, abs=1e-6), pytest.approx(0.045, abs=1e-6)]
 
     run(scene())
 
