@@ -23,6 +23,11 @@ _PRUNE = f"{_WRITER}._prune: if now - self._pruned_at < _PRUNE_EVERY: => if "
 _MARKS = f"{_WRITER}._prune: while self._marks and self._marks[0][0] < now - TAIL_SECONDS: => while self._marks"
 _LOOKS = f"{_APPEND}: if first_chunk or ARGV[4] ~= '0' then => if first_chunk or ARGV"
 _TRANSCRIPT, _OPEN = "broker/transcript.py Transcript", "self._open = -1 => self._open ="
+_NO_OTHER_WAY = "# type: ignore[misc] # no other way to say so"
+_CONFIG = '__pydantic_config__ = ConfigDict(extra="allow"'
+_TYPED = f"broker/request.py -: {_CONFIG}, strict=True) {_NO_OTHER_WAY} => {_CONFIG}"
+_STRICT = 'model_config = ConfigDict(strict=True, extra="forbid", frozen=True,'
+_FINITE = f"broker/request.py -: {_STRICT} allow_inf_nan=False) => {_STRICT}"
 _STILL_OPEN = f"{_TRANSCRIPT}.open: return self._open if 0 <= self._open"
 
 _LISTED: Final[dict[str, tuple[str, ...]]] = {
@@ -85,6 +90,11 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         "broker/lua/__init__.py Script.__init__: self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()"
         " => self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=True).hexdigest()",
     ),
+    "JSON has neither bytes nor mappings that are no objects, which is all that this is strict about": (
+        f"{_TYPED}, ) {_NO_OTHER_WAY}",
+        f"{_TYPED}, strict=False) {_NO_OTHER_WAY}",
+    ),
+    "every float of ours says it itself": (f"{_FINITE} )", f"{_FINITE} allow_inf_nan=True)"),
     "one is as false as the other": (f"{_TRUTH}._join_pending: return False => return None",),
     "one run more in front of the ring": (
         f"{_FEED}._trim: while len(self._runs) > 1 and self._runs[1][0] < self.base: =>"
