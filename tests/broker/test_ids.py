@@ -1,5 +1,7 @@
 """Names of things, and what is none."""
 
+import secrets
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,6 +20,12 @@ def test_a_new_generation_id_has_the_shape_of_one_and_is_new() -> None:
     assert all(is_generation_id(id_) for id_ in ids)
     assert {id_[4] for id_ in ids} == set("01234567"), "128 bits in 26 characters of 5 leave 3 for the first"
     assert {character for id_ in ids for character in id_[5:]} == set("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+
+
+def test_a_generation_id_is_its_bits_in_the_order_of_the_alphabet(monkeypatch: pytest.MonkeyPatch) -> None:
+    bits = sum(place << 125 - 5 * place for place in range(26))
+    monkeypatch.setattr(secrets, "randbits", lambda many: bits if many == 128 else 0)
+    assert new_generation_id() == "gen_0123456789ABCDEFGHJKMNPQRS"
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,7 @@ def test_many_calls_are_made_again_where_the_server_has_forgotten_the_script(
 
 
 def test_an_error_of_one_of_many_calls_is_raised(server: Server, generation: Generation) -> None:
+    server.do(server.logs.looks([generation.id]))  # it knows the script now
     odd = new_generation_id()
     server.command("SET", keys.record(odd), "no record", "PX", 60_000)
     with pytest.raises(StorageRefused, match="WRONGTYPE"):

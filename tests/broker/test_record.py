@@ -74,6 +74,7 @@ def test_the_fields_that_are_fetched_are_those_that_a_record_is_made_of() -> Non
     ("fields", "unconfirmed"),
     [
         ({**QUEUED, b"durability": b"strict"}, False),
+        ({**QUEUED, b"durability": b"strict", b"confirmed": b"6-0"}, False),
         (COMPLETED, False),
         ({**COMPLETED, b"durability": b"normal"}, False),
         (STRICT, True),
