@@ -350,3 +350,31 @@ def test_a_generation_that_is_over_is_asked_for_no_more() -> None:
         assert redis.flushes == [], "not even an empty flush"
 
     scene(work)
+
+
+def test_what_is_put_during_a_flush_that_fails_goes_out_with_it_again() -> None:
+    async def work(redis: Redis) -> None:
+        writer, other = redis.writer("a"), redis.writer("b")
+        redis.away = 1
+        put(writer, "1")
+        while not redis.flushes:
+            await asyncio.sleep(0)
+            if not other.unwritten:
+                put(other, "2")
+        await asyncio.sleep(0.06)
+        assert redis.flushes == [(0.0, []), (0.05, ["b", "a"])]
+
+    scene(work)
+
+
+@pytest.mark.parametrize(("age", "lease"), [(0.9998, 0), (1.0, LEASE_MS), (60.0, LEASE_MS)])
+def test_a_lease_is_renewed_at_a_third_of_it(age: float, lease: int) -> None:
+    async def work(redis: Redis) -> None:
+        writer = redis.writer()
+        writer.renewed_at = 1000.0 - age
+        put(writer, "1")
+        await asyncio.sleep(0.01)
+        assert redis.calls == [("a", 1, lease, b"", False, (b"1",))]
+        assert writer.renewed_at == (1000.0 if lease else 1000.0 - age)
+
+    scene(work)

@@ -13,7 +13,7 @@ from broker.verdicts import Ending
 from worker.attempt import Attempt, Interrupted, Outcome
 from worker.continuation import Continuation
 from worker.settings import WorkerSettings
-from worker.translate import Json
+from worker.translate import Json, Translator
 from worker.upstream import Upstream, UpstreamFailure
 from worker.writer import Writer
 
@@ -110,3 +110,12 @@ def test_an_upstream_without_end_is_cut_off_at_the_limit() -> None:
     outcome, put = run([START, OPEN, *(text("x" * 100) for _ in range(1000))], max_output_bytes=2048)
     assert outcome == Ending("failed", code="output_limit", message="The output is larger than a log may hold.")
     assert 1000 < len("".join(put)) <= 2048
+
+
+@pytest.mark.parametrize(("left", "whole"), [(0, True), (-1, False)])
+def test_an_output_may_fill_the_limit_to_its_last_byte(left: int, whole: bool) -> None:
+    translator = Translator()
+    size = sum(len(content.value) for said in WHOLE for content in translator.feed(said))
+    outcome, _ = run(WHOLE, output_bytes=2048 - size - left, max_output_bytes=2048)
+    assert isinstance(outcome, Ending)
+    assert outcome.code == ("" if whole else "output_limit")

@@ -87,7 +87,7 @@ def test_a_later_model_gets_a_user_message_that_quotes_the_partial_as_it_is() ->
     *before, last = messages(asked.body)
     assert before == messages(body(NEW))
     assert last["role"] == "user"
-    assert "<partial_answer>One, two \n</partial_answer>" in last["content"]
+    assert "\n<partial_answer>One, two \n</partial_answer>\n" in last["content"]
     assert asked.stripped == ""
 
 

@@ -342,3 +342,25 @@ def test_behind_the_first_token_whatever_comes_is_a_sign_of_life() -> None:
 def test_an_end_without_its_tail_says_why(cause: Any) -> None:
     ending = without_tail(Ending("completed", stop_reason="end_turn"), cause)
     assert (ending.state, ending.code, ending.retryable) == ("failed", cause, True)
+
+
+def test_a_socket_that_will_not_close_holds_up_a_cancelled_attempt_for_five_seconds() -> None:
+    class Stuck(Slow):
+        @asynccontextmanager
+        async def stream(self, body: Json) -> AsyncIterator[AsyncIterator[Json]]:
+            try:
+                yield self._events([START, 1000])
+            finally:
+                await asyncio.sleep(100)
+
+    async def scene() -> None:
+        here = Scene()
+        here.attempt._upstream = Stuck()
+        running = asyncio.create_task(here.attempt.run())
+        await asyncio.sleep(1)
+        running.cancel()
+        await asyncio.wait({running})
+        assert 6 <= here.seconds < 6.5
+        assert running.cancelled()
+
+    at_once(scene())
