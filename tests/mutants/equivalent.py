@@ -22,6 +22,10 @@ _FITS = "api/feed.py fits: if first.attempt == last.attempt and first <= last: =
 _PRUNE = f"{_WRITER}._prune: if now - self._pruned_at < _PRUNE_EVERY: => if "
 _MARKS = f"{_WRITER}._prune: while self._marks and self._marks[0][0] < now - TAIL_SECONDS: => while self._marks"
 _LOOKS = f"{_APPEND}: if first_chunk or ARGV[4] ~= '0' then => if first_chunk or ARGV"
+_PRODUCER, _APPENDER = "worker/producer.py Producer", "worker/appender.py Appender"
+_DISPATCHER = "worker/dispatch.py Dispatcher"
+_SETTLED = f"{_APPENDER}._flush: for writer, usage, reply in zip(batch, usages, replies, strict=True): =>"
+_SILENT = f"{_APPENDER}._tick_forever: if now - writer.flushed_at >= _LOOK_EVERY and writer.writable: =>"
 _TRANSCRIPT, _OPEN = "broker/transcript.py Transcript", "self._open = -1 => self._open ="
 _NO_OTHER_WAY = "# type: ignore[misc] # no other way to say so"
 _CONFIG = '__pydantic_config__ = ConfigDict(extra="allow"'
@@ -121,6 +125,61 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " redis.call('SET', K[4], '0', 'PX', int(tonumber(r[6]) + remembered_ms))",
         "broker/lua/create.lua -: redis.call('SET', KEYS[2], '1', 'PX', int(tonumber(ARGV[1]) + tonumber(ARGV[2]))) =>"
         " redis.call('SET', KEYS[2], '0', 'PX', int(tonumber(ARGV[1]) + tonumber(ARGV[2])))",
+    ),
+    "one is as false as the other, to whoever asks whether there is another attempt": (
+        f"{_PRODUCER}._once: return False => return None",
+        f"{_PRODUCER}._once: return False => return None #2",
+        f"{_PRODUCER}._conclude: return False => return None",
+    ),
+    "nobody has asked for a pause, so its cap is not looked at": (
+        f"{_PRODUCER}._conclude: await asyncio.sleep(pause(granted.ordinal, None, 0)) =>"
+        " await asyncio.sleep(pause(granted.ordinal, None, 1))",
+    ),
+    "a line of the log": (f"{_PRODUCER}._conclude: case Left(): => case (Left()) if False:",),
+    "it was waited for to the very end, so that there is no time left to go on in": (
+        f"{_PRODUCER}._finish: continue => break",
+    ),
+    "the one tick of a clock at which all is over": (
+        f"{_PRODUCER}._finish: while clock() < give_up: => while clock() <= give_up:",
+        f"{_APPENDER}._call: looks = now - writer.looked_at >= _LOOK_EVERY =>"
+        " looks = now - writer.looked_at > _LOOK_EVERY",
+        f"{_SILENT} if now - writer.flushed_at > _LOOK_EVERY and writer.writable:",
+    ),
+    "half of two is as much as half of one, rounded up": (
+        f"{_DISPATCHER}.listen: left = 1 # not known: what waits may have waited since before there was a worker =>"
+        " left = 2 # not known: what waits may have waited since before there was a worker",
+        f"{_DISPATCHER}.listen: left = 1 => left = 2",
+        f"{_DISPATCHER}.listen: left = 1 => left = 2 #2",
+        f"{_DISPATCHER}.listen: left = 1 => left = 2 #3",
+    ),
+    "who has been told to stop asks for no more": (
+        f"{_DISPATCHER}._take: return 0 => return None",
+        f"{_DISPATCHER}._take: return 0 => return 1",
+    ),
+    "there are as many replies as calls": (
+        f"{_SETTLED} for writer, usage, reply in zip(batch, usages, replies, ):",
+        f"{_SETTLED} for writer, usage, reply in zip(batch, usages, replies, strict=False):",
+    ),
+    "a reply that is no error is none of those that are asked for": (
+        f"{_APPENDER}._flush: refusals = [reply for reply in replies if isinstance(reply, RedisError)] =>"
+        " refusals = [reply for reply in replies if True]",
+    ),
+    "what takes no more is left out of the batch": (
+        f"{_APPENDER}._settle: if writer.unwritten and writer.writable: => if writer.unwritten:",
+        f"{_SILENT} if now - writer.flushed_at >= _LOOK_EVERY:",
+    ),
+    "a second after the machine's start is as long ago": (
+        f"{_APPENDER}._refused: writer.renewed_at = writer.looked_at = 0.0 # not known to have happened: the next call does"
+        " => writer.renewed_at = writer.looked_at = 1.0 # not known to have happened: the next call does",
+    ),
+    "no more connections are kept than there are": (
+        "worker/upstream.py Upstream.__init__: limits = httpx2.Limits(max_connections=connections,"
+        " max_keepalive_connections=connections) => limits = httpx2.Limits(max_connections=connections, )",
+    ),
+    "a code that has no words of its own gets those of this one": (
+        'worker/upstream.py _failures.__exit__: raise UpstreamFailure("upstream_error", told("upstream_error", None),'
+        ' retryable=False) from None => raise UpstreamFailure("upstream_error", told("XXupstream_error", None),'
+        " retryable=False) from None",
     ),
 }
 
