@@ -140,7 +140,6 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_PRODUCER}._finish: continue => break",
     ),
     "the one tick of a clock at which all is over": (
-        f"{_PRODUCER}._finish: while clock() < give_up: => while clock() <= give_up:",
         f"{_APPENDER}._call: looks = now - writer.looked_at >= _LOOK_EVERY =>"
         " looks = now - writer.looked_at > _LOOK_EVERY",
         f"{_SILENT} if now - writer.flushed_at > _LOOK_EVERY and writer.writable:",
@@ -171,6 +170,12 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "a second after the machine's start is as long ago": (
         f"{_APPENDER}._refused: writer.renewed_at = writer.looked_at = 0.0 # not known to have happened: the next call does"
         " => writer.renewed_at = writer.looked_at = 1.0 # not known to have happened: the next call does",
+    ),
+    "who is done cannot be cancelled, nor waited for": (
+        "worker/attempt.py Attempt.run: if not reading.done(): => if True:",
+    ),
+    "the same sum, found once more": (
+        'worker/attempt.py Attempt._read_once: if data["type"] in ("message_start", "message_delta"): => if True:',
     ),
     "no more connections are kept than there are": (
         "worker/upstream.py Upstream.__init__: limits = httpx2.Limits(max_connections=connections,"

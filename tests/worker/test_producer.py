@@ -10,8 +10,9 @@ from broker.coordination import Coordination
 from broker.errors import StorageUnavailable
 from broker.events import TEXT, Content
 from broker.logs import Logs
-from broker.verdicts import Ending, Finished
+from broker.verdicts import Ending, Finished, Refused
 from tests.clockwork import at_once
+from tests.worker.test_producing import World, produce
 from worker.appender import Appender
 from worker.producer import Producer
 from worker.settings import WorkerSettings
@@ -147,3 +148,7 @@ def test_what_a_slow_redis_takes_within_the_outage_is_written_before_the_end() -
 
     assert finish(logs, COMPLETED, late, outage=5) == (4, COMPLETED)
     assert finish(Ends(0), COMPLETED, late, outage=3) is None
+
+
+def test_a_log_that_grows_for_ever_is_planned_from_five_times() -> None:
+    assert produce(World(verdicts=[Refused("moved")])).names == ["record", "claim"] * 5

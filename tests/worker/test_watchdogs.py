@@ -182,10 +182,15 @@ def test_a_pause_that_upstream_asks_for_is_no_silence_but_the_total_goes_on() ->
         here = Scene([UpstreamFailure("upstream_rate_limited", "wait", retry_after=15)], WHOLE, first_token_timeout=5)
         assert isinstance(await here.run(), Ending)
         assert 15 <= here.seconds < 16
+        assert abs(int(str(here.events[0]["delay_ms"])) - 1000 * here.seconds) < 5
         cut = Scene(
-            [UpstreamFailure("upstream_rate_limited", "wait", retry_after=15)], WHOLE, options={"total_timeout": 10.0}
+            [UpstreamFailure("upstream_rate_limited", "wait", retry_after=15)],
+            WHOLE,
+            options={"total_timeout": 10.0},
+            idle_timeout=5,
         )
         assert getattr(await cut.run(), "code", "") == "total_timeout"
+        assert 10 <= cut.seconds < 10.5
 
     at_once(scene())
 
@@ -362,5 +367,30 @@ def test_a_socket_that_will_not_close_holds_up_a_cancelled_attempt_for_five_seco
         await asyncio.wait({running})
         assert 6 <= here.seconds < 6.5
         assert running.cancelled()
+
+    at_once(scene())
+
+
+def test_a_reading_that_was_cancelled_for_no_reason_of_ours_has_no_outcome() -> None:
+    class Cancels(Slow):
+        @asynccontextmanager
+        async def stream(self, body: Json) -> AsyncIterator[AsyncIterator[Json]]:
+            raise asyncio.CancelledError
+            yield  # a context manager all the same
+
+    async def scene() -> None:
+        here = Scene()
+        here.attempt._upstream = Cancels()
+        with pytest.raises(asyncio.CancelledError):
+            await here.attempt.run()
+
+    at_once(scene())
+
+
+def test_what_comes_behind_the_end_is_read_so_that_the_connection_can_be_used_again() -> None:
+    async def scene() -> None:
+        answer: Any = iter([*WHOLE, PING, PING])
+        assert await Scene(answer).run() == Ending("completed", stop_reason="end_turn")
+        assert list(answer) == []
 
     at_once(scene())
