@@ -223,6 +223,8 @@ def test_the_order_of_submits_stands_when_the_clock_jumps_back(server: Server) -
     ahead = (server.now_ms() + 3_600_000) * 1000
     server.command("ZADD", keys.index("all"), ahead, first)
     submit(server, second, None)
+    for state in ("all", "queued"):
+        assert float(server.command("ZSCORE", keys.index(state), second)) == ahead + 1
     names = [queued(server, first), queued(server, second)]
     assert list(take(server).jobs) == names
     assert [row[1] for row in server.do(server.coordination.listed("all", None, 10))] == [second, first]

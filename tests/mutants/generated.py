@@ -45,8 +45,8 @@ _APART_TEST_SECONDS = 4.0
 _APART_SECONDS = 15.0
 _LUA_TESTS: Final = (
     "tests/broker/test_figures.py", "tests/broker/test_lifetimes.py", "tests/broker/test_lua.py", "tests/broker/test_model.py",
-    "tests/broker/test_coordination.py", "tests/broker/test_agreement.py", "tests/worker/test_appender.py",
-    "tests/api/test_submissions.py",
+    "tests/broker/test_coordination.py", "tests/broker/test_agreement.py", "tests/broker/test_logs.py",
+    "tests/worker/test_appender.py", "tests/api/test_submissions.py",
 )  # fmt: skip
 _SLOW: Final = (
     "test_tether", "test_embedded", "test_supervise", "test_supervisor", "test_storage_safety", "test_processes",
@@ -245,6 +245,8 @@ class Run:
             tests |= {test for test in self._tests.items if self._is_of_namesake(mutant.file, test)}
         else:
             tests = {test for line in mutant.lines for test in self._seen.get((mutant.file, line), ())}
+            if not mutant.function:  # at import: no test comes by
+                tests = tests or {test for test in self._tests.items if not self._order(mutant.file, test)[0]}
         chosen: list[str] = []
         seconds = 0.0
         for test in sorted(tests, key=partial(self._order, mutant.file)):
