@@ -19,7 +19,7 @@ from broker.errors import (
 )
 from broker.events import END, START, TEXT, THINKING, TOOL_INPUT, Content, event
 from broker.ids import BEGINNING, EntryId, new_generation_id
-from broker.lua import Script
+from broker.lua import Argument, Script
 from broker.verdicts import Ending, Finished, Granted, Refused
 from tests.broker.scripted import LEASE_MS, Generation, Heard, Server
 
@@ -541,6 +541,33 @@ def test_a_finish_repeated_says_the_same_and_writes_nothing(generation: Generati
     assert generation.finish(attempt, 1) == Finished("ended")
     assert generation.finish(attempt, 1, BACK) == Finished("ended")
     assert generation.log == before
+
+
+def test_a_finish_of_what_ended_otherwise_is_told_the_state_that_it_has(server: Server, generation: Generation) -> None:
+    assert generation.cancel() == "cancelled"
+    assert generation.finish(1, 1) == Finished("ended"), "no attempt has ever run"
+    script = Script("finish")
+    args: list[Argument] = [keys.live(generation.id), 1, 1, keys.REMEMBERED_MS, "completed", "end_turn", "", "", 0]
+    assert server.do(script(server.redis, generation.keys, args)) == [b"ended", b"cancelled"]
+    fresh = Generation(server)
+    fresh.create()
+    args[1] = fresh.granted()
+    for _ in range(2):
+        assert server.do(script(server.redis, fresh.keys, args)) == [b"ended", b"completed"]
+
+
+def test_a_finish_does_not_make_a_log_anew(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.server.command("DEL", generation.keys[1])
+    assert generation.finish(attempt, 1) == Finished("fenced")
+    assert generation.log == []
+
+
+def test_a_finish_without_a_record_is_fenced_even_if_the_log_is_there(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.server.command("DEL", generation.keys[0])
+    assert generation.finish(attempt, 1) == Finished("fenced")
+    assert len(generation.log) == 1
 
 
 def test_an_end_written_again_after_it_was_lost_has_another_id(generation: Generation) -> None:

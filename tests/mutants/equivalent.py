@@ -111,7 +111,15 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "the newest mark was made just now, so there is always one that is young": (
         f"{_MARKS}[0][0] < now - TAIL_SECONDS:",
     ),
-    "one tick of a clock": (f"{_MARKS} and self._marks[0][0] <= now - TAIL_SECONDS:",),
+    "one tick of a clock": (
+        f"{_MARKS} and self._marks[0][0] <= now - TAIL_SECONDS:",
+        "broker/lua/claim.lua -: if left > 0 and r[5] == ARGV[2] then return { 'granted', r[6], r[3] } end => if"
+        " left > 1 and r[5] == ARGV[2] then return { 'granted', r[6], r[3] } end",
+        "broker/lua/claim.lua -: if left > 0 then return { 'held', int(left) } end => if left > 1 then return {"
+        " 'held', int(left) } end",
+        "broker/lua/clock.lua now_ms: return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000) => return"
+        " tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1001)",
+    ),
     "a second guard: a log that has gone is refused by its length before": (
         f"{_APPEND}: redis.call('XADD', KEYS[2], 'NOMKSTREAM', attempt .. '-' .. next_seq, kind, value) =>"
         " redis.call('XADD', KEYS[2], attempt .. '-' .. next_seq, kind, value)",
@@ -125,6 +133,151 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " redis.call('SET', K[4], '0', 'PX', int(tonumber(r[6]) + remembered_ms))",
         "broker/lua/create.lua -: redis.call('SET', KEYS[2], '1', 'PX', int(tonumber(ARGV[1]) + tonumber(ARGV[2]))) =>"
         " redis.call('SET', KEYS[2], '0', 'PX', int(tonumber(ARGV[1]) + tonumber(ARGV[2])))",
+        "broker/lua/sync.lua -: redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) => redis.call('SET', KEYS[1], '0',"
+        " 'PX', ARGV[1])",
+    ),
+    "what is only read, or may be done in part and is done again, is done in one step: the replies are the same": (
+        "broker/logs.py Logs.record: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
+        "broker/logs.py Logs.record: pipe = self.redis.pipeline(transaction=False) => pipe ="
+        " self.redis.pipeline(transaction=True)",
+        "broker/logs.py Logs.records: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
+        "broker/logs.py Logs.records: pipe = self.redis.pipeline(transaction=False) => pipe ="
+        " self.redis.pipeline(transaction=True)",
+        "broker/logs.py Logs.held_by: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
+        "broker/logs.py Logs.held_by: pipe = self.redis.pipeline(transaction=False) => pipe ="
+        " self.redis.pipeline(transaction=True)",
+        "broker/logs.py Logs.visit: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
+        "broker/logs.py Logs.visit: pipe = self.redis.pipeline(transaction=False) => pipe ="
+        " self.redis.pipeline(transaction=True)",
+        "broker/coordination.py Coordination.waiting: pipe = self.redis.pipeline(transaction=False) => pipe ="
+        " self.redis.pipeline()",
+        "broker/coordination.py Coordination.waiting: pipe = self.redis.pipeline(transaction=False) => pipe ="
+        " self.redis.pipeline(transaction=True)",
+        "broker/coordination.py Coordination.move: pipe = self.redis.pipeline(transaction=False) => pipe ="
+        " self.redis.pipeline()",
+        "broker/coordination.py Coordination.move: pipe = self.redis.pipeline(transaction=False) => pipe ="
+        " self.redis.pipeline(transaction=True)",
+        "broker/coordination.py Coordination.retire: pipe = self.redis.pipeline(transaction=False) => pipe ="
+        " self.redis.pipeline()",
+        "broker/coordination.py Coordination.retire: pipe = self.redis.pipeline(transaction=False) => pipe ="
+        " self.redis.pipeline(transaction=True)",
+        "broker/coordination.py Coordination.positions: pipe = self.redis.pipeline(transaction=False) => pipe ="
+        " self.redis.pipeline()",
+        "broker/coordination.py Coordination.positions: pipe = self.redis.pipeline(transaction=False) => pipe ="
+        " self.redis.pipeline(transaction=True)",
+        "broker/coordination.py Coordination.unlist: pipe = self.redis.pipeline(transaction=False) => pipe ="
+        " self.redis.pipeline()",
+        "broker/coordination.py Coordination.unlist: pipe = self.redis.pipeline(transaction=False) => pipe ="
+        " self.redis.pipeline(transaction=True)",
+        "broker/agreement.py Agreement.lost: pipe = self._logs.pipeline(transaction=False) => pipe ="
+        " self._logs.pipeline()",
+        "broker/agreement.py Agreement.lost: pipe = self._logs.pipeline(transaction=False) => pipe ="
+        " self._logs.pipeline(transaction=True)",
+    ),
+    "what the parameter is by default": (
+        "broker/coordination.py Coordination.enqueue: pipe = self.redis.pipeline(transaction=True) => pipe ="
+        " self.redis.pipeline()",
+        "broker/coordination.py Coordination.put_back: pipe = self.redis.pipeline(transaction=True) => pipe ="
+        " self.redis.pipeline()",
+        "broker/coordination.py Coordination.enqueue_lost: pipe = self.redis.pipeline(transaction=True) => pipe ="
+        " self.redis.pipeline()",
+        "broker/agreement.py Agreement._identify: pipe = self._logs.pipeline(transaction=True) => pipe ="
+        " self._logs.pipeline()",
+    ),
+    "there are as many replies as commands": (
+        "broker/logs.py Logs.records: return [_record(id_, SHOWN, values) for id_, values in zip(ids, rows,"
+        " strict=True)] => return [_record(id_, SHOWN, values) for id_, values in zip(ids, rows, )]",
+        "broker/logs.py Logs.records: return [_record(id_, SHOWN, values) for id_, values in zip(ids, rows,"
+        " strict=True)] => return [_record(id_, SHOWN, values) for id_, values in zip(ids, rows, strict=False)]",
+        'broker/logs.py Logs.looks: return {id_: _look_of(cast("list[Any]", row)) for id_, row in zip(ids, rows,'
+        ' strict=True)} => return {id_: _look_of(cast("list[Any]", row)) for id_, row in zip(ids, rows, )}',
+        'broker/logs.py Logs.looks: return {id_: _look_of(cast("list[Any]", row)) for id_, row in zip(ids, rows,'
+        ' strict=True)} => return {id_: _look_of(cast("list[Any]", row)) for id_, row in zip(ids, rows,'
+        " strict=False)}",
+        "broker/logs.py Logs.held_by: for id_, (claimant, attempt, ordinal, created) in zip(ids, rows,"
+        " strict=True) => for id_, (claimant, attempt, ordinal, created) in zip(ids, rows, )",
+        "broker/logs.py Logs.held_by: for id_, (claimant, attempt, ordinal, created) in zip(ids, rows,"
+        " strict=True) => for id_, (claimant, attempt, ordinal, created) in zip(ids, rows, strict=False)",
+        "broker/logs.py _record: found = {field.encode(): value for field, value in zip(fields, values,"
+        " strict=True) if value is not None} => found = {field.encode(): value for field, value in zip(fields,"
+        " values, ) if value is not None}",
+        "broker/logs.py _record: found = {field.encode(): value for field, value in zip(fields, values,"
+        " strict=True) if value is not None} => found = {field.encode(): value for field, value in zip(fields,"
+        " values, strict=False) if value is not None}",
+        "broker/coordination.py Coordination.take: return Taken(int(left), dict(zip(names, map(float,"
+        " rows[1::2]), strict=True))) => return Taken(int(left), dict(zip(names, map(float, rows[1::2]), )))",
+        "broker/coordination.py Coordination.take: return Taken(int(left), dict(zip(names, map(float,"
+        " rows[1::2]), strict=True))) => return Taken(int(left), dict(zip(names, map(float, rows[1::2]),"
+        " strict=False)))",
+        "broker/coordination.py Coordination.waiting: rows = zip(ordinals, replies, replies, replies,"
+        " strict=True) => rows = zip(ordinals, replies, replies, replies, )",
+        "broker/coordination.py Coordination.waiting: rows = zip(ordinals, replies, replies, replies,"
+        " strict=True) => rows = zip(ordinals, replies, replies, replies, strict=False)",
+        "broker/agreement.py Agreement.lost: return [id_ for id_, was in zip(ids, known, strict=True) if was] =>"
+        " return [id_ for id_, was in zip(ids, known, ) if was]",
+        "broker/agreement.py Agreement.lost: return [id_ for id_, was in zip(ids, known, strict=True) if was] =>"
+        " return [id_ for id_, was in zip(ids, known, strict=False) if was]",
+    ),
+    "one trip that is spared where there is nothing to ask": (
+        "broker/logs.py Logs.records: rows = await pipe.execute() if ids else [] => rows = await pipe.execute()"
+        " if (ids) or True else []",
+        "broker/logs.py Logs.whole: if len(page) < PAGE_ENTRIES: => if False:",
+    ),
+    "the next command sets the same life": (
+        "broker/agreement.py Agreement._identify: pipe.set(keys.IDENTITY, drawn, nx=True, px=keys.INDEX_MS) =>"
+        " pipe.set(keys.IDENTITY, drawn, nx=True, )",
+    ),
+    "the first sample sets it before it is read": (
+        "broker/fsyncs.py Cycle.__init__: self._clock = 0 => pass",
+        "broker/fsyncs.py Cycle.__init__: self._clock = 0 => self._clock = 1",
+        "broker/fsyncs.py Cycle.__init__: self._due = False => pass",
+        "broker/fsyncs.py Cycle.__init__: self._due = False => self._due = True",
+        "broker/fsyncs.py Cycle.__init__: self._begun = False => pass",
+        "broker/fsyncs.py Cycle.__init__: self._begun = False => self._begun = True",
+        "broker/fsyncs.py Cycle.see: self._clock = 0 => self._clock = 1",
+        "broker/fsyncs.py Cycle.see: last, self._since, self._due, self._begun = None, None, False, False =>"
+        " last, self._since, self._due, self._begun = None, None, False, True",
+    ),
+    "it is there: the other half is for the types": (
+        'broker/fsyncs.py Cycle._ends: self._due = sample.policy == "always" or sample.ms >= (self._since or 0) +'
+        ' _EVERY_MS => self._due = sample.policy == "always" or sample.ms >= (self._since) + _EVERY_MS',
+        'broker/fsyncs.py Cycle._ends: self._due = sample.policy == "always" or sample.ms >= (self._since or 0) +'
+        ' _EVERY_MS => self._due = sample.policy == "always" or sample.ms >= (self._since or 1) + _EVERY_MS',
+    ),
+    "what is written down is what stands there": (
+        "broker/lua/lease.lua lease_left: if left <= most then return math.max(0, left) end => if left < most"
+        " then return math.max(0, left) end",
+    ),
+    "before the claim that counts it there is no attempt, and less than none is none": (
+        "broker/lua/common.lua seal: local chunks = math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or"
+        " '0')) => local chunks = math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or '1'))",
+    ),
+    "what is told lives for a minute": (
+        "broker/lua/enqueue.lua -: redis.call('PEXPIRE', KEYS[2], ARGV[6]) => redis.call('PEXPIRE', KEYS[2], 60000)",
+        "broker/lua/sync.lua -: redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) => redis.call('SET', KEYS[1], '1',"
+        " 'PX', 60000)",
+    ),
+    "it is set before it is returned": ("broker/lua/take.lua -: local taken = { 0 } => local taken = { 1 }",),
+    "none are asked for": ("broker/lua/overdue.lua -: if #ids < most then => if #ids <= most then",),
+    "eleven jobs of one microsecond": (
+        "broker/lua/overdue.lua waits_again: for _, name in ipairs(redis.call('ZRANGE', KEYS[3], place, place,"
+        " 'BYSCORE', 'LIMIT', 0, 10)) do => for _, name in ipairs(redis.call('ZRANGE', KEYS[3], place, place,"
+        " 'BYSCORE', 'LIMIT', 0, 11)) do",
+    ),
+    "the two are set together and removed together": (
+        "broker/lua/release.lua -: local held = redis.call('HDEL', KEYS[1], 'lease_until', 'claimant') > 0 =>"
+        " local held = redis.call('HDEL', KEYS[1], 'lease_until', 'claimant') > 1",
+    ),
+    "long ago, by a millisecond or a microsecond more": (
+        "broker/lua/submit.lua -: local score = string.format('%.0f', math.max(us, tonumber(newest[2] or '0') +"
+        " 1)) => local score = string.format('%.0f', math.max(us, tonumber(newest[2] or '1') + 1))",
+        "broker/lua/lease.lua lease_left: local left, most = tonumber(lease_until or '0') - now,"
+        " tonumber(lease_ms or LONGEST_LEASE_MS) => local left, most = tonumber(lease_until or '1') - now,"
+        " tonumber(lease_ms or LONGEST_LEASE_MS)",
+    ),
+    "a second guard: the log does not end with this attempt's entry then": (
+        "broker/lua/finish.lua -: if r[1] ~= 'running' or r[2] ~= ARGV[2] then return { 'fenced' } end => if r[1]"
+        " ~= 'running' and r[2] ~= ARGV[2] then return { 'fenced' } end",
     ),
     "one is as false as the other, to whoever asks whether there is another attempt": (
         f"{_PRODUCER}._once: return False => return None",

@@ -170,6 +170,9 @@ class Run:
             and found["seconds"] < _MOST_TEST_SECONDS
         )
 
+    def _passes(self, test: str) -> bool:
+        return not self._kept.looked[test]["failed"]
+
     def _index(self) -> None:
         """Which tests come by a line."""
         self._seen: dict[tuple[str, int], list[str]] = {}
@@ -239,7 +242,7 @@ class Run:
 
     def _tests_for(self, mutant: Generated) -> list[str]:
         if mutant.file.endswith(".lua"):
-            tests = {test for test in self._tests.items if test.startswith(_LUA_TESTS)}
+            tests = {test for test in self._tests.items if test.startswith(_LUA_TESTS) and self._passes(test)}
         elif mutant.name:
             tests = {test for place in _mentions(mutant.file, mutant.name) for test in self._seen.get(place, ())}
             tests |= {test for test in self._tests.items if self._is_of_namesake(mutant.file, test)}

@@ -80,7 +80,7 @@ def _mutated(lines: list[str], at: int) -> Iterator[tuple[int, str]]:
     if guarded := _GUARDED_CALL.search(line):
         yield 1, line.replace(guarded[1] or guarded[2], "")
     for pattern, by in _SWAPS:
-        for place in re.finditer(pattern, line):
+        for place in re.finditer(pattern, line.partition("  --")[0]):
             text = by(place) if callable(by) else place.expand(by)
             yield 1, line[: place.start()] + text + line[place.end() :]
 
