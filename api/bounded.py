@@ -59,7 +59,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._health_only = not self._connections.take(self)
-        if self._health_only and self._connections.crowded:
+        if self._connections.crowded:
             self._answer(Problem(Code.TOO_MANY_CONNECTIONS))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -162,11 +162,11 @@ class BoundedProtocol(HttpToolsProtocol):
             raise _Refused(Code.TOO_MANY_CONNECTIONS)
         if len(self.pipeline) >= _MOST_WAITING:
             raise _Refused(Code.TOO_MANY_PIPELINED)
-        self._enter(body=True)
         if self.parser.should_upgrade():
             self._upgrading = True
         else:
             self._begin()
+        self._enter(body=True)  # not before: who cannot begin is refused as of its head
 
     def _begin(self) -> None:
         super().on_headers_complete()
@@ -179,7 +179,6 @@ class BoundedProtocol(HttpToolsProtocol):
         """Behind it come data, or trailers."""
         self._counts = True
         self._step += 1
-        self._unfinished = 0
 
     def on_body(self, body: bytes) -> None:
         self._counts = False
@@ -213,6 +212,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse(self, problem: Problem) -> None:
         """Tells it when all that was asked before is answered; nothing more is parsed."""
         self._deaf = True
+        self._owe()
         if not self._in_body:
             self._refusal = problem
             if not self._is_busy():
