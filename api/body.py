@@ -19,7 +19,7 @@ MAX_DEPTH = 64
 # Denial-of-service guards. Parsing stops the loop, and so every viewer: 1 MiB of brackets for 0.35 s, of numbers or keys for
 # 0.1 s. What a body says in strings, a prompt full of code for instance, is not counted.
 MAX_BRACKETS = 50_000
-MAX_COMMAS = 50_000
+MAX_COMMAS = 25_000
 SMALL = 16 * 1024
 """Bodies up to this size are parsed as they come, larger ones in turn."""
 TIMEOUT = 30.0  # seconds for the whole body, so that a body sent drop by drop does not hold a connection
