@@ -34,7 +34,16 @@ less."""
 
 class _Sturdy(AbstractConnection):
     """uvloop answers a write to a connection whose end it has just seen with RuntimeError. redis-py knows only OSError for
-    that, and so the process that met it would end."""
+    that, and so the process that met it would end. And it sends within `asyncio.wait_for`, which before Python 3.12 forgets a
+    cancel that comes just when it is done: a task that asks Redis again and again would go on for ever."""
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
+        task = asyncio.current_task()
+        cancels = task.cancelling() if task is not None else 0
+        await super().send_packed_command(command, check_health)
+        if task is not None and task.cancelling() > cancels:
+            await self.disconnect(nowait=True)  # nobody reads the answer
+            raise asyncio.CancelledError
 
     async def _send_packed_command(self, command: Iterable[bytes]) -> None:
         try:
