@@ -352,6 +352,10 @@ BOTH = (negotiate.JSON, negotiate.EVENT_STREAM)
         ("text/event-stream;q=2", None),
         (";;,,=;q=", None),
         ("application/json;q=nan", None),
+        ("application/json;q=1=0", None),
+        ("application/json;q=1, text/event-stream", "application/json"),
+        ("application/*, text/event-stream", "text/event-stream"),
+        ("*/*, text/*", "text/event-stream"),
         ("text/html, application/json;q=0.001", "application/json"),
     ],
 )

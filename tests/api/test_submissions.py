@@ -2,7 +2,7 @@
 somebody's care, and nothing that nobody knows of."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from arq.connections import ArqRedis
@@ -10,12 +10,13 @@ from arq.connections import ArqRedis
 from api.submissions import Submissions
 from broker import keys
 from broker.coordination import Coordination
-from broker.errors import OutcomeUnknown, StorageUnavailable
+from broker.errors import NotDurable, OutcomeUnknown, StorageFull, StorageUnavailable
 from broker.logs import Logs
 from broker.request import GenerationRequest
 from tests.broker.scripted import Server
 
-REQUEST = GenerationRequest.model_validate({"model": "sim-1", "messages": [{"role": "user", "content": "Hi"}]})
+ASKED: dict[str, Any] = {"model": "sim-1", "messages": [{"role": "user", "content": "Hi"}]}
+REQUEST = GenerationRequest.model_validate(ASKED)
 STEPS = [
     (step, done) for step in ("coordination.submit", "logs.create", "coordination.enqueue") for done in (False, True)
 ]
@@ -154,3 +155,99 @@ def test_a_submit_in_one_step_whose_reply_was_lost_is_repeated_without_a_trace(s
     assert records(server) == {id_}
     assert members(server, keys.QUEUE) == {f"{id_}:1"}
     assert stored(server, id_)[0] == stored(server, server.do(submissions(logs, coordination).submit(REQUEST, None)))[0]
+
+
+class Refusing(Dying):
+    """The same, but Redis says that it cannot, or is full, at that step."""
+
+    def __init__(self, of: object, step: str, error: Exception) -> None:
+        super().__init__(of, step, False)
+        self._error = error
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name != self._step:
+            return super().__getattr__(name)
+
+        async def refuse(*_: Any, **__: Any) -> Any:
+            raise self._error
+
+        return refuse
+
+
+@pytest.mark.parametrize("error", [StorageFull(), StorageUnavailable("NOREPLICAS")], ids=["full", "refused"])
+def test_what_redis_refuses_once_the_record_is_made_is_accepted_and_the_sweepers_to_do(
+    server: Server, error: Exception
+) -> None:
+    logs, coordination = Logs(server.redis), Coordination(server.redis)
+    id_ = server.do(submissions(logs, Refusing(coordination, "enqueue", error)).submit(REQUEST, "key"))
+    assert records(server) == members(server, keys.DUE) == {id_}
+
+
+@pytest.mark.parametrize("step", ["ready", "submit"])
+def test_what_redis_refuses_before_has_not_happened_and_what_it_does_not_answer_may_have(
+    server: Server, step: str
+) -> None:
+    logs, coordination = Logs(server.redis), Coordination(server.redis)
+    for why in ("NOREPLICAS", "silent"):
+        refusing = Refusing(coordination, step, StorageUnavailable(cast(Any, why)))
+        unknown = (step, why) == ("submit", "silent")
+        with pytest.raises(OutcomeUnknown if unknown else StorageUnavailable) as raised:
+            server.do(submissions(logs, refusing).submit(REQUEST, "key"))
+        assert isinstance(raised.value, OutcomeUnknown) is unknown
+    assert records(server) == members(server, keys.DUE) == set()
+
+
+def test_a_strict_submit_is_refused_where_nothing_can_be_confirmed_and_no_other_is(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = GenerationRequest.model_validate({**ASKED, "durability": "strict"})
+    for can in (False, True):
+
+        async def can_confirm(_: Logs, can: bool = can) -> bool:
+            return can
+
+        monkeypatch.setattr(Logs, "can_confirm", can_confirm)
+        whole = submissions(Logs(server.redis), Coordination(server.redis), one_server=can)
+        assert server.do(whole.submit(REQUEST, None)) in records(server)
+        if can:
+            id_ = server.do(whole.submit(strict, None))
+            assert server.command("HGET", keys.record(id_), "durability") == b"strict"
+        else:
+            with pytest.raises(NotDurable):
+                server.do(whole.submit(strict, None))
+
+
+def test_the_retention_is_the_requests_or_the_processs_in_milliseconds(server: Server) -> None:
+    whole = submissions(Logs(server.redis), Coordination(server.redis))
+    own = GenerationRequest.model_validate({**ASKED, "retention": 120})
+    for request, retention in ((REQUEST, b"3600000"), (own, b"120000")):
+        id_ = server.do(whole.submit(request, None))
+        assert server.command("HGET", keys.record(id_), "retention_ms") == retention
+
+
+@pytest.mark.parametrize(
+    ("one_server", "key", "at_once"), [(True, None, True), (True, "k", False), (False, None, False)]
+)
+def test_it_is_one_step_where_one_server_does_all_and_no_key_has_an_owner(
+    server: Server, monkeypatch: pytest.MonkeyPatch, one_server: bool, key: str | None, at_once: bool
+) -> None:
+    taken: list[bool] = []
+    pipeline = server.redis.pipeline
+
+    def noted(transaction: bool = False) -> Any:
+        taken.append(transaction)
+        return pipeline(transaction=transaction)
+
+    steps: list[str] = []
+    submit = Coordination.submit
+
+    async def submitted(self: Coordination, *args: Any) -> Any:
+        steps.append("submit")
+        return await submit(self, *args)
+
+    monkeypatch.setattr(Coordination, "submit", submitted)
+    monkeypatch.setattr(server.redis, "pipeline", noted)
+    whole = submissions(Logs(server.redis), Coordination(server.redis), one_server=one_server)
+    server.do(whole.submit(REQUEST, key))
+    assert steps == ([] if at_once else ["submit"])
+    assert all(taken)
