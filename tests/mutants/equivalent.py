@@ -34,7 +34,44 @@ _STRICT = 'model_config = ConfigDict(strict=True, extra="forbid", frozen=True,'
 _FINITE = f"broker/request.py -: {_STRICT} allow_inf_nan=False) => {_STRICT}"
 _STILL_OPEN = f"{_TRANSCRIPT}.open: return self._open if 0 <= self._open"
 
+_HUB, _VIEWER = "api/hub.py Hub", "api/viewer.py Viewer"
+_TURN = f"{_HUB}._check: self._turn = (self._turn + 1) % _SAFETY_TICKS => self._turn = (("
+_CHECK = (
+    f"{_HUB}._check: if feed.synced and hash(feed.id) % _SAFETY_TICKS == self._turn and self._clock() - feed.changed_at"
+)
+_TOLD = f"{_HUB}._tell_places: for feed, place in zip(feeds, places, strict=True): => for feed, place in zip(feeds, places, "
+_HELD_END = (
+    "api/durable.py Durable.held_end: return end if end is not None and (record.id, end) not in self._safe else None =>"
+)
+
 _LISTED: Final[dict[str, tuple[str, ...]]] = {
+    "each feed has its turn once in five ticks, whichever comes first": (
+        f"{_HUB}.__init__: self._turn = 0 => self._turn = 1",
+        f"{_TURN}self._turn - 1)) % _SAFETY_TICKS",
+        f"{_HUB}._check: self._turn = (self._turn + 1) % _SAFETY_TICKS => self._turn = (self._turn + 2) % _SAFETY_TICKS",
+    ),
+    "a tick is one second": (
+        f"{_HUB}._keep_alive: quiet = self._clock() - self._settings.keep_alive + 2 * _TICK =>"
+        " quiet = self._clock() - self._settings.keep_alive + 2 / _TICK",
+    ),
+    "one moment of a clock": (f"{_CHECK} > _TICK: => {_CHECK.partition(': ')[2]} >= _TICK:",),
+    "as many places are told as were asked for": (f"{_TOLD}):", f"{_TOLD}strict=False):"),
+    "there is nothing to show": (f"{_HUB}.read: if self._unshown: => if True:",),
+    "a number that no client's is": (f"{_VIEWER}.__init__: self._seen = -1 => self._seen = -2",),
+    "a stream that has begun says nothing more of coming back": (
+        f"{_VIEWER}.take: return body if self._begun else self.begin(body) =>"
+        " return body if (self._begun) and False else self.begin(body)",
+    ),
+    "nothing is as false as no bytes, and a read that was begun just now is looked at once more": (
+        f'{_VIEWER}._from_ring: return b"" => return None',
+        f'{_VIEWER}._from_ring: return b"" => return None #2',
+        f"{_VIEWER}._from_log: return False => return None",
+        f"{_VIEWER}._from_log: return False => return None #2",
+        f"{_VIEWER}._from_log: return False => return True",
+    ),
+    "what is not there is in no set, and is the answer": (
+        f"{_HELD_END} return end if (record.id, end) not in self._safe else None",
+    ),
     "an append is of one attempt, and the entry before its first is one less: the other half never decides": (
         f"{_FITS}.attempt == last.attempt:",
         f"{_FITS} <= last:",
