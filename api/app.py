@@ -4,6 +4,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 import orjson
@@ -14,6 +15,7 @@ from api import docs_page, generations, openapi, problems
 from api.door import DOOR, Door
 from api.guard import Guard
 from api.hub import Hub
+from api.lookout import Lookout
 from api.openapi import described
 from api.origin import ORIGINS, Origins
 from api.problems import ABOUT_STORAGE, Code, Problem
@@ -25,7 +27,9 @@ from api.views import Listing, Status, Whole
 from broker.agreement import Agreement
 from broker.connect import check_safe, check_writable, connect
 from broker.coordination import Coordination
+from broker.derived import Derivation
 from broker.logs import Logs
+from broker.recovery import put_back
 from broker.request import ChatRequest, GenerationRequest
 
 _NOT_READY = (Code.DRAINING, *ABOUT_STORAGE, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH)
@@ -40,15 +44,18 @@ def create_app(settings: ApiSettings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
         coordination_redis, logs_redis = connect(settings.redis_url), connect(settings.effective_logs_url)
         logs, coordination = Logs(logs_redis), Coordination(coordination_redis)
-        one_server = settings.effective_logs_url == settings.redis_url
+        lookout = Lookout(partial(put_back, logs, coordination)) if settings.two_servers else None
+        watch = lookout.watch if lookout else _nobody
         submissions = Submissions(
-            logs, coordination, round(settings.pickup_grace * 1000), settings.retention, one_server
-        )
-        hub = Hub(logs, coordination, settings)
+            logs, coordination, round(settings.pickup_grace * 1000), settings.retention,
+            Derivation(logs_redis) if settings.two_servers else None, watch,
+        )  # fmt: skip
+        hub = Hub(logs, coordination, settings, watch)
         agreement = Agreement("api", logs_redis, coordination_redis)
         app.state.service = Service(logs, coordination, submissions, hub, agreement, settings.ephemeral)
         await agreement.beat()
-        running = {asyncio.create_task(hub.run()), asyncio.create_task(agreement.run())}
+        runners = [each.run() for each in (hub, agreement, lookout) if each is not None]
+        running = {asyncio.create_task(run) for run in runners}
         # What lives as long as the process need not be looked at by every collection.
         gc.collect()
         gc.freeze()
@@ -58,6 +65,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
             for task in running:
                 task.cancel()
             await asyncio.wait(running)
+            if lookout is not None:
+                await lookout.close()
             await coordination_redis.aclose(close_connection_pool=True)
             await logs_redis.aclose(close_connection_pool=True)
 
@@ -81,6 +90,10 @@ class _Guarded(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         return Guard(super().build_middleware_stack(), self.state.origins)
+
+
+def _nobody(_: str) -> None:
+    """What one server has accepted, it has with its place."""
 
 
 async def _healthz() -> Response:

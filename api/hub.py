@@ -7,6 +7,7 @@ hub back to the log. One tick serves all viewers: places in the queue, keep-aliv
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 
 from api.durable import Durable
 from api.feed import Feed
@@ -33,14 +34,18 @@ _RETRY_MS = (500, 3000)
 
 
 class Hub:
-    """Run it as a task. `attach` and `detach` viewers; between the two they are told of everything new."""
+    """Run it as a task. `attach` and `detach` viewers; between the two they are told of everything new. `placeless` is told,
+    every second, of what waits without a place in the queue: it begins just now, or coordination has lost it."""
 
-    def __init__(self, logs: Logs, coordination: Coordination, settings: ApiSettings) -> None:
+    def __init__(
+        self, logs: Logs, coordination: Coordination, settings: ApiSettings, placeless: Callable[[str], object]
+    ) -> None:
         self.durable = Durable(logs)
         self.pages = Pages(logs, self.durable, settings.replay_cache_bytes)
         self.draining = False
         self._truth = Truth(logs, self.pages, self._add)
         self._coordination = coordination
+        self._placeless = placeless
         self._settings = settings
         self._live = Live(settings.effective_logs_url, self)
         self._feeds: dict[bytes, Feed] = {}  # by channel
@@ -259,7 +264,9 @@ class Hub:
         finally:
             self._telling = False
         for feed, place in zip(feeds, places, strict=True):
-            if place is not None and place != feed.place and feed.last == BEGINNING:
+            if place is None and feed.last == BEGINNING:
+                self._placeless(feed.id)
+            elif place != feed.place and feed.last == BEGINNING:
                 feed.place = place
                 for viewer in list(feed.viewers):
                     viewer.tell(local_frame("queued", position=place))

@@ -2,18 +2,22 @@
 
 First the id is reserved (with `due`, so that it will be looked after), then its record is made, then the job is queued. Each
 step may be repeated; a client that got no answer repeats all of them with its idempotency key. Where one server plays both
-roles and there is no such key, whose owner must be known first, the three are one transaction.
+roles and there is no such key, whose owner must be known first, the three are one transaction. Where there are two servers,
+coordination may forget what it has just done: a key's id is then derived from it, so that the records tell whether it was used
+(broker/derived.py), and what was accepted is looked at once more (api/lookout.py).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from broker.connect import storage_errors
 from broker.coordination import Coordination
+from broker.derived import Derivation
 from broker.errors import NotDurable, OutcomeUnknown, StorageFull, StorageUnavailable
 from broker.ids import new_generation_id
 from broker.logs import Logs
+from broker.recovery import put_back
 from broker.refusals import REFUSED
 from broker.request import Durability, GenerationRequest
 
@@ -35,32 +39,40 @@ def _accepted() -> Iterator[None]:
 @dataclass(frozen=True, slots=True)
 class Submissions:
     """`pickup_ms`: when a sweeper first looks whether a worker has come. `retention`: seconds, where the request has none.
-    `one_server`: coordination and logs are the same."""
+    `derivation`: of ids from keys, None where coordination and logs are one server. `watch` has what was accepted looked at in
+    some seconds, where they are two."""
 
     logs: Logs
     coordination: Coordination
     pickup_ms: int
     retention: int
-    one_server: bool
+    derivation: Derivation | None
+    watch: Callable[[str], object]
 
     async def submit(self, request: GenerationRequest, idempotency_key: str | None) -> str:
         """The id of the generation, a new one or the one that this key made before.
 
         Raises IdempotencyMismatch, ExpiredGeneration (the key's generation has been and gone), StorageFull,
         NotDurable, StorageUnavailable (nothing happened), OutcomeUnknown (something may have)."""
+        fingerprint, derived = request.fingerprint(), None
         id_ = new_generation_id()
         reached = False
         try:
             await self.coordination.ready()
             if request.durability == "strict" and not await self.logs.can_confirm():
                 raise NotDurable
+            if self.derivation is not None and idempotency_key is not None:
+                derived = await self.derivation.of(idempotency_key, fingerprint)
+                id_ = derived.id
             reached = True
-            if self.one_server and idempotency_key is None:
-                await self._at_once(id_, request)
+            if derived is not None and derived.known:
+                await self._see_to(id_)
+            elif self.derivation is None and idempotency_key is None:
+                await self._at_once(id_, request, fingerprint)
             else:
-                accepted = await self.coordination.submit(id_, idempotency_key, request.fingerprint(), self.pickup_ms)
+                accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms)
                 id_ = accepted.id
-                created = await self.logs.create(id_, *self._stored(request))
+                created = await self.logs.create(id_, *self._stored(request), fingerprint if derived else "")
                 if created:
                     with _accepted():
                         await self._queue(id_, listed=not accepted.known)
@@ -68,12 +80,19 @@ class Submissions:
             if reached and error.why not in REFUSED:
                 raise OutcomeUnknown(id_) from None
             raise
+        if self.derivation is not None:
+            self.watch(id_)
         return id_
 
-    async def _at_once(self, id_: str, request: GenerationRequest) -> None:
+    async def _see_to(self, id_: str) -> None:
+        """What the key made before stays so, and is in somebody's care. Raises ExpiredGeneration."""
+        await self.logs.record(id_)
+        await put_back(self.logs, self.coordination, [id_])
+
+    async def _at_once(self, id_: str, request: GenerationRequest, fingerprint: str) -> None:
         with storage_errors():
             pipe = self.coordination.redis.pipeline(transaction=True)
-            self.coordination.queue_submit(pipe, id_, request.fingerprint(), self.pickup_ms)
+            self.coordination.queue_submit(pipe, id_, fingerprint, self.pickup_ms)
             self.logs.queue_create(pipe, id_, *self._stored(request))
             self.coordination.queue_job(pipe, id_, _FIRST_ORDINAL)
             await pipe.execute()

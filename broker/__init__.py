@@ -36,6 +36,8 @@ Where to read on, in this order:
     fsyncs.py             when what Redis has written is on its disk: for ends that must not be taken back
     logs.py, verdicts.py  the same steps from Python, for one generation: record, log, cancel; what they answer
     coordination.py       accepting once, `due`, the queue, indexes
+    derived.py            ids that idempotency keys give, where coordination may forget these
+    recovery.py           what coordination has lost, put back from the records
     agreement.py          whether APIs and workers keep logs on one server
     transcript.py         the rule for readers as code: what a log amounts to
     request.py, record.py what may be asked for; what is known of a generation

@@ -7,7 +7,7 @@ Every method may raise StorageUnavailable or StorageFull (see broker.connect).
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ from redis.asyncio.client import Pipeline
 
 from broker import keys
 from broker.connect import storage_errors
-from broker.errors import IdempotencyMismatch
+from broker.errors import IdempotencyMismatch, StorageForbidden, StorageRefused
 from broker.jobs import dumps_job
 from broker.lua import Argument, Script
 from broker.record import State
@@ -182,6 +182,37 @@ class Coordination:
             for id_, look in looks.items():
                 _drop_jobs(pipe, id_, range(look.ordinal + 1, look.ordinal + 2))
                 self.queue_job(pipe, id_, look.ordinal + 1, created_ms=look.created_ms)
+            await pipe.execute()
+
+    # -- recovering
+
+    async def run_id(self) -> str | None:
+        """A name that the server has until it ends, and no other, nor it after a restart; None if it does not tell."""
+        try:
+            with storage_errors():
+                told = await self.redis.info("server")
+        except (StorageForbidden, StorageRefused):
+            return None
+        run = told.get("run_id")
+        return None if run is None else str(run)
+
+    async def without_look(self, ids: Sequence[str]) -> list[str]:
+        """Those of these generations that `due` does not have."""
+        if not ids:
+            return []
+        with storage_errors():
+            looks = await self.redis.zmscore(keys.DUE, list(ids))
+        return [id_ for id_, look in zip(ids, looks, strict=True) if look is None]
+
+    async def list_again(self, lost: Mapping[str, Look]) -> None:
+        """Lists generations that are on no list any more, in the order of their submits, and has a sweeper look at them at
+        once. The look comes last, for by that it is seen what was lost."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            for id_, look in lost.items():
+                _move(pipe, id_, look.state, look.created_ms)
+                pipe.zadd(keys.DUE, {id_: 0}, nx=True)
+            pipe.pexpire(keys.DUE, keys.INDEX_MS)
             await pipe.execute()
 
     # -- indexes

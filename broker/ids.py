@@ -1,5 +1,7 @@
 """Names of things: generation ids and entry ids. Pure."""
 
+import hashlib
+import hmac
 import re
 import secrets
 from typing import NamedTuple
@@ -12,7 +14,16 @@ _ENTRY = re.compile(rb"(0|[1-9][0-9]{0,14})-(0|[1-9][0-9]{0,9})", re.ASCII)
 
 def new_generation_id() -> str:
     """`gen_` and 26 characters of Crockford base32 that carry 128 random bits."""
-    bits = secrets.randbits(128)
+    return _generation_id(secrets.token_bytes(16))
+
+
+def derived_generation_id(secret: bytes, text: str) -> str:
+    """The id that belongs to this text: the same for the same secret, and unguessable without it."""
+    return _generation_id(hmac.digest(secret, text.encode(), hashlib.sha256)[:16])
+
+
+def _generation_id(raw: bytes) -> str:
+    bits = int.from_bytes(raw)
     return "gen_" + "".join(_CROCKFORD[(bits >> shift) & 31] for shift in range(125, -1, -5))
 
 

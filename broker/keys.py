@@ -8,7 +8,7 @@ belongs to the *coordination* role. By default one server plays both.
 | `{gen}:record` | hash | request, state, attempt, lease, usage, times | retention after the end; WAITING until then |
 | `{gen}:log` | stream | the entries | as the record |
 | `{gen}:cancel` | string | a cancel was asked for | as the record |
-| `{gen}:was` | string | remembers that the id existed, for 410 instead of 404 | retention + REMEMBERED |
+| `{gen}:was` | string | when it was made, and for which body if its id is derived; for 410, not 404 | retention + REMEMBERED |
 | `respool:due` | zset | when somebody must look at a generation that has not ended (ms) | INDEX, renewed by every write |
 | `respool:expiring` | zset | generations that have ended, by when they have expired (ms) | as `due` |
 | `respool:index:<state>` | zset | generations by time of submit (µs), `all` or one state | as `due` |
@@ -19,6 +19,9 @@ belongs to the *coordination* role. By default one server plays both.
 | `respool:sync` | string | a write of our own, to wait for (durability strict), where the logs are | SYNC |
 | `respool:worker:<name>` | string | heartbeat of a worker process | HEARTBEAT |
 | `respool:identity` | string | which server this is, where the logs are | INDEX, renewed by every process |
+| `respool:pepper` | string | the secret that ids are derived with, where the logs are | INDEX, renewed by each use |
+| `respool:recovered` | string | of which run of coordination the losses are put back, where the logs are | as `identity` |
+| `respool:recovering` | string | a worker does so now, where the logs are | RECOVERING, renewed with every page |
 | `respool:logs:<role>` | zset | identities of logs servers, by when an `api` or a `worker` last announced them (ms) | WAITING |
 | `respool:probe` | string | a write of our own, to see whether Redis takes any | PROBE |
 
@@ -36,6 +39,9 @@ CANCELS: Final = "respool:cancel"
 SYNC: Final = "respool:sync"
 PROBE: Final = "respool:probe"
 IDENTITY: Final = "respool:identity"
+PEPPER: Final = "respool:pepper"
+RECOVERED: Final = "respool:recovered"
+RECOVERING: Final = "respool:recovering"
 STATES: Final = ("queued", "running", "completed", "failed", "cancelled")
 
 DAY_MS: Final = 24 * 3600 * 1000
@@ -49,10 +55,16 @@ WAKE_MS: Final = 60_000
 SYNC_MS: Final = 60_000
 HEARTBEAT_MS: Final = 15_000
 PROBE_MS: Final = 60_000
+RECOVERING_MS: Final = 15_000
 
 
 def record(generation_id: str) -> str:
     return f"{{{generation_id}}}:record"
+
+
+def generation(record: str) -> str:
+    """Whose record it is."""
+    return record.partition("}")[0].removeprefix("{")
 
 
 def log(generation_id: str) -> str:

@@ -3,6 +3,7 @@
 Every method may raise StorageUnavailable or StorageFull (see broker.connect).
 """
 
+import logging
 from collections.abc import Sequence
 from typing import Any, Literal, cast
 
@@ -12,7 +13,7 @@ from redis.exceptions import ResponseError
 
 from broker import keys
 from broker.connect import storage_errors
-from broker.errors import AlreadyEnded, ExpiredGeneration, UnknownGeneration
+from broker.errors import AlreadyEnded, ExpiredGeneration, IdempotencyMismatch, UnknownGeneration
 from broker.events import Entry
 from broker.fsyncs import Sample
 from broker.ids import BEGINNING, EntryId
@@ -20,6 +21,8 @@ from broker.lua import Argument, Script
 from broker.record import SHOWN, Record, State
 from broker.request import Durability
 from broker.verdicts import Ending, Finished, Granted, Held, Look, Refused, Visit
+
+log = logging.getLogger("respool.logs")
 
 PAGE_ENTRIES = 1000
 _CONFIRM_MS = 2000
@@ -61,13 +64,17 @@ class Logs:
 
     async def look(self, id_: str) -> Look | None:
         """What a sweeper must know, or None if there is no record."""
-        return (await self.looks([id_]))[id_]
+        with storage_errors():
+            return _look_of(cast("list[Any]", await _look(self.redis, [keys.record(id_)], [])))
 
     async def looks(self, ids: Sequence[str]) -> dict[str, Look | None]:
-        """As `look`, at many in one trip."""
+        """As `look`, at many in one trip, without those whose key is none of ours."""
         with storage_errors():
             rows = await _look.each(self.redis, [([keys.record(id_)], []) for id_ in ids])
-        return {id_: _look_of(cast("list[Any]", row)) for id_, row in zip(ids, rows, strict=True)}
+        found = dict(zip(ids, rows, strict=True))
+        if refused := [id_ for id_, row in found.items() if isinstance(row, Exception)]:
+            log.warning("Redis refuses a look at %d records: %s", len(refused), ", ".join(refused[:5]))
+        return {id_: _look_of(cast("list[Any]", row)) for id_, row in found.items() if not isinstance(row, Exception)}
 
     async def held_by(self, name: str, ids: list[str]) -> list[Held]:
         """Which of these generations run under a claim of the process of this name (claimants are `<name>/<nonce>`)."""
@@ -179,11 +186,20 @@ class Logs:
     # -- the atomic steps
 
     async def create(
-        self, id_: str, request: bytes, model: str, retention_ms: int, durability: Durability = "normal"
+        self,
+        id_: str,
+        request: bytes,
+        model: str,
+        retention_ms: int,
+        durability: Durability = "normal",
+        fingerprint: str = "",
     ) -> bool:
-        """Makes the record; False if it is there. Raises ExpiredGeneration if it was there and is gone."""
+        """Makes the record; False if it is there. Raises ExpiredGeneration if it was there and is gone, IdempotencyMismatch if
+        it was made for a body of another fingerprint."""
         with storage_errors():
-            verdict = await _create(self.redis, *_creation(id_, request, model, retention_ms, durability))
+            verdict = await _create(self.redis, *_creation(id_, request, model, retention_ms, durability, fingerprint))
+        if verdict == b"mismatch":
+            raise IdempotencyMismatch
         if verdict == b"expired":
             raise ExpiredGeneration
         return verdict == b"created"
@@ -283,11 +299,11 @@ def _look_of(row: list[Any]) -> Look | None:
 
 
 def _creation(
-    id_: str, request: bytes, model: str, retention_ms: int, durability: Durability
+    id_: str, request: bytes, model: str, retention_ms: int, durability: Durability, fingerprint: str = ""
 ) -> tuple[list[str], list[Argument]]:
     fields: list[Argument] = ["model", model, "request", request]
     fields += ["retention_ms", retention_ms, "durability", durability]
-    return [keys.record(id_), keys.was(id_)], [keys.WAITING_MS, keys.REMEMBERED_MS, *fields]
+    return [keys.record(id_), keys.was(id_)], [keys.WAITING_MS, keys.REMEMBERED_MS, fingerprint, *fields]
 
 
 def _record(id_: str, fields: Sequence[str], values: list[bytes | None]) -> Record | None:

@@ -31,3 +31,8 @@ class BrokerSettings(BaseSettings):
     @property
     def effective_logs_url(self) -> str:
         return self.logs_url or self.redis_url
+
+    @property
+    def two_servers(self) -> bool:
+        """Coordination and logs may each be lost alone."""
+        return self.effective_logs_url != self.redis_url

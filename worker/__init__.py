@@ -15,6 +15,7 @@ From the outside in:
     appender.py      the one task that writes, for all generations of the process: one pipeline per flush
     cancels.py       hears of cancels as they are asked for
     sweeper.py       finds what nobody looks after
+    rescan.py        finds what coordination has lost, where it has a server of its own
 
 translate, continuation, retry and writer do no I/O. Whatever fails here loses nothing: the lease runs out, `due` brings the
 generation back, and the next attempt is fenced off from this one.

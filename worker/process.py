@@ -21,6 +21,7 @@ from worker import cancels
 from worker.appender import Appender
 from worker.dispatch import Dispatcher
 from worker.producer import Producer
+from worker.rescan import Rescan
 from worker.settings import WorkerSettings
 from worker.sweeper import Sweeper
 from worker.upstream import Upstream
@@ -48,6 +49,8 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     agreement = Agreement("worker", logs_redis, coordination_redis)
     sweeper = Sweeper(logs, coordination, agreement, settings.sweep_every, again_ms)
 
+    rescan = Rescan(logs, coordination, agreement)
+
     async def generate(ctx: dict[Any, Any], id_: str, *_: Any) -> None:
         # A CancelledError that leaves a job means to arq that it should run again at once: `due` decides that here.
         with contextlib.suppress(asyncio.CancelledError):
@@ -67,6 +70,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
                 group.create_task(cancels.listen(watch, appender)),
                 group.create_task(_beat(coordination)),
                 group.create_task(agreement.run()),
+                *([group.create_task(rescan.run())] if settings.two_servers else []),
                 group.create_task(_arq(dispatcher)),
                 listening := group.create_task(dispatcher.listen()),
             ]

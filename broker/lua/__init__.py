@@ -8,6 +8,9 @@ from arq.connections import ArqRedis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import NoScriptError
 
+from broker.connect import storage_error
+from broker.errors import StorageRefused
+
 Argument = bytes | str | int
 
 
@@ -25,7 +28,8 @@ class Script:
             return await redis.execute_command("EVAL", self.text, len(keys), *keys, *args)  # type: ignore[no-untyped-call]
 
     async def each(self, redis: ArqRedis, calls: Sequence[tuple[list[str], list[Argument]]]) -> list[object]:
-        """The replies to many calls, in one trip; those that the server did not know the script for are made again."""
+        """The replies to many calls, in one trip; those that the server did not know the script for are made again. A call that
+        is refused for a reason of its own, such as a key of another type, is answered with the error."""
         pipe = redis.pipeline(transaction=False)
         for call in calls:
             self.queue(pipe, *call)
@@ -33,7 +37,7 @@ class Script:
         for at, reply in enumerate(replies):
             if isinstance(reply, NoScriptError):
                 replies[at] = await self(redis, *calls[at])
-            elif isinstance(reply, Exception):
+            elif isinstance(reply, Exception) and not isinstance(storage_error(reply), StorageRefused):
                 raise reply
         return replies
 

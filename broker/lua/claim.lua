@@ -55,6 +55,6 @@ redis.call('HSETNX', KEYS[1], 'started_ms', int(now))
 -- Until it ends, a generation lives as long as one may wait: retention must never end one that is merely silent.
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
-redis.call('SET', KEYS[4], '1', 'PX', int(tonumber(ARGV[4]) + remembered))
+redis.call('PEXPIRE', KEYS[4], int(tonumber(ARGV[4]) + remembered))
 redis.call('PUBLISH', channel, prev .. ' ' .. id .. '\n' .. netstring('s', json))
 return { 'granted', attempt, int(ordinal + 1) }

@@ -57,6 +57,6 @@ local function seal(K, channel, now, final, remembered_ms)
   redis.call('DEL', K[3])
   redis.call('PEXPIRE', K[1], r[6])
   redis.call('PEXPIRE', K[2], r[6])
-  redis.call('SET', K[4], '1', 'PX', int(tonumber(r[6]) + remembered_ms))
+  redis.call('PEXPIRE', K[4], int(tonumber(r[6]) + remembered_ms))
   redis.call('PUBLISH', channel, prev .. ' ' .. id .. '\n' .. netstring('z', json))
 end

@@ -2,11 +2,17 @@
 -- Makes the record of a submitted generation. Idempotent: the retry that follows a crash of the API completes the submit.
 --
 -- KEYS  record, was
--- ARGV  waiting ms, remembered ms, then field, value … of the record (created_ms is added here)
--- Returns 'created', 'exists', or 'expired' if a record of this id was there and its retention is over.
+-- ARGV  waiting ms, remembered ms, fingerprint of the body if the id is an idempotency key's (else ''), then field, value … of the
+--       record (created_ms is added here)
+-- Returns 'created', 'exists', 'expired' if a record of this id was there and its retention is over, or 'mismatch' if it was
+-- made for another body.
+local was = redis.call('GET', KEYS[2])
+local made_for = was and string.match(was, '^%d+ (%S+)$')
+if made_for and made_for ~= ARGV[3] then return 'mismatch' end
 if redis.call('EXISTS', KEYS[1]) == 1 then return 'exists' end
-if redis.call('EXISTS', KEYS[2]) == 1 then return 'expired' end
-redis.call('HSET', KEYS[1], 'state', 'queued', 'created_ms', int(now_ms()), unpack(ARGV, 3))
+if was then return 'expired' end
+local now = int(now_ms())
+redis.call('HSET', KEYS[1], 'state', 'queued', 'created_ms', now, unpack(ARGV, 4))
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
-redis.call('SET', KEYS[2], '1', 'PX', int(tonumber(ARGV[1]) + tonumber(ARGV[2])))
+redis.call('SET', KEYS[2], now .. ' ' .. ARGV[3], 'PX', int(tonumber(ARGV[1]) + tonumber(ARGV[2])))
 return 'created'

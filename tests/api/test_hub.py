@@ -70,7 +70,7 @@ class Theatre:
         return self
 
     async def _start(self) -> None:
-        self.hub = Hub(self._logs, Coordination(self._server.redis), self._settings)
+        self.hub = Hub(self._logs, Coordination(self._server.redis), self._settings, str)
         self._running = asyncio.create_task(self.hub.run())
 
     def __exit__(self, *error: object) -> None:

@@ -108,7 +108,10 @@ class Seat:
 class Scene:
     def __init__(self, *of: Entry, **settings: Any) -> None:
         self.log, self.queue, self.wire = FakeLog(*of), Queue(), Wire()
-        self.hub = Hub(cast(Logs, self.log), cast(Coordination, self.queue), ApiSettings(**settings))
+        self.placeless: list[str] = []
+        self.hub = Hub(
+            cast(Logs, self.log), cast(Coordination, self.queue), ApiSettings(**settings), self.placeless.append
+        )
         vars(self.hub)["_live"] = self.wire
         self.hub.live_up()
         self.running = asyncio.create_task(self.hub.run())
@@ -371,6 +374,24 @@ def test_places_are_asked_for_one_time_after_the_other_and_not_told_who_has_begu
         await asyncio.sleep(2)
         assert b"5-0" in seat.bytes
         assert b"queued" not in seat.bytes
+
+    run(scene())
+
+
+def test_what_waits_without_a_place_is_told_of_every_second_until_it_begins_or_has_one() -> None:
+    async def scene() -> None:
+        here = Scene()
+        here.queue.places = [0]
+        await here.watched(place=0)
+        await asyncio.sleep(1.5)
+        assert here.placeless == []
+        here.queue.places = [None]
+        await asyncio.sleep(2)
+        assert here.placeless == [ID] * 2
+        here.log.entries = entries(5, 0)
+        here.publish(*entries(5, 0), prev=BEGINNING)
+        await asyncio.sleep(5)
+        assert here.placeless == [ID] * 2
 
     run(scene())
 

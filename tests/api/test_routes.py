@@ -563,10 +563,10 @@ def test_nothing_else_is_served(api: Api) -> None:
 def test_its_settings_reach_what_it_is_made_of(server: Server) -> None:
     with Api(server, pickup_grace=7.5, retention=600, ephemeral=True) as api:
         submissions = api.service.submissions
-        assert (submissions.pickup_ms, submissions.retention, submissions.one_server) == (7500, 600, True)
+        assert (submissions.pickup_ms, submissions.retention, submissions.derivation) == (7500, 600, None)
         assert api.service.ephemeral
     with Api(server, logs_url=server._url.replace("db=0", "db=1")) as api:
-        assert not api.service.submissions.one_server
+        assert api.service.submissions.derivation is not None
         assert api.get("/v1/generations").shown == {"data": [], "next_cursor": None}
 
 

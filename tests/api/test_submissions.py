@@ -10,6 +10,7 @@ from arq.connections import ArqRedis
 from api.submissions import Submissions
 from broker import keys
 from broker.coordination import Coordination
+from broker.derived import Derivation
 from broker.errors import NotDurable, OutcomeUnknown, StorageFull, StorageUnavailable
 from broker.logs import Logs
 from broker.request import GenerationRequest
@@ -25,8 +26,9 @@ STEPS = [
 class Dying:
     """Does as what it stands for, until it comes to `step`: then Redis is gone, before or after the step was `done`."""
 
-    def __init__(self, of: object, step: str, done: bool) -> None:
+    def __init__(self, of: Logs | Coordination, step: str, done: bool) -> None:
         self._of, self._step, self._done = of, step, done
+        self.redis = of.redis
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method: Callable[..., Any] = getattr(self._of, name)
@@ -43,7 +45,8 @@ class Dying:
 
 
 def submissions(logs: Any, coordination: Any, *, one_server: bool = False) -> Submissions:
-    return Submissions(logs, coordination, pickup_ms=3000, retention=3600, one_server=one_server)
+    derivation = None if one_server else Derivation(coordination.redis)
+    return Submissions(logs, coordination, pickup_ms=3000, retention=3600, derivation=derivation, watch=str)
 
 
 def members(server: Server, key: str) -> set[str]:
@@ -55,22 +58,25 @@ def records(server: Server) -> set[str]:
     return {key.decode().removeprefix("{").removesuffix("}:record") for key in found}
 
 
+@pytest.mark.parametrize("one_server", [True, False], ids=["one-server", "two-servers"])
 @pytest.mark.parametrize(
     ("step", "done"), STEPS, ids=[f"{'after' if done else 'before'}-{step}" for step, done in STEPS]
 )
 def test_whatever_step_breaks_off_the_repeated_submit_makes_one_generation(
-    server: Server, step: str, done: bool
+    server: Server, step: str, done: bool, one_server: bool
 ) -> None:
     logs, coordination = Logs(server.redis), Coordination(server.redis)
     of, name = step.split(".")
     dying = submissions(
-        Dying(logs, name if of == "logs" else "", done), Dying(coordination, name if of == "coordination" else "", done)
+        Dying(logs, name if of == "logs" else "", done),
+        Dying(coordination, name if of == "coordination" else "", done),
+        one_server=one_server,
     )
     with pytest.raises(OutcomeUnknown):
         server.do(dying.submit(REQUEST, "key"))
     assert records(server) <= members(server, keys.DUE), "a record that nobody will look at"
 
-    id_ = server.do(submissions(logs, coordination).submit(REQUEST, "key"))
+    id_ = server.do(submissions(logs, coordination, one_server=one_server).submit(REQUEST, "key"))
     assert id_ in members(server, keys.DUE)
     assert records(server) == {id_}
     assert id_ in members(server, keys.index("queued"))
@@ -160,7 +166,7 @@ def test_a_submit_in_one_step_whose_reply_was_lost_is_repeated_without_a_trace(s
 class Refusing(Dying):
     """The same, but Redis says that it cannot, or is full, at that step."""
 
-    def __init__(self, of: object, step: str, error: Exception) -> None:
+    def __init__(self, of: Logs | Coordination, step: str, error: Exception) -> None:
         super().__init__(of, step, False)
         self._error = error
 

@@ -3,7 +3,7 @@
 Each generation's history goes to the checker of I1 to I8 (tests/invariants.py); what its viewers were told beyond text is in
 streams.py, what it amounts to beside upstream's account in account.py, what concerns a run as a whole in promises.py and
 limits.py. A store that came back without its latest seconds excuses what was accepted or ended in these, if it was announced,
-and nothing else.
+and nothing else; one for coordination alone excuses nothing.
 """
 
 from collections import defaultdict
@@ -43,8 +43,7 @@ def judge(lines: Sequence[Line]) -> list[str]:
 
 def generation(told: Told, general: dict[str, list[Line]]) -> list[str]:
     """What is wrong with one generation."""
-    rewinds = general["rewind"]
-    logs_rewinds = [line for line in rewinds if line.get("of") != "coordination"]
+    rewinds = of_logs(general["rewind"])
     found = promises.accepted_once(told.of("accepted"), told.of("gone"), rewinds)
     found += promises.ended(told.of("accepted"), told.of("record"), told.of("gone"))
     found += promises.cancelled(
@@ -54,11 +53,16 @@ def generation(told: Told, general: dict[str, list[Line]]) -> list[str]:
     found += streams.clean_ends(told.lines)
     found += streams.told_the_end(told.lines)
     strict = any(line.get("strict") for line in told.of("accepted"))
-    found += streams.gaps(told.lines, logs_rewinds, strict=strict)
+    found += streams.gaps(told.lines, rewinds, strict=strict)
     if told.of("read"):
-        found += invariants.violations(observed(told.lines, logs_rewinds))
+        found += invariants.violations(observed(told.lines, rewinds))
         found += _amount(told, general)
     return found
+
+
+def of_logs(rewinds: Sequence[Line]) -> list[Line]:
+    """Those that excuse anything: what coordination alone has lost is put back from the records."""
+    return [line for line in rewinds if line.get("of") != "coordination"]
 
 
 def _amount(told: Told, general: dict[str, list[Line]]) -> list[str]:
@@ -77,7 +81,7 @@ def _amount(told: Told, general: dict[str, list[Line]]) -> list[str]:
     found += account.figures(first, record, log, calls, read=records[-1]["t"], clock_moved=moved)
     since = [fault for fault in general["fault"] if fault["until"] >= first["asked"]]
     hand_overs = sum(fault["kind"] == "worker_term" for fault in since)
-    rewinds = sum(line["t"] >= first["asked"] for line in general["rewind"])
+    rewinds = sum(line["t"] >= first["asked"] for line in of_logs(general["rewind"]))
     return [*found, *account.attempts(record, log, calls, hand_overs=hand_overs, rewinds=rewinds)]
 
 

@@ -27,8 +27,7 @@ _KIB = 128 * 1024
 
 def accepted_once(accepted: Sequence[Line], gone: Sequence[Line], rewinds: Sequence[Line]) -> list[str]:
     """I10, and that what was accepted is not lost. What was first accepted in the seconds that a rewind took back may be; that
-    its key was asked for again in such seconds changes nothing. Logs may forget a generation, coordination its key."""
-    logs = [line for line in rewinds if line.get("of") != "coordination"]
+    its key was asked for again in such seconds changes nothing."""
     first = {line["id"]: line for line in reversed(accepted)}
     known = [id_ for id_, line in first.items() if not taken_back(line["asked"], line["t"], rewinds)]
     keyed = [id_ for id_ in known if first[id_].get("keyed", True)]
@@ -36,7 +35,7 @@ def accepted_once(accepted: Sequence[Line], gone: Sequence[Line], rewinds: Seque
     return found + [
         f"I9 {line['id']} was accepted, and then {line['status']}"
         for line in gone
-        if line["id"] not in first or not taken_back(first[line["id"]]["asked"], first[line["id"]]["t"], logs)
+        if line["id"] not in first or not taken_back(first[line["id"]]["asked"], first[line["id"]]["t"], rewinds)
     ]
 
 

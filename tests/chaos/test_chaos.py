@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from tests.chaos.__main__ import APART
 from tests.stack import ROOT
 
 SECONDS = 22
@@ -30,12 +29,6 @@ def test_the_seed_is_the_commits_and_where_there_is_none_the_days(monkeypatch: p
     assert seed() == datetime.date.today().toordinal()
 
 
-def on_one_server() -> int:
-    """The commit's seed, or the next where that asks for two servers: of these the one for coordination, rewound alone, may
-    still lose the place of what it accepted in its last second (docs/reliability.md)."""
-    return seed() if seed() % APART else seed() + 1
-
-
 @pytest.mark.timeout(400)
 def test_under_faults_of_every_kind_no_promise_is_broken() -> None:
     command = [
@@ -43,7 +36,7 @@ def test_under_faults_of_every_kind_no_promise_is_broken() -> None:
         "-m",
         "tests.chaos",
         "--seed",
-        str(on_one_server()),
+        str(seed()),
         "--seconds",
         str(SECONDS),
         "--faults",

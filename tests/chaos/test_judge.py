@@ -243,6 +243,11 @@ def _gone_behind_a_deep_rewind(history: History) -> None:
     of(history, "rewind")[0]["mark"] = 9.5
 
 
+def _made_anew_since_coordination_was_rewound(history: History) -> None:
+    history.append({**of(history, "accepted")[0], "t": 11.0, "id": "gen_b", "asked": 10.9})
+    _rewound(history, mark=9.5, at=10.5, of="coordination")
+
+
 def _many_attempts(count: int) -> Spoil:
     """All but the last broke off before their first token."""
 
@@ -344,6 +349,7 @@ BAD: dict[str, tuple[str, Spoil]] = {
     "a restart is slow": ("I18", _slow("restart_streaming", 2.1)),
     "accepted long ago, and gone since a rewind": ("I9", _gone_though_old),
     "accepted long ago, and a rewind took more than its seconds": ("I9", _gone_behind_a_deep_rewind),
+    "a key made two since coordination alone was rewound": ("I10", _made_anew_since_coordination_was_rewound),
     "a key lives for ever": ("I13", change("keys", 0, eternal=["respool:gen"])),
     "a queue is not empty": ("I13", change("keys", 0, left={"respool:queue": ["gen_a:1"]})),
     "descriptors leak": ("I13", change("process", 1, descriptors=900)),

@@ -35,11 +35,12 @@ def _mutant(name: str, file: str, old: str, new: str, *tests: str) -> Mutant:
 
 
 _SUBMIT = (
-    "                accepted = await self.coordination.submit(id_, idempotency_key, request.fingerprint(), self.pickup_ms)\n"
+    "                accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms)\n"
     "                id_ = accepted.id\n"
 )
-_CREATE = """                created = await self.logs.create(id_, *self._stored(request))
+_CREATE = """                created = await self.logs.create(id_, *self._stored(request), fingerprint if derived else "")
 """
+_LOST = "tests/api/test_coordination_lost.py::"
 
 MUTANTS: tuple[Mutant, ...] = (
     # -- the fence, and ids that never change
@@ -189,7 +190,7 @@ MUTANTS: tuple[Mutant, ...] = (
     # -- time
     _mutant(
         "a record is made anew after it expired", "broker/lua/create.lua",
-        "if redis.call('EXISTS', KEYS[2]) == 1 then return 'expired' end", "",
+        "if was then return 'expired' end", "",
         _LUA + "test_create_does_not_bring_back_what_has_expired",
     ),
     Mutant(
@@ -282,6 +283,41 @@ MUTANTS: tuple[Mutant, ...] = (
             Edit("api/submissions.py", _CREATE, _CREATE + _SUBMIT),
         ),
         ("tests/api/test_submissions.py",),
+    ),
+    _mutant(
+        "no recovery look", "api/submissions.py", "            self.watch(id_)\n", "            pass\n",
+        _LOST + "test_what_was_accepted_is_looked_at_once_more_where_there_are_two_servers",
+    ),
+    _mutant(
+        "what a look finds lost stays so", "broker/recovery.py", "        await coordination.list_again(lost)\n", "",
+        _LOST + "test_what_coordination_has_lost_is_put_back_in_its_old_place_and_nothing_else_is",
+    ),
+    _mutant(
+        "what was put back is not looked at again", "api/lookout.py", "for id_ in lost:", "for id_ in ():",
+        "tests/api/test_lookout.py::test_what_was_put_back_is_looked_at_again_for_that_may_be_lost_too",
+    ),
+    _mutant(
+        "what waits without a place goes on waiting", "api/hub.py", "self._placeless(feed.id)", "pass",
+        _TICKS + "test_what_waits_without_a_place_is_told_of_every_second_until_it_begins_or_has_one",
+    ),
+    _mutant(
+        "coordination starts anew unnoticed", "worker/rescan.py", "found = await self._search()", "found = 0",
+        _LOST + "test_after_coordination_has_started_anew_one_worker_finds_what_it_has_lost",
+    ),
+    _mutant(
+        "a key that coordination has forgotten takes any body", "broker/derived.py",
+        "if made_for != fingerprint.encode():", "if False:",
+        _LOST + "test_a_key_that_coordination_has_forgotten_is_refused_to_another_body",
+    ),
+    _mutant(
+        "a record takes any body", "broker/lua/create.lua",
+        "if made_for and made_for ~= ARGV[3] then return 'mismatch' end", "",
+        _LOST + "test_of_two_bodies_that_came_at_once_the_one_that_made_the_record_has_the_key",
+    ),
+    _mutant(
+        "the claim forgets what a key asked for", "broker/lua/claim.lua",
+        "redis.call('PEXPIRE', KEYS[4], int(", "redis.call('SET', KEYS[4], '1', 'PX', int(",
+        _LOST + "test_what_is_remembered_of_a_key_outlives_the_claim_and_the_end",
     ),
     _mutant(
         "an idempotency key takes any body", "broker/lua/submit.lua",

@@ -164,12 +164,6 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "a flag: whether it is there is looked at, its value never": (
         "broker/lua/cancel.lua -: redis.call('SET', KEYS[3], '1', 'PX', ARGV[4]) =>"
         " redis.call('SET', KEYS[3], '0', 'PX', ARGV[4])",
-        "broker/lua/claim.lua -: redis.call('SET', KEYS[4], '1', 'PX', int(tonumber(ARGV[4]) + remembered)) =>"
-        " redis.call('SET', KEYS[4], '0', 'PX', int(tonumber(ARGV[4]) + remembered))",
-        "broker/lua/common.lua seal: redis.call('SET', K[4], '1', 'PX', int(tonumber(r[6]) + remembered_ms)) =>"
-        " redis.call('SET', K[4], '0', 'PX', int(tonumber(r[6]) + remembered_ms))",
-        "broker/lua/create.lua -: redis.call('SET', KEYS[2], '1', 'PX', int(tonumber(ARGV[1]) + tonumber(ARGV[2]))) =>"
-        " redis.call('SET', KEYS[2], '0', 'PX', int(tonumber(ARGV[1]) + tonumber(ARGV[2])))",
         "broker/lua/sync.lua -: redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) => redis.call('SET', KEYS[1], '0',"
         " 'PX', ARGV[1])",
     ),

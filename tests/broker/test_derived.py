@@ -1,0 +1,75 @@
+"""Which id an idempotency key gives to its generation, where coordination may have forgotten the key."""
+
+import pytest
+
+from broker import keys
+from broker.derived import Derivation, Derived, choose
+from broker.errors import IdempotencyMismatch
+from broker.ids import derived_generation_id, is_generation_id
+from tests.broker.scripted import Server
+
+IDS = YESTERDAY, TODAY, TOMORROW = "gen_Y", "gen_T", "gen_M"
+NOW = 1_800_000_000_000
+OLD, FRESH = NOW - keys.IDEMPOTENCY_MS, NOW - keys.IDEMPOTENCY_MS + 1
+
+
+def made(ms: int, body: str = "same") -> bytes:
+    return f"{ms} {body}".encode()
+
+
+@pytest.mark.parametrize(
+    ("was", "id_", "known"),
+    [
+        ((None, None, None), TODAY, False),
+        ((made(FRESH), None, None), YESTERDAY, True),
+        ((made(OLD), None, None), TODAY, False),
+        ((made(OLD), made(FRESH), None), TODAY, True),
+        ((None, None, made(NOW)), TOMORROW, True),  # by an API whose clock is ahead
+        ((None, made(OLD), None), TOMORROW, False),  # our clock is behind
+        ((None, made(NOW + 5000), None), TODAY, True),  # the clock of Redis has jumped back
+        ((made(OLD), made(OLD), made(OLD)), TOMORROW, False),
+    ],
+)
+def test_a_key_names_what_it_made_in_the_last_24_hours_else_an_id_that_was_never_used(
+    was: tuple[bytes | None, ...], id_: str, known: bool
+) -> None:
+    assert choose(IDS, was, NOW, "same") == Derived(id_, known)
+
+
+def test_what_a_key_made_belongs_to_its_body_until_its_24_hours_are_over() -> None:
+    with pytest.raises(IdempotencyMismatch):
+        choose(IDS, (made(FRESH, "other"), None, None), NOW, "same")
+    assert choose(IDS, (made(OLD, "other"), None, None), NOW, "same") == Derived(TODAY, False)
+
+
+def test_an_id_is_its_texts_and_its_secrets_own() -> None:
+    ids = {derived_generation_id(secret, text) for secret in (b"a", b"b") for text in ("1 key", "2 key", "1 other")}
+    assert len(ids) == 6
+    assert all(is_generation_id(id_) for id_ in ids)
+    assert derived_generation_id(b"a", "1 key") in ids
+
+
+def test_every_process_derives_the_same_and_so_does_one_that_starts_later(server: Server) -> None:
+    first, second = Derivation(server.redis), Derivation(server.redis)
+    found = server.do(first.of("key", "body"))
+    assert server.do(second.of("key", "body")) == server.do(Derivation(server.redis).of("key", "body")) == found
+    assert server.do(first.of("other", "body")) != found
+
+
+def test_a_secret_that_was_lost_is_restored_and_one_that_another_has_restored_is_taken(server: Server) -> None:
+    first, second = Derivation(server.redis), Derivation(server.redis)
+    found = server.do(first.of("key", "body"))
+    server.command("DEL", keys.PEPPER)
+    assert server.do(first.of("key", "body")) == found
+    server.command("DEL", keys.PEPPER)
+    anew = server.do(second.of("key", "body"))
+    assert anew != found
+    assert server.do(first.of("key", "body")) == anew
+
+
+def test_the_secret_is_kept_as_long_as_it_is_used(server: Server) -> None:
+    derivation = Derivation(server.redis)
+    server.do(derivation.of("key", "body"))
+    server.command("PEXPIRE", keys.PEPPER, 1000)
+    server.do(derivation.of("key", "body"))
+    assert server.command("PTTL", keys.PEPPER) > keys.INDEX_MS - 60_000
