@@ -13,6 +13,7 @@ from broker.errors import (
     AlreadyEnded,
     ExpiredGeneration,
     IdempotencyMismatch,
+    StorageForbidden,
     StorageFull,
     StorageRefused,
     UnknownGeneration,
@@ -92,12 +93,26 @@ def test_many_calls_are_made_again_where_the_server_has_forgotten_the_script(
     assert forgetful.keys() == looked.keys()
 
 
-def test_an_error_of_one_of_many_calls_is_raised(server: Server, generation: Generation) -> None:
+def test_a_record_of_another_type_keeps_nobody_from_a_look_at_the_others(
+    server: Server, generation: Generation
+) -> None:
     server.do(server.logs.looks([generation.id]))  # it knows the script now
     odd = new_generation_id()
     server.command("SET", keys.record(odd), "no record", "PX", 60_000)
+    assert server.do(server.logs.looks([odd, generation.id])).keys() == {generation.id}
     with pytest.raises(StorageRefused, match="WRONGTYPE"):
-        server.do(server.logs.looks([generation.id, odd]))
+        server.do(server.logs.look(odd))
+
+
+def test_what_is_wrong_with_the_server_is_raised_whatever_call_it_comes_from(
+    server: Server, generation: Generation
+) -> None:
+    server.command("ACL", "SETUSER", "default", "-evalsha")
+    try:
+        with pytest.raises(StorageForbidden):
+            server.do(server.logs.looks([generation.id]))
+    finally:
+        server.command("ACL", "SETUSER", "default", "+evalsha")
 
 
 # -- create
