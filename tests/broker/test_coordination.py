@@ -386,6 +386,13 @@ def test_a_job_in_the_place_of_another_does_not_wait_for_it(server: Server) -> N
     assert overdue(server) == (1, [])
 
 
+def test_a_first_job_that_waits_does_so_even_where_the_lists_have_forgotten_its_submit(server: Server) -> None:
+    server.command("ZADD", keys.QUEUE, 5, job_name("a", 1))
+    server.command("PEXPIRE", keys.QUEUE, 60_000)
+    due(server, keys.DUE, {"a": -10, "b": -10})
+    assert overdue(server) == (2, ["b"])
+
+
 # -- indexes
 
 
