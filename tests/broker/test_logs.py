@@ -145,6 +145,15 @@ def test_a_page_is_what_comes_behind_a_cursor_and_from_has_the_entry_itself(gene
     assert server.do(logs.last(new_generation_id())) is None
 
 
+def test_the_newest_entry_is_all_that_is_read_for_it(server: Server) -> None:
+    class Asked:
+        async def xrevrange(self, *log: str, **how: int) -> list[Any]:
+            assert (log, how) == ((keys.log("gen"),), {"count": 1})
+            return []
+
+    assert server.do(Logs(Asked()).last("gen")) is None  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("entries", [PAGE_ENTRIES, PAGE_ENTRIES + 1, 2 * PAGE_ENTRIES + 1])
 def test_a_log_of_several_pages_is_read_whole(generation: Generation, entries: int) -> None:
     attempt = generation.granted()

@@ -105,6 +105,10 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 2)",
     ),
     "one read more, or one entry more of it, with the same outcome": (
+        "broker/logs.py Logs.visit: pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=1) =>"
+        " pipe.xrange(keys.log(id_), str(cursor), str(cursor), )",
+        "broker/logs.py Logs.visit: pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=1) =>"
+        " pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=2)",
         f"{_TRUTH}.join: feed.hold(append) => pass #2",
         f"{_TRUTH}._check: behind = [entry.id for entry in await self._logs.from_(feed.id, last, 2)] != [last] =>"
         " behind = [entry.id for entry in await self._logs.from_(feed.id, last, 3)] != [last]",
