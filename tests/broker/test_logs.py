@@ -48,6 +48,8 @@ def test_a_record_is_what_was_submitted_and_has_its_request_where_that_is_asked_
 
 def test_a_record_that_is_gone_has_expired_and_one_that_never_was_is_unknown(server: Server) -> None:
     gone = forgotten(server)
+    with pytest.raises(ExpiredGeneration):
+        server.do(server.logs.create(gone, b"{}", "sim-1", RETENTION_MS))
     for ask in (server.logs.record, lambda id_: server.logs.visit(id_, None), server.logs.cancel):
         with pytest.raises(ExpiredGeneration):
             server.do(ask(gone))
@@ -215,11 +217,12 @@ def test_a_server_that_writes_a_file_tells_of_it_and_confirms_unless_the_kernel_
 class Saying:
     """A Redis whose replies are given; `asked` is what each pipeline was asked, but for its scripts."""
 
-    def __init__(self, *replies: Any, slaves: int = 0) -> None:
+    def __init__(self, *replies: Any, slaves: int = 0, refuses: bool = True) -> None:
         self.asked: list[list[tuple[Any, ...]]] = []
         self.written = 0
         self._replies = list(replies)
         self._slaves = slaves
+        self._refuses = refuses
 
     def pipeline(self, *, transaction: bool) -> "Saying":
         assert not transaction
@@ -233,11 +236,14 @@ class Saying:
         elif self.asked:
             self.asked[-1].append(words)
         else:
-            return self._refuse()
+            assert words == ("WAITAOF", 1, 0, 1), "only whether it is refused is asked"
+            return self._wait()
         return None
 
-    async def _refuse(self) -> None:
-        raise ResponseError("WAITAOF is refused")
+    async def _wait(self) -> list[int]:
+        if self._refuses:
+            raise ResponseError("WAITAOF is refused")
+        return [0, 0]
 
     async def execute(self, *, raise_on_error: bool) -> list[Any]:
         assert not raise_on_error
@@ -296,3 +302,8 @@ def test_a_redis_that_does_not_tell_of_its_file_has_no_sample(server: Server) ->
 @pytest.mark.parametrize("slaves", [0, 1])
 def test_without_a_file_an_end_can_be_confirmed_if_there_is_a_replica(server: Server, slaves: int) -> None:
     assert server.do(Logs(Saying(slaves=slaves)).can_confirm()) == bool(slaves)  # type: ignore[arg-type]
+
+
+def test_where_redis_does_not_tell_of_its_file_no_end_can_be_confirmed(server: Server) -> None:
+    redis: Any = Saying([ResponseError("NOPERM"), {}, None], refuses=False)
+    assert server.do(Logs(redis).can_confirm()) is False
