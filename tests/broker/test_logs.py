@@ -11,7 +11,7 @@ from broker.errors import ExpiredGeneration, StorageUnavailable, UnknownGenerati
 from broker.events import TEXT, Content
 from broker.ids import BEGINNING, EntryId, new_generation_id
 from broker.logs import PAGE_ENTRIES, Logs
-from broker.verdicts import Held, Look, Visit
+from broker.verdicts import Finished, Held, Look, Visit
 from tests.broker.scripted import LEASE_MS, Generation, Server
 
 RETENTION_MS = 200_000
@@ -161,6 +161,13 @@ def test_a_log_of_several_pages_is_read_whole(generation: Generation, entries: i
     attempt = generation.granted()
     generation.append(attempt, 1, *[Content(TEXT, b".")] * (entries - 1))
     assert [entry.id for entry in generation.log] == [EntryId(attempt, seq) for seq in range(entries)]
+
+
+def test_an_end_ahead_of_the_log_is_told_where_the_log_ends(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.append(attempt, 1, Content(TEXT, b"1"), Content(TEXT, b"2"))
+    assert generation.finish(attempt, 5) == Finished("behind", 2)
+    assert generation.finish(attempt, 3) == Finished("ended", 0)
 
 
 def test_an_arriving_viewer_is_told_the_state_the_end_and_whether_its_cursor_is_known(generation: Generation) -> None:

@@ -153,6 +153,9 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_MARKS}[0][0] < now - TAIL_SECONDS:",
     ),
     "one tick of a clock": (
+        "broker/coordination.py -: _EXPIRY_SLACK_MS = 1000 => _EXPIRY_SLACK_MS = 1001",
+        "broker/coordination.py -: _WAITING_LOOK_MS = 8000 => _WAITING_LOOK_MS = 8001",
+        "broker/coordination.py -: _LONGEST_LOOK_MS = 61_000 => _LONGEST_LOOK_MS = 61001",
         f"{_MARKS} and self._marks[0][0] <= now - TAIL_SECONDS:",
         "broker/lua/claim.lua -: if left > 0 and r[5] == ARGV[2] then return { 'granted', r[6], r[3] } end => if"
         " left > 1 and r[5] == ARGV[2] then return { 'granted', r[6], r[3] } end",
