@@ -25,6 +25,9 @@ NAMES = {
     "respool:sync": keys.SYNC,
     "respool:worker:<name>": keys.worker("<name>"),
     "respool:identity": keys.IDENTITY,
+    "respool:pepper": keys.PEPPER,
+    "respool:recovered": keys.RECOVERED,
+    "respool:recovering": keys.RECOVERING,
     "respool:logs:<role>": keys.announced("<role>"),
     "respool:probe": keys.PROBE,
 }
@@ -52,6 +55,7 @@ def test_each_life_is_as_long_as_the_documents_say() -> None:
         "SYNC_MS": MINUTE_MS,
         "HEARTBEAT_MS": 15_000,
         "PROBE_MS": MINUTE_MS,
+        "RECOVERING_MS": 15_000,
     }
 
 
