@@ -135,6 +135,10 @@ def test_the_bounds_on_brackets_and_commas_are_exact() -> None:
     assert problem_of(brackets.replace(b"[[]", b"[[][]", 1)).code == "unsupported_json"
     assert len(parse(commas)) == 25_001  # type: ignore[arg-type]
     assert problem_of(commas.replace(b"1,", b"1,1,", 1)).code == "unsupported_json"
+    assert len(parse(commas.replace(b"1]", b'",,"]'))) == 25_001  # type: ignore[arg-type]
+    assert parse(b'"' + b"," * 25_001 + b'"') == "," * 25_001
+    parse(b"[" * 63 + b"[]," * 10 + b"[]" + b"]" * 63)
+    assert problem_of(b"[" * 64 + b"[]," * 10 + b"[]" + b"]" * 64).code == "unsupported_json"
 
 
 @pytest.mark.parametrize("text", ["[" * 60_000, "{,}" * 60_000, '["\\' * 60_000, '\\"[,' * 60_000, "é[" * 60_000])

@@ -11,6 +11,7 @@ from uvicorn.server import ServerState
 
 from api.bounded import BoundedProtocol
 from api.connections import HEALTH_ROOM, SECONDS, Connections, Owed
+from api.origin import ORIGINS, Origins
 
 HOST = b"Host: a.example\r\n"
 GET = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -105,7 +106,12 @@ class Clock:
 class Wire:
     """A connection and what is at both of its ends."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, connections: Connections | None = None) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        connections: Connections | None = None,
+        state: dict[str, Any] | None = None,
+    ) -> None:
         self.loop = loop
         self.clock = Clock()
         self.connections = connections or Connections(5, self.clock)
@@ -115,7 +121,7 @@ class Wire:
         self.state.default_headers = [(b"x-ours", b"1")]
         config = uvicorn.Config(cast(Any, self.app), log_config=None, ws="none", lifespan="off", access_log=False)
         self.protocol = BoundedProtocol(
-            self.connections, config=config, server_state=self.state, app_state={}, _loop=loop
+            self.connections, config=config, server_state=self.state, app_state=state or {}, _loop=loop
         )
         self.protocol.connection_made(cast(Any, self.transport))
 
@@ -206,7 +212,8 @@ def test_a_body_is_not_counted_and_what_was_before_a_head_is_not_either(loop: as
     wire.send(b"a" * 20_000)
     wire.send(b"\r\n\r\n")
     assert wire.statuses() == [200, 200]
-    wire.send(CHUNKED + b"3e80\r\n" + b"a" * 16_000 + b"\r\n0\r\n")
+    wire.send(CHUNKED)
+    wire.send(b"3e80\r\n" + b"a" * 16_000 + b"\r\n0\r\n")
     wire.send(b"A: " + b"a" * 20_000)
     wire.send(b"\r\n\r\n")
     assert wire.statuses() == [200] * 3
@@ -237,6 +244,7 @@ def test_a_head_that_does_not_end_is_refused_behind_32_kib(loop: asyncio.Abstrac
         ("value", b"", b"G"),
         ("behind another", GET[:-2] + b"A: " + b"a" * 20_000 + b"\r\n\r\n", b"G"),
         ("behind a body", post(b"a" * 20_000), b"G"),
+        ("empty lines", post(b"a"), b""),
         ("trailer", b"", CHUNKED + b"0\r\n"),
     ):
         for step in (64, LIMIT):
@@ -385,6 +393,14 @@ def test_while_a_request_waits_nothing_more_is_read(wire: Wire) -> None:
     assert wire.transport.reads
 
 
+def test_what_waits_behind_a_request_is_not_done_for_a_client_that_has_left_meanwhile(wire: Wire) -> None:
+    wire.send(GET.replace(b"/ ", b"/slow ") + GET)
+    wire.transport.close()
+    wire.app.go_on.set()
+    wire.run()
+    assert [path for _, path, *_ in wire.app.asked] == ["/slow"]
+
+
 def test_what_cannot_be_read_behind_a_request_is_refused_behind_its_answer(loop: asyncio.AbstractEventLoop) -> None:
     running = Wire(loop)
     running.send(GET.replace(b"/ ", b"/slow ") + b"\x00")
@@ -487,6 +503,30 @@ def test_a_client_that_leaves_while_it_is_answered_is_told_of_to_the_application
     wire.run()
     assert wire.app.left == 1
     assert wire.protocol not in wire.state.connections
+
+
+def test_whatever_is_answered_lets_the_page_read_it_whose_origin_is_named(loop: asyncio.AbstractEventLoop) -> None:
+    state = {ORIGINS: Origins(None, frozenset({"https://app.example"}))}
+    allow = b"access-control-allow-origin: https://app.example"
+    page = GET[:-2] + b"Origin: https://app.example\r\n\r\n"
+    for request, allowed in (
+        (page, [True]),
+        (page.replace(b"/ ", b"/% "), [True]),
+        (CHUNKED[:-2] + b"Origin: https://app.example\r\n\r\nno size\r\n", [True]),
+        (GET, [False]),
+        (page.replace(b"app", b"evil"), [False]),
+        (page + GET + page, [True, False, True]),
+    ):
+        wire = Wire(loop, state=state)
+        wire.send(request)
+        assert [allow in head for _, head, _ in wire.answers()] == allowed
+    behind = Wire(loop, state=state)
+    behind.send(page)
+    behind.send(b"\x00")
+    assert [allow in head for _, head, _ in behind.answers()] == [True, False]
+    none = Wire(loop)
+    none.send(page.replace(b"/ ", b"/% "))
+    assert [allow in head for _, head, _ in none.answers()] == [False]
 
 
 class Busy:

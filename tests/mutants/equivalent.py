@@ -44,7 +44,30 @@ _HELD_END = (
     "api/durable.py Durable.held_end: return end if end is not None and (record.id, end) not in self._safe else None =>"
 )
 
+_BOUNDED = "api/bounded.py BoundedProtocol"
+_LENIENT = "self.parser.set_dangerous_leniencies(lenient_data_after_close="
+_DROPPED = "# as uvicorn does: it is dropped"
+_LENIENT_TRUE = f"{_BOUNDED}._without_upgrade: {_LENIENT}True) {_DROPPED} =>"
 _LISTED: Final[dict[str, tuple[str, ...]]] = {
+    "a number that changes, by whatever": (
+        f"{_BOUNDED}._enter: self._step += 1 => self._step += 2",
+        f"{_BOUNDED}._enter: self._step += 1 => self._step -= 1",
+        f"{_BOUNDED}.on_chunk_header: self._step += 1 => self._step += 2",
+        f"{_BOUNDED}.on_chunk_header: self._step += 1 => self._step -= 1",
+    ),
+    "what is behind a request that ends the connection is dropped, or refused on one that is closing: neither is seen": (
+        f"{_BOUNDED}._parse: if self._deaf: => if False:",
+        f"{_LENIENT_TRUE} pass {_DROPPED}",
+        f"{_LENIENT_TRUE} self.parser.set_dangerous_leniencies() {_DROPPED}",
+        f"{_LENIENT_TRUE} {_LENIENT}False) {_DROPPED}",
+        f"{_BOUNDED}.on_message_complete: if not self.parser.should_keep_alive(): => if False:",
+        f"{_BOUNDED}.on_message_complete: self._deaf = True => pass",
+        f"{_BOUNDED}.on_message_complete: self._deaf = True => self._deaf = False",
+    ),
+    "who answers and who gives way sets it as well, and a parser that has failed parses nothing more": (
+        f"{_BOUNDED}._refuse: self._deaf = True => pass",
+        f"{_BOUNDED}._refuse: self._deaf = True => self._deaf = False",
+    ),
     "each feed has its turn once in five ticks, whichever comes first": (
         f"{_HUB}.__init__: self._turn = 0 => self._turn = 1",
         f"{_TURN}self._turn - 1)) % _SAFETY_TICKS",
@@ -140,7 +163,11 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_TYPED}, strict=False) {_NO_OTHER_WAY}",
     ),
     "every float of ours says it itself": (f"{_FINITE} )", f"{_FINITE} allow_inf_nan=True)"),
-    "one is as false as the other": (f"{_TRUTH}._join_pending: return False => return None",),
+    "one is as false as the other": (
+        "api/connections.py Connections._make_room: return False => return None",
+        "api/connections.py Connections._make_room: return False => return None #2",
+        f"{_TRUTH}._join_pending: return False => return None",
+    ),
     "one run more in front of the ring": (
         f"{_FEED}._trim: while len(self._runs) > 1 and self._runs[1][0] < self.base: =>"
         " while len(self._runs) > 2 and self._runs[1][0] < self.base:",
