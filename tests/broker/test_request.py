@@ -220,6 +220,9 @@ def test_more_than_64_fields_are_not_even_looked_at() -> None:
         read(max_tokens=None, **unknown(61))
     assert {error["type"] for error in refused.value.errors()} == {"extra_forbidden"}
     assert refused.value.error_count() == 61
+    with pytest.raises(ValidationError) as refused:
+        read(max_tokens=5, **unknown(61))
+    assert refused.value.error_count() == 61
     for fields in ({"max_tokens": None, **unknown(62)}, {"max_tokens": 5, **unknown(62)}):
         with pytest.raises(ValidationError) as refused:
             read(**fields)
@@ -238,6 +241,11 @@ def test_a_body_that_is_no_object_is_refused_as_one(body: object) -> None:
     with pytest.raises(ValidationError) as refused:
         GenerationRequest.model_validate(body)
     assert [(error["loc"], error["type"]) for error in refused.value.errors()] == [((), "model_type")]
+
+
+def test_metadata_goes_upstream_as_it_came() -> None:
+    for metadata in ({}, {"user_id": None}, {"user_id": "u"}):
+        assert read(metadata=metadata).upstream_body()["metadata"] == metadata
 
 
 def test_a_request_does_not_change() -> None:

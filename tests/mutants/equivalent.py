@@ -162,6 +162,10 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_TYPED}, ) {_NO_OTHER_WAY}",
         f"{_TYPED}, strict=False) {_NO_OTHER_WAY}",
     ),
+    "a block is kept as it came, whatever the check would have made of the rest of it": (
+        _TYPED.replace('=> __pydantic_config__ = ConfigDict(extra="', '=> __pydantic_config__ = ConfigDict(extra="XX')
+        + f", strict=True) {_NO_OTHER_WAY}",
+    ),
     "every float of ours says it itself": (f"{_FINITE} )", f"{_FINITE} allow_inf_nan=True)"),
     "one is as false as the other": (
         "api/connections.py Connections._make_room: return False => return None",
