@@ -1,7 +1,9 @@
 """What counts as something to call the upstream with. As `python -m worker` asks it, but without a process."""
 
 import os
+from typing import ClassVar
 
+import anthropic
 import pytest
 
 from worker.credentials import NoCredentials, check_credentials
@@ -61,3 +63,12 @@ def test_what_the_sdk_cannot_use_is_told_in_its_words(monkeypatch: pytest.Monkey
     monkeypatch.setenv("ANTHROPIC_PROFILE", "elsewhere")
     with pytest.raises(NoCredentials, match=r"the Anthropic SDK cannot use its credentials: .*elsewhere"):
         check_credentials()
+
+
+def test_a_profile_that_the_sdk_can_use_is_enough_without_a_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Client:
+        credentials = object()
+        default_headers: ClassVar[dict[str, str]] = {}
+
+    monkeypatch.setattr(anthropic, "AsyncAnthropic", Client)
+    check_credentials()

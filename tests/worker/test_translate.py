@@ -275,3 +275,34 @@ def test_what_is_no_count_is_the_latest() -> None:
     before = {"tier": "standard", "flag": True, "odd": 1, "nested": {"a": 1}}
     now = {"tier": "priority", "flag": True, "odd": None, "nested": {"a": 2}}
     assert added_usage(before, now) == now
+
+
+@pytest.mark.parametrize("kept", [1, 2, 5])
+def test_the_last_kept_block_goes_on_and_the_next_is_behind_it(kept: int) -> None:
+    translator = Translator(kept)
+    (opened,) = translator.feed(start(0))
+    assert json.loads(opened.value)["index"] == kept - 1
+    (opened,) = translator.feed(start(1))
+    assert json.loads(opened.value)["index"] == kept
+
+
+def test_what_comes_for_a_block_that_was_never_opened_or_is_closed_is_no_text() -> None:
+    for index in (0, 1):
+        with pytest.raises(MalformedEvent):
+            Translator().feed(delta(index, text="a"))
+    for index in (0, 1):
+        translator = Translator()
+        for each in range(index + 1):
+            translator.feed(start(each))
+        translator.feed({"type": "content_block_stop", "index": index})
+        (late,) = translator.feed(delta(index, text="a"))
+        assert json.loads(late.value)["type"] == "block_delta"
+
+
+def test_usage_that_is_null_is_none_and_what_was_told_before_stays() -> None:
+    translator = Translator()
+    translator.feed({"type": "message_start", "message": {"id": "m", "usage": None}})
+    assert translator.usage == {}
+    translator.feed({"type": "message_start", "message": {"id": "m", "usage": {"input_tokens": 3}}})
+    translator.feed({"type": "message_delta", "delta": {}, "usage": {"output_tokens": 2, "input_tokens": None}})
+    assert translator.usage == {"input_tokens": 3, "output_tokens": 2}
