@@ -56,6 +56,7 @@ def append(prev: tuple[int, int], *ids: tuple[int, int]) -> Append:
         ((5, 2), append((5, 1), (5, 2)), "known", []),
         ((9, 0), append((5, 1), (5, 2)), "known", []),
         ((5, 2), append((5, 0), (5, 1), (5, 2), (5, 3)), "added", [(5, 3)]),
+        ((5, 2), append((5, 1), (5, 2), (5, 3)), "added", [(5, 3)]),
         ((5, 2), append((5, 3), (5, 4)), "hole", []),
         ((5, 2), append((5, 4), (9, 0)), "hole", []),
         ((0, 0), append((5, 0), (5, 1)), "hole", []),

@@ -363,7 +363,7 @@ def test_a_redis_that_does_not_answer_is_tried_again_after_two_seconds() -> None
     async def scene() -> None:
         network, hub = Network(answer=b""), Hub()
         running = asyncio.create_task(Live("redis://", hub).run())
-        await asyncio.sleep(4)
+        await asyncio.sleep(3)
         assert len(network.asked) == 2
         assert hub.heard == []
         running.cancel()

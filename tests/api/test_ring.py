@@ -158,6 +158,12 @@ def test_a_write_takes_about_as_much_as_it_should_and_at_least_one() -> None:
     assert feed.take(1, 10 * SIZE) == (b"".join(all_[1:]), 6)
     assert feed.take(4, 10 * SIZE) == (b"".join(all_[4:]), 6)
     assert feed.take(5, 10 * SIZE) == (all_[5], 6)
+    later = ring_of(run(5, *range(9)), 4 * SIZE)
+    assert later.take(6, 2 * SIZE) == (b"".join(frames(run(5, 6, 7))), 8)
+
+
+def test_a_chunk_tells_its_length_in_hexadecimal() -> None:
+    assert chunk(b"x" * 26) == b"1a\r\n" + b"x" * 26 + b"\r\n"
 
 
 def test_who_follows_is_sent_one_chunk_and_not_woken_and_the_others_are_woken() -> None:

@@ -101,6 +101,7 @@ class Scene:
 
     def _add(self, feed: Feed, new: list[Entry]) -> None:
         assert feed is self.feed
+        assert new
         self.added += new
         feed.add(new)
 
@@ -346,6 +347,7 @@ def test_a_log_that_lost_everything_but_its_record_is_rewound_not_expired() -> N
         await here.settled()
         assert b'"reason":"rewound"' in here.viewer.take()
         assert (here.feed.last, here.feed.synced, here.feed.ended) == (BEGINNING, True, False)
+        assert (here.viewer.take(), here.viewer.done) == (b"", None)
 
     run(scene())
 

@@ -92,7 +92,19 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f'{_VIEWER}._from_ring: return b"" => return None #2',
         f"{_VIEWER}._from_log: return False => return None",
         f"{_VIEWER}._from_log: return False => return None #2",
+        f"{_VIEWER}._from_log: return False => return None #3",
+        "api/disk.py Disk._try: return False => return None",
+        "api/disk.py Disk._complete: return False => return None",
         f"{_VIEWER}._from_log: return False => return True",
+    ),
+    "set anew when there is a connection, and not looked at before": (
+        "api/live.py _Wire.__init__: self._heard = 0.0 => pass",
+        "api/live.py _Wire.__init__: self._heard = 0.0 => self._heard = 1.0",
+    ),
+    "what is in no table is taken for what is wanted by default": (
+        'api/live.py _tls: context.verify_mode = needs.get(str(where.get("ssl_cert_reqs", "required")).lower(),'
+        ' ssl.CERT_REQUIRED) => context.verify_mode = needs.get(str(where.get("ssl_cert_reqs", "XXrequired")).lower(),'
+        " ssl.CERT_REQUIRED)",
     ),
     "what is not there is in no set, and is the answer": (
         f"{_HELD_END} return end if (record.id, end) not in self._safe else None",
