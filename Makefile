@@ -42,8 +42,9 @@ help:
 up: $(VENV)/.embedded
 	@$(BIN)/python -m broker.up --port $(PORT) --with-parent
 
+# Most tests wait for processes more than they compute, so there are more of them at a time than cores.
 test: $(VENV)/.test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 3 --dist worksteal
 
 # Chromium, nginx and Caddy are the system's (Debian: apt-get install chromium nginx-light caddy); what is missing is skipped.
 browser: $(VENV)/.browser

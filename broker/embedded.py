@@ -26,6 +26,8 @@ from urllib.parse import quote
 from broker.errors import BrokerError
 from broker.tether import GRACE, Tether, TetheredProcess
 
+PORTS = range(20000, 32768)
+
 CONFIG: Mapping[str, str] = {
     "bind": "127.0.0.1",
     "protected-mode": "yes",
@@ -264,13 +266,12 @@ def default_maxmemory() -> int:
 def free_port() -> int:
     """A TCP port of 127.0.0.1 that nobody listens on at this moment.
 
-    It is below the range from which kernels take the ports of outgoing connections (32768 on Linux, 49152 on macOS):
-    a client that keeps trying while our server is away could be given the server's own port, and keep it.
-    """
-    for port in random.sample(range(20000, 32768), 200):
+    It is one of PORTS, below the range from which kernels take the ports of outgoing connections (32768 on Linux, 49152 on
+    macOS): a client that keeps trying while our server is away could be given the server's own port, and keep it."""
+    for port in random.sample(PORTS, min(len(PORTS), 200)):
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
-    raise EmbeddedError("no free TCP port between 20000 and 32767 on 127.0.0.1")
+    raise EmbeddedError(f"no free TCP port between {PORTS.start} and {PORTS.stop - 1} on 127.0.0.1")
 
 
 def _lock(data_dir: Path) -> int:

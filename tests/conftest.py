@@ -5,12 +5,19 @@ from contextlib import ExitStack
 
 import pytest
 
+from broker import embedded
 from broker.embedded import EmbeddedServer
 from tests.broker.scripted import Server
 from tests.client import Client
 from tests.stack import Stack
 
 StartStack = Callable[..., Stack]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where several processes run the tests, each takes ports of its own: one that is free now is bound a second later."""
+    if (worker := getattr(config, "workerinput", None)) is not None:
+        embedded.PORTS = embedded.PORTS[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]
 
 
 @pytest.fixture(scope="session")
@@ -20,8 +27,8 @@ def shared() -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture(scope="session")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+@pytest.fixture(scope="session", name="embedded")
+def embedded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     """A server alone, for tests that are the only ones who talk to it."""
     with EmbeddedServer(tmp_path_factory.mktemp("embedded")) as server:
         yield server
