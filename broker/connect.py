@@ -117,7 +117,7 @@ class _Client(ArqRedis):
 def connect(url: str, *, connections: int = 64, retries: int = 4, answer_seconds: float = _ANSWER_SECONDS) -> ArqRedis:
     """A client over a bounded pool: a caller waits for a free connection instead of opening one more.
 
-    A command is repeated `retries` times with growing pauses (below 1 s in all), once if it was not answered; every script
+    A command is repeated `retries` times with growing pauses (about 1 s in all), once if it was not answered; every script
     of ours may be run twice. The client is arq's own, as its worker wants one; jobs are JSON, never pickle: whoever can write
     to Redis would run code in the worker.
     """

@@ -18,6 +18,8 @@ from tests.stack import Child, Stack, until
 WAYS = ("direct", "plain")
 PAGE = "https://app.example"
 """The origin whose pages may use these APIs."""
+STALLED_SECONDS = 3
+"""How long a viewer that takes nothing is kept here: longer than a busy machine lets a test wait for its turn."""
 _ESTABLISHED, _CLOSE_WAIT = "01", "08"
 
 
@@ -45,8 +47,8 @@ class Server:
 
 @pytest.fixture(scope="package")
 def stack() -> Iterator[Stack]:
-    """API 0 writes directly, API 1 through plain ASGI; both give a viewer that takes nothing up after a second."""
-    with Stack(apis=2, stalled_viewer=1, cors_origins=PAGE) as stack:
+    """API 0 writes directly, API 1 through plain ASGI; both give a viewer that takes nothing up soon."""
+    with Stack(apis=2, stalled_viewer=STALLED_SECONDS, cors_origins=PAGE) as stack:
         yield stack
 
 

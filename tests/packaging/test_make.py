@@ -88,10 +88,10 @@ def test_what_the_tests_need_includes_what_up_needs(tmp_path: Path) -> None:
     checkout.make("test")
     assert checkout.calls()[-2:] == [
         "-m pip install --quiet --disable-pip-version-check -e .[test]",
-        "-m pytest",
+        "-m pytest -n 3 --dist worksteal",
     ]
     checkout.make("up")
-    assert checkout.calls()[-2:] == ["-m pytest", "-m broker.up --port 8000 --with-parent"]
+    assert checkout.calls()[-2:] == ["-m pytest -n 3 --dist worksteal", "-m broker.up --port 8000 --with-parent"]
 
 
 def test_an_interpreter_that_does_not_run_is_passed_over(tmp_path: Path) -> None:
