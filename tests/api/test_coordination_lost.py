@@ -2,7 +2,7 @@
 accepted, once."""
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -145,6 +145,18 @@ def test_what_coordination_has_lost_is_put_back_in_its_old_place_and_nothing_els
     assert server.do(put_back(server.logs, server.coordination, asked)) == []
 
 
+def test_where_nothing_is_lost_no_record_is_looked_at_and_nothing_is_told(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept, ended = submit(server, None), Generation(server)
+    nowhere = cast(Logs, None)
+    assert server.do(put_back(nowhere, server.coordination, [kept])) == []
+    ended.create()
+    ended.finish(ended.granted(), 1, DONE)
+    assert server.do(put_back(server.logs, server.coordination, [ended.id])) == []
+    assert caplog.messages == []
+
+
 def test_what_runs_and_has_lost_its_place_is_looked_at_when_its_lease_ends(server: Server) -> None:
     generation = Generation(server)
     generation.create()
@@ -181,7 +193,9 @@ def test_after_coordination_has_started_anew_one_worker_finds_what_it_has_lost(s
     server.command("DEL", keys.RECOVERING)
     assert rescan(server, Run(server, "next")) == 3
     assert members(server, keys.DUE) == ids
+    server.command("PEXPIRE", keys.RECOVERED, 1000)
     assert rescan(server, Run(server, "next")) is None
+    assert server.command("PTTL", keys.RECOVERED) > keys.INDEX_MS - 60_000
 
 
 def test_where_coordination_does_not_tell_its_runs_nothing_is_searched(server: Server) -> None:

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from api import lookout
+import pytest
+
+from api import lookout as lookout_module
 from api.lookout import AFTER_SECONDS, Lookout
 from broker.errors import StorageUnavailable
 from tests.clockwork import at_once
@@ -35,6 +37,7 @@ def play(store: Store, act: Callable[[Lookout], Awaitable[None]]) -> list[tuple[
         running = asyncio.create_task(lookout.run())
         await asyncio.sleep(0)
         await act(lookout)
+        assert not running.done()
         running.cancel()
         await asyncio.wait([running])
         await lookout.close()
@@ -58,6 +61,16 @@ def test_who_has_accepted_nothing_looks_at_nothing() -> None:
         await asyncio.sleep(3600)
 
     assert play(Store(), act) == []
+
+
+def test_who_is_told_of_twice_is_looked_at_when_the_first_is_due() -> None:
+    async def act(lookout: Lookout) -> None:
+        lookout.watch("a")
+        await asyncio.sleep(2)
+        lookout.watch("a")
+        await asyncio.sleep(60)
+
+    assert play(Store(), act) == [(3, ["a"])]
 
 
 def test_a_look_a_second_is_enough_for_all_and_comes_to_none_too_early() -> None:
@@ -114,11 +127,46 @@ def test_who_stops_while_redis_is_away_does_not_wait_for_it() -> None:
     assert play(store, act) == [(0, ["a"])]
 
 
-def test_no_more_wait_than_there_is_room_for_and_the_oldest_go() -> None:
-    async def act(lookout_: Lookout) -> None:
-        for number in range(lookout._MOST + 2):
-            lookout_.watch(str(number))
+def test_who_stops_while_redis_says_nothing_waits_a_second(caplog: pytest.LogCaptureFixture) -> None:
+    async def silence(ids: Sequence[str]) -> list[str]:
+        await asyncio.sleep(3600)
+        return []
+
+    async def scene() -> float:
+        lookout, began = Lookout(silence), asyncio.get_running_loop().time()
+        lookout.watch("a")
+        await lookout.close()
+        return asyncio.get_running_loop().time() - began
+
+    assert at_once(scene()) == 1
+    assert caplog.messages == ["1 generations were not looked at again"]
+
+
+def test_who_stops_looks_at_all_by_the_thousand() -> None:
+    async def act(lookout: Lookout) -> None:
+        for number in range(2500):
+            lookout.watch(str(number))
+
+    assert [(at, len(ids)) for at, ids in play(Store(), act)] == [(0, 1000), (0, 1000), (0, 500)]
+
+
+def test_no_more_than_20_000_wait_and_the_oldest_go() -> None:
+    async def act(lookout: Lookout) -> None:
+        for number in range(20_002):
+            lookout.watch(str(number))
         await asyncio.sleep(AFTER_SECONDS + 60)
 
     asked = [id_ for _, ids in play(Store(), act) for id_ in ids]
-    assert asked == [str(number) for number in range(2, lookout._MOST + 2)]
+    assert asked == [str(number) for number in range(2, 20_002)]
+
+
+def test_nothing_is_asked_where_all_that_was_due_had_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookout_module, "_MOST", 1)
+
+    async def act(lookout: Lookout) -> None:
+        lookout.watch("a")
+        await asyncio.sleep(2)
+        lookout.watch("b")
+        await asyncio.sleep(60)
+
+    assert play(Store(), act) == [(5, ["b"])]

@@ -1,12 +1,16 @@
 """Which id an idempotency key gives to its generation, where coordination may have forgotten the key."""
 
-import pytest
+from typing import Any, Self, cast
 
-from broker import keys
+import pytest
+from arq.connections import ArqRedis
+
+from broker import derived, keys
 from broker.derived import Derivation, Derived, choose
-from broker.errors import IdempotencyMismatch
+from broker.errors import IdempotencyMismatch, StorageUnavailable
 from broker.ids import derived_generation_id, is_generation_id
 from tests.broker.scripted import Server
+from tests.clockwork import at_once
 
 IDS = YESTERDAY, TODAY, TOMORROW = "gen_Y", "gen_T", "gen_M"
 NOW = 1_800_000_000_000
@@ -73,3 +77,54 @@ def test_the_secret_is_kept_as_long_as_it_is_used(server: Server) -> None:
     server.command("PEXPIRE", keys.PEPPER, 1000)
     server.do(derivation.of("key", "body"))
     assert server.command("PTTL", keys.PEPPER) > keys.INDEX_MS - 60_000
+
+
+def test_nobody_guesses_a_secret_of_32_bytes(server: Server) -> None:
+    server.do(Derivation(server.redis).of("key", "body"))
+    assert len(bytes.fromhex(server.command("GET", keys.PEPPER).decode())) == 32
+
+
+@pytest.mark.parametrize("clock", [20_000 * 86_400, 20_000 * 86_400 + 86_399])
+@pytest.mark.parametrize(("later", "known"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)])
+def test_what_was_made_on_the_day_before_or_after_ours_is_known(
+    server: Server, monkeypatch: pytest.MonkeyPatch, clock: int, later: int, known: bool
+) -> None:
+    monkeypatch.setattr(derived, "time", lambda: float(clock))
+    server.command("SET", keys.PEPPER, "secret", "PX", 60_000)
+    then, ours = (derived_generation_id(b"secret", f"{day} key") for day in (20_000 + later, 20_000))
+    server.command("SET", keys.was(then), made(server.now_ms(), "body"), "PX", 60_000)
+    assert server.do(Derivation(server.redis).of("key", "body")) == Derived(then if known else ours, known)
+
+
+class Scripted:
+    """Redis, with a secret for each time that it is asked. Its clock stands at NOW and 999 ms; yesterday's id was made a day
+    before that, or is `younger` by so many ms."""
+
+    def __init__(self, *secrets: bytes, younger: int = 0) -> None:
+        self.secrets = list(secrets)
+        self.yesterday = made(NOW + 999 - keys.IDEMPOTENCY_MS + younger)
+
+    def pipeline(self, *, transaction: bool) -> Self:
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: None
+
+    async def execute(self) -> list[Any]:
+        return [None, self.secrets.pop(0), (NOW // 1000, 999_999), self.yesterday, None, None]
+
+
+def of(redis: Scripted) -> Derived:
+    return at_once(Derivation(cast(ArqRedis, redis)).of("key", "same"))
+
+
+def test_a_secret_that_never_stays_is_asked_for_three_times() -> None:
+    redis = Scripted(b"1", b"2", b"3", b"4")
+    with pytest.raises(StorageUnavailable):
+        of(redis)
+    assert redis.secrets == [b"4"]
+
+
+@pytest.mark.parametrize(("younger", "known"), [(-500, False), (0, False), (2, True)])
+def test_the_24_hours_are_over_by_the_clock_of_redis_to_the_millisecond(younger: int, known: bool) -> None:
+    assert of(Scripted(b"same", b"same", younger=younger)).known == known

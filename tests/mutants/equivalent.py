@@ -50,6 +50,9 @@ _BOUNDED = "api/bounded.py BoundedProtocol"
 _LENIENT = "self.parser.set_dangerous_leniencies(lenient_data_after_close="
 _DROPPED = "# as uvicorn does: it is dropped"
 _LENIENT_TRUE = f"{_BOUNDED}._without_upgrade: {_LENIENT}True) {_DROPPED} =>"
+_DERIVATION = "broker/derived.py Derivation.of"
+_CHOOSES = "return choose(ids, made, seconds * 1000"
+_UNUSED = "broker/derived.py choose: unused = [id_ for id_, was in zip(ids[1:], made[1:]"
 _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "a number that changes, by whatever": (
         f"{_BOUNDED}._enter: self._step += 1 => self._step += 2",
@@ -449,6 +452,28 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         'worker/upstream.py _failures.__exit__: raise UpstreamFailure("upstream_error", told("upstream_error", None),'
         ' retryable=False) from None => raise UpstreamFailure("upstream_error", told("XXupstream_error", None),'
         " retryable=False) from None",
+    ),
+    "false as well": ("api/lookout.py Lookout._look: return False => return None",),
+    "what is asked for together need not be answered together": (
+        f"{_DERIVATION}: pipe = self._logs.pipeline(transaction=False) => pipe = self._logs.pipeline()",
+        f"{_DERIVATION}: pipe = self._logs.pipeline(transaction=False) => pipe = self._logs.pipeline(transaction=True)",
+    ),
+    "the next command of the same trip tells how long it lives": (
+        f"{_DERIVATION}: pipe.set(keys.PEPPER, secret, nx=True, px=keys.INDEX_MS) => pipe.set(keys.PEPPER, secret, nx=True, )",
+    ),
+    "less than a day in whole milliseconds is so with their parts": (
+        f"{_DERIVATION}: {_CHOOSES} + micros // 1000, fingerprint) => {_CHOOSES} + micros / 1000, fingerprint)",
+    ),
+    "there are three of each": (
+        "broker/derived.py choose: for id_, was in zip(ids, made, strict=True): => for id_, was in zip(ids, made, ):",
+        "broker/derived.py choose: for id_, was in zip(ids, made, strict=True): => for id_, was in zip(ids, made,"
+        " strict=False):",
+        f"{_UNUSED}, strict=True) if was is None] => {_UNUSED.partition(': ')[2]}, ) if was is None]",
+        f"{_UNUSED}, strict=True) if was is None] => {_UNUSED.partition(': ')[2]}, strict=False) if was is None]",
+    ),
+    "what is told of is that it is there": (
+        "worker/rescan.py Rescan.look: if not await redis.set(keys.RECOVERING, 1, nx=True, px=keys.RECOVERING_MS): => if not"
+        " await redis.set(keys.RECOVERING, 2, nx=True, px=keys.RECOVERING_MS):",
     ),
 }
 
