@@ -61,3 +61,8 @@ def test_each_life_is_as_long_as_the_documents_say() -> None:
 
 def test_there_is_an_index_of_each_state() -> None:
     assert keys.STATES == ("queued", "running", "completed", "failed", "cancelled")
+
+
+def test_a_record_tells_whose_it_is() -> None:
+    assert keys.generation(keys.record("gen_1")) == "gen_1"
+    assert keys.generation("{gen_1}:rec}ord") == "gen_1", "as the cluster reads a hash tag"

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from redis.exceptions import BusyLoadingError, ConnectionError, OutOfMemoryError
 
 from broker import connect as connecting
 from broker import keys
-from broker.connect import check_safe, check_writable, connect, reach, storage_error
+from broker.connect import check_safe, check_writable, checks_hostname, connect, reach, storage_error
 from broker.errors import StorageForbidden, StorageRefused, StorageUnavailable, UnsafeStorage
 from broker.refusals import SilentError
 from tests.broker.scripted import Server
@@ -78,18 +79,72 @@ def test_a_connection_whose_end_the_loop_has_seen_is_one_that_was_reset(monkeypa
 def test_a_connection_that_lives_is_given_out_before_one_that_must_be_made_anew(server: Server) -> None:
     pool = server.redis.connection_pool
 
-    async def given() -> list[bool]:
+    async def given() -> list[int]:
         taken = [await pool.get_connection() for _ in range(3)]
         await taken[2].disconnect()
         for connection in taken:  # the dead one is returned last
             await pool.release(connection)
-        connections = [await pool.get_connection() for _ in range(2)]
-        same = [connection in taken[:2] for connection in connections]
+        connections = [await pool.get_connection() for _ in range(3)]
+        places = [taken.index(connection) for connection in connections]
         for connection in connections:
             await pool.release(connection)
-        return same
+        return places
 
-    assert server.do(given()) == [True, True]
+    assert server.do(given()) == [1, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("options", "checks"),
+    [
+        ({}, True),
+        ({"ssl_cert_reqs": "required"}, True),
+        ({"ssl_cert_reqs": "optional"}, True),
+        ({"ssl_cert_reqs": "none"}, False),
+        ({"ssl_cert_reqs": "None"}, False),
+        ({"ssl_cert_reqs": "none", "ssl_check_hostname": True}, True),
+        ({"ssl_check_hostname": False}, False),
+    ],
+)
+def test_a_certificate_is_of_its_servers_name_unless_none_is_asked_for(options: dict[str, Any], checks: bool) -> None:
+    assert checks_hostname(options) is checks
+
+
+@pytest.mark.parametrize("cancelled_before", [False, True])
+def test_a_cancel_that_is_forgotten_while_a_command_is_sent_ends_the_task(
+    monkeypatch: pytest.MonkeyPatch, cancelled_before: bool
+) -> None:
+    """And one that the task had got over before does not."""
+    connection = connection_to()
+    sent: list[bool] = []
+    ended: list[bool] = []
+
+    async def send(self: Connection, command: Any, check_health: bool = True) -> None:
+        sent.append(check_health)
+        if not cancelled_before:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(5)
+
+    async def end(nowait: bool = False) -> None:
+        ended.append(nowait)
+
+    async def ask() -> None:
+        if cancelled_before:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(5)
+        await connection.send_packed_command(b"PING")
+
+    async def cancel() -> bool:
+        task = asyncio.create_task(ask())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task}, timeout=5)
+        return task.cancelled()
+
+    monkeypatch.setattr(Connection, "send_packed_command", send)
+    monkeypatch.setattr(connection, "disconnect", end)
+    assert asyncio.run(cancel()) is not cancelled_before
+    assert sent == [True]
+    assert ended == ([] if cancelled_before else [True])
 
 
 # -- again
