@@ -36,6 +36,8 @@ _STRICT = 'model_config = ConfigDict(strict=True, extra="forbid", frozen=True,'
 _FINITE = f"broker/request.py -: {_STRICT} allow_inf_nan=False) => {_STRICT}"
 _STILL_OPEN = f"{_TRANSCRIPT}.open: return self._open if 0 <= self._open"
 
+_GONE_NEW = "if gone := [id_ for (_, id_), record in zip(rows, found, "
+_GONE = f"api/service.py Service.list: {_GONE_NEW}"
 _HUB, _VIEWER = "api/hub.py Hub", "api/viewer.py Viewer"
 _TURN = f"{_HUB}._check: self._turn = (self._turn + 1) % _SAFETY_TICKS => self._turn = (("
 _CHECK = (
@@ -474,6 +476,15 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "what is told of is that it is there": (
         "worker/rescan.py Rescan.look: if not await redis.set(keys.RECOVERING, 1, nx=True, px=keys.RECOVERING_MS): => if not"
         " await redis.set(keys.RECOVERING, 2, nx=True, px=keys.RECOVERING_MS):",
+    ),
+    "how long a wait is at most: no test asserts a time": (
+        "api/service.py -: _CONFIRM_SECONDS = 6.0 => _CONFIRM_SECONDS = 7.0",
+        "api/generations.py -: _VISIT_SECONDS = 6.0 => _VISIT_SECONDS = 7.0",
+        "api/app.py -: _READY_SECONDS = 3.0 => _READY_SECONDS = 4.0",
+    ),
+    "each id has its record or None": (
+        f"{_GONE}strict=True) if record is None]: => {_GONE_NEW}) if record is None]:",
+        f"{_GONE}strict=True) if record is None]: => {_GONE_NEW}strict=False) if record is None]:",
     ),
 }
 
