@@ -55,6 +55,12 @@ _LENIENT_TRUE = f"{_BOUNDED}._without_upgrade: {_LENIENT}True) {_DROPPED} =>"
 _DERIVATION = "broker/derived.py Derivation.of"
 _CHOOSES = "return choose(ids, made, seconds * 1000"
 _UNUSED = "broker/derived.py choose: unused = [id_ for id_, was in zip(ids[1:], made[1:]"
+_HELD = 'if sys.platform == "linux" and lent is not None and'
+_ASKED = f"api/progress.py bytes_taken: {_HELD} lent.fileno() >= 0: => {_HELD}"
+_LEAVES = (
+    "api/direct.py HttpProtocol.connection_lost:"
+    " if self._running is not None and not self._running.response_complete: =>"
+)
 _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "a number that changes, by whatever": (
         f"{_BOUNDED}._enter: self._step += 1 => self._step += 2",
@@ -485,6 +491,17 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "each id has its record or None": (
         f"{_GONE}strict=True) if record is None]: => {_GONE_NEW}) if record is None]:",
         f"{_GONE}strict=True) if record is None]: => {_GONE_NEW}strict=False) if record is None]:",
+    ),
+    "a process's first descriptors are no connections": (
+        f"{_ASKED} lent.fileno() > 0:",
+        f"{_ASKED} lent.fileno() >= 1:",
+    ),
+    "whose answer is complete is told that its client left, either way": (f"{_LEAVES} if self._running is not None:",),
+    "while the transport takes nothing, nothing is written": (
+        "api/direct.py DirectProtocol._lets_write: if lets: => if True:",
+    ),
+    "only who has a viewer looks at it, and each viewer gets its own": (
+        "api/direct.py DirectProtocol._return: self._socket = None => pass",
     ),
 }
 
