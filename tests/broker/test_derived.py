@@ -111,7 +111,7 @@ class Scripted:
         return lambda *_, **__: None
 
     async def execute(self) -> list[Any]:
-        return [None, self.secrets.pop(0), (NOW // 1000, 999_999), self.yesterday, None, None]
+        return [None, self.secrets.pop(0), (NOW // 1000, 999_000), self.yesterday, None, None]
 
 
 def of(redis: Scripted) -> Derived:
