@@ -46,6 +46,7 @@ def test_a_key_or_a_token_is_enough_whatever_else_is_set(set_: str, monkeypatch:
     [
         {},
         {"ANTHROPIC_API_KEY": "", "ANTHROPIC_AUTH_TOKEN": ""},
+        {"ANTHROPIC_BASE_URL": "http://127.0.0.1:1"},
         {"ANTHROPIC_CUSTOM_HEADERS": "x-other: k"},
         {"ANTHROPIC_CUSTOM_HEADERS": "x-api-key: "},
     ],
