@@ -34,7 +34,7 @@ Where to read on, in this order:
     refusals.py           what Redis' error replies mean
     lua/                  the atomic steps: common.lua, then claim.lua, append.lua and finish.lua; the headers are the contract
     fsyncs.py             when what Redis has written is on its disk: for ends that must not be taken back
-    logs.py, verdicts.py  the same steps from Python, for one generation: record, log, cancel; what they answer
+    logs.py, replies.py   the same steps from Python, for one generation: record, log, cancel; what they answer
     coordination.py       accepting once, `due`, the queue, indexes
     derived.py            ids that idempotency keys give, where coordination may forget these
     recovery.py           what coordination has lost, put back from the records

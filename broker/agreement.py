@@ -97,9 +97,9 @@ class Agreement:
         with storage_errors():
             pipe = self._logs.pipeline(transaction=False)
             for id_ in ids:
-                pipe.exists(keys.was(id_))
+                pipe.exists(keys.tombstone(id_))
             known = await pipe.execute()
-        return [id_ for id_, was in zip(ids, known, strict=True) if was]
+        return [id_ for id_, remembered in zip(ids, known, strict=True) if remembered]
 
     async def _identify(self) -> str:
         """The identity that the logs server has now: ours, where it has none (any more)."""

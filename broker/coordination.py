@@ -23,7 +23,7 @@ from broker.errors import IdempotencyMismatch, StorageForbidden, StorageRefused
 from broker.jobs import dumps_job
 from broker.lua import Argument, Script
 from broker.record import State
-from broker.verdicts import Look
+from broker.replies import Look
 
 _submit, _enqueue, _take = Script("submit"), Script("enqueue"), Script("take")
 _overdue, _look_again = Script("overdue"), Script("look_again")

@@ -49,7 +49,7 @@ class Derivation:
                 pipe.getex(keys.PEPPER, px=keys.INDEX_MS)
                 pipe.time()
                 for id_ in ids:
-                    pipe.get(keys.was(id_))
+                    pipe.get(keys.tombstone(id_))
                 _, self._secret, (seconds, micros), *made = await pipe.execute()
             if self._secret == secret:
                 return choose(ids, made, seconds * 1000 + micros // 1000, fingerprint)
@@ -57,15 +57,15 @@ class Derivation:
 
 
 def choose(ids: Sequence[str], made: Sequence[bytes | None], now_ms: int, fingerprint: str) -> Derived:
-    """Of the ids of yesterday, today and tomorrow, by what `was` says of each: the one that the key names now, else the first,
+    """Of the ids of yesterday, today and tomorrow, by the tombstone of each: the one that the key names now, else the first,
     from today on, that was never used. Pure. Raises IdempotencyMismatch."""
-    for id_, was in zip(ids, made, strict=True):
-        made_ms, _, made_for = (was or b"0").partition(b" ")
+    for id_, tombstone in zip(ids, made, strict=True):
+        made_ms, _, made_for = (tombstone or b"0").partition(b" ")
         if now_ms - int(made_ms) < keys.IDEMPOTENCY_MS:
             if made_for != fingerprint.encode():
                 raise IdempotencyMismatch
             return Derived(id_, True)
-    unused = [id_ for id_, was in zip(ids[1:], made[1:], strict=True) if was is None]
+    unused = [id_ for id_, tombstone in zip(ids[1:], made[1:], strict=True) if tombstone is None]
     return Derived(unused[0] if unused else ids[-1], False)
 
 

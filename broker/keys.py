@@ -8,7 +8,7 @@ belongs to the *coordination* role. By default one server plays both.
 | `{gen}:record` | hash | request, state, attempt, lease, usage, times | retention after the end; WAITING until then |
 | `{gen}:log` | stream | the entries | as the record |
 | `{gen}:cancel` | string | a cancel was asked for | as the record |
-| `{gen}:was` | string | when it was made, and for which body if its id is derived; for 410, not 404 | retention + REMEMBERED |
+| `{gen}:was` | string | tombstone: when made, for which body if its id is derived; for 410, not 404 | retention + REMEMBERED |
 | `respool:due` | zset | when somebody must look at a generation that has not ended (ms) | INDEX, renewed by every write |
 | `respool:expiring` | zset | generations that have ended, by when they have expired (ms) | as `due` |
 | `respool:index:<state>` | zset | generations by time of submit (µs), `all` or one state | as `due` |
@@ -75,7 +75,8 @@ def cancel(generation_id: str) -> str:
     return f"{{{generation_id}}}:cancel"
 
 
-def was(generation_id: str) -> str:
+def tombstone(generation_id: str) -> str:
+    """What stays behind when the record has expired."""
     return f"{{{generation_id}}}:was"
 
 

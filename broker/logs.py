@@ -18,9 +18,9 @@ from broker.events import Entry
 from broker.fsyncs import Sample
 from broker.ids import BEGINNING, EntryId
 from broker.lua import Argument, Script
-from broker.record import SHOWN, Record, State
+from broker.record import SHOWN, Ending, Record, State
+from broker.replies import Finished, Granted, Held, Look, Refused, Visit
 from broker.request import Durability
-from broker.verdicts import Ending, Finished, Granted, Held, Look, Refused, Visit
 
 log = logging.getLogger("respool.logs")
 
@@ -46,11 +46,11 @@ class Logs:
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
             pipe.hmget(keys.record(id_), fields)
-            pipe.exists(keys.was(id_))
-            values, was = await pipe.execute()
+            pipe.exists(keys.tombstone(id_))
+            values, tombstone = await pipe.execute()
         record = _record(id_, fields, values)
         if record is None:
-            raise ExpiredGeneration if was else UnknownGeneration
+            raise ExpiredGeneration if tombstone else UnknownGeneration
         return record
 
     async def records(self, ids: Sequence[str]) -> list[Record | None]:
@@ -122,12 +122,12 @@ class Logs:
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
             pipe.hmget(keys.record(id_), ["state", "terminal_id"])
-            pipe.exists(keys.was(id_))
+            pipe.exists(keys.tombstone(id_))
             if cursor is not None:
                 pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=1)
-            (state, terminal_id), was, *found = await pipe.execute()
+            (state, terminal_id), tombstone, *found = await pipe.execute()
         if state is None:
-            raise ExpiredGeneration if was else UnknownGeneration
+            raise ExpiredGeneration if tombstone else UnknownGeneration
         return Visit(
             cast(State, state.decode()),
             EntryId.of_redis(terminal_id) if terminal_id else None,
@@ -303,7 +303,7 @@ def _creation(
 ) -> tuple[list[str], list[Argument]]:
     fields: list[Argument] = ["model", model, "request", request]
     fields += ["retention_ms", retention_ms, "durability", durability]
-    return [keys.record(id_), keys.was(id_)], [keys.WAITING_MS, keys.REMEMBERED_MS, fingerprint, *fields]
+    return [keys.record(id_), keys.tombstone(id_)], [keys.WAITING_MS, keys.REMEMBERED_MS, fingerprint, *fields]
 
 
 def _record(id_: str, fields: Sequence[str], values: list[bytes | None]) -> Record | None:
@@ -312,7 +312,7 @@ def _record(id_: str, fields: Sequence[str], values: list[bytes | None]) -> Reco
 
 
 def _all_keys(id_: str) -> list[str]:
-    return [keys.record(id_), keys.log(id_), keys.cancel(id_), keys.was(id_)]
+    return [keys.record(id_), keys.log(id_), keys.cancel(id_), keys.tombstone(id_)]
 
 
 def _entries(rows: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""A generation's record: what Redis knows of it apart from its log."""
+"""A generation's record: what Redis knows of it apart from its log, and the end that is put there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -79,3 +79,14 @@ class Record:
                 and fields.get(b"confirmed") != terminal_id
             ),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ends its generation."""
+
+    state: Literal["completed", "failed", "cancelled"]
+    stop_reason: str = ""
+    code: str = ""
+    message: str = ""
+    retryable: bool = False

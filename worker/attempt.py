@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import orjson
 
 from broker.events import DELTAS, Content, event
+from broker.record import Ending
 from broker.request import Options
-from broker.verdicts import Ending
 from worker.continuation import Continuation
 from worker.retry import pause
 from worker.settings import WorkerSettings

@@ -17,10 +17,10 @@ from broker.coordination import Coordination
 from broker.errors import BrokerError, StorageUnavailable
 from broker.ids import EntryId
 from broker.logs import Logs
-from broker.record import TERMINAL, Record
+from broker.record import TERMINAL, Ending, Record
+from broker.replies import Granted
 from broker.request import GenerationRequest, Options, UnreadableRequest
 from broker.transcript import Transcript
-from broker.verdicts import Ending, Granted
 from worker.appender import Appender
 from worker.attempt import Attempt, Interrupted, Left, Outcome, without_tail
 from worker.continuation import Continuation, Json, continuation

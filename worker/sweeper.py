@@ -9,7 +9,7 @@ from broker.coordination import Coordination
 from broker.errors import BrokerError
 from broker.logs import Logs
 from broker.record import TERMINAL
-from broker.verdicts import Look
+from broker.replies import Look
 
 log = logging.getLogger("respool.sweeper")
 

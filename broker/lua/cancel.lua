@@ -3,7 +3,7 @@
 -- Asks for the end. The key is the truth: whoever appends or claims next sees it. If nobody runs the generation, it ends
 -- here.
 --
--- KEYS  record, log, cancel, was
+-- KEYS  record, log, cancel, tombstone
 -- ARGV  channel, workers' cancel channel, generation id, waiting ms, remembered ms
 -- Returns {'cancelled'} it ended here, {'cancelling'} its worker was told, {'ended', state} too late, or {'unknown'}.
 local r = redis.call('HMGET', KEYS[1], 'state', 'lease_until', 'lease_ms')

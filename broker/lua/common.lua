@@ -26,7 +26,7 @@ local function new_attempt(now, last_attempt)
   return math.max(now, last_attempt + 1)
 end
 
--- Writes the one terminal entry and the terminal state, and starts the retention. `K` is {record, log, cancel, was}; the
+-- Writes the one terminal entry and the terminal state, and starts the retention. `K` is {record, log, cancel, tombstone}; the
 -- caller has made sure that the generation is not terminal. Nothing can be appended after it: every script that appends
 -- looks at the state first.
 --

@@ -1,16 +1,16 @@
 -- uses clock
 -- Makes the record of a submitted generation. Idempotent: the retry that follows a crash of the API completes the submit.
 --
--- KEYS  record, was
+-- KEYS  record, tombstone
 -- ARGV  waiting ms, remembered ms, fingerprint of the body if the id is an idempotency key's (else ''), then field, value … of the
 --       record (created_ms is added here)
 -- Returns 'created', 'exists', 'expired' if a record of this id was there and its retention is over, or 'mismatch' if it was
 -- made for another body.
-local was = redis.call('GET', KEYS[2])
-local made_for = was and string.match(was, '^%d+ (%S+)$')
+local tombstone = redis.call('GET', KEYS[2])
+local made_for = tombstone and string.match(tombstone, '^%d+ (%S+)$')
 if made_for and made_for ~= ARGV[3] then return 'mismatch' end
 if redis.call('EXISTS', KEYS[1]) == 1 then return 'exists' end
-if was then return 'expired' end
+if tombstone then return 'expired' end
 local now = int(now_ms())
 redis.call('HSET', KEYS[1], 'state', 'queued', 'created_ms', now, unpack(ARGV, 4))
 redis.call('PEXPIRE', KEYS[1], ARGV[1])

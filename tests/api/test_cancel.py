@@ -16,7 +16,7 @@ from api.submissions import Submissions
 from broker.agreement import Agreement
 from broker.ids import new_generation_id
 from broker.logs import Logs
-from broker.verdicts import Ending
+from broker.record import Ending
 from tests.broker.scripted import Generation as Scripted
 from tests.broker.scripted import Server
 from tests.client import Client, Generation, check_log, text_of

@@ -97,8 +97,8 @@ def test_a_key_whose_generation_has_expired_is_gone_though_coordination_has_forg
 def test_a_key_may_be_used_again_when_its_24_hours_are_over(server: Server) -> None:
     id_ = submit(server, "key")
     coordination_loses(server)
-    made, _, fingerprint = server.command("GET", keys.was(id_)).partition(b" ")
-    server.command("SET", keys.was(id_), b"%d %s" % (int(made) - keys.IDEMPOTENCY_MS, fingerprint), "KEEPTTL")
+    made, _, fingerprint = server.command("GET", keys.tombstone(id_)).partition(b" ")
+    server.command("SET", keys.tombstone(id_), b"%d %s" % (int(made) - keys.IDEMPOTENCY_MS, fingerprint), "KEEPTTL")
     again = submit(server, "key", OTHER)
     assert again != id_
     assert records(server) == {id_, again}
@@ -107,12 +107,12 @@ def test_a_key_may_be_used_again_when_its_24_hours_are_over(server: Server) -> N
 
 def test_what_is_remembered_of_a_key_outlives_the_claim_and_the_end(server: Server) -> None:
     id_ = submit(server, "key")
-    before = server.command("GET", keys.was(id_))
+    before = server.command("GET", keys.tombstone(id_))
     generation = Generation(server)
     generation.id, generation.keys = id_, [f"{{{id_}}}:{name}" for name in ("record", "log", "cancel", "was")]
     generation.finish(generation.granted(), 1, DONE)
     assert generation.field("state") == "completed"
-    assert server.command("GET", keys.was(id_)) == before
+    assert server.command("GET", keys.tombstone(id_)) == before
     coordination_loses(server)
     assert submit(server, "key") == id_
 

@@ -20,8 +20,8 @@ from broker.errors import AlreadyEnded, StorageUnavailable
 from broker.events import TEXT, Content, event
 from broker.ids import new_generation_id
 from broker.logs import Logs
+from broker.record import Ending
 from broker.request import ChatRequest, GenerationRequest
-from broker.verdicts import Ending
 from tests.broker.scripted import DONE, Generation, Server
 
 GENERATIONS = "/v1/generations"
@@ -209,7 +209,7 @@ def test_the_same_key_is_the_same_generation_and_done_is_behind_its_end(api: Api
     for path in (GENERATIONS, "/v1/chat/stream"):
         id_ = api.post(path, ASKED, 1, idempotency_key=path, **STREAM).headers["generation-id"]
         generation = Generation(server)
-        generation.id, generation.keys = id_, [keys.record(id_), keys.log(id_), keys.cancel(id_), keys.was(id_)]
+        generation.id, generation.keys = id_, [keys.record(id_), keys.log(id_), keys.cancel(id_), keys.tombstone(id_)]
         generation.finish(generation.granted(), 1)
         answer = api.post(path, ASKED, idempotency_key=path, **STREAM)
         assert (answer.headers["generation-id"], answer.types[-1]) == (id_, "stream_end")
@@ -500,7 +500,7 @@ def strict_end(api: Api, server: Server, unsafe: Unsafe) -> Generation:
     api.service.hub.durable._disk = cast(Any, unsafe)
     generation = Generation(server)
     id_ = api.post(GENERATIONS, {**ASKED, "durability": "strict"}, idempotency_key="key").shown["id"]
-    generation.id, generation.keys = id_, [keys.record(id_), keys.log(id_), keys.cancel(id_), keys.was(id_)]
+    generation.id, generation.keys = id_, [keys.record(id_), keys.log(id_), keys.cancel(id_), keys.tombstone(id_)]
     generation.finish(generation.granted(), 1)
     return generation
 

@@ -17,7 +17,8 @@ from broker.connect import connect
 from broker.ids import BEGINNING, new_generation_id
 from broker.logs import Logs
 from broker.lua import Argument, Script
-from broker.verdicts import Ending, Granted
+from broker.record import Ending
+from broker.replies import Granted
 from tests.bench.load import Lines
 from tests.bench.system import compiled
 

@@ -14,7 +14,8 @@ from broker.events import Append, Content, Entry, parse_append
 from broker.ids import BEGINNING, EntryId, new_generation_id
 from broker.logs import Logs
 from broker.lua import Argument, Script
-from broker.verdicts import Ending, Finished, Granted, Refused
+from broker.record import Ending
+from broker.replies import Finished, Granted, Refused
 
 T = TypeVar("T")
 
@@ -69,7 +70,7 @@ class Generation:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.id = new_generation_id()
-        self.keys = [keys.record(self.id), keys.log(self.id), keys.cancel(self.id), keys.was(self.id)]
+        self.keys = [keys.record(self.id), keys.log(self.id), keys.cancel(self.id), keys.tombstone(self.id)]
 
     def create(self, retention_ms: int = 3_600_000) -> bool:
         return self.server.do(self.server.logs.create(self.id, b"{}", "sim-1", retention_ms))

@@ -14,7 +14,7 @@ from broker.embedded import free_port
 from broker.errors import StorageUnavailable
 from broker.ids import new_generation_id
 from broker.jobs import loads_job
-from broker.verdicts import Look
+from broker.replies import Look
 from tests.broker.scripted import Generation, Server
 
 SOON_MS = 10_000

@@ -22,7 +22,7 @@ def made(ms: int, body: str = "same") -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("was", "id_", "known"),
+    ("tombstones", "id_", "known"),
     [
         ((None, None, None), TODAY, False),
         ((made(FRESH), None, None), YESTERDAY, True),
@@ -35,9 +35,9 @@ def made(ms: int, body: str = "same") -> bytes:
     ],
 )
 def test_a_key_names_what_it_made_in_the_last_24_hours_else_an_id_that_was_never_used(
-    was: tuple[bytes | None, ...], id_: str, known: bool
+    tombstones: tuple[bytes | None, ...], id_: str, known: bool
 ) -> None:
-    assert choose(IDS, was, NOW, "same") == Derived(id_, known)
+    assert choose(IDS, tombstones, NOW, "same") == Derived(id_, known)
 
 
 def test_what_a_key_made_belongs_to_its_body_until_its_24_hours_are_over() -> None:
@@ -92,7 +92,7 @@ def test_what_was_made_on_the_day_before_or_after_ours_is_known(
     monkeypatch.setattr(derived, "time", lambda: float(clock))
     server.command("SET", keys.PEPPER, "secret", "PX", 60_000)
     then, ours = (derived_generation_id(b"secret", f"{day} key") for day in (20_000 + later, 20_000))
-    server.command("SET", keys.was(then), made(server.now_ms(), "body"), "PX", 60_000)
+    server.command("SET", keys.tombstone(then), made(server.now_ms(), "body"), "PX", 60_000)
     assert server.do(Derivation(server.redis).of("key", "body")) == Derived(then if known else ours, known)
 
 

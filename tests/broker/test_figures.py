@@ -8,7 +8,8 @@ import pytest
 from broker import keys
 from broker.events import END, TEXT, Content, event
 from broker.ids import EntryId
-from broker.verdicts import Ending, Granted
+from broker.record import Ending
+from broker.replies import Granted
 from tests.broker.scripted import DONE, Generation, Heard, Server
 
 A, B = Content(TEXT, b"a"), Content(TEXT, b"b")

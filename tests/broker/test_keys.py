@@ -13,7 +13,7 @@ NAMES = {
     "{gen}:record": keys.record("gen"),
     "{gen}:log": keys.log("gen"),
     "{gen}:cancel": keys.cancel("gen"),
-    "{gen}:was": keys.was("gen"),
+    "{gen}:was": keys.tombstone("gen"),
     "{gen}:live": keys.live("gen"),
     "respool:due": keys.DUE,
     "respool:expiring": keys.EXPIRING,

@@ -4,7 +4,8 @@ import pytest
 
 from broker import keys
 from broker.ids import new_generation_id
-from broker.verdicts import Ending, Finished
+from broker.record import Ending
+from broker.replies import Finished
 from tests.broker.scripted import Generation, Server
 
 _SLACK_MS = 30_000
@@ -33,9 +34,9 @@ def shorten(generation: Generation, *, but: str = "") -> None:
 
 
 def test_what_is_queued_is_remembered_a_day_longer_than_it_may_wait(generation: Generation) -> None:
-    record, _, _, was = map(generation.ttl, generation.keys)
+    record, _, _, tombstone = map(generation.ttl, generation.keys)
     assert lives(record, keys.WAITING_MS)
-    assert lives(was, keys.WAITING_MS + keys.REMEMBERED_MS)
+    assert lives(tombstone, keys.WAITING_MS + keys.REMEMBERED_MS)
 
 
 def test_a_claim_begins_the_waiting_time_anew_however_long_it_has_waited(generation: Generation) -> None:
@@ -43,10 +44,10 @@ def test_a_claim_begins_the_waiting_time_anew_however_long_it_has_waited(generat
     generation.expire_lease()
     shorten(generation)
     generation.granted()
-    record, log, _, was = map(generation.ttl, generation.keys)
+    record, log, _, tombstone = map(generation.ttl, generation.keys)
     assert lives(record, keys.WAITING_MS)
     assert lives(log, keys.WAITING_MS)
-    assert lives(was, keys.WAITING_MS + keys.REMEMBERED_MS)
+    assert lives(tombstone, keys.WAITING_MS + keys.REMEMBERED_MS)
 
 
 def test_a_cancel_is_not_forgotten_before_the_generation_is(generation: Generation) -> None:
@@ -66,11 +67,11 @@ def test_however_it_ended_it_is_kept_for_the_retention_and_remembered_a_day_long
     generation.cancel()
     shorten(generation, but=generation.keys[0])
     assert generation.finish(attempt, 1, ending) == Finished("ended")
-    record, log, cancel, was = map(generation.ttl, generation.keys)
+    record, log, cancel, tombstone = map(generation.ttl, generation.keys)
     assert lives(record, RETENTION_MS)
     assert lives(log, RETENTION_MS)
     assert cancel == -2
-    assert lives(was, RETENTION_MS + keys.REMEMBERED_MS)
+    assert lives(tombstone, RETENTION_MS + keys.REMEMBERED_MS)
 
 
 @pytest.mark.parametrize("by", ["a cancel before its start", "a claim that finds it cancelled", "a claim too many"])
@@ -84,11 +85,11 @@ def test_what_no_worker_ended_is_kept_as_long(generation: Generation, by: str) -
         generation.cancel()
     else:
         generation.claim(most=3 if "cancelled" in by else 0)
-    record, log, cancel, was = map(generation.ttl, generation.keys)
+    record, log, cancel, tombstone = map(generation.ttl, generation.keys)
     assert lives(record, RETENTION_MS)
     assert lives(log, RETENTION_MS)
     assert cancel == -2
-    assert lives(was, RETENTION_MS + keys.REMEMBERED_MS)
+    assert lives(tombstone, RETENTION_MS + keys.REMEMBERED_MS)
 
 
 def test_an_idempotency_key_is_known_for_a_day(server: Server) -> None:

@@ -11,7 +11,7 @@ from broker.errors import ExpiredGeneration, StorageUnavailable, UnknownGenerati
 from broker.events import TEXT, Content
 from broker.ids import BEGINNING, EntryId, new_generation_id
 from broker.logs import PAGE_ENTRIES, Logs
-from broker.verdicts import Finished, Held, Look, Visit
+from broker.replies import Finished, Held, Look, Visit
 from tests.broker.scripted import LEASE_MS, Generation, Server
 
 RETENTION_MS = 200_000

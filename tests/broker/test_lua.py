@@ -21,7 +21,8 @@ from broker.errors import (
 from broker.events import END, START, TEXT, THINKING, TOOL_INPUT, Content, event
 from broker.ids import BEGINNING, EntryId, new_generation_id
 from broker.lua import Argument, Script
-from broker.verdicts import Ending, Finished, Granted, Refused
+from broker.record import Ending
+from broker.replies import Finished, Granted, Refused
 from tests.broker.scripted import LEASE_MS, Generation, Heard, Server
 
 A, B, C = (Content(TEXT, text) for text in (b"a", "b\u2028\n:".encode(), b"c"))
@@ -544,9 +545,9 @@ def test_a_finish_writes_the_end_and_starts_the_retention(server: Server) -> Non
     assert {key: end[key] for key in ("status", "stop_reason", "usage", "chunks")} == {
         "status": "completed", "stop_reason": "end_turn", "usage": {"output_tokens": 1}, "chunks": 1,
     }  # fmt: skip
-    record, log, cancel, was = map(generation.ttl, generation.keys)
+    record, log, cancel, tombstone = map(generation.ttl, generation.keys)
     assert all(90_000 < ttl <= 100_000 for ttl in (record, log))
-    assert (cancel, was > keys.REMEMBERED_MS) == (-2, True)
+    assert (cancel, tombstone > keys.REMEMBERED_MS) == (-2, True)
 
 
 def test_a_finish_repeated_says_the_same_and_writes_nothing(generation: Generation) -> None:

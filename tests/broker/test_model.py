@@ -31,7 +31,8 @@ from broker.embedded import EmbeddedServer
 from broker.errors import AlreadyEnded, IdempotencyMismatch
 from broker.events import TEXT, Content, Entry, wire_json
 from broker.ids import BEGINNING, EntryId, new_generation_id
-from broker.verdicts import Ending, Finished, Refused
+from broker.record import Ending
+from broker.replies import Finished, Refused
 from tests import invariants
 from tests.broker.scripted import LEASE_MS, Generation, Saved, Server
 from tests.client import Frame

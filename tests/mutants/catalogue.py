@@ -190,7 +190,7 @@ MUTANTS: tuple[Mutant, ...] = (
     # -- time
     _mutant(
         "a record is made anew after it expired", "broker/lua/create.lua",
-        "if was then return 'expired' end", "",
+        "if tombstone then return 'expired' end", "",
         _LUA + "test_create_does_not_bring_back_what_has_expired",
     ),
     Mutant(

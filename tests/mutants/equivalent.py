@@ -54,7 +54,7 @@ _DROPPED = "# as uvicorn does: it is dropped"
 _LENIENT_TRUE = f"{_BOUNDED}._without_upgrade: {_LENIENT}True) {_DROPPED} =>"
 _DERIVATION = "broker/derived.py Derivation.of"
 _CHOOSES = "return choose(ids, made, seconds * 1000"
-_UNUSED = "broker/derived.py choose: unused = [id_ for id_, was in zip(ids[1:], made[1:]"
+_UNUSED = "broker/derived.py choose: unused = [id_ for id_, tombstone in zip(ids[1:], made[1:]"
 _HELD = 'if sys.platform == "linux" and lent is not None and'
 _ASKED = f"api/progress.py bytes_taken: {_HELD} lent.fileno() >= 0: => {_HELD}"
 _LEAVES = (
@@ -307,10 +307,10 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " strict=True) => rows = zip(ordinals, replies, replies, replies, )",
         "broker/coordination.py Coordination.waiting: rows = zip(ordinals, replies, replies, replies,"
         " strict=True) => rows = zip(ordinals, replies, replies, replies, strict=False)",
-        "broker/agreement.py Agreement.lost: return [id_ for id_, was in zip(ids, known, strict=True) if was] =>"
-        " return [id_ for id_, was in zip(ids, known, ) if was]",
-        "broker/agreement.py Agreement.lost: return [id_ for id_, was in zip(ids, known, strict=True) if was] =>"
-        " return [id_ for id_, was in zip(ids, known, strict=False) if was]",
+        "broker/agreement.py Agreement.lost: return [id_ for id_, remembered in zip(ids, known, strict=True) if remembered] =>"
+        " return [id_ for id_, remembered in zip(ids, known, ) if remembered]",
+        "broker/agreement.py Agreement.lost: return [id_ for id_, remembered in zip(ids, known, strict=True) if remembered] =>"
+        " return [id_ for id_, remembered in zip(ids, known, strict=False) if remembered]",
     ),
     "one trip that is spared where there is nothing to ask": (
         "broker/logs.py Logs.records: rows = await pipe.execute() if ids else [] => rows = await pipe.execute()"
@@ -473,11 +473,12 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_DERIVATION}: {_CHOOSES} + micros // 1000, fingerprint) => {_CHOOSES} + micros / 1000, fingerprint)",
     ),
     "there are three of each": (
-        "broker/derived.py choose: for id_, was in zip(ids, made, strict=True): => for id_, was in zip(ids, made, ):",
-        "broker/derived.py choose: for id_, was in zip(ids, made, strict=True): => for id_, was in zip(ids, made,"
+        "broker/derived.py choose: for id_, tombstone in zip(ids, made, strict=True): =>"
+        " for id_, tombstone in zip(ids, made, ):",
+        "broker/derived.py choose: for id_, tombstone in zip(ids, made, strict=True): => for id_, tombstone in zip(ids, made,"
         " strict=False):",
-        f"{_UNUSED}, strict=True) if was is None] => {_UNUSED.partition(': ')[2]}, ) if was is None]",
-        f"{_UNUSED}, strict=True) if was is None] => {_UNUSED.partition(': ')[2]}, strict=False) if was is None]",
+        f"{_UNUSED}, strict=True) if tombstone is None] => {_UNUSED.partition(': ')[2]}, ) if tombstone is None]",
+        f"{_UNUSED}, strict=True) if tombstone is None] => {_UNUSED.partition(': ')[2]}, strict=False) if tombstone is None]",
     ),
     "what is told of is that it is there": (
         "worker/rescan.py Rescan.look: if not await redis.set(keys.RECOVERING, 1, nx=True, px=keys.RECOVERING_MS): => if not"

@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from broker.events import TEXT
+from broker.record import Ending
 from broker.request import Options
-from broker.verdicts import Ending
 from worker.attempt import Attempt, Interrupted, Outcome
 from worker.continuation import Continuation
 from worker.settings import WorkerSettings

@@ -10,7 +10,8 @@ from broker.coordination import Coordination
 from broker.errors import StorageUnavailable
 from broker.events import TEXT, Content
 from broker.logs import Logs
-from broker.verdicts import Ending, Finished, Refused
+from broker.record import Ending
+from broker.replies import Finished, Refused
 from tests.clockwork import at_once
 from tests.worker.test_producing import World, produce
 from worker.appender import Appender

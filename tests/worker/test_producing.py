@@ -14,8 +14,8 @@ from broker.errors import StorageUnavailable, UnknownGeneration
 from broker.events import Content, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.logs import Logs
-from broker.record import Record, State
-from broker.verdicts import Ending, Finished, Granted, Look, Refused
+from broker.record import Ending, Record, State
+from broker.replies import Finished, Granted, Look, Refused
 from tests.clockwork import at_once
 from tests.worker.test_attempt import CLOSE, DELTA, OPEN, START, STOP, WHOLE, text
 from tests.worker.test_plan import log, record

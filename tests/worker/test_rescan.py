@@ -11,7 +11,7 @@ from broker.agreement import Agreement
 from broker.coordination import Coordination
 from broker.errors import StorageUnavailable
 from broker.logs import Logs
-from broker.verdicts import Look
+from broker.replies import Look
 from tests.clockwork import at_once
 from worker.rescan import Rescan
 

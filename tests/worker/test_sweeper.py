@@ -10,7 +10,7 @@ from broker.coordination import Coordination
 from broker.errors import StorageUnavailable
 from broker.logs import Logs
 from broker.record import State
-from broker.verdicts import Look
+from broker.replies import Look
 from tests.clockwork import at_once
 from worker.sweeper import Sweeper
 

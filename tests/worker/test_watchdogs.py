@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from broker.events import Content
+from broker.record import Ending
 from broker.request import Options
-from broker.verdicts import Ending
 from tests.clockwork import at_once
 from tests.worker.test_attempt import CLOSE, DELTA, OPEN, START, STOP, WHOLE, text
 from worker.attempt import Attempt, Interrupted, Left, Outcome, without_tail

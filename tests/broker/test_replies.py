@@ -1,6 +1,7 @@
 """What an answer does not say: nothing is taken for said."""
 
-from broker.verdicts import Ending, Finished, Refused
+from broker.record import Ending
+from broker.replies import Finished, Refused
 
 
 def test_what_is_left_out_of_an_answer_is_nothing() -> None:

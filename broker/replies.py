@@ -1,4 +1,4 @@
-"""What the logs role is asked and answers: how an attempt ends, how a claim or a finish went, what a look at a record shows."""
+"""What the two roles of Redis answer, as types."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -22,17 +22,6 @@ class Refused:
 
     why: Literal["held", "moved", "ended", "sealed", "unknown"]
     held_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How an attempt ends its generation."""
-
-    state: Literal["completed", "failed", "cancelled"]
-    stop_reason: str = ""
-    code: str = ""
-    message: str = ""
-    retryable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
