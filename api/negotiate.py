@@ -30,14 +30,14 @@ def wants(accept: str | None, offers: Sequence[str]) -> str | None:
     if accept is None or not accept.strip():
         return offers[0]
     ranges = dict(filter(None, map(_range, accept.split(","))))
-    best: tuple[float, int] = (0.0, 0)
-    chosen = None
+    # What is refused by its own name is no better than this.
+    chosen, best = None, (0.0, 2)
     for offer in offers:
         family = offer.split("/")[0]
         for specificity, pattern in ((2, offer), (1, f"{family}/*"), (0, "*/*")):
             if pattern in ranges:
                 rank = (ranges[pattern], specificity)
-                if ranges[pattern] > 0 and (chosen is None or rank > best):
+                if rank > best:
                     chosen, best = offer, rank
                 break
     return chosen

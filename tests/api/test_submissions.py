@@ -107,6 +107,34 @@ def test_a_submit_repeated_after_the_sweeper_gave_it_up_is_looked_after_again(se
     assert records(server) == members(server, keys.DUE) == {id_}
 
 
+def test_a_submit_repeated_after_the_sweeper_gave_it_up_is_listed_again(server: Server) -> None:
+    """Its key names the id that the first one drew."""
+    logs, coordination = Logs(server.redis), Coordination(server.redis)
+    with pytest.raises(OutcomeUnknown):
+        server.do(submissions(Dying(logs, "create", False), coordination, one_server=True).submit(REQUEST, "key"))
+    (id_,) = members(server, keys.DUE)
+    server.do(coordination.unlist([id_]))
+    assert server.do(submissions(logs, coordination, one_server=True).submit(REQUEST, "key")) == id_
+    assert members(server, keys.index("queued")) == members(server, keys.index("all")) == {id_}
+
+
+def test_a_repeated_submit_queues_nothing_for_what_it_did_not_make(server: Server) -> None:
+    whole = submissions(Logs(server.redis), Coordination(server.redis), one_server=True)
+    id_ = server.do(whole.submit(REQUEST, "key"))
+    server.command("ZREM", keys.QUEUE, f"{id_}:1")  # a worker has it
+    assert server.do(whole.submit(REQUEST, "key")) == id_
+    assert members(server, keys.QUEUE) == set()
+
+
+@pytest.mark.parametrize("one_server", [True, False])
+def test_a_record_is_made_for_one_body_where_its_id_is_a_keys(server: Server, one_server: bool) -> None:
+    whole = submissions(Logs(server.redis), Coordination(server.redis), one_server=one_server)
+    for key in ("key", None):
+        id_ = server.do(whole.submit(REQUEST, key))
+        _, made_for = server.command("GET", keys.tombstone(id_)).decode().split(" ")
+        assert made_for == (REQUEST.fingerprint() if key and not one_server else "")
+
+
 def test_an_api_that_slept_until_the_sweeper_gave_up_is_looked_after_all_the_same(server: Server) -> None:
     logs, coordination = Logs(server.redis), Coordination(server.redis)
 

@@ -16,6 +16,7 @@ LEFT_OUT: Final = {
     "api/serving.py": "a process from its start to its last signal (tests/api/test_restart.py, tests/api/test_going_away.py)",
 }
 
+_BEST = "chosen, best = None, (0.0, 2)"
 _FEED, _TRUTH = "api/feed.py Feed", "api/truth.py Truth"
 _WRITER, _APPEND = "worker/writer.py Writer", "broker/lua/append.lua -"
 _FITS = "api/feed.py fits: if first.attempt == last.attempt and first <= last: => if first"
@@ -500,6 +501,9 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "whose answer is complete is told that its client left, either way": (f"{_LEAVES} if self._running is not None:",),
     "while the transport takes nothing, nothing is written": (
         "api/direct.py DirectProtocol._lets_write: if lets: => if True:",
+    ),
+    "no range is more specific than the offer's own name": (
+        f"api/negotiate.py wants: {_BEST} => {_BEST.replace('2', '3')}",
     ),
     "only who has a viewer looks at it, and each viewer gets its own": (
         "api/direct.py DirectProtocol._return: self._socket = None => pass",

@@ -250,6 +250,7 @@ class Run:
             tests = {test for line in mutant.lines for test in self._seen.get((mutant.file, line), ())}
             if not mutant.function:  # at import: no test comes by
                 tests = tests or {test for test in self._tests.items if not self._order(mutant.file, test)[0]}
+                tests = tests or {test for test in self._tests.items if self._is_of_namesake(mutant.file, test)}
         chosen: list[str] = []
         seconds = 0.0
         for test in sorted(tests, key=partial(self._order, mutant.file)):

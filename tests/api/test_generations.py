@@ -11,6 +11,7 @@ from typing import Any, Self, cast
 import pytest
 
 from api.app import create_app
+from api.lookout import Lookout
 from api.service import Service
 from api.settings import ApiSettings
 from api.stream import Dropped
@@ -18,7 +19,7 @@ from broker import keys
 from broker.agreement import Agreement
 from broker.errors import AlreadyEnded, StorageUnavailable
 from broker.events import TEXT, Content, event
-from broker.ids import new_generation_id
+from broker.ids import BEGINNING, new_generation_id
 from broker.logs import Logs
 from broker.record import Ending
 from broker.request import ChatRequest, GenerationRequest
@@ -50,6 +51,7 @@ class Answer:
     @property
     def shown(self) -> dict[str, Any]:
         """The document of a success."""
+        assert self.status in (200, 202)
         assert self.headers["content-type"] == "application/json"
         assert self.headers["cache-control"] == "no-store"
         return cast("dict[str, Any]", self.json)
@@ -316,6 +318,7 @@ def test_who_waits_in_the_queue_is_told_the_place(api: Api) -> None:
     for place, id_ in enumerate((first, second)):
         answer = api.get(f"{GENERATIONS}/{id_}/events", 1)
         assert [(event["type"], event["position"]) for event in answer.events] == [("queued", place)]
+    assert sorted(cast(int, feed.place) for feed in api.service.hub._feeds.values()) == [0, 1], "each is told once"
 
 
 @pytest.mark.parametrize("path", [GENERATIONS, "/v1/chat/stream"])
@@ -360,12 +363,21 @@ def test_what_there_is_not_is_404_and_what_there_was_is_410(api: Api, server: Se
             assert api.ask(method, f"{GENERATIONS}/{id_}{path}", {}).code == code
 
 
+def test_an_id_of_no_such_shape_is_404_without_a_look_at_redis(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    for asked in ("record", "visit", "cancel"):
+        monkeypatch.setattr(Logs, asked, away)
+    for method, path in (("GET", ""), ("GET", "/events"), ("POST", "/cancel")):
+        assert api.ask(method, f"{GENERATIONS}/gen_x{path}", {}).code == (404, "not_found")
+
+
 # -- read, list, cancel
 
 
 def test_the_record_has_all_that_was_produced(api: Api, server: Server) -> None:
     generation = ended(server, "a", "b")
-    shown = api.get(f"{GENERATIONS}/{generation.id}").shown
+    answer = api.get(f"{GENERATIONS}/{generation.id}")
+    shown = answer.shown
+    assert answer.status == 200
     assert (shown["text"], shown["state"], shown["last_event_id"]) == ("ab", "completed", str(generation.last))
 
 
@@ -429,7 +441,8 @@ def test_a_page_is_filled_from_what_follows_where_the_list_lags(api: Api, server
     for id_ in order[:12]:
         server.command("HSET", keys.record(id_), "state", "running")
     page = api.get(f"{GENERATIONS}?state=queued&limit=2").shown
-    assert page["data"] == [], "five looks, and no more"
+    assert page["data"] == []
+    assert page["next_cursor"].endswith(order[9]), "five looks at two, and no more"
     page = api.get(f"{GENERATIONS}?state=queued&limit=2&cursor={page['next_cursor']}").shown
     assert [each["id"] for each in page["data"]] == order[12:]
 
@@ -478,6 +491,19 @@ def test_an_end_that_redis_loses_while_it_is_waited_for_does_not_hinder_a_cancel
     api.change(logs=Losing(server.redis))
     assert api.post(f"{GENERATIONS}/{gone}/cancel").code == (404, "not_found")
     assert cast(Losing, api.service.logs).tries == 1, "the record is looked at first"
+
+
+def test_a_cancel_whose_end_redis_loses_before_it_is_read_has_not_ended_it_yet(api: Api, server: Server) -> None:
+    generation = Generation(server)
+    generation.create()
+
+    class Forgetful(Logs):
+        async def cancel(self, id_: str) -> Any:
+            return "cancelled"
+
+    api.change(logs=Forgetful(server.redis))
+    answer = api.post(f"{GENERATIONS}/{generation.id}/cancel")
+    assert (answer.status, answer.shown["state"]) == (202, "queued")
 
 
 # -- ends that are not safe yet
@@ -554,6 +580,29 @@ def test_a_process_is_ready_when_both_roles_of_redis_take_writes_in_time(
     assert api.get("/readyz").code == (503, "redis_unavailable")
 
 
+def test_a_viewer_whose_generation_is_watched_is_served_without_a_look_at_redis(
+    api: Api, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generation, attempt = running(server, "a", "b")
+    events = f"{GENERATIONS}/{generation.id}/events"
+    assert api.get(events, 4).types[-1] == "text"
+
+    async def known() -> None:
+        async with asyncio.timeout(5):
+            while not api.service.hub.knows(generation.id, BEGINNING):
+                await asyncio.sleep(0)
+
+    server.do(known())
+    monkeypatch.setattr(Logs, "visit", away)
+    assert api.get(events, 4).types[-1] == "text"
+    assert api.get(f"{events}?after={attempt}-2", 1).types == ["drain"], "only the plain form comes by there"
+
+
+def test_the_description_and_its_page_are_served(api: Api) -> None:
+    assert api.get("/openapi.json").json["openapi"].startswith("3.")
+    assert api.get("/docs").headers["content-type"].startswith("text/html")
+
+
 def test_nothing_else_is_served(api: Api) -> None:
     for path in ("/healthz/", "/redoc", "/v1", "/generations", f"{GENERATIONS}/"):
         assert api.get(path).code == (404, "not_found")
@@ -570,9 +619,63 @@ def test_its_settings_reach_what_it_is_made_of(server: Server) -> None:
         assert api.get("/v1/generations").shown == {"data": [], "next_cursor": None}
 
 
+@pytest.mark.parametrize("two_servers", [True, False])
+def test_what_coordination_loses_is_put_back_at_the_latest_when_the_process_goes(
+    server: Server, two_servers: bool
+) -> None:
+    settings = {"logs_url": server._url.replace("db=0", "db=1")} if two_servers else {}
+    with Api(server, **settings) as api:
+        id_ = api.post(GENERATIONS, ASKED).shown["id"]
+        server.command("DEL", keys.DUE)
+    assert (server.command("ZSCORE", keys.DUE, id_) is not None) is two_servers
+    assert isinstance(getattr(api.service.submissions.watch, "__self__", None), Lookout) is two_servers
+
+
+def test_a_process_says_which_logs_it_keeps_before_it_takes_requests(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_: Agreement) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Agreement, "run", never)
+    with Api(server):
+        assert server.command("EXISTS", keys.announced("api")) == 1
+
+
+def test_a_process_goes_when_what_it_runs_has_ended(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+
+    async def slow(_: Agreement) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _turn in range(500):
+                await asyncio.sleep(0)
+            steps.append("ended")
+
+    monkeypatch.setattr(Agreement, "run", slow)
+    with Api(server):
+        assert steps == []
+    assert steps == ["ended"]
+
+
+def test_what_lives_as_long_as_the_process_is_collected_once_and_looked_at_no_more(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    collector = SimpleNamespace(collect=lambda: steps.append("collect"), freeze=lambda: steps.append("freeze"))
+    monkeypatch.setattr("api.app.gc", collector)
+    with Api(server):
+        assert steps == ["collect", "freeze"]
+
+
 def test_the_description_has_examples_that_are_accepted(server: Server) -> None:
     described = create_app(ApiSettings(redis_url=server._url)).openapi()
     assert (described["info"]["title"], described["info"]["version"] != "") == ("Respool", True)
     for path, model in ((GENERATIONS, GenerationRequest), ("/v1/chat/stream", ChatRequest)):
         media = described["paths"][path]["post"]["requestBody"]["content"]["application/json"]
         assert model.model_validate(media["example"]).messages
+        stream = described["paths"][path]["post"]["responses"]["200"]
+        assert {"Location", "Generation-Id"} <= stream["headers"].keys()
+    for path in ("/healthz", "/readyz"):
+        assert described["paths"][path]["get"]["responses"].keys() & {"200", "201"} == {"200"}
