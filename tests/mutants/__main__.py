@@ -60,7 +60,7 @@ def _tell(mutant: Mutant, verdict: Verdict) -> None:
 
 
 def _where(mutant: Mutant) -> str:
-    return ", ".join(dict.fromkeys(edit.file for edit in mutant.edits))
+    return ", ".join(dict.fromkeys(edit.place for edit in mutant.edits))
 
 
 if __name__ == "__main__":

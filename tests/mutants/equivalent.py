@@ -1,67 +1,65 @@
-"""The generated mutants that no test can notice, by the reason why; and the files of which none are made."""
+"""The generated mutants that no test can notice, by the reason why; and the modules and packages of which none are made.
+
+A key names a function, or the module (with a dash behind it) for what runs at import, by as little of its name as no other has.
+"""
 
 from typing import Final
 
 LEFT_OUT: Final = {
-    "worker/simulator/": "the far side: what tests talk to, not what is tested",
-    "broker/up.py": "starts and tends processes, and is tested with them (tests/packaging)",
-    "broker/embedded.py": "starts a process (tests/broker/test_embedded.py)",
-    "broker/supervise.py": "tends processes (tests/broker/test_supervise.py)",
-    "broker/tether.py": "ends processes (tests/broker/test_tether.py)",
-    "broker/processes.py": "starts and ends processes (tests/api/test_processes.py, tests/worker/test_supervisor.py)",
-    "worker/supervisor.py": "starts and ends processes (tests/worker/test_supervisor.py)",
-    "worker/process.py": "a process from its start to its last signal (tests/faults)",
-    "worker/__main__.py": "a command (tests/faults, tests/packaging)",
-    "api/__main__.py": "a command (tests/http, tests/packaging)",
-    "api/serving.py": "a process from its start to its last signal (tests/api/test_restart.py, tests/api/test_going_away.py)",
+    "simulator": "the far side: what tests talk to, not what is tested",
+    "up": "starts and tends processes, and is tested with them (tests/packaging)",
+    "embedded": "starts a process (tests/broker/test_embedded.py)",
+    "supervise": "tends processes (tests/broker/test_supervise.py)",
+    "tether": "ends processes (tests/broker/test_tether.py)",
+    "processes": "starts and ends processes (tests/api/test_processes.py, tests/worker/test_supervisor.py)",
+    "supervisor": "starts and ends processes (tests/worker/test_supervisor.py)",
+    "process": "a process from its start to its last signal (tests/faults)",
+    "worker.__main__": "a command (tests/faults, tests/packaging)",
+    "api.__main__": "a command (tests/http, tests/packaging)",
+    "serving": "a process from its start to its last signal (tests/api/test_restart.py, tests/api/test_going_away.py)",
 }
 
 _BEST = "chosen, best = None, (0.0, 2)"
-_FEED, _TRUTH = "api/feed.py Feed", "api/truth.py Truth"
-_WRITER, _APPEND = "worker/writer.py Writer", "broker/lua/append.lua -"
-_FITS = "api/feed.py fits: if first.attempt == last.attempt and first <= last: => if first"
+_FEED, _TRUTH = "Feed", "Truth"
+_WRITER, _APPEND = "Writer", "append.lua -"
+_FITS = "fits: if first.attempt == last.attempt and first <= last: => if first"
 _PRUNE = f"{_WRITER}._prune: if now - self._pruned_at < _PRUNE_EVERY: => if "
 _MARKS = f"{_WRITER}._prune: while self._marks and self._marks[0][0] < now - TAIL_SECONDS: => while self._marks"
 _LOOKS = f"{_APPEND}: if first_chunk or ARGV[4] ~= '0' then => if first_chunk or ARGV"
-_PRODUCER, _APPENDER = "worker/producer.py Producer", "worker/appender.py Appender"
-_DISPATCHER = "worker/dispatch.py Dispatcher"
+_PRODUCER, _APPENDER = "Producer", "Appender"
+_DISPATCHER = "Dispatcher"
 _SETTLED = f"{_APPENDER}._flush: for writer, usage, reply in zip(batch, usages, replies, strict=True): =>"
 _SILENT = f"{_APPENDER}._tick_forever: if now - writer.flushed_at >= _LOOK_EVERY and writer.writable: =>"
 _KEY, _TOKEN = 'os.environ.get("ANTHROPIC_API_KEY")', 'os.environ.get("ANTHROPIC_AUTH_TOKEN")'
-_KEYS_SET = f"worker/credentials.py check_credentials: if {_KEY} or {_TOKEN}: =>"
-_TRANSCRIPT, _OPEN = "broker/transcript.py Transcript", "self._open = -1 => self._open ="
+_KEYS_SET = f"check_credentials: if {_KEY} or {_TOKEN}: =>"
+_TRANSCRIPT, _OPEN = "Transcript", "self._open = -1 => self._open ="
 _NO_OTHER_WAY = "# type: ignore[misc] # no other way to say so"
 _CONFIG = '__pydantic_config__ = ConfigDict(extra="allow"'
-_TYPED = f"broker/request.py -: {_CONFIG}, strict=True) {_NO_OTHER_WAY} => {_CONFIG}"
+_TYPED = f"request -: {_CONFIG}, strict=True) {_NO_OTHER_WAY} => {_CONFIG}"
 _STRICT = 'model_config = ConfigDict(strict=True, extra="forbid", frozen=True,'
-_FINITE = f"broker/request.py -: {_STRICT} allow_inf_nan=False) => {_STRICT}"
+_FINITE = f"request -: {_STRICT} allow_inf_nan=False) => {_STRICT}"
 _STILL_OPEN = f"{_TRANSCRIPT}.open: return self._open if 0 <= self._open"
 
 _GONE_NEW = "if gone := [id_ for (_, id_), record in zip(rows, found, "
-_GONE = f"api/service.py Service.list: {_GONE_NEW}"
-_HUB, _VIEWER = "api/hub.py Hub", "api/viewer.py Viewer"
+_GONE = f"Service.list: {_GONE_NEW}"
+_HUB, _VIEWER = "Hub", "Viewer"
 _TURN = f"{_HUB}._check: self._turn = (self._turn + 1) % _SAFETY_TICKS => self._turn = (("
 _CHECK = (
     f"{_HUB}._check: if feed.synced and hash(feed.id) % _SAFETY_TICKS == self._turn and self._clock() - feed.changed_at"
 )
 _TOLD = f"{_HUB}._tell_places: for feed, place in zip(feeds, places, strict=True): => for feed, place in zip(feeds, places, "
-_HELD_END = (
-    "api/durable.py Durable.held_end: return end if end is not None and (record.id, end) not in self._safe else None =>"
-)
+_HELD_END = "Durable.held_end: return end if end is not None and (record.id, end) not in self._safe else None =>"
 
-_BOUNDED = "api/bounded.py BoundedProtocol"
+_BOUNDED = "BoundedProtocol"
 _LENIENT = "self.parser.set_dangerous_leniencies(lenient_data_after_close="
 _DROPPED = "# as uvicorn does: it is dropped"
 _LENIENT_TRUE = f"{_BOUNDED}._without_upgrade: {_LENIENT}True) {_DROPPED} =>"
-_DERIVATION = "broker/derived.py Derivation.of"
+_DERIVATION = "Derivation.of"
 _CHOOSES = "return choose(ids, made, seconds * 1000"
-_UNUSED = "broker/derived.py choose: unused = [id_ for id_, tombstone in zip(ids[1:], made[1:]"
+_UNUSED = "choose: unused = [id_ for id_, tombstone in zip(ids[1:], made[1:]"
 _HELD = 'if sys.platform == "linux" and lent is not None and'
-_ASKED = f"api/progress.py bytes_taken: {_HELD} lent.fileno() >= 0: => {_HELD}"
-_LEAVES = (
-    "api/direct.py HttpProtocol.connection_lost:"
-    " if self._running is not None and not self._running.response_complete: =>"
-)
+_ASKED = f"bytes_taken: {_HELD} lent.fileno() >= 0: => {_HELD}"
+_LEAVES = "HttpProtocol.connection_lost: if self._running is not None and not self._running.response_complete: =>"
 _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "a number that changes, by whatever": (
         f"{_BOUNDED}._enter: self._step += 1 => self._step += 2",
@@ -105,16 +103,16 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_VIEWER}._from_log: return False => return None",
         f"{_VIEWER}._from_log: return False => return None #2",
         f"{_VIEWER}._from_log: return False => return None #3",
-        "api/disk.py Disk._try: return False => return None",
-        "api/disk.py Disk._complete: return False => return None",
+        "Disk._try: return False => return None",
+        "Disk._complete: return False => return None",
         f"{_VIEWER}._from_log: return False => return True",
     ),
     "set anew when there is a connection, and not looked at before": (
-        "api/live.py _Wire.__init__: self._heard = 0.0 => pass",
-        "api/live.py _Wire.__init__: self._heard = 0.0 => self._heard = 1.0",
+        "_Wire.__init__: self._heard = 0.0 => pass",
+        "_Wire.__init__: self._heard = 0.0 => self._heard = 1.0",
     ),
     "what is in no table is taken for what is wanted by default": (
-        'api/live.py _tls: context.verify_mode = needs.get(str(where.get("ssl_cert_reqs", "required")).lower(),'
+        '_tls: context.verify_mode = needs.get(str(where.get("ssl_cert_reqs", "required")).lower(),'
         ' ssl.CERT_REQUIRED) => context.verify_mode = needs.get(str(where.get("ssl_cert_reqs", "XXrequired")).lower(),'
         " ssl.CERT_REQUIRED)",
     ),
@@ -126,7 +124,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_FITS} <= last:",
         f"{_FITS}.attempt == last.attempt or first <= last:",
     ),
-    "equality was decided on the line before": ("api/feed.py fits: if append.prev > last: => if append.prev >= last:",),
+    "equality was decided on the line before": ("fits: if append.prev > last: => if append.prev >= last:",),
     "another attempt begins at 0, which is never one more than a seq": (
         f"{_FEED}.add: if attempt != self.last.attempt or seq != self.last.seq + 1: => if seq != self.last.seq + 1:",
     ),
@@ -139,7 +137,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " if False: # one entry alone may be larger than the bound",
         f"{_FEED}.take: if at == len(self.frames) - 1: => if False:",
         f"{_FEED}.take: if at == len(self.frames) - 1: => if at == len(self.frames) + 1:",
-        "worker/writer.py -: _PRUNE_EVERY: Final = 1.0 => _PRUNE_EVERY: Final = 2.0",
+        "writer -: _PRUNE_EVERY: Final = 1.0 => _PRUNE_EVERY: Final = 2.0",
         f"{_PRUNE}False:",
         f"{_PRUNE}now + self._pruned_at < _PRUNE_EVERY:",
         f"{_PRUNE}now - self._pruned_at <= _PRUNE_EVERY:",
@@ -148,24 +146,24 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " if others >= 0 then redis.call('HINCRBY', KEYS[1], 'others', others) end",
         f"{_LOOKS}[5] ~= '0' then",
         f"{_LOOKS}[4] ~= '1' then",
-        'broker/ids.py new_generation_id: return "gen_" + "".join(_CROCKFORD[(bits >> shift) & 31] for shift in'
+        '_generation_id: return "gen_" + "".join(_CROCKFORD[(bits >> shift) & 31] for shift in'
         ' range(125, -1, -5)) => return "gen_" + "".join(_CROCKFORD[(bits >> shift) & 31] for shift in range(125, -2, -5))',
-        "broker/lua/common.lua tail: local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1) =>"
+        "common.lua tail: local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1) =>"
         " local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 2)",
     ),
     "one read more, or one entry more of it, with the same outcome": (
-        "broker/logs.py Logs.visit: pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=1) =>"
+        "Logs.visit: pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=1) =>"
         " pipe.xrange(keys.log(id_), str(cursor), str(cursor), )",
-        "broker/logs.py Logs.visit: pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=1) =>"
+        "Logs.visit: pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=1) =>"
         " pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=2)",
         f"{_TRUTH}.join: feed.hold(append) => pass #2",
         f"{_TRUTH}._check: behind = [entry.id for entry in await self._logs.from_(feed.id, last, 2)] != [last] =>"
         " behind = [entry.id for entry in await self._logs.from_(feed.id, last, 3)] != [last]",
         f"{_TRUTH}._check: if behind and feed.synced and feed.last == last: => if behind and feed.last == last:",
-        "api/truth.py -: _RESYNC_ENTRIES = 5000 => _RESYNC_ENTRIES = 5001",
+        "truth -: _RESYNC_ENTRIES = 5000 => _RESYNC_ENTRIES = 5001",
     ),
     "there is one dash in it": (
-        'broker/ids.py EntryId.of_redis: attempt, _, seq = raw.partition(b"-") => attempt, _, seq = raw.rpartition(b"-")',
+        'EntryId.of_redis: attempt, _, seq = raw.partition(b"-") => attempt, _, seq = raw.rpartition(b"-")',
     ),
     "a log has no delta before its first block, and none of an attempt before a block of that attempt": (
         f"{_TRANSCRIPT}.__init__: {_OPEN} +1",
@@ -179,9 +177,9 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_TRANSCRIPT}._apply_event: self._blocks[self._open].last = id_ => pass",
     ),
     "whether a digest is for security is asked by builds of Python that forbid SHA-1": (
-        "broker/lua/__init__.py Script.__init__: self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()"
+        "Script.__init__: self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()"
         " => self.sha = hashlib.sha1(self.text.encode(), ).hexdigest()",
-        "broker/lua/__init__.py Script.__init__: self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()"
+        "Script.__init__: self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()"
         " => self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=True).hexdigest()",
     ),
     "JSON has neither bytes nor mappings that are no objects, which is all that this is strict about": (
@@ -194,8 +192,8 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "every float of ours says it itself": (f"{_FINITE} )", f"{_FINITE} allow_inf_nan=True)"),
     "one is as false as the other": (
-        "api/connections.py Connections._make_room: return False => return None",
-        "api/connections.py Connections._make_room: return False => return None #2",
+        "Connections._make_room: return False => return None",
+        "Connections._make_room: return False => return None #2",
         f"{_TRUTH}._join_pending: return False => return None",
     ),
     "one run more in front of the ring": (
@@ -210,15 +208,15 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_MARKS}[0][0] < now - TAIL_SECONDS:",
     ),
     "one tick of a clock": (
-        "broker/coordination.py -: _EXPIRY_SLACK_MS = 1000 => _EXPIRY_SLACK_MS = 1001",
-        "broker/coordination.py -: _WAITING_LOOK_MS = 8000 => _WAITING_LOOK_MS = 8001",
-        "broker/coordination.py -: _LONGEST_LOOK_MS = 61_000 => _LONGEST_LOOK_MS = 61001",
+        "coordination -: _EXPIRY_SLACK_MS = 1000 => _EXPIRY_SLACK_MS = 1001",
+        "coordination -: _WAITING_LOOK_MS = 8000 => _WAITING_LOOK_MS = 8001",
+        "coordination -: _LONGEST_LOOK_MS = 61_000 => _LONGEST_LOOK_MS = 61001",
         f"{_MARKS} and self._marks[0][0] <= now - TAIL_SECONDS:",
-        "broker/lua/claim.lua -: if left > 0 and r[5] == ARGV[2] then return { 'granted', r[6], r[3] } end => if"
+        "claim.lua -: if left > 0 and r[5] == ARGV[2] then return { 'granted', r[6], r[3] } end => if"
         " left > 1 and r[5] == ARGV[2] then return { 'granted', r[6], r[3] } end",
-        "broker/lua/claim.lua -: if left > 0 then return { 'held', int(left) } end => if left > 1 then return {"
+        "claim.lua -: if left > 0 then return { 'held', int(left) } end => if left > 1 then return {"
         " 'held', int(left) } end",
-        "broker/lua/clock.lua now_ms: return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000) => return"
+        "clock.lua now_ms: return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000) => return"
         " tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1001)",
     ),
     "a second guard: a log that has gone is refused by its length before": (
@@ -226,152 +224,130 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " redis.call('XADD', KEYS[2], attempt .. '-' .. next_seq, kind, value)",
     ),
     "a flag: whether it is there is looked at, its value never": (
-        "broker/lua/cancel.lua -: redis.call('SET', KEYS[3], '1', 'PX', ARGV[4]) =>"
+        "cancel.lua -: redis.call('SET', KEYS[3], '1', 'PX', ARGV[4]) =>"
         " redis.call('SET', KEYS[3], '0', 'PX', ARGV[4])",
-        "broker/lua/sync.lua -: redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) => redis.call('SET', KEYS[1], '0',"
-        " 'PX', ARGV[1])",
+        "sync.lua -: redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) => redis.call('SET', KEYS[1], '0', 'PX', ARGV[1])",
     ),
     "what is only read, or may be done in part and is done again, is done in one step: the replies are the same": (
-        "broker/logs.py Logs.record: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
-        "broker/logs.py Logs.record: pipe = self.redis.pipeline(transaction=False) => pipe ="
+        "Logs.record: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
+        "Logs.record: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline(transaction=True)",
+        "Logs.records: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
+        "Logs.records: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline(transaction=True)",
+        "Logs.held_by: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
+        "Logs.held_by: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline(transaction=True)",
+        "Logs.visit: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
+        "Logs.visit: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline(transaction=True)",
+        "Coordination.waiting: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
+        "Coordination.waiting: pipe = self.redis.pipeline(transaction=False) => pipe ="
         " self.redis.pipeline(transaction=True)",
-        "broker/logs.py Logs.records: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
-        "broker/logs.py Logs.records: pipe = self.redis.pipeline(transaction=False) => pipe ="
+        "Coordination.move: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
+        "Coordination.move: pipe = self.redis.pipeline(transaction=False) => pipe ="
         " self.redis.pipeline(transaction=True)",
-        "broker/logs.py Logs.held_by: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
-        "broker/logs.py Logs.held_by: pipe = self.redis.pipeline(transaction=False) => pipe ="
+        "Coordination.retire: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
+        "Coordination.retire: pipe = self.redis.pipeline(transaction=False) => pipe ="
         " self.redis.pipeline(transaction=True)",
-        "broker/logs.py Logs.visit: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
-        "broker/logs.py Logs.visit: pipe = self.redis.pipeline(transaction=False) => pipe ="
+        "Coordination.positions: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
+        "Coordination.positions: pipe = self.redis.pipeline(transaction=False) => pipe ="
         " self.redis.pipeline(transaction=True)",
-        "broker/coordination.py Coordination.waiting: pipe = self.redis.pipeline(transaction=False) => pipe ="
-        " self.redis.pipeline()",
-        "broker/coordination.py Coordination.waiting: pipe = self.redis.pipeline(transaction=False) => pipe ="
+        "Coordination.unlist: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
+        "Coordination.unlist: pipe = self.redis.pipeline(transaction=False) => pipe ="
         " self.redis.pipeline(transaction=True)",
-        "broker/coordination.py Coordination.move: pipe = self.redis.pipeline(transaction=False) => pipe ="
-        " self.redis.pipeline()",
-        "broker/coordination.py Coordination.move: pipe = self.redis.pipeline(transaction=False) => pipe ="
-        " self.redis.pipeline(transaction=True)",
-        "broker/coordination.py Coordination.retire: pipe = self.redis.pipeline(transaction=False) => pipe ="
-        " self.redis.pipeline()",
-        "broker/coordination.py Coordination.retire: pipe = self.redis.pipeline(transaction=False) => pipe ="
-        " self.redis.pipeline(transaction=True)",
-        "broker/coordination.py Coordination.positions: pipe = self.redis.pipeline(transaction=False) => pipe ="
-        " self.redis.pipeline()",
-        "broker/coordination.py Coordination.positions: pipe = self.redis.pipeline(transaction=False) => pipe ="
-        " self.redis.pipeline(transaction=True)",
-        "broker/coordination.py Coordination.unlist: pipe = self.redis.pipeline(transaction=False) => pipe ="
-        " self.redis.pipeline()",
-        "broker/coordination.py Coordination.unlist: pipe = self.redis.pipeline(transaction=False) => pipe ="
-        " self.redis.pipeline(transaction=True)",
-        "broker/agreement.py Agreement.lost: pipe = self._logs.pipeline(transaction=False) => pipe ="
-        " self._logs.pipeline()",
-        "broker/agreement.py Agreement.lost: pipe = self._logs.pipeline(transaction=False) => pipe ="
-        " self._logs.pipeline(transaction=True)",
+        "Agreement.lost: pipe = self._logs.pipeline(transaction=False) => pipe = self._logs.pipeline()",
+        "Agreement.lost: pipe = self._logs.pipeline(transaction=False) => pipe = self._logs.pipeline(transaction=True)",
     ),
     "what the parameter is by default": (
-        "broker/coordination.py Coordination.enqueue: pipe = self.redis.pipeline(transaction=True) => pipe ="
-        " self.redis.pipeline()",
-        "broker/coordination.py Coordination.put_back: pipe = self.redis.pipeline(transaction=True) => pipe ="
-        " self.redis.pipeline()",
-        "broker/coordination.py Coordination.enqueue_lost: pipe = self.redis.pipeline(transaction=True) => pipe ="
-        " self.redis.pipeline()",
-        "broker/agreement.py Agreement._identify: pipe = self._logs.pipeline(transaction=True) => pipe ="
-        " self._logs.pipeline()",
+        "Coordination.enqueue: pipe = self.redis.pipeline(transaction=True) => pipe = self.redis.pipeline()",
+        "Coordination.put_back: pipe = self.redis.pipeline(transaction=True) => pipe = self.redis.pipeline()",
+        "Coordination.enqueue_lost: pipe = self.redis.pipeline(transaction=True) => pipe = self.redis.pipeline()",
+        "Agreement._identify: pipe = self._logs.pipeline(transaction=True) => pipe = self._logs.pipeline()",
     ),
     "there are as many replies as commands": (
-        "broker/logs.py Logs.records: return [_record(id_, SHOWN, values) for id_, values in zip(ids, rows,"
+        "Logs.records: return [_record(id_, SHOWN, values) for id_, values in zip(ids, rows,"
         " strict=True)] => return [_record(id_, SHOWN, values) for id_, values in zip(ids, rows, )]",
-        "broker/logs.py Logs.records: return [_record(id_, SHOWN, values) for id_, values in zip(ids, rows,"
+        "Logs.records: return [_record(id_, SHOWN, values) for id_, values in zip(ids, rows,"
         " strict=True)] => return [_record(id_, SHOWN, values) for id_, values in zip(ids, rows, strict=False)]",
-        'broker/logs.py Logs.looks: return {id_: _look_of(cast("list[Any]", row)) for id_, row in zip(ids, rows,'
-        ' strict=True)} => return {id_: _look_of(cast("list[Any]", row)) for id_, row in zip(ids, rows, )}',
-        'broker/logs.py Logs.looks: return {id_: _look_of(cast("list[Any]", row)) for id_, row in zip(ids, rows,'
-        ' strict=True)} => return {id_: _look_of(cast("list[Any]", row)) for id_, row in zip(ids, rows,'
-        " strict=False)}",
-        "broker/logs.py Logs.held_by: for id_, (claimant, attempt, ordinal, created) in zip(ids, rows,"
+        "Logs.held_by: for id_, (claimant, attempt, ordinal, created) in zip(ids, rows,"
         " strict=True) => for id_, (claimant, attempt, ordinal, created) in zip(ids, rows, )",
-        "broker/logs.py Logs.held_by: for id_, (claimant, attempt, ordinal, created) in zip(ids, rows,"
+        "Logs.held_by: for id_, (claimant, attempt, ordinal, created) in zip(ids, rows,"
         " strict=True) => for id_, (claimant, attempt, ordinal, created) in zip(ids, rows, strict=False)",
-        "broker/logs.py _record: found = {field.encode(): value for field, value in zip(fields, values,"
+        "_record: found = {field.encode(): value for field, value in zip(fields, values,"
         " strict=True) if value is not None} => found = {field.encode(): value for field, value in zip(fields,"
         " values, ) if value is not None}",
-        "broker/logs.py _record: found = {field.encode(): value for field, value in zip(fields, values,"
+        "_record: found = {field.encode(): value for field, value in zip(fields, values,"
         " strict=True) if value is not None} => found = {field.encode(): value for field, value in zip(fields,"
         " values, strict=False) if value is not None}",
-        "broker/coordination.py Coordination.take: return Taken(int(left), dict(zip(names, map(float,"
+        "Coordination.take: return Taken(int(left), dict(zip(names, map(float,"
         " rows[1::2]), strict=True))) => return Taken(int(left), dict(zip(names, map(float, rows[1::2]), )))",
-        "broker/coordination.py Coordination.take: return Taken(int(left), dict(zip(names, map(float,"
+        "Coordination.take: return Taken(int(left), dict(zip(names, map(float,"
         " rows[1::2]), strict=True))) => return Taken(int(left), dict(zip(names, map(float, rows[1::2]),"
         " strict=False)))",
-        "broker/coordination.py Coordination.waiting: rows = zip(ordinals, replies, replies, replies,"
+        "Coordination.waiting: rows = zip(ordinals, replies, replies, replies,"
         " strict=True) => rows = zip(ordinals, replies, replies, replies, )",
-        "broker/coordination.py Coordination.waiting: rows = zip(ordinals, replies, replies, replies,"
+        "Coordination.waiting: rows = zip(ordinals, replies, replies, replies,"
         " strict=True) => rows = zip(ordinals, replies, replies, replies, strict=False)",
-        "broker/agreement.py Agreement.lost: return [id_ for id_, remembered in zip(ids, known, strict=True) if remembered] =>"
+        "Agreement.lost: return [id_ for id_, remembered in zip(ids, known, strict=True) if remembered] =>"
         " return [id_ for id_, remembered in zip(ids, known, ) if remembered]",
-        "broker/agreement.py Agreement.lost: return [id_ for id_, remembered in zip(ids, known, strict=True) if remembered] =>"
+        "Agreement.lost: return [id_ for id_, remembered in zip(ids, known, strict=True) if remembered] =>"
         " return [id_ for id_, remembered in zip(ids, known, strict=False) if remembered]",
     ),
     "one trip that is spared where there is nothing to ask": (
-        "broker/logs.py Logs.records: rows = await pipe.execute() if ids else [] => rows = await pipe.execute()"
+        "Logs.records: rows = await pipe.execute() if ids else [] => rows = await pipe.execute()"
         " if (ids) or True else []",
-        "broker/logs.py Logs.whole: if len(page) < PAGE_ENTRIES: => if False:",
+        "Logs.whole: if len(page) < PAGE_ENTRIES: => if False:",
     ),
     "the next command sets the same life": (
-        "broker/agreement.py Agreement._identify: pipe.set(keys.IDENTITY, drawn, nx=True, px=keys.INDEX_MS) =>"
+        "Agreement._identify: pipe.set(keys.IDENTITY, drawn, nx=True, px=keys.INDEX_MS) =>"
         " pipe.set(keys.IDENTITY, drawn, nx=True, )",
     ),
     "the first sample sets it before it is read": (
-        "broker/fsyncs.py Cycle.__init__: self._clock = 0 => pass",
-        "broker/fsyncs.py Cycle.__init__: self._clock = 0 => self._clock = 1",
-        "broker/fsyncs.py Cycle.__init__: self._due = False => pass",
-        "broker/fsyncs.py Cycle.__init__: self._due = False => self._due = True",
-        "broker/fsyncs.py Cycle.__init__: self._begun = False => pass",
-        "broker/fsyncs.py Cycle.__init__: self._begun = False => self._begun = True",
-        "broker/fsyncs.py Cycle.see: self._clock = 0 => self._clock = 1",
-        "broker/fsyncs.py Cycle.see: last, self._since, self._due, self._begun = None, None, False, False =>"
+        "Cycle.__init__: self._clock = 0 => pass",
+        "Cycle.__init__: self._clock = 0 => self._clock = 1",
+        "Cycle.__init__: self._due = False => pass",
+        "Cycle.__init__: self._due = False => self._due = True",
+        "Cycle.__init__: self._begun = False => pass",
+        "Cycle.__init__: self._begun = False => self._begun = True",
+        "Cycle.see: self._clock = 0 => self._clock = 1",
+        "Cycle.see: last, self._since, self._due, self._begun = None, None, False, False =>"
         " last, self._since, self._due, self._begun = None, None, False, True",
     ),
     "it is there: the other half is for the types": (
-        'broker/fsyncs.py Cycle._ends: self._due = sample.policy == "always" or sample.ms >= (self._since or 0) +'
+        'Cycle._ends: self._due = sample.policy == "always" or sample.ms >= (self._since or 0) +'
         ' _EVERY_MS => self._due = sample.policy == "always" or sample.ms >= (self._since) + _EVERY_MS',
-        'broker/fsyncs.py Cycle._ends: self._due = sample.policy == "always" or sample.ms >= (self._since or 0) +'
+        'Cycle._ends: self._due = sample.policy == "always" or sample.ms >= (self._since or 0) +'
         ' _EVERY_MS => self._due = sample.policy == "always" or sample.ms >= (self._since or 1) + _EVERY_MS',
     ),
     "what is written down is what stands there": (
-        "broker/lua/lease.lua lease_left: if left <= most then return math.max(0, left) end => if left < most"
+        "lease.lua lease_left: if left <= most then return math.max(0, left) end => if left < most"
         " then return math.max(0, left) end",
     ),
     "before the claim that counts it there is no attempt, and less than none is none": (
-        "broker/lua/common.lua seal: local chunks = math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or"
+        "common.lua seal: local chunks = math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or"
         " '0')) => local chunks = math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or '1'))",
     ),
     "what is told lives for a minute": (
-        "broker/lua/enqueue.lua -: redis.call('PEXPIRE', KEYS[2], ARGV[6]) => redis.call('PEXPIRE', KEYS[2], 60000)",
-        "broker/lua/sync.lua -: redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) => redis.call('SET', KEYS[1], '1',"
-        " 'PX', 60000)",
+        "enqueue.lua -: redis.call('PEXPIRE', KEYS[2], ARGV[6]) => redis.call('PEXPIRE', KEYS[2], 60000)",
+        "sync.lua -: redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) => redis.call('SET', KEYS[1], '1', 'PX', 60000)",
     ),
-    "it is set before it is returned": ("broker/lua/take.lua -: local taken = { 0 } => local taken = { 1 }",),
-    "none are asked for": ("broker/lua/overdue.lua -: if #ids < most then => if #ids <= most then",),
+    "it is set before it is returned": ("take.lua -: local taken = { 0 } => local taken = { 1 }",),
+    "none are asked for": ("overdue.lua -: if #ids < most then => if #ids <= most then",),
     "eleven jobs of one microsecond": (
-        "broker/lua/overdue.lua waits_again: for _, name in ipairs(redis.call('ZRANGE', KEYS[3], place, place,"
+        "overdue.lua waits_again: for _, name in ipairs(redis.call('ZRANGE', KEYS[3], place, place,"
         " 'BYSCORE', 'LIMIT', 0, 10)) do => for _, name in ipairs(redis.call('ZRANGE', KEYS[3], place, place,"
         " 'BYSCORE', 'LIMIT', 0, 11)) do",
     ),
     "the two are set together and removed together": (
-        "broker/lua/release.lua -: local held = redis.call('HDEL', KEYS[1], 'lease_until', 'claimant') > 0 =>"
+        "release.lua -: local held = redis.call('HDEL', KEYS[1], 'lease_until', 'claimant') > 0 =>"
         " local held = redis.call('HDEL', KEYS[1], 'lease_until', 'claimant') > 1",
     ),
     "long ago, by a millisecond or a microsecond more": (
-        "broker/lua/submit.lua -: local score = string.format('%.0f', math.max(us, tonumber(newest[2] or '0') +"
+        "submit.lua -: local score = string.format('%.0f', math.max(us, tonumber(newest[2] or '0') +"
         " 1)) => local score = string.format('%.0f', math.max(us, tonumber(newest[2] or '1') + 1))",
-        "broker/lua/lease.lua lease_left: local left, most = tonumber(lease_until or '0') - now,"
+        "lease.lua lease_left: local left, most = tonumber(lease_until or '0') - now,"
         " tonumber(lease_ms or LONGEST_LEASE_MS) => local left, most = tonumber(lease_until or '1') - now,"
         " tonumber(lease_ms or LONGEST_LEASE_MS)",
     ),
     "a second guard: the log does not end with this attempt's entry then": (
-        "broker/lua/finish.lua -: if r[1] ~= 'running' or r[2] ~= ARGV[2] then return { 'fenced' } end => if r[1]"
+        "finish.lua -: if r[1] ~= 'running' or r[2] ~= ARGV[2] then return { 'fenced' } end => if r[1]"
         " ~= 'running' and r[2] ~= ARGV[2] then return { 'fenced' } end",
     ),
     "one is as false as the other, to whoever asks whether there is another attempt": (
@@ -419,30 +395,27 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_APPENDER}._refused: writer.renewed_at = writer.looked_at = 0.0 # not known to have happened: the next call does"
         " => writer.renewed_at = writer.looked_at = 1.0 # not known to have happened: the next call does",
     ),
-    "who is done cannot be cancelled, nor waited for": (
-        "worker/attempt.py Attempt.run: if not reading.done(): => if True:",
-    ),
+    "who is done cannot be cancelled, nor waited for": ("Attempt.run: if not reading.done(): => if True:",),
     "the same sum, found once more": (
-        'worker/attempt.py Attempt._read_once: if data["type"] in ("message_start", "message_delta"): => if True:',
+        'Attempt._read_once: if data["type"] in ("message_start", "message_delta"): => if True:',
     ),
     "no block of upstream's has a number below 0, nor has one before the first was opened": (
-        "worker/translate.py Translator.__init__: self._open = -1 => pass",
-        "worker/translate.py Translator.__init__: self._open = -1 => self._open = -2",
-        "worker/translate.py Translator.feed: self._open = -1 => self._open = -2",
+        "Translator.__init__: self._open = -1 => pass",
+        "Translator.__init__: self._open = -1 => self._open = -2",
+        "Translator.feed: self._open = -1 => self._open = -2",
     ),
     "no white space was kept from upstream, and none is looked for": (
-        "worker/translate.py Translator._without_overlap: if self._overlap: => if True:",
+        "Translator._without_overlap: if self._overlap: => if True:",
     ),
     "it is the default": (
-        "worker/translate.py Translator._without_overlap: for ours, theirs in zip(self._overlap, text, strict=False): =>"
+        "Translator._without_overlap: for ours, theirs in zip(self._overlap, text, strict=False): =>"
         " for ours, theirs in zip(self._overlap, text, ):",
     ),
     "no request is without a message": (
-        'worker/continuation.py continuation: if messages and messages[-1]["role"] == "assistant": =>'
-        ' if messages[-1]["role"] == "assistant":',
+        'continuation: if messages and messages[-1]["role"] == "assistant": => if messages[-1]["role"] == "assistant":',
     ),
     "4.0 and 4.1 both come before 4.5": (
-        "worker/continuation.py takes_prefill: return (int(match[1]), int(match[2] or 0)) <= _LAST_WITH_PREFILL =>"
+        "takes_prefill: return (int(match[1]), int(match[2] or 0)) <= _LAST_WITH_PREFILL =>"
         " return (int(match[1]), int(match[2] or 1)) <= _LAST_WITH_PREFILL",
     ),
     "the SDK looks at the same two: what is spared is its import": (
@@ -454,15 +427,15 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_KEYS_SET} if {_KEY} or {_TOKEN.replace('ANTH', 'XXANTH')}:",
     ),
     "no more connections are kept than there are": (
-        "worker/upstream.py Upstream.__init__: limits = httpx2.Limits(max_connections=connections,"
+        "Upstream.__init__: limits = httpx2.Limits(max_connections=connections,"
         " max_keepalive_connections=connections) => limits = httpx2.Limits(max_connections=connections, )",
     ),
     "a code that has no words of its own gets those of this one": (
-        'worker/upstream.py _failures.__exit__: raise UpstreamFailure("upstream_error", told("upstream_error", None),'
+        '_failures.__exit__: raise UpstreamFailure("upstream_error", told("upstream_error", None),'
         ' retryable=False) from None => raise UpstreamFailure("upstream_error", told("XXupstream_error", None),'
         " retryable=False) from None",
     ),
-    "false as well": ("api/lookout.py Lookout._look: return False => return None",),
+    "false as well": ("Lookout._look: return False => return None",),
     "what is asked for together need not be answered together": (
         f"{_DERIVATION}: pipe = self._logs.pipeline(transaction=False) => pipe = self._logs.pipeline()",
         f"{_DERIVATION}: pipe = self._logs.pipeline(transaction=False) => pipe = self._logs.pipeline(transaction=True)",
@@ -474,21 +447,20 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_DERIVATION}: {_CHOOSES} + micros // 1000, fingerprint) => {_CHOOSES} + micros / 1000, fingerprint)",
     ),
     "there are three of each": (
-        "broker/derived.py choose: for id_, tombstone in zip(ids, made, strict=True): =>"
-        " for id_, tombstone in zip(ids, made, ):",
-        "broker/derived.py choose: for id_, tombstone in zip(ids, made, strict=True): => for id_, tombstone in zip(ids, made,"
+        "choose: for id_, tombstone in zip(ids, made, strict=True): => for id_, tombstone in zip(ids, made, ):",
+        "choose: for id_, tombstone in zip(ids, made, strict=True): => for id_, tombstone in zip(ids, made,"
         " strict=False):",
         f"{_UNUSED}, strict=True) if tombstone is None] => {_UNUSED.partition(': ')[2]}, ) if tombstone is None]",
         f"{_UNUSED}, strict=True) if tombstone is None] => {_UNUSED.partition(': ')[2]}, strict=False) if tombstone is None]",
     ),
     "what is told of is that it is there": (
-        "worker/rescan.py Rescan.look: if not await redis.set(keys.RECOVERING, 1, nx=True, px=keys.RECOVERING_MS): => if not"
+        "Rescan.look: if not await redis.set(keys.RECOVERING, 1, nx=True, px=keys.RECOVERING_MS): => if not"
         " await redis.set(keys.RECOVERING, 2, nx=True, px=keys.RECOVERING_MS):",
     ),
     "how long a wait is at most: no test asserts a time": (
-        "api/service.py -: _CONFIRM_SECONDS = 6.0 => _CONFIRM_SECONDS = 7.0",
-        "api/generations.py -: _VISIT_SECONDS = 6.0 => _VISIT_SECONDS = 7.0",
-        "api/app.py -: _READY_SECONDS = 3.0 => _READY_SECONDS = 4.0",
+        "service -: _CONFIRM_SECONDS = 6.0 => _CONFIRM_SECONDS = 7.0",
+        "generations -: _VISIT_SECONDS = 6.0 => _VISIT_SECONDS = 7.0",
+        "app -: _READY_SECONDS = 3.0 => _READY_SECONDS = 4.0",
     ),
     "each id has its record or None": (
         f"{_GONE}strict=True) if record is None]: => {_GONE_NEW}) if record is None]:",
@@ -499,14 +471,10 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_ASKED} lent.fileno() >= 1:",
     ),
     "whose answer is complete is told that its client left, either way": (f"{_LEAVES} if self._running is not None:",),
-    "while the transport takes nothing, nothing is written": (
-        "api/direct.py DirectProtocol._lets_write: if lets: => if True:",
-    ),
-    "no range is more specific than the offer's own name": (
-        f"api/negotiate.py wants: {_BEST} => {_BEST.replace('2', '3')}",
-    ),
+    "while the transport takes nothing, nothing is written": ("DirectProtocol._lets_write: if lets: => if True:",),
+    "no range is more specific than the offer's own name": (f"wants: {_BEST} => {_BEST.replace('2', '3')}",),
     "only who has a viewer looks at it, and each viewer gets its own": (
-        "api/direct.py DirectProtocol._return: self._socket = None => pass",
+        "DirectProtocol._return: self._socket = None => pass",
     ),
 }
 

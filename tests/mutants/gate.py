@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from tests.mutants.catalogue import Edit, Mutant
+from tests.mutants.places import ROOT, extent, file_of
 
-ROOT = Path(__file__).resolve().parents[2]
 _COPIED = ("api", "broker", "worker", "tests", "pyproject.toml")
 _FAILED = 1
 _TEST_SECONDS = 40
@@ -37,11 +37,20 @@ class Verdict:
     said: str = ""
 
 
-def edited(text: str, edit: Edit) -> str:
-    """Raises DoesNotApply unless the edit has exactly one place."""
-    if (places := text.count(edit.old)) != 1:
-        raise DoesNotApply(f"{edit.file} has {places} places that read {edit.old!r}")
-    return text.replace(edit.old, edit.new)
+def edited(tree: Path, edits: Sequence[Edit]) -> dict[str, str]:
+    """The files that the edits change, with their new text. Raises DoesNotApply unless each edit has exactly one place."""
+    texts: dict[str, str] = {}
+    for edit in edits:
+        try:
+            file = file_of(edit.place, tree)
+            text = texts.get(file) or (tree / file).read_text()
+            start, stop = extent(edit.place, text)
+        except LookupError as error:
+            raise DoesNotApply(str(error)) from None
+        if (times := text[start:stop].count(edit.old)) != 1:
+            raise DoesNotApply(f"{edit.place} in {file} reads {edit.old!r} {times} times")
+        texts[file] = text[:start] + text[start:stop].replace(edit.old, edit.new) + text[stop:]
+    return texts
 
 
 def copy_tree(to: Path) -> Path:
@@ -65,9 +74,8 @@ def judge(tree: Path, mutant: Mutant, folder: Path) -> Verdict:
     # Times are copied too: what python has compiled of the tree stays good, but for the mutated files.
     copy = Path(shutil.copytree(tree, folder / re.sub(r"\W+", "-", mutant.name)))
     try:
-        for edit in mutant.edits:
-            file = copy / edit.file
-            file.write_text(edited(file.read_text(), edit))
+        for file, text in edited(tree, mutant.edits).items():
+            (copy / file).write_text(text)
         return _run(copy, list(mutant.tests))
     finally:
         shutil.rmtree(copy, ignore_errors=True)

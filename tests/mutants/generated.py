@@ -28,10 +28,10 @@ import pytest
 from broker.embedded import free_port
 from tests.mutants import lua
 from tests.mutants.equivalent import EQUIVALENT, LEFT_OUT
-from tests.mutants.gate import ROOT
 from tests.mutants.lend import Lent
 from tests.mutants.nursery import Collected, Job, Slots, Told, run_apart
-from tests.mutants.operators import Generated, mutants_of, python_files
+from tests.mutants.operators import Generated, mutants_of
+from tests.mutants.places import ROOMS, ROOT, files, is_in, module
 
 _SLOTS = int(os.environ.get("RESPOOL_MUTANT_SLOTS", "3"))
 _KEPT: Final = ROOT / ".respool" / "mutants.json"
@@ -116,8 +116,8 @@ class Run:
     # -- without a mutant
 
     def _look(self) -> None:
-        support = (file for file in python_files("tests") if "/test_" not in file and "/mutants/" not in file)
-        read = _digest(*map(ROOT.joinpath, (*python_files("api", "broker", "worker"), *lua.scripts(), *support)))
+        support = (file for file in files(".py", "tests") if "/test_" not in file and "/mutants/" not in file)
+        read = _digest(*map(ROOT.joinpath, (*files(".py", *ROOMS), *lua.scripts(), *support)))
         self._stamps = {test: f"{read} {_digest(ROOT / test.partition('::')[0])}" for test in self._tests.items}
         looked = self._kept.looked
         missing = [test for test, stamp in self._stamps.items() if looked.get(test, {}).get("stamp") != stamp]
@@ -157,7 +157,7 @@ class Run:
     def _order(self, file: str, test: str) -> tuple[bool, bool, bool, float]:
         """Tests that import the file come first, of these the file's namesake, then what needs no stack; the quickest first."""
         where = test.partition("::")[0]
-        own = _names(where, file.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+        own = _names(where, module(file))
         stack = _needs_stack(self._tests.items[test])
         return not own, not _is_namesake(file, where), stack, float(self._kept.looked[test]["seconds"])
 
@@ -273,7 +273,7 @@ class Run:
         for mutant in mutants:
             how = self.verdicts[mutant.key][1]
             if how not in ("killed", "listed"):
-                print(f"    {how:9} {mutant.lines.start:4}  {mutant.key.partition(' ')[2]}", flush=True)
+                print(f"    {how:9} {mutant.lines.start:4}  {mutant.key}", flush=True)
 
 
 def row(name: str, counts: "Counter[str]") -> str:
@@ -303,7 +303,7 @@ def _is_namesake(file: str, test_file: str) -> bool:
 def _mentions(file: str, name: str) -> Iterator[tuple[str, int]]:
     """Lines of code that name a constant or a field."""
     word = re.compile(rf"\b{re.escape(name)}\b")
-    for other in python_files("api", "broker", "worker"):
+    for other in files(".py", *ROOMS):
         for at, line in enumerate((ROOT / other).read_text().split("\n"), 1):
             if word.search(line) and (not name.startswith("_") or other == file):
                 yield other, at
@@ -322,8 +322,8 @@ def _text_digest(*texts: str) -> str:
 
 
 def files_in_scope() -> list[str]:
-    every = [*lua.scripts(), *python_files("broker", "worker", "api")]
-    return [file for file in every if not any(file.startswith(left) for left in LEFT_OUT)]
+    every = [*lua.scripts(), *files(".py", "broker", "worker", "api")]
+    return [file for file in every if not any(is_in(file, left) for left in LEFT_OUT)]
 
 
 def main(words: list[str]) -> int:
@@ -332,7 +332,7 @@ def main(words: list[str]) -> int:
     files = list(dict.fromkeys(file for name in names or [""] for file in scope if name in file))
     if not files:
         print("there is no such file, or it is left out:")
-        print("\n".join(f"{file}: {why}" for file, why in LEFT_OUT.items()))
+        print("\n".join(f"{name}: {why}" for name, why in LEFT_OUT.items()))
         return 2
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="respool-mutants-") as folder:

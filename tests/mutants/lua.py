@@ -11,10 +11,9 @@ from typing import Final
 
 from broker import lua
 from broker.lua import Script
-from tests.mutants.gate import ROOT
 from tests.mutants.operators import Generated
-
-_ROOM: Final = "broker/lua"
+from tests.mutants.places import ROOT
+from tests.mutants.places import files as found_files
 
 
 def _one_more(number: re.Match[str]) -> str:
@@ -42,7 +41,7 @@ _REFUSAL: Final = re.compile(r"^\s*if .* then return .* end$")
 
 
 def scripts() -> list[str]:
-    return sorted(str(path.relative_to(ROOT)) for path in (ROOT / _ROOM).glob("*.lua"))
+    return list(found_files(".lua", "broker"))
 
 
 def mutants_of(file: str) -> list[Generated]:

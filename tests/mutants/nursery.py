@@ -25,8 +25,8 @@ from typing import Any
 
 import pytest
 
-from tests.mutants.gate import ROOT
 from tests.mutants.lend import Lent, lend
+from tests.mutants.places import ROOT
 
 _CHILD_SECONDS = 10.0
 _SLOWER = 6.0

@@ -10,7 +10,7 @@ assertions (they narrow types), decorators, `__slots__`, `__all__`, the types in
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ import libcst.matchers as m
 from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper, PositionProvider
 from mutmut.mutation import mutators
 
-from tests.mutants.gate import ROOT
+from tests.mutants.places import ROOT, label
 
 Span = tuple[int, int]
 Edits = Iterable[tuple[cst.CSTNode, str]]
@@ -42,8 +42,8 @@ class Generated:
 
     @property
     def key(self) -> str:
-        """What it is known by in the list of those that change nothing: no number of a line is in it."""
-        return f"{self.file} {self.function or '-'}: {self.old} => {self.new}"
+        """What it is known by in the list of those that change nothing: no path and no number of a line is in it."""
+        return f"{label(self.file, self.function)}: {self.old} => {self.new}"
 
 
 def mutants_of(file: str) -> list[Generated]:
@@ -257,9 +257,3 @@ def _assigned(node: cst.CSTNode) -> str:
 
 def _short(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
-
-
-def python_files(*rooms: str) -> Iterator[str]:
-    for room in rooms:
-        for path in sorted((ROOT / room).rglob("*.py")):
-            yield str(path.relative_to(ROOT))
