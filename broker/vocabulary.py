@@ -10,6 +10,8 @@ from typing import Annotated, Final, Literal, NotRequired, get_args
 from pydantic import Discriminator
 from typing_extensions import TypedDict
 
+from broker.failures import FailureCode
+
 Json = dict[str, object]
 
 
@@ -113,7 +115,7 @@ class Retrying(TypedDict):
     `delay_ms` milliseconds."""
 
     type: Literal["retrying"]
-    code: str
+    code: FailureCode
     tries: int
     delay_ms: int
 
@@ -138,7 +140,7 @@ class Error(_Figures):
     """The terminal entry of a `failed` generation. `partial`: something was produced, and stays readable."""
 
     type: Literal["error"]
-    code: str
+    code: FailureCode
     message: str
     retryable: bool
     partial: bool

@@ -48,9 +48,3 @@ def named(cell: str) -> str:
     match = re.fullmatch(r"`([^`]+)`", cell)
     assert match, cell
     return match[1]
-
-
-def sources(*rooms: str, suffix: str = ".py") -> str:
-    """All code of these rooms, the simulator's left out."""
-    files = (file for room in rooms for file in sorted((ROOT / room).rglob(f"*{suffix}")))
-    return "\n".join(file.read_text() for file in files if "simulator" not in file.parts)

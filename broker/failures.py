@@ -1,0 +1,60 @@
+"""Every way in which a generation fails: the codes of `error` events, records and `retrying`, on one page. Pure.
+
+This is the one table: what ends a generation names a code of this type, the API describes itself with it, and the table of
+docs/protocol.md is made of it. What a request is refused for is another table: api/problems.py.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+FailureCode = Literal[
+    "first_token_timeout", "idle_timeout", "total_timeout", "interrupted", "attempts_exhausted", "output_limit",
+    "storage_full", "storage_error", "unreadable_request", "internal_error", "upstream_invalid_request",
+    "upstream_authentication", "upstream_permission", "upstream_not_found", "upstream_request_too_large",
+    "upstream_rate_limited", "upstream_overloaded", "upstream_redirected", "upstream_error", "upstream_unreachable",
+    "upstream_disconnected", "upstream_truncated", "upstream_malformed",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One row. `retryable`: whether the same request, submitted anew, may succeed; None if it depends on the failure."""
+
+    retryable: bool | None
+    meaning: str
+
+
+FAILURES: Final[Mapping[FailureCode, Failure]] = {
+    "first_token_timeout": Failure(True, "upstream made no progress for `first_token_timeout` before the first token"),
+    "idle_timeout": Failure(True, "upstream fell silent for `idle_timeout`, in the last attempt that was allowed"),
+    "total_timeout": Failure(True, "an attempt took longer than `total_timeout`"),
+    "interrupted": Failure(True, "the worker died or shut down, and `on_interrupt` is `fail`"),
+    "attempts_exhausted": Failure(True, "as many workers died under it as there may be attempts"),
+    "output_limit": Failure(False, "the output is larger than a log may hold"),
+    "storage_full": Failure(True, "Redis had no memory left for an entry"),
+    "storage_error": Failure(True, "Redis refused an entry"),
+    "unreadable_request": Failure(False, "the stored request is of a version that this worker cannot read"),
+    "internal_error": Failure(True, "the worker failed in a way that has no code: a fault of ours"),
+    "upstream_invalid_request": Failure(False, "400: the upstream does not accept the request"),
+    "upstream_authentication": Failure(False, "401"),
+    "upstream_permission": Failure(False, "403"),
+    "upstream_not_found": Failure(False, "404: no such model, for instance"),
+    "upstream_request_too_large": Failure(False, "413"),
+    "upstream_rate_limited": Failure(True, "429, in every call that was allowed"),
+    "upstream_overloaded": Failure(True, "529, or its error event"),
+    "upstream_redirected": Failure(False, "3xx: no request is sent after it"),
+    "upstream_error": Failure(None, "any other refusal or error event"),
+    "upstream_unreachable": Failure(True, "no connection"),
+    "upstream_disconnected": Failure(True, "the connection was cut"),
+    "upstream_truncated": Failure(True, "the answer ended cleanly, but without its end"),
+    "upstream_malformed": Failure(True, "it sent what cannot be read, or what its own protocol does not allow"),
+}
+
+_SAID: Final = {True: "yes", False: "no", None: "as its status says"}
+
+
+def table() -> str:
+    """The table in Markdown, for the docs."""
+    rows = (f"| `{code}` | {_SAID[each.retryable]} | {each.meaning} |\n" for code, each in FAILURES.items())
+    return "| `code` | retryable | when |\n|---|---|---|\n" + "".join(rows)

@@ -1,0 +1,23 @@
+"""The table of failures, against its type and against what the scripts write."""
+
+import re
+from importlib.resources import files
+from typing import get_args
+
+from broker.failures import FAILURES, FailureCode
+
+_WRITTEN = re.compile(r"\bcode = '(\w+)', retryable = (true|false)")
+_CODE = re.compile(r"\bcode = '")
+
+
+def test_every_code_has_a_row_and_no_row_is_of_another() -> None:
+    assert list(FAILURES) == list(get_args(FailureCode))
+
+
+def test_the_scripts_write_codes_of_the_table_and_say_of_each_whether_it_is_retryable() -> None:
+    scripts = [file.read_text() for file in files("broker.lua").iterdir() if file.name.endswith(".lua")]
+    written = [found for text in scripts for found in _WRITTEN.findall(text)]
+    assert len(written) == sum(len(_CODE.findall(text)) for text in scripts) > 0
+    assert [(code, retryable == "true") for code, retryable in written] == [
+        (code, row.retryable) for code, _ in written for known, row in FAILURES.items() if known == code
+    ]
