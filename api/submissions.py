@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from broker import coordination_steps, log_steps
 from broker.connect import storage_errors
 from broker.coordination import Coordination
 from broker.derived import Derivation
@@ -92,9 +93,9 @@ class Submissions:
     async def _at_once(self, id_: str, request: GenerationRequest, fingerprint: str) -> None:
         with storage_errors():
             pipe = self.coordination.redis.pipeline(transaction=True)
-            self.coordination.queue_submit(pipe, id_, fingerprint, self.pickup_ms)
-            self.logs.queue_create(pipe, id_, *self._stored(request))
-            self.coordination.queue_job(pipe, id_, _FIRST_ORDINAL)
+            coordination_steps.submit(id_, None, fingerprint, self.pickup_ms).queue(pipe)
+            log_steps.create(id_, *self._stored(request)).queue(pipe)
+            coordination_steps.enqueue(id_, _FIRST_ORDINAL).queue(pipe)
             await pipe.execute()
 
     def _stored(self, request: GenerationRequest) -> tuple[bytes, str, int, Durability]:

@@ -35,8 +35,9 @@ Where to read on, in this order:
     refusals.py           what Redis' error replies mean
     lua/                  the atomic steps: common.lua, then claim.lua, append.lua and finish.lua; the headers are the contract
     fsyncs.py             when what Redis has written is on its disk: for ends that must not be taken back
-    logs.py, replies.py   the same steps from Python, for one generation: record, log, cancel; what they answer
-    coordination.py       accepting once, `due`, the queue, indexes
+    log_steps.py, appends.py, coordination_steps.py, replies.py   the same steps as typed functions, and what they answer
+    logs.py               the role that has a generation's record, log and cancel key
+    coordination.py       the role that has `due`, the queue and the indexes
     derived.py            ids that idempotency keys give, where coordination may forget these
     recovery.py           what coordination has lost, put back from the records
     agreement.py          whether APIs and workers keep logs on one server

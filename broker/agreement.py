@@ -16,16 +16,13 @@ from typing import Final, Literal, cast
 
 from arq.connections import ArqRedis
 
-from broker import keys
+from broker import coordination_steps, keys
 from broker.connect import storage_errors
 from broker.errors import BrokerError
-from broker.lua import Script
 
 log = logging.getLogger("respool.agreement")
 
 Role = Literal["api", "worker"]
-
-_announce = Script("announce")
 
 _EVERY_SECONDS = 5.0
 _SOON_SECONDS = 0.5
@@ -114,13 +111,8 @@ class Agreement:
 
     async def _hear(self) -> Heard:
         ours = self._identity or await self._identify()
-        sets = [keys.announced(role) for role in (self._role, _OTHER[self._role], "api")]
-        with storage_errors():
-            live, remembered = cast(
-                "list[list[bytes]]",
-                await _announce(self._coordination, sets, [ours, keys.HEARTBEAT_MS, keys.WAITING_MS]),
-            )
-        heard = Heard(ours, _identities(live), _identities(remembered))
+        told = await coordination_steps.announce(ours, self._role, _OTHER[self._role]).run(self._coordination)
+        heard = Heard(ours, told.live, told.remembered)
         self._judge(heard)
         return heard
 
@@ -134,7 +126,3 @@ class Agreement:
         elif self.apart and not apart:
             log.info("APIs and workers keep logs on one server again")
         self.apart = apart
-
-
-def _identities(raw: list[bytes]) -> frozenset[str]:
-    return frozenset(each.decode() for each in raw)

@@ -6,56 +6,24 @@ reader of one looks at the records and believes these.
 Every method may raise StorageUnavailable or StorageFull (see broker.connect).
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
 
 from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix, retry_key_prefix
-from arq.jobs import serialize_job
-from arq.utils import timestamp_ms
 from redis.asyncio.client import Pipeline
 
-from broker import keys
+from broker import coordination_steps, keys
 from broker.connect import storage_errors
 from broker.errors import IdempotencyMismatch, StorageForbidden, StorageRefused
-from broker.jobs import dumps_job
-from broker.lua import Argument, Script
+from broker.jobs import job_name
+from broker.lua import step
 from broker.record import State
-from broker.replies import Look
+from broker.replies import Accepted, Look, Mismatch
 
-_submit, _enqueue, _take = Script("submit"), Script("enqueue"), Script("take")
-_overdue, _look_again = Script("overdue"), Script("look_again")
-
-_LISTS = (keys.DUE, keys.index("all"), keys.index("queued"))
 _EXPIRY_SLACK_MS = 1000
 _DOUBT_MS = 10_000
 """Several times what a crash or a failover of Redis may lose."""
 _MOST_JOBS = 20
-_WAITING_LOOK_MS = 8000
-"""How often a sweeper sees to it that what waits stands in the queue: a lost job is found after this and a sweep."""
-_LONGEST_LOOK_MS = 61_000
-"""More than any lease, `pickup_grace` or doubt: what is due later than that was scored before the clock jumped back."""
-
-JOB = "generate"
-"""The name of arq's one function."""
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """`id` is the generation's; `known` says that an earlier request of the same key made it."""
-
-    id: str
-    known: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """Jobs by name, each with its place in the queue (ms of the submit), and how many were `left` there."""
-
-    left: int
-    jobs: dict[str, float]
 
 
 class Coordination:
@@ -74,54 +42,24 @@ class Coordination:
 
     async def submit(self, id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int) -> Accepted:
         """Reserves the id: from now on `due` holds it. May be repeated. Raises IdempotencyMismatch."""
-        script_keys = list(_LISTS)
-        if idempotency_key is not None:
-            script_keys.append(keys.idempotency(hashlib.sha256(idempotency_key.encode()).hexdigest()))
-        with storage_errors():
-            verdict, known = cast(
-                "list[bytes]", await _submit(self.redis, script_keys, _submitted(id_, fingerprint, first_due_ms))
-            )
-        if verdict == b"mismatch":
+        call = coordination_steps.submit(id_, idempotency_key, fingerprint, first_due_ms)
+        accepted = await call.run(self.redis)
+        if isinstance(accepted, Mismatch):
             raise IdempotencyMismatch
-        return Accepted(known.decode(), verdict == b"known")
-
-    def queue_submit(self, pipe: Pipeline, id_: str, fingerprint: str, first_due_ms: int) -> None:
-        """As `submit` without an idempotency key, in somebody's transaction."""
-        _submit.queue_in_full(pipe, list(_LISTS), _submitted(id_, fingerprint, first_due_ms))
+        return accepted
 
     async def enqueue(self, id_: str, ordinal: int, *, created_ms: int | None = None) -> None:
-        """Puts the job for attempt number `ordinal` into arq's queue, unless it waits there, and wakes a worker. Its place is
-        that of its submit, however often it is enqueued; `created_ms` tells it where the lists have forgotten it."""
+        """Puts the job for attempt number `ordinal` into arq's queue, unless it waits there, and wakes a worker; removes
+        those of earlier attempts. Its place is that of its submit, however often it is enqueued; `created_ms` tells it where
+        the lists have forgotten it."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=True)
-            self.queue_job(pipe, id_, ordinal, created_ms=created_ms)
+            _queue_job(pipe, id_, ordinal, created_ms)
             await pipe.execute()
-
-    def queue_job(self, pipe: Pipeline, id_: str, ordinal: int, *, created_ms: int | None = None) -> None:
-        """As `enqueue`, in somebody's transaction."""
-        name = job_name(id_, ordinal)
-        job = serialize_job(JOB, (id_,), {}, None, timestamp_ms(), serializer=dumps_job)
-        _enqueue.queue_in_full(
-            pipe,
-            [keys.QUEUE, keys.WAKE, keys.DUE, keys.index("all"), job_key_prefix + name],
-            [id_, name, job, keys.WAITING_MS, created_ms or "", keys.WAKE_MS, keys.INDEX_MS],
-        )
-        _drop_jobs(pipe, id_, range(1, ordinal))
 
     # -- taking
 
-    async def take(self, most: int, *, lock_ms: int, again_ms: int) -> Taken:
-        """Takes up to `most` jobs out of the queue, those that were submitted first, and locks them for `lock_ms`. A sweeper
-        looks at their generations after `again_ms`."""
-        with storage_errors():
-            left, *rows = cast(
-                "list[Any]",
-                await _take(
-                    self.redis, [keys.QUEUE, keys.WAKE, keys.DUE], [most, in_progress_key_prefix, lock_ms, again_ms]
-                ),
-            )
-        names = [name.decode() for name in rows[::2]]
-        return Taken(int(left), dict(zip(names, map(float, rows[1::2]), strict=True)))
+    take = step(coordination_steps.take)
 
     async def put_back(self, jobs: dict[str, float]) -> None:
         """Returns jobs that were taken to their places in the queue, and wakes another worker."""
@@ -135,31 +73,12 @@ class Coordination:
 
     # -- looking after
 
-    async def overdue(self, limit: int, again_ms: int) -> tuple[int, list[str]]:
-        """How many generations were overdue, and which of these somebody should look at now; nobody else gets them for
-        `again_ms`. The others wait in the queue."""
-        with storage_errors():
-            overdue, *ids = cast(
-                "list[Any]",
-                await _overdue(
-                    self.redis,
-                    [keys.DUE, keys.EXPIRING, keys.QUEUE, keys.index("all")],
-                    [limit, again_ms, _WAITING_LOOK_MS, _LONGEST_LOOK_MS, keys.INDEX_MS],
-                ),
-            )
-        return int(overdue), [raw.decode() for raw in ids]
+    overdue = step(coordination_steps.overdue)
 
     async def look_again(self, in_ms: Mapping[str, int]) -> None:
         """Sets when somebody must look at generations, by Redis's clock."""
-        await self._set_looks([keys.DUE], in_ms)
-
-    async def _set_looks(self, lists: list[str], in_ms: Mapping[str, int]) -> None:
         if in_ms:
-            args: list[Argument] = [keys.INDEX_MS]
-            for look in in_ms.items():
-                args += look
-            with storage_errors():
-                await _look_again(self.redis, lists, args)
+            await coordination_steps.look_again(in_ms).run(self.redis)
 
     async def waiting(self, ordinals: Mapping[str, int]) -> set[str]:
         """Of which of these generations the job of this attempt is where a worker will find it: in the queue, and in nobody's
@@ -181,7 +100,7 @@ class Coordination:
             pipe = self.redis.pipeline(transaction=True)
             for id_, look in looks.items():
                 _drop_jobs(pipe, id_, range(look.ordinal + 1, look.ordinal + 2))
-                self.queue_job(pipe, id_, look.ordinal + 1, created_ms=look.created_ms)
+                _queue_job(pipe, id_, look.ordinal + 1, look.created_ms)
             await pipe.execute()
 
     # -- recovering
@@ -236,8 +155,9 @@ class Coordination:
             await pipe.execute()
         stood = {id_: look for id_, look in ended.items() if look.ended_ms >= _DOUBT_MS}
         await self.look_again(dict.fromkeys(ended.keys() - stood.keys(), _DOUBT_MS))
-        expiries = {id_: look.expires_ms + _EXPIRY_SLACK_MS for id_, look in stood.items()}
-        await self._set_looks([keys.EXPIRING, keys.DUE], expiries)
+        if stood:
+            expiries = {id_: look.expires_ms + _EXPIRY_SLACK_MS for id_, look in stood.items()}
+            await coordination_steps.expire_in(expiries).run(self.redis)
 
     async def listed(self, index: str, before: tuple[int, str] | None, limit: int) -> list[tuple[int, str]]:
         """Up to `limit` of (µs of submit, id), newest first, behind `before`."""
@@ -281,8 +201,9 @@ class Coordination:
             return bool(await self.redis.exists(keys.worker(worker)))
 
 
-def _submitted(id_: str, fingerprint: str, first_due_ms: int) -> list[Argument]:
-    return [id_, fingerprint, keys.IDEMPOTENCY_MS, first_due_ms, keys.INDEX_MS]
+def _queue_job(pipe: Pipeline, id_: str, ordinal: int, created_ms: int | None) -> None:
+    coordination_steps.enqueue(id_, ordinal, created_ms=created_ms).queue(pipe)
+    _drop_jobs(pipe, id_, range(1, ordinal))
 
 
 def _move(pipe: Pipeline, id_: str, state: State, created_ms: int) -> None:
@@ -292,15 +213,6 @@ def _move(pipe: Pipeline, id_: str, state: State, created_ms: int) -> None:
     for index in ("all", state):
         pipe.zadd(keys.index(index), {id_: created_ms * 1000}, nx=True)
         pipe.pexpire(keys.index(index), keys.INDEX_MS)
-
-
-def job_name(id_: str, ordinal: int) -> str:
-    """arq's job id for one attempt: a job of an earlier attempt, or its lock, never blocks a later one."""
-    return f"{id_}:{ordinal}"
-
-
-def generation_of_job(name: str) -> str:
-    return name.rpartition(":")[0]
 
 
 def _drop_jobs(pipe: Pipeline, id_: str, ordinals: range) -> None:

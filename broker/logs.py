@@ -5,31 +5,27 @@ Every method may raise StorageUnavailable or StorageFull (see broker.connect).
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from arq.connections import ArqRedis
-from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError
 
-from broker import keys
+from broker import appends, keys, log_steps
+from broker.appends import AppendCall
 from broker.connect import storage_errors
-from broker.errors import AlreadyEnded, ExpiredGeneration, IdempotencyMismatch, UnknownGeneration
+from broker.errors import AlreadyEnded, ExpiredGeneration, IdempotencyMismatch, StorageRefused, UnknownGeneration
 from broker.events import Entry
 from broker.fsyncs import Sample
 from broker.ids import BEGINNING, EntryId
-from broker.lua import Argument, Script
-from broker.record import SHOWN, Ending, Record, State
-from broker.replies import Finished, Granted, Held, Look, Refused, Visit
+from broker.lua import run_all, step
+from broker.record import SHOWN, Record, State
+from broker.replies import AppendReply, Cancelled, Held, Look, Visit
 from broker.request import Durability
 
 log = logging.getLogger("respool.logs")
 
 PAGE_ENTRIES = 1000
 _CONFIRM_MS = 2000
-
-_create, _claim, _finish = Script("create"), Script("claim"), Script("finish")
-_cancel, _release, _look = Script("cancel"), Script("release"), Script("look")
-_confirm, _sync = Script("confirm"), Script("sync")
 
 
 class Logs:
@@ -62,19 +58,12 @@ class Logs:
             rows = await pipe.execute() if ids else []
         return [_record(id_, SHOWN, values) for id_, values in zip(ids, rows, strict=True)]
 
-    async def look(self, id_: str) -> Look | None:
-        """What a sweeper must know, or None if there is no record."""
-        with storage_errors():
-            return _look_of(cast("list[Any]", await _look(self.redis, [keys.record(id_)], [])))
-
     async def looks(self, ids: Sequence[str]) -> dict[str, Look | None]:
         """As `look`, at many in one trip, without those whose key is none of ours."""
-        with storage_errors():
-            rows = await _look.each(self.redis, [([keys.record(id_)], []) for id_ in ids])
-        found = dict(zip(ids, rows, strict=True))
-        if refused := [id_ for id_, row in found.items() if isinstance(row, Exception)]:
+        found = dict(zip(ids, await run_all(self.redis, [log_steps.look(id_) for id_ in ids]), strict=True))
+        if refused := [id_ for id_, look in found.items() if isinstance(look, StorageRefused)]:
             log.warning("Redis refuses a look at %d records: %s", len(refused), ", ".join(refused[:5]))
-        return {id_: _look_of(cast("list[Any]", row)) for id_, row in found.items() if not isinstance(row, Exception)}
+        return {id_: look for id_, look in found.items() if not isinstance(look, StorageRefused)}
 
     async def held_by(self, name: str, ids: list[str]) -> list[Held]:
         """Which of these generations run under a claim of the process of this name (claimants are `<name>/<nonce>`)."""
@@ -144,7 +133,7 @@ class Logs:
         with storage_errors():
             for where, command in commands:
                 pipe = self.redis.pipeline(transaction=False)
-                _sync.queue_in_full(pipe, [keys.SYNC], [keys.SYNC_MS])
+                log_steps.sync().queue(pipe)
                 pipe.execute_command(*command)
                 _, reply = await pipe.execute(raise_on_error=False)
                 if isinstance(reply, ResponseError):  # WAITAOF is refused where there is no file
@@ -161,7 +150,7 @@ class Logs:
             pipe = self.redis.pipeline(transaction=False)
             pipe.execute_command("INFO", "server", "persistence")
             pipe.execute_command("CONFIG GET", "*appendfsync*")
-            _sync.queue_in_full(pipe, [keys.SYNC], [keys.SYNC_MS])
+            log_steps.sync().queue(pipe)
             info, config, _ = await pipe.execute(raise_on_error=False)
         if isinstance(info, Exception):
             return None
@@ -178,12 +167,17 @@ class Logs:
         sample = await self.fsyncs()
         return sample is not None and sample.policy != "no"
 
-    async def confirm(self, id_: str, end: EntryId) -> bool:
-        """Notes in the record that this end of it is safe. False if the record does not end so (any more)."""
-        with storage_errors():
-            return await _confirm(self.redis, [keys.record(id_)], [str(end)]) == 1
-
     # -- the atomic steps
+
+    async def append(self, calls: Sequence[AppendCall]) -> list[AppendReply]:
+        """Makes appends of many attempts in one trip; see broker/appends.py."""
+        return await appends.send(self.redis, calls)
+
+    claim = step(log_steps.claim)
+    finish = step(log_steps.finish)
+    release = step(log_steps.release)
+    look = step(log_steps.look)
+    confirm = step(log_steps.confirm)
 
     async def create(
         self,
@@ -196,123 +190,31 @@ class Logs:
     ) -> bool:
         """Makes the record; False if it is there. Raises ExpiredGeneration if it was there and is gone, IdempotencyMismatch if
         it was made for a body of another fingerprint."""
-        with storage_errors():
-            verdict = await _create(self.redis, *_creation(id_, request, model, retention_ms, durability, fingerprint))
-        if verdict == b"mismatch":
+        call = log_steps.create(id_, request, model, retention_ms, durability, fingerprint)
+        created = await call.run(self.redis)
+        if created == "mismatch":
             raise IdempotencyMismatch
-        if verdict == b"expired":
+        if created == "expired":
             raise ExpiredGeneration
-        return verdict == b"created"
-
-    def queue_create(
-        self, pipe: Pipeline, id_: str, request: bytes, model: str, retention_ms: int, durability: Durability
-    ) -> None:
-        """As `create`, in somebody's transaction, of an id that was never used."""
-        _create.queue_in_full(pipe, *_creation(id_, request, model, retention_ms, durability))
-
-    async def claim(
-        self,
-        id_: str,
-        claimant: str,
-        *,
-        lease_ms: int,
-        most_attempts: int,
-        planned_from: EntryId,
-        run: bool,
-        start_json: bytes,
-        kept_chunks: int,
-    ) -> Granted | Refused:
-        """Starts an attempt. `start_json` is its first entry's JSON object, to which the script adds `attempt`.
-        `claimant` is a name that no other claim has: the same claim, repeated, is granted again."""
-        with storage_errors():
-            reply = cast(
-                "list[bytes]",
-                await _claim(
-                    self.redis,
-                    _all_keys(id_),
-                    [
-                        *(keys.live(id_), claimant, lease_ms, keys.WAITING_MS, keys.REMEMBERED_MS, most_attempts),
-                        *(str(planned_from), "run" if run else "fail", start_json.removesuffix(b"}"), kept_chunks),
-                    ],
-                ),
-            )
-        match reply:
-            case [b"granted", attempt, ordinal]:
-                return Granted(int(attempt), int(ordinal))
-            case [b"held", ms]:
-                return Refused("held", int(ms))
-            case [why, *_]:
-                return Refused(cast('Literal["moved", "ended", "sealed", "unknown"]', why.decode()))
-        raise AssertionError(reply)
-
-    async def finish(self, id_: str, attempt: int, seq: int, ending: Ending) -> Finished:
-        """Writes the terminal entry, if the log ends with the attempt's entry before `seq`. May be repeated."""
-        with storage_errors():
-            reply = cast(
-                "list[bytes]",
-                await _finish(
-                    self.redis,
-                    _all_keys(id_),
-                    [
-                        *(keys.live(id_), attempt, seq, keys.REMEMBERED_MS, ending.state, ending.stop_reason),
-                        *(ending.code, ending.message, int(ending.retryable)),
-                    ],
-                ),
-            )
-        why = cast('Literal["ended", "fenced", "behind"]', reply[0].decode())
-        return Finished(why, int(reply[1]) if why == "behind" else 0)
+        return created == "created"
 
     async def cancel(self, id_: str) -> Literal["cancelled", "cancelling"]:
         """Sets the cancel key; ends the generation here if nobody runs it. Raises AlreadyEnded (unless it was cancelled),
         UnknownGeneration or ExpiredGeneration."""
-        with storage_errors():
-            reply = cast(
-                "list[bytes]",
-                await _cancel(
-                    self.redis,
-                    _all_keys(id_),
-                    [keys.live(id_), keys.CANCELS, id_, keys.WAITING_MS, keys.REMEMBERED_MS],
-                ),
-            )
-        match reply:
-            case [b"cancelling"]:
+        match await log_steps.cancel(id_).run(self.redis):
+            case Cancelled("cancelling"):
                 return "cancelling"
-            case [b"cancelled"] | [b"ended", b"cancelled"]:
+            case Cancelled("cancelled") | Cancelled("ended", "cancelled"):
                 return "cancelled"
-            case [b"ended", state]:
-                raise AlreadyEnded(cast(State, state.decode()))
+            case Cancelled("ended", str(state)):
+                raise AlreadyEnded(state)
         await self.record(id_)  # raises which of the two it is
         raise UnknownGeneration
-
-    async def release(self, id_: str, attempt: int, *, counts: bool) -> bool:
-        """Gives the lease back; with `counts=False` the attempt does not count against the limit. False if the attempt no
-        longer runs."""
-        with storage_errors():
-            return await _release(self.redis, [keys.record(id_)], [attempt, int(not counts)]) == 1
-
-
-def _look_of(row: list[Any]) -> Look | None:
-    if not row:
-        return None
-    state, ordinal, created_ms, lease_ms, expires_ms, ended_ms = row
-    return Look(cast(State, state.decode()), ordinal, created_ms, lease_ms, expires_ms, ended_ms)
-
-
-def _creation(
-    id_: str, request: bytes, model: str, retention_ms: int, durability: Durability, fingerprint: str = ""
-) -> tuple[list[str], list[Argument]]:
-    fields: list[Argument] = ["model", model, "request", request]
-    fields += ["retention_ms", retention_ms, "durability", durability]
-    return [keys.record(id_), keys.tombstone(id_)], [keys.WAITING_MS, keys.REMEMBERED_MS, fingerprint, *fields]
 
 
 def _record(id_: str, fields: Sequence[str], values: list[bytes | None]) -> Record | None:
     found = {field.encode(): value for field, value in zip(fields, values, strict=True) if value is not None}
     return Record.of_hash(id_, found) if b"state" in found else None
-
-
-def _all_keys(id_: str) -> list[str]:
-    return [keys.record(id_), keys.log(id_), keys.cancel(id_), keys.tombstone(id_)]
 
 
 def _entries(rows: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Entry]:

@@ -1,10 +1,16 @@
 """What the two roles of Redis answer, as types."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from broker.errors import BrokerError
 from broker.ids import EntryId
 from broker.record import State
+
+# -- logs
+
+Created = Literal["created", "exists", "expired", "mismatch"]
+"""`exists`: the record is there already. `expired`: one was. `mismatch`: it was made for another body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +30,50 @@ class Refused:
     held_ms: int = 0
 
 
+class Appended(NamedTuple):
+    """The log ends with the attempt's `seq`, the last of what was to be appended."""
+
+    seq: int
+    cancel_pending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """Nothing was appended: this attempt does not run (any more), or its log has gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """Nothing was appended: the log ends with `seq`, before the entry that should precede. Redis came back without its tail."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotAppended:
+    """Redis refused this call, or did not do it now (StorageUnavailable)."""
+
+    error: BrokerError
+
+
+AppendReply = Appended | Fenced | Behind | NotAppended
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """Outcome of a finish: `ended`, or why not (see finish.lua); `seq` is the log's last if it is `behind`."""
 
     why: Literal["ended", "fenced", "behind"]
     seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Outcome of a cancel: `cancelled` here, `cancelling` by its worker, which was told; or why not. `state` is that of one
+    that had `ended`."""
+
+    why: Literal["cancelled", "cancelling", "ended", "unknown"]
+    state: State | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +106,42 @@ class Held:
     attempt: int
     ordinal: int
     created_ms: int
+
+
+# -- coordination
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """`id` is the generation's; `known` says that an earlier request of the same key made it."""
+
+    id: str
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """The idempotency key was used for another body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Jobs by name, each with its place in the queue (ms of the submit), and how many were `left` there."""
+
+    left: int
+    jobs: dict[str, float]
+
+
+class Overdue(NamedTuple):
+    """How many generations were overdue, and which of these somebody should look at now; the others wait in the queue."""
+
+    overdue: int
+    ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """Identities of logs servers: where the other role works now, and where APIs did in the last 7 days."""
+
+    live: frozenset[str]
+    remembered: frozenset[str]

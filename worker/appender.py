@@ -9,18 +9,13 @@ is such a call where upstream is silent, and lets the watchdogs bite.
 import asyncio
 import logging
 
-from arq.connections import ArqRedis
-from redis.exceptions import NoScriptError, RedisError
-
-from broker import keys
-from broker.connect import storage_error, storage_errors
+from broker.appends import AppendCall
 from broker.errors import BrokerError, StorageFull, StorageUnavailable
-from broker.lua import Argument, Script
+from broker.logs import Logs
+from broker.replies import Appended, AppendReply, Behind, Fenced, NotAppended
 from worker.writer import Writer
 
 log = logging.getLogger("respool.appender")
-
-_append = Script("append")
 
 _TICK = 0.1
 _LOOK_EVERY = 0.4
@@ -31,8 +26,8 @@ _LONGEST_PAUSE = 0.5
 class Appender:
     """Run it as a task; it lives as long as the process. `lease_ms` is renewed at a third of it."""
 
-    def __init__(self, redis: ArqRedis, lease_ms: int) -> None:
-        self._redis = redis
+    def __init__(self, logs: Logs, lease_ms: int) -> None:
+        self._logs = logs
         self._lease_ms = lease_ms
         self._writers: dict[str, Writer] = {}
         self._dirty: dict[str, Writer] = {}
@@ -84,61 +79,46 @@ class Appender:
         if not batch:
             return
         now = asyncio.get_running_loop().time()
-        pipe = self._redis.pipeline(transaction=False)
-        for writer in batch:
-            _append.queue(pipe, *self._call(writer, now))
+        calls = [self._call(writer, now) for writer in batch]
         usages = [writer.usage for writer in batch]
-        with storage_errors():
-            replies = await pipe.execute(raise_on_error=False)
+        replies = await self._logs.append(calls)
         for writer, usage, reply in zip(batch, usages, replies, strict=True):
-            self._settle(writer, reply, usage, now)
-        refusals = [reply for reply in replies if isinstance(reply, RedisError)]
-        if any(isinstance(reply, NoScriptError) for reply in refusals):
-            with storage_errors():
-                await _append.load(self._redis)
-        for reply in refusals:
-            if isinstance(error := storage_error(reply), StorageUnavailable):
-                raise error
+            self._take(writer, reply, usage, now)
+        for reply in replies:
+            if isinstance(reply, NotAppended) and isinstance(reply.error, StorageUnavailable):
+                raise reply.error
 
-    def _call(self, writer: Writer, now: float) -> tuple[list[str], list[Argument]]:
+    def _call(self, writer: Writer, now: float) -> AppendCall:
         first, contents = writer.batch()
-        lease = 0
+        lease_ms = 0
         if now - writer.renewed_at >= self._lease_ms / 3000:
-            writer.renewed_at, lease = now, self._lease_ms
-        looks = now - writer.looked_at >= _LOOK_EVERY
-        if looks:
+            writer.renewed_at, lease_ms = now, self._lease_ms
+        look = now - writer.looked_at >= _LOOK_EVERY
+        if look:
             writer.looked_at = now
         usage = writer.usage if writer.usage is not writer.usage_written else b""
-        touched = [keys.record(writer.id), keys.log(writer.id)]
-        if looks:
-            touched.append(keys.cancel(writer.id))
-        args: list[Argument] = [keys.live(writer.id), writer.attempt, first, lease, usage]
-        for content in contents:
-            args += content
-        return touched, args
+        return writer.log.append(first, contents, lease_ms=lease_ms, usage=usage, look=look)
 
-    def _settle(self, writer: Writer, reply: object, usage: bytes, now: float) -> None:
+    def _take(self, writer: Writer, reply: AppendReply, usage: bytes, now: float) -> None:
         match reply:
-            case [-1]:
-                writer.stop("fenced")
-            case [-2, int(seq)]:
-                log.warning("%s: the log's tail is back at %d-%d, re-appending", writer.id, writer.attempt, seq)
-                writer.settle(seq, now)
-            case int(seq) | [int(seq), 1]:
+            case Appended(seq, cancel_pending):
                 writer.settle(seq, now)
                 writer.usage_written = usage
-                if reply != seq:
+                if cancel_pending:
                     writer.stop("cancelled")
-            case RedisError():
-                self._refused(writer, reply)
+            case Fenced():
+                writer.stop("fenced")
+            case Behind(seq):
+                log.warning("%s: the log's tail is back at %d-%d, re-appending", writer.id, writer.attempt, seq)
+                writer.settle(seq, now)
+            case NotAppended(error):
+                self._refused(writer, error)
         if writer.unwritten and writer.writable:
             self._mark(writer)
 
-    def _refused(self, writer: Writer, reply: RedisError) -> None:
+    def _refused(self, writer: Writer, error: BrokerError) -> None:
         writer.renewed_at = writer.looked_at = 0.0  # not known to have happened: the next call does
-        if isinstance(reply, NoScriptError):
-            return
-        match error := storage_error(reply):
+        match error:
             case StorageUnavailable():
                 return
             case StorageFull():

@@ -21,8 +21,9 @@ from redis.exceptions import RedisError
 
 from broker import keys
 from broker.agreement import Agreement
-from broker.coordination import JOB, Coordination, generation_of_job
+from broker.coordination import Coordination
 from broker.errors import BrokerError
+from broker.jobs import JOB, generation_of_job
 from broker.refusals import word
 
 log = logging.getLogger("respool.dispatch")

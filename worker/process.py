@@ -43,7 +43,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     watch = connect(settings.effective_logs_url, connections=2, retries=0, answer_seconds=8.0)
     upstream = Upstream(settings.max_jobs + 50)
     logs, coordination = Logs(logs_redis), Coordination(coordination_redis)
-    appender = Appender(logs_redis, round(settings.lease * 1000))
+    appender = Appender(logs, round(settings.lease * 1000))
     producer = Producer(name, logs, coordination, appender, upstream, settings)
     again_ms = round(settings.pickup_grace * 1000)
     agreement = Agreement("worker", logs_redis, coordination_redis)

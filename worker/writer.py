@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Literal
 
+from broker.appends import AttemptLog
 from broker.events import Content
 
 Cause = Literal[
@@ -40,6 +41,7 @@ class Writer:
     def __init__(self, id_: str, attempt: int, *, max_unwritten: int, now: float) -> None:
         self.id = id_
         self.attempt = attempt
+        self.log = AttemptLog(id_, attempt)
         self.acked = 0  # the claim has written <attempt>-0
         self.cause: Cause | None = None
         self.writable = True

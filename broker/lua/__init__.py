@@ -1,17 +1,26 @@
-"""The atomic steps, one file each. In front of one that begins with `-- uses a, b` the loader puts a.lua and b.lua."""
+"""The atomic steps, one file each, and how they are sent. In front of a script that begins with `-- uses a, b` the loader puts
+a.lua and b.lua.
+
+What the scripts are told and answer is typed in broker/log_steps.py, broker/appends.py and broker/coordination_steps.py.
+"""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import wraps
 from importlib.resources import files
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from arq.connections import ArqRedis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import NoScriptError
 
-from broker.connect import storage_error
+from broker.connect import storage_error, storage_errors
 from broker.errors import StorageRefused
 
 Argument = bytes | str | int
+T = TypeVar("T", covariant=True)
+P = ParamSpec("P")
 
 
 class Script:
@@ -21,36 +30,69 @@ class Script:
         self.text = _assemble(name)
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
-    async def __call__(self, redis: ArqRedis, keys: list[str], args: list[Argument]) -> object:
+    async def __call__(self, redis: ArqRedis, keys: Sequence[str], args: Sequence[Argument]) -> object:
         try:
             return await redis.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)  # type: ignore[no-untyped-call]
         except NoScriptError:
             return await redis.execute_command("EVAL", self.text, len(keys), *keys, *args)  # type: ignore[no-untyped-call]
 
-    async def each(self, redis: ArqRedis, calls: Sequence[tuple[list[str], list[Argument]]]) -> list[object]:
-        """The replies to many calls, in one trip; those that the server did not know the script for are made again. A call that
-        is refused for a reason of its own, such as a key of another type, is answered with the error."""
-        pipe = redis.pipeline(transaction=False)
-        for call in calls:
-            self.queue(pipe, *call)
-        replies: list[object] = await pipe.execute(raise_on_error=False)
-        for at, reply in enumerate(replies):
-            if isinstance(reply, NoScriptError):
-                replies[at] = await self(redis, *calls[at])
-            elif isinstance(reply, Exception) and not isinstance(storage_error(reply), StorageRefused):
-                raise reply
-        return replies
 
-    def queue(self, pipe: Pipeline, keys: list[str], args: list[Argument]) -> None:
-        """Adds the call to a pipeline; its reply may be NoScriptError, upon which the caller loads and repeats."""
-        pipe.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One call of a script, not made yet: the keys that it touches, which are in one slot of a cluster, its arguments, and how
+    its reply reads."""
 
-    def queue_in_full(self, pipe: Pipeline, keys: list[str], args: list[Argument]) -> None:
-        """Adds the call to a transaction, whose other commands would run beside one that says NoScriptError."""
-        pipe.execute_command("EVAL", self.text, len(keys), *keys, *args)
+    script: Script
+    keys: Sequence[str]
+    args: Sequence[Argument]
+    read: Callable[[Any], T]
 
-    async def load(self, redis: ArqRedis) -> None:
-        await redis.execute_command("SCRIPT LOAD", self.text)  # type: ignore[no-untyped-call]
+    async def run(self, redis: ArqRedis) -> T:
+        """Raises StorageUnavailable, StorageFull, StorageForbidden or StorageRefused."""
+        with storage_errors():
+            reply = await self.script(redis, self.keys, self.args)
+        return self.read(reply)
+
+    def queue(self, pipe: Pipeline) -> None:
+        """Adds the call to a transaction, in full: the other commands of one that says NoScriptError would run beside it."""
+        pipe.execute_command("EVAL", self.script.text, len(self.keys), *self.keys, *self.args)
+
+
+async def run_all(redis: ArqRedis, calls: Sequence[Call[T]]) -> list[T | StorageRefused]:
+    """The replies to many calls, in one trip; those that the server did not know the script for are made again. A call that is
+    refused for a reason of its own, such as a key of another type, is answered with the error; any other error is raised."""
+    pipe = redis.pipeline(transaction=False)
+    for call in calls:
+        pipe.execute_command("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args)
+    with storage_errors():
+        replies = await pipe.execute(raise_on_error=False)
+    return [await _read(redis, call, reply) for call, reply in zip(calls, replies, strict=True)]
+
+
+async def _read(redis: ArqRedis, call: Call[T], reply: object) -> T | StorageRefused:
+    if isinstance(reply, NoScriptError):
+        return await call.run(redis)
+    if not isinstance(reply, Exception):
+        return call.read(reply)
+    if isinstance(error := storage_error(reply), StorageRefused):
+        return error
+    raise error
+
+
+class Role(Protocol):
+    """A role of Redis: who runs its steps."""
+
+    redis: ArqRedis
+
+
+def step(make: Callable[P, Call[T]]) -> Callable[Concatenate[Role, P], Coroutine[Any, Any, T]]:
+    """The method of a role that makes this call at once: same parameters, same reply. Raises as `Call.run`."""
+
+    @wraps(make)
+    async def run(role: Role, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await make(*args, **kwargs).run(role.redis)
+
+    return run
 
 
 def _assemble(name: str) -> str:

@@ -21,6 +21,7 @@ from broker.events import TEXT, Content, local_frame
 from broker.ids import BEGINNING, EntryId
 from broker.logs import Logs
 from broker.record import Record
+from broker.replies import Appended
 from tests.api.test_feed import take
 from tests.broker.scripted import Generation, Server
 from tests.client import Frame, frames
@@ -180,7 +181,7 @@ def test_a_viewer_with_a_cursor_gets_what_follows_it_and_nothing_else(theatre: T
     attempt = generation.granted()
     generation.append(attempt, 1, A, B)
     seats = [theatre.seat(generation, EntryId(attempt, seq)) for seq in range(3)]
-    assert generation.append(attempt, 3, C) == 3
+    assert generation.append(attempt, 3, C) == Appended(3)
     theatre.until(lambda: all(seat.ids and seat.ids[-1] == f"{attempt}-3" for seat in seats))
     assert [seat.ids for seat in seats] == [ids_of(generation)[seq + 1 :] for seq in range(3)]
 

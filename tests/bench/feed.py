@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TypeVar
 
 import orjson
-from arq.connections import ArqRedis
 from redis.asyncio.connection import parse_url
 
-from broker import keys
+from broker.appends import AttemptLog
 from broker.connect import connect
+from broker.events import TEXT, Content
 from broker.ids import BEGINNING, new_generation_id
 from broker.logs import Logs
-from broker.lua import Argument, Script
+from broker.lua import Argument
 from broker.record import Ending
-from broker.replies import Granted
+from broker.replies import Appended, Granted
 from tests.bench.load import Lines
 from tests.bench.system import compiled
 
@@ -26,7 +26,6 @@ TEXT_BYTES = 64
 """Of a token: with the rest of its frame they are the 120 bytes of an event."""
 _REQUEST = orjson.dumps({"model": "bench", "messages": [{"role": "user", "content": "bench"}]})
 _LEASE_MS = 3_600_000
-_append = Script("append")
 T = TypeVar("T")
 
 
@@ -38,17 +37,9 @@ class Claimed:
         self.attempt = attempt
         self.path = f"/v1/generations/{id_}/events"
 
-    def keys(self) -> list[str]:
-        return [keys.record(self.id), keys.log(self.id)]
-
-    def head(self) -> list[Argument]:
-        """The append script's arguments up to the seq."""
-        return [keys.live(self.id), self.attempt]
-
-
-_BEHIND_SEQ: list[Argument] = [0, b""]
-"""The arguments between the seq and the first entry: no new lease, no usage. A worker renews, and looks for a cancel, now and
-then, not with every token."""
+    @property
+    def log(self) -> AttemptLog:
+        return AttemptLog(self.id, self.attempt)
 
 
 def with_logs(url: str, work: Callable[[Logs], Awaitable[T]]) -> T:
@@ -57,8 +48,9 @@ def with_logs(url: str, work: Callable[[Logs], Awaitable[T]]) -> T:
     async def run() -> T:
         redis = connect(url)
         try:
-            await _append.load(redis)
-            return await work(Logs(redis))
+            logs = Logs(redis)
+            await logs.append([AttemptLog("nobody", 1).append(1, [])])  # from now on the server knows the script
+            return await work(logs)
         finally:
             await redis.aclose(close_connection_pool=True)
 
@@ -89,14 +81,11 @@ def fill(url: str, generation: Claimed, entries: int) -> None:
     """Appends so many tokens at once, and the end."""
 
     async def write(logs: Logs) -> None:
-        redis: ArqRedis = logs.redis
         for first in range(1, entries + 1, 500):
-            contents: list[Argument] = []
-            for seq in range(first, min(first + 500, entries + 1)):
-                contents += [b"t", f"{0:016} #{seq:<8} ".encode().ljust(TEXT_BYTES, b"x")]
-            args = [*generation.head(), first, *_BEHIND_SEQ, *contents]
-            reply = await _append(redis, generation.keys(), args)
-            assert isinstance(reply, int), reply
+            seqs = range(first, min(first + 500, entries + 1))
+            texts = (f"{0:016} #{seq:<8} ".encode().ljust(TEXT_BYTES, b"x") for seq in seqs)
+            replies = await logs.append([generation.log.append(first, [Content(TEXT, text) for text in texts])])
+            assert replies == [Appended(seqs[-1])]
         await logs.finish(generation.id, generation.attempt, entries + 1, Ending("completed", stop_reason="end_turn"))
 
     with_logs(url, write)
@@ -125,10 +114,10 @@ class LogFeed(Lines):
 
 
 def _template(generation: Claimed) -> bytes:
-    """The append call but for seq and text, as the feed wants it."""
-    script_keys = generation.keys()
-    front: list[Argument] = [b"EVALSHA", _append.sha, len(script_keys), *script_keys, *generation.head()]
-    behind: list[Argument] = [*_BEHIND_SEQ, b"t"]
+    """The append call but for seq and text, as the feed wants it: no new lease, no usage. A worker renews, and looks for a
+    cancel, now and then, not with every token."""
+    *front, _, lease, usage, kind, _ = generation.log.append(1, [Content(TEXT, b"")])
+    front, behind = [b"EVALSHA", *front], [lease, usage, kind]
     head = b"*%d\r\n" % (len(front) + len(behind) + 2) + _bulks(front)
     middle = _bulks(behind)
     return b"gen %d %d\n" % (len(head), len(middle)) + head + middle

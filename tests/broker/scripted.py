@@ -5,17 +5,18 @@ import itertools
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 from broker import keys
-from broker.connect import connect, storage_errors
+from broker.appends import AttemptLog
+from broker.connect import connect
 from broker.coordination import Coordination
 from broker.events import Append, Content, Entry, parse_append
 from broker.ids import BEGINNING, EntryId, new_generation_id
 from broker.logs import Logs
-from broker.lua import Argument, Script
+from broker.lua import Argument
 from broker.record import Ending
-from broker.replies import Finished, Granted, Refused
+from broker.replies import AppendReply, Finished, Granted, NotAppended, Refused
 
 T = TypeVar("T")
 
@@ -23,7 +24,6 @@ LEASE_MS = 60_000
 """Longer than any test: a lease ends when the test says so."""
 DONE = Ending("completed", stop_reason="end_turn")
 
-_append = Script("append")
 _claimants = itertools.count()
 
 
@@ -99,18 +99,14 @@ class Generation:
         return verdict.attempt
 
     def append(
-        self, attempt: int, first: int, *contents: Content, lease_ms: int = 0, usage: str = "", look: bool = True
-    ) -> list[int] | int:
-        """The script's reply, as the appender calls it."""
-
-        async def call() -> list[int] | int:
-            args: list[Argument] = [keys.live(self.id), attempt, first, lease_ms, usage]
-            for content in contents:
-                args += content
-            with storage_errors():
-                return cast("list[int] | int", await _append(self.server.redis, self.keys[: 2 + look], args))
-
-        return self.server.do(call())
+        self, attempt: int, first: int, *contents: Content, lease_ms: int = 0, usage: bytes = b"", look: bool = True
+    ) -> AppendReply:
+        """As the appender appends."""
+        call = AttemptLog(self.id, attempt).append(first, list(contents), lease_ms=lease_ms, usage=usage, look=look)
+        (reply,) = self.server.do(self.server.logs.append([call]))
+        if isinstance(reply, NotAppended):
+            raise reply.error
+        return reply
 
     def finish(self, attempt: int, seq: int, ending: Ending = DONE) -> Finished:
         return self.server.do(self.server.logs.finish(self.id, attempt, seq, ending))

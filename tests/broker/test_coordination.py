@@ -9,12 +9,12 @@ from arq.jobs import deserialize_job
 
 from broker import keys
 from broker.connect import connect
-from broker.coordination import Coordination, Taken, generation_of_job, job_name
+from broker.coordination import Coordination
 from broker.embedded import free_port
 from broker.errors import StorageUnavailable
 from broker.ids import new_generation_id
-from broker.jobs import loads_job
-from broker.replies import Look
+from broker.jobs import generation_of_job, job_name, loads_job
+from broker.replies import Look, Taken
 from tests.broker.scripted import Generation, Server
 
 SOON_MS = 10_000

@@ -8,7 +8,6 @@ import pytest
 from arq.constants import in_progress_key_prefix
 
 from broker import keys
-from broker.coordination import Taken, job_name
 from broker.errors import (
     AlreadyEnded,
     ExpiredGeneration,
@@ -20,9 +19,10 @@ from broker.errors import (
 )
 from broker.events import END, START, TEXT, THINKING, TOOL_INPUT, Content, event
 from broker.ids import BEGINNING, EntryId, new_generation_id
+from broker.jobs import job_name
 from broker.lua import Argument, Script
 from broker.record import Ending
-from broker.replies import Finished, Granted, Refused
+from broker.replies import Appended, Behind, Fenced, Finished, Granted, Refused, Taken
 from tests.broker.scripted import LEASE_MS, Generation, Heard, Server
 
 A, B, C = (Content(TEXT, text) for text in (b"a", "b\u2028\n:".encode(), b"c"))
@@ -428,7 +428,7 @@ def test_no_attempt_follows_the_last_one(generation: Generation) -> None:
 def test_an_append_writes_all_entries_and_publishes_them_once(generation: Generation) -> None:
     attempt = generation.granted()
     with Heard(generation.server, keys.live(generation.id)) as heard:
-        assert generation.append(attempt, 1, A, B, event("usage", n=1), usage='{"n":1}') == 3
+        assert generation.append(attempt, 1, A, B, event("usage", n=1), usage=b'{"n":1}') == Appended(3)
         (published,) = heard.appends()
     written = generation.log[1:]
     assert [(entry.id.seq, entry.kind, entry.value) for entry in written[:2]] == [(1, *A), (2, *B)]
@@ -441,9 +441,9 @@ def test_an_append_repeated_or_overlapping_writes_nothing_twice(generation: Gene
     attempt = generation.granted()
     generation.append(attempt, 1, A, B)
     with Heard(generation.server, keys.live(generation.id)) as heard:
-        assert generation.append(attempt, 1, A, B) == 2
-        assert generation.append(attempt, 1, A) == 2
-        assert generation.append(attempt, 2, B, C) == 3
+        assert generation.append(attempt, 1, A, B) == Appended(2)
+        assert generation.append(attempt, 1, A) == Appended(2)
+        assert generation.append(attempt, 2, B, C) == Appended(3)
         (published,) = heard.appends()
     assert [entry.value for entry in generation.log[1:]] == [A.value, B.value, C.value]
     assert [entry.value for entry in published.entries] == [C.value]
@@ -452,8 +452,8 @@ def test_an_append_repeated_or_overlapping_writes_nothing_twice(generation: Gene
 def test_an_append_behind_a_lost_tail_is_told_where_the_log_ends(generation: Generation) -> None:
     attempt = generation.granted()
     generation.append(attempt, 1, A)
-    assert generation.append(attempt, 3, C) == [-2, 1]
-    assert generation.append(attempt, 2, B, C) == 3
+    assert generation.append(attempt, 3, C) == Behind(1)
+    assert generation.append(attempt, 2, B, C) == Appended(3)
 
 
 def test_a_paused_worker_cannot_append_after_its_successor_has_claimed(generation: Generation) -> None:
@@ -461,26 +461,26 @@ def test_a_paused_worker_cannot_append_after_its_successor_has_claimed(generatio
     generation.expire_lease()
     generation.append(paused, 1, A)  # nobody has claimed: it is still the one that runs
     successor = generation.granted()
-    assert generation.append(paused, 2, B) == [-1]
+    assert generation.append(paused, 2, B) == Fenced()
     assert generation.finish(paused, 2) == Finished("fenced")
     assert not generation.release(paused)
-    assert generation.append(successor, 1, C) == 1
+    assert generation.append(successor, 1, C) == Appended(1)
 
 
 def test_nothing_is_appended_to_what_is_queued_ended_or_not_there(server: Server, generation: Generation) -> None:
-    assert Generation(server).append(1, 1, A) == [-1]
-    assert generation.append(1, 1, A) == [-1]
+    assert Generation(server).append(1, 1, A) == Fenced()
+    assert generation.append(1, 1, A) == Fenced()
     attempt = generation.granted()
     generation.finish(attempt, 1)
-    assert generation.append(attempt, 1, A) == [-1]
-    assert generation.append(attempt, 2, A) == [-1]
+    assert generation.append(attempt, 1, A) == Fenced()
+    assert generation.append(attempt, 2, A) == Fenced()
 
 
 def test_an_append_does_not_make_a_log_anew(generation: Generation) -> None:
     attempt = generation.granted()
     generation.server.command("DEL", generation.keys[1])
-    assert generation.append(attempt, 1, A) == [-1]
-    assert generation.append(attempt, 2, B) == [-1]
+    assert generation.append(attempt, 1, A) == Fenced()
+    assert generation.append(attempt, 2, B) == Fenced()
     assert generation.log == []
 
 
@@ -492,9 +492,9 @@ def test_an_append_tells_of_a_cancel_and_renews_the_lease_where_asked(generation
     generation.append(attempt, 2, lease_ms=LEASE_MS)
     assert int(generation.field("lease_until") or 0) > generation.server.now_ms() + LEASE_MS - 5000
     generation.cancel()
-    assert generation.append(attempt, 2, B) == [2, 1]
-    assert generation.append(attempt, 3) == [2, 1]
-    assert generation.append(attempt, 3, look=False) == 2
+    assert generation.append(attempt, 2, B) == Appended(2, cancel_pending=True)
+    assert generation.append(attempt, 3) == Appended(2, cancel_pending=True)
+    assert generation.append(attempt, 3, look=False) == Appended(2)
 
 
 def test_the_first_token_is_timed_once_and_by_nothing_else(generation: Generation) -> None:
@@ -537,7 +537,7 @@ def test_a_finish_writes_the_end_and_starts_the_retention(server: Server) -> Non
     generation = Generation(server)
     generation.create(retention_ms=100_000)
     attempt = generation.granted()
-    generation.append(attempt, 1, A, usage='{"output_tokens":1}')
+    generation.append(attempt, 1, A, usage=b'{"output_tokens":1}')
     generation.cancel()
     assert generation.finish(attempt, 2) == Finished("ended")
     assert generation.last > EntryId(attempt, 2)
@@ -640,7 +640,7 @@ def test_a_cancel_whose_worker_is_gone_ends_it_under_an_id_nobody_has_seen(gener
     assert generation.cancel() == "cancelled"
     assert generation.last.attempt > attempt
     assert generation.last.seq == 0
-    assert generation.append(attempt, 2, B) == [-1]
+    assert generation.append(attempt, 2, B) == Fenced()
 
 
 def test_a_cancel_after_the_end_or_of_nothing_says_so(server: Server, generation: Generation) -> None:
@@ -669,7 +669,7 @@ def test_a_released_generation_can_be_claimed_at_once(generation: Generation) ->
 def test_a_released_attempt_cannot_renew_its_lease(generation: Generation) -> None:
     attempt = generation.granted()
     generation.release(attempt)
-    assert generation.append(attempt, 1, A, lease_ms=LEASE_MS) == [-1]
+    assert generation.append(attempt, 1, A, lease_ms=LEASE_MS) == Fenced()
     assert isinstance(generation.claim(), Granted)
 
 

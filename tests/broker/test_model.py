@@ -26,13 +26,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from broker.coordination import Accepted
 from broker.embedded import EmbeddedServer
 from broker.errors import AlreadyEnded, IdempotencyMismatch
 from broker.events import TEXT, Content, Entry, wire_json
 from broker.ids import BEGINNING, EntryId, new_generation_id
 from broker.record import Ending
-from broker.replies import Finished, Refused
+from broker.replies import Accepted, Appended, AppendReply, Behind, Fenced, Finished, Refused
 from tests import invariants
 from tests.broker.scripted import LEASE_MS, Generation, Saved, Server
 from tests.client import Frame
@@ -77,16 +76,16 @@ class Model:
             return "sealed"
         return "granted" if planned_from == self.last else "moved"
 
-    def append(self, attempt: int, first: int, values: list[bytes]) -> list[int] | int:
+    def append(self, attempt: int, first: int, values: list[bytes]) -> AppendReply:
         """What an append is answered, and does."""
         if not self.runs(attempt) or self.leased is None:
-            return [-1]
+            return Fenced()
         last = self.last.seq
         if first > last + 1:
-            return [-2, last]
+            return Behind(last)
         for value in values[last + 1 - first :]:
             self.log.append((EntryId(attempt, self.last.seq + 1), value))
-        return [self.last.seq, 1] if self.cancel else self.last.seq
+        return Appended(self.last.seq, self.cancel)
 
 
 @dataclass
@@ -190,8 +189,7 @@ class Machine(RuleBasedStateMachine):
         contents = [Content(TEXT, value) for value in values]
         reply = self.generation.append(worker.attempt, first, *contents, lease_ms=LEASE_MS if renews else 0)
         assert reply == expected
-        refused = isinstance(reply, list) and reply[0] < 0
-        if not refused:
+        if isinstance(reply, Appended):
             self.seen.append(invariants.Appended(worker.attempt))
             self.model.leased = self.model.leased or renews
 
@@ -230,7 +228,7 @@ class Machine(RuleBasedStateMachine):
             with pytest.raises(AlreadyEnded):
                 generation.cancel()
         for worker in self.workers:
-            assert generation.append(worker.attempt, len(worker.put) + 1, Content(TEXT, b"!")) == [-1]
+            assert generation.append(worker.attempt, len(worker.put) + 1, Content(TEXT, b"!")) == Fenced()
             assert generation.finish(worker.attempt, len(worker.put) + 1) == Finished("ended")
             assert not generation.release(worker.attempt)
 

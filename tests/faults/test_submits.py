@@ -12,8 +12,9 @@ from arq.constants import in_progress_key_prefix, job_key_prefix
 
 from broker import keys
 from broker.connect import connect
-from broker.coordination import Coordination, job_name
+from broker.coordination import Coordination
 from broker.ids import new_generation_id
+from broker.jobs import job_name
 from broker.logs import Logs
 from broker.request import GenerationRequest
 from tests.faults.watching import PROMPT, crew, whole_text

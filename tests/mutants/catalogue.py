@@ -268,7 +268,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _APPENDER + "test_an_old_attempts_end_leaves_its_successors_writer_alone",
     ),
     _mutant(
-        "usage that came during a flush is taken for written", "Appender._settle",
+        "usage that came during a flush is taken for written", "Appender._take",
         "writer.usage_written = usage", "writer.usage_written = writer.usage",
         _APPENDER + "test_usage_that_came_while_a_flush_was_under_way_is_written_by_the_next",
     ),
@@ -357,14 +357,13 @@ MUTANTS: tuple[Mutant, ...] = (
     # -- what viewers see
     # Inside the script nobody can see the order of the two: it must be somebody else who publishes first.
     _mutant(
-        "publish before append", "Appender._flush",
-        "_append.queue(pipe, *self._call(writer, now))",
-        "queued, args = self._call(writer, now)\n"
-        "            said = [b'%b%d:%b' % (kind, len(value), value) for kind, value in zip(args[5::2], args[6::2])]\n"
-        "            head = f'{writer.attempt}-{args[2]}\\n'.encode()\n"
-        "            if said:\n"
-        "                pipe.publish(keys.live(writer.id), head + b''.join(said))\n"
-        "            _append.queue(pipe, queued, args)",
+        "publish before append", "appends.send",
+        'pipe.execute_command("EVALSHA", *call)',
+        "live, attempt, first, _, _, *contents = call[2 + call[1] :]\n"
+        "        said = [b'%b%d:%b' % (kind, len(value), value) for kind, value in zip(contents[::2], contents[1::2])]\n"
+        "        if said:\n"
+        "            await redis.publish(live, f'{attempt}-{first}\\n'.encode() + b''.join(said))\n"
+        '        pipe.execute_command("EVALSHA", *call)',
         _APPENDER + "test_what_redis_does_not_take_is_never_shown",
         _APPENDER + "test_what_a_full_redis_refuses_is_never_shown",
     ),

@@ -55,6 +55,9 @@ _LENIENT = "self.parser.set_dangerous_leniencies(lenient_data_after_close="
 _DROPPED = "# as uvicorn does: it is dropped"
 _LENIENT_TRUE = f"{_BOUNDED}._without_upgrade: {_LENIENT}True) {_DROPPED} =>"
 _DERIVATION = "Derivation.of"
+_LOOKED = "Logs.looks: found = dict(zip(ids, await run_all(self.redis, [log_steps.look(id_) for id_ in ids])"
+_RUN_ALL = "run_all: return [await _read(redis, call, reply) for call, reply in zip(calls, replies"
+_SENT_AGAIN = "_send_again: for at, reply in zip(unknown, await pipe.execute(raise_on_error=False)"
 _CHOOSES = "return choose(ids, made, seconds * 1000"
 _UNUSED = "choose: unused = [id_ for id_, tombstone in zip(ids[1:], made[1:]"
 _HELD = 'if sys.platform == "linux" and lent is not None and'
@@ -209,8 +212,8 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "one tick of a clock": (
         "coordination -: _EXPIRY_SLACK_MS = 1000 => _EXPIRY_SLACK_MS = 1001",
-        "coordination -: _WAITING_LOOK_MS = 8000 => _WAITING_LOOK_MS = 8001",
-        "coordination -: _LONGEST_LOOK_MS = 61_000 => _LONGEST_LOOK_MS = 61001",
+        "coordination_steps -: _WAITING_LOOK_MS = 8000 => _WAITING_LOOK_MS = 8001",
+        "coordination_steps -: _LONGEST_LOOK_MS = 61_000 => _LONGEST_LOOK_MS = 61001",
         f"{_MARKS} and self._marks[0][0] <= now - TAIL_SECONDS:",
         "claim.lua -: if left > 0 and r[5] == ARGV[2] then return { 'granted', r[6], r[3] } end => if"
         " left > 1 and r[5] == ARGV[2] then return { 'granted', r[6], r[3] } end",
@@ -266,6 +269,12 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " strict=True)] => return [_record(id_, SHOWN, values) for id_, values in zip(ids, rows, )]",
         "Logs.records: return [_record(id_, SHOWN, values) for id_, values in zip(ids, rows,"
         " strict=True)] => return [_record(id_, SHOWN, values) for id_, values in zip(ids, rows, strict=False)]",
+        f"{_LOOKED}, strict=True)) => {_LOOKED.partition(': ')[2]}, ))",
+        f"{_LOOKED}, strict=True)) => {_LOOKED.partition(': ')[2]}, strict=False))",
+        f"{_RUN_ALL}, strict=True)] => {_RUN_ALL.partition(': ')[2]}, )]",
+        f"{_RUN_ALL}, strict=True)] => {_RUN_ALL.partition(': ')[2]}, strict=False)]",
+        f"{_SENT_AGAIN}, strict=True): => {_SENT_AGAIN.partition(': ')[2]}, ):",
+        f"{_SENT_AGAIN}, strict=True): => {_SENT_AGAIN.partition(': ')[2]}, strict=False):",
         "Logs.held_by: for id_, (claimant, attempt, ordinal, created) in zip(ids, rows,"
         " strict=True) => for id_, (claimant, attempt, ordinal, created) in zip(ids, rows, )",
         "Logs.held_by: for id_, (claimant, attempt, ordinal, created) in zip(ids, rows,"
@@ -276,9 +285,9 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         "_record: found = {field.encode(): value for field, value in zip(fields, values,"
         " strict=True) if value is not None} => found = {field.encode(): value for field, value in zip(fields,"
         " values, strict=False) if value is not None}",
-        "Coordination.take: return Taken(int(left), dict(zip(names, map(float,"
+        "_taken: return Taken(int(left), dict(zip(names, map(float,"
         " rows[1::2]), strict=True))) => return Taken(int(left), dict(zip(names, map(float, rows[1::2]), )))",
-        "Coordination.take: return Taken(int(left), dict(zip(names, map(float,"
+        "_taken: return Taken(int(left), dict(zip(names, map(float,"
         " rows[1::2]), strict=True))) => return Taken(int(left), dict(zip(names, map(float, rows[1::2]),"
         " strict=False)))",
         "Coordination.waiting: rows = zip(ordinals, replies, replies, replies,"
@@ -364,8 +373,8 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_PRODUCER}._finish: continue => break",
     ),
     "the one tick of a clock at which all is over": (
-        f"{_APPENDER}._call: looks = now - writer.looked_at >= _LOOK_EVERY =>"
-        " looks = now - writer.looked_at > _LOOK_EVERY",
+        f"{_APPENDER}._call: look = now - writer.looked_at >= _LOOK_EVERY =>"
+        " look = now - writer.looked_at > _LOOK_EVERY",
         f"{_SILENT} if now - writer.flushed_at > _LOOK_EVERY and writer.writable:",
     ),
     "half of two is as much as half of one, rounded up": (
@@ -383,12 +392,8 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_SETTLED} for writer, usage, reply in zip(batch, usages, replies, ):",
         f"{_SETTLED} for writer, usage, reply in zip(batch, usages, replies, strict=False):",
     ),
-    "a reply that is no error is none of those that are asked for": (
-        f"{_APPENDER}._flush: refusals = [reply for reply in replies if isinstance(reply, RedisError)] =>"
-        " refusals = [reply for reply in replies if True]",
-    ),
     "what takes no more is left out of the batch": (
-        f"{_APPENDER}._settle: if writer.unwritten and writer.writable: => if writer.unwritten:",
+        f"{_APPENDER}._take: if writer.unwritten and writer.writable: => if writer.unwritten:",
         f"{_SILENT} if now - writer.flushed_at >= _LOOK_EVERY:",
     ),
     "a second after the machine's start is as long ago": (

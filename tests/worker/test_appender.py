@@ -26,7 +26,7 @@ class Desk:
         self.generation = Generation(server)
         self.generation.create()
         self.attempt = self.generation.granted()
-        self.appender = Appender(server.redis, _LEASE_MS)
+        self.appender = Appender(server.logs, _LEASE_MS)
         self.writer = Writer(self.generation.id, self.attempt, max_unwritten=100, now=0.0)
         self.appender.add(self.writer)
 

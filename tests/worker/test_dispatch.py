@@ -11,8 +11,9 @@ from arq.worker import Worker
 from redis.exceptions import ConnectionError
 
 from broker.agreement import Agreement
-from broker.coordination import Coordination, Taken
+from broker.coordination import Coordination
 from broker.jobs import dumps_job, loads_job
+from broker.replies import Taken
 from worker.dispatch import Dispatcher
 
 JOB = "gen_0123456789abcdefghjkmnpqrs:0"

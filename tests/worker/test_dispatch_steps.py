@@ -13,9 +13,10 @@ from redis.exceptions import ConnectionError, OutOfMemoryError
 
 from broker import keys
 from broker.agreement import Agreement
-from broker.coordination import Coordination, Taken
+from broker.coordination import Coordination
 from broker.errors import StorageUnavailable
 from broker.jobs import dumps_job, loads_job
+from broker.replies import Taken
 from tests.clockwork import at_once
 from worker.dispatch import Dispatcher
 
