@@ -5,7 +5,6 @@ serving.py is one process of it: uvicorn, and how it goes. Accepting, one reques
     app.py          the application; generations.py, its routes; service.py, what they work with
     body.py         from bytes to one JSON object; negotiate.py, what the headers ask for
     problems.py     every answer that is not a success
-    submissions.py  accepting once, whatever breaks in between
     lookout.py      looks once more, some seconds later, at what was accepted
     views.py        records as JSON
 

@@ -22,8 +22,8 @@ from api.problems import ABOUT_STORAGE, Code, Problem
 from api.service import Service
 from api.settings import ApiSettings
 from api.stream import DoorFirst
-from api.submissions import Submissions
 from api.views import Listing, Status, Whole
+from broker.accepting import Submissions
 from broker.agreement import Agreement
 from broker.connect import check_safe, check_writable, connect
 from broker.coordination import Coordination

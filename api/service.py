@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from api.hub import Hub
 from api.problems import Code, Problem
-from api.submissions import Submissions
+from broker.accepting import Submissions
 from broker.agreement import Agreement
 from broker.connect import storage_errors
 from broker.coordination import Coordination

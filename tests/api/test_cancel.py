@@ -12,7 +12,7 @@ from api.durable import Durable
 from api.generations import cancel
 from api.hub import Hub
 from api.service import Service
-from api.submissions import Submissions
+from broker.accepting import Submissions
 from broker.agreement import Agreement
 from broker.ids import new_generation_id
 from broker.logs import Logs

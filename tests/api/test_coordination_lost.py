@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from api.submissions import Submissions
 from broker import keys
+from broker.accepting import Submissions
 from broker.agreement import Agreement
 from broker.coordination import Coordination
 from broker.derived import Derivation
@@ -15,8 +15,8 @@ from broker.errors import ExpiredGeneration, IdempotencyMismatch, StorageUnavail
 from broker.logs import Logs
 from broker.recovery import put_back
 from broker.request import GenerationRequest
-from tests.api.test_submissions import REQUEST, members, records, submissions
 from tests.broker.scripted import DONE, Generation, Server
+from tests.broker.test_accepting import REQUEST, members, records, submissions
 from worker.rescan import Rescan
 from worker.sweeper import Sweeper
 

@@ -11,8 +11,8 @@ import pytest
 from api.hub import Hub
 from api.service import Service
 from api.settings import ApiSettings
-from api.submissions import Submissions
 from api.viewer import KEEP_ALIVE, Viewer
+from broker.accepting import Submissions
 from broker.agreement import Agreement
 from broker.coordination import Coordination
 from broker.embedded import EmbeddedServer

@@ -280,7 +280,7 @@ MUTANTS: tuple[Mutant, ...] = (
             Edit("Submissions.submit", "id_ = accepted.id", "pass"),
             Edit("Submissions.submit", _CREATE, f"{_CREATE}; {_SUBMIT}; id_ = accepted.id"),
         ),
-        ("tests/api/test_submissions.py",),
+        ("tests/broker/test_accepting.py",),
     ),
     _mutant(
         "no recovery look", "Submissions.submit", "self.watch(id_)", "pass",
@@ -325,11 +325,11 @@ MUTANTS: tuple[Mutant, ...] = (
     _mutant(
         "a repeated submit is not looked after", "submit.lua",
         "redis.call('ZADD', KEYS[1], 'NX'", "local _ = verdict == 'accepted' and redis.call('ZADD', KEYS[1], 'NX'",
-        "tests/api/test_submissions.py::test_a_submit_repeated_after_the_sweeper_gave_it_up_is_looked_after_again",
+        "tests/broker/test_accepting.py::test_a_submit_repeated_after_the_sweeper_gave_it_up_is_looked_after_again",
     ),
     _mutant(
         "a late submit is not looked after", "enqueue.lua", "redis.call('ZADD', KEYS[3], 'NX', 0, ARGV[1])", "",
-        "tests/api/test_submissions.py::test_an_api_that_slept_until_the_sweeper_gave_up_is_looked_after_all_the_same",
+        "tests/broker/test_accepting.py::test_an_api_that_slept_until_the_sweeper_gave_up_is_looked_after_all_the_same",
     ),
     _mutant(
         "an idempotency key is forgotten after a minute", "submit.lua", "'PX', ARGV[3])", "'PX', 60000)",

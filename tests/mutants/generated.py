@@ -46,7 +46,7 @@ _APART_SECONDS = 15.0
 _LUA_TESTS: Final = (
     "tests/broker/test_figures.py", "tests/broker/test_lifetimes.py", "tests/broker/test_lua.py", "tests/broker/test_model.py",
     "tests/broker/test_coordination.py", "tests/broker/test_agreement.py", "tests/broker/test_logs.py",
-    "tests/worker/test_appender.py", "tests/api/test_submissions.py", "tests/api/test_coordination_lost.py",
+    "tests/worker/test_appender.py", "tests/broker/test_accepting.py", "tests/api/test_coordination_lost.py",
 )  # fmt: skip
 _SLOW: Final = (
     "test_tether", "test_embedded", "test_supervise", "test_supervisor", "test_storage_safety", "test_processes",

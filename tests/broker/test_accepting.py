@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 from arq.connections import ArqRedis
 
-from api.submissions import Submissions
 from broker import keys
+from broker.accepting import Submissions
 from broker.coordination import Coordination
 from broker.derived import Derivation
 from broker.errors import NotDurable, OutcomeUnknown, StorageFull, StorageUnavailable

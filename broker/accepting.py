@@ -1,10 +1,13 @@
-"""Accepting a generation: once, whatever breaks in between.
+"""Accepting a generation, the one way to submit: once, whatever breaks in between.
 
-First the id is reserved (with `due`, so that it will be looked after), then its record is made, then the job is queued. Each
-step may be repeated; a client that got no answer repeats all of them with its idempotency key. Where one server plays both
+    reserve   the id, and with it an idempotency key and the place in `due`: from here on somebody looks after it
+    record    what was asked for
+    job       what a worker takes
+
+Each step may be repeated; a client that got no answer repeats all of them with its idempotency key. Where one server plays both
 roles and there is no such key, whose owner must be known first, the three are one transaction. Where there are two servers,
 coordination may forget what it has just done: a key's id is then derived from it, so that the records tell whether it was used
-(broker/derived.py), and what was accepted is looked at once more (api/lookout.py).
+(broker/derived.py), and what was accepted is looked at once more (`watch`).
 """
 
 from collections.abc import Callable, Iterator
@@ -39,7 +42,9 @@ def _accepted() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Submissions:
-    """`pickup_ms`: when a sweeper first looks whether a worker has come. `retention`: seconds, where the request has none.
+    """Accepts requests, for whoever submits: knows nothing of HTTP.
+
+    `pickup_ms`: when a sweeper first looks whether a worker has come. `retention`: seconds, where the request has none.
     `derivation`: of ids from keys, None where coordination and logs are one server. `watch` has what was accepted looked at in
     some seconds, where they are two."""
 
