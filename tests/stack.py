@@ -1,10 +1,5 @@
 """A whole Respool of real processes for a test: the embedded server, the simulated upstream, APIs and workers."""
 
-import os
-import re
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,8 +12,8 @@ import httpx2
 from broker.embedded import EmbeddedServer, free_port
 from broker.tether import Tether
 from tests.client import Client
+from tests.harness.processes import Child, python
 
-ROOT = Path(__file__).resolve().parents[1]
 LEASE = 2.0
 """Seconds; short, so that tests of dead workers are."""
 STARTS = 60.0
@@ -33,72 +28,6 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> Any
             return value
         assert time.monotonic() < end, f"{what} within {seconds} s"
         time.sleep(0.01)
-
-
-class Child:
-    """One process of the stack. Its output is in `log`."""
-
-    def __init__(self, name: str, module: str, environment: dict[str, str], folder: Path, tether: Tether,
-                 arguments: tuple[str, ...] = ()) -> None:  # fmt: skip
-        self.name = name
-        self._command = [sys.executable, "-m", module, *arguments]
-        self._environment = {**os.environ, **environment}
-        self._path = folder / f"{name}.log"
-        self._tether = tether
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> Self:
-        with self._path.open("ab") as output:
-            self._process = subprocess.Popen(
-                self._command, env=self._environment, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            )
-        self._tether.hold(self._process.pid)
-        return self
-
-    @property
-    def process(self) -> subprocess.Popen[bytes]:
-        assert self._process is not None
-        return self._process
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    @property
-    def log(self) -> str:
-        return self._path.read_text(errors="replace")
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    def signal(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    def kill(self) -> None:
-        """SIGKILL, and gone when this returns."""
-        self.signal(signal.SIGKILL)
-        self.wait()
-
-    def wait(self, seconds: float = 20.0) -> int:
-        code = self.process.wait(seconds)
-        self._tether.release(self.pid)
-        return code
-
-    def stop(self) -> int:
-        """SIGTERM, then SIGKILL if that does not end it."""
-        if not self.running:
-            return self.process.returncode if self._process else 0
-        self.signal(signal.SIGCONT)
-        self.signal(signal.SIGTERM)
-        try:
-            return self.wait(20)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise
-
-    def said(self, pattern: str) -> re.Match[str] | None:
-        return re.search(pattern, self.log)
 
 
 class Stack:
@@ -169,7 +98,7 @@ class Stack:
         # Every other one writes through plain ASGI: both ways to the socket must show the same.
         http = ("direct", "plain")[len(self.apis) % 2]
         environment = {"RESPOOL_HTTP": http, **self.environment(), "RESPOOL_PORT": str(port)}
-        self.apis.append(Child(name, "api", environment, self.folder, self._tether, ("--alone",)).start())
+        self.apis.append(Child(name, python("api", "--alone"), environment, self.folder, self._tether).start())
         self.urls.append(f"http://127.0.0.1:{port}")
         if wait:
             self._await_ready(self.urls[-1])
@@ -183,8 +112,8 @@ class Stack:
             "ANTHROPIC_API_KEY": "simulated",
             **{f"RESPOOL_{key.upper()}": str(value) for key, value in settings.items()},
         }
-        arguments = ("--name", name)
-        self.workers.append(Child(name, "worker", environment, self.folder, self._tether, arguments).start())
+        command = python("worker", "--name", name)
+        self.workers.append(Child(name, command, environment, self.folder, self._tether).start())
         if wait:
             self._await_worker(self.workers[-1])
         return self.workers[-1]
@@ -208,8 +137,8 @@ class Stack:
     def _start_simulator(self) -> None:
         port = free_port()
         self.upstream_url = f"http://127.0.0.1:{port}"
-        arguments = ("--port", str(port))
-        self.simulator = Child("simulator", "worker.simulator", {}, self.folder, self._tether, arguments).start()
+        command = python("worker.simulator", "--port", str(port))
+        self.simulator = Child("simulator", command, {}, self.folder, self._tether).start()
         until(lambda: self.simulator and self.simulator.said("simulated upstream on"), "the simulator listens", STARTS)
 
     def _await_ready(self, url: str) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ import httpx2
 from tests.bench import feed
 from tests.bench.servers import FedByCommand, Feed, Server
 from tests.bench.system import Skipped, compiled, family
+from tests.harness.processes import Child
 from tests.stack import until
 
 
@@ -30,10 +32,8 @@ class Nchan(Server):
         upstream = f"upstream redis {{ nchan_redis_server {redis_url}; }}" if self.redis else ""
         text = _NGINX.format(folder=self.folder, port=self.port, module=module, inside=inside, upstream=upstream)
         config.write_text(text)
-        with (self.folder / "nginx.log").open("wb") as output:
-            command = [nginx, "-p", str(self.folder), "-c", str(config), "-e", str(self.folder / "error.log")]
-            self._nginx = subprocess.Popen(command, stdout=output, stderr=output)
-        self._tether.hold(self._nginx.pid)
+        command = [nginx, "-p", str(self.folder), "-c", str(config), "-e", str(self.folder / "error.log")]
+        self._nginx = Child("nginx", command, {}, self.folder, self._tether).start()
         self._stack.callback(self._end)
         until(self._ready, "nginx is ready", 10)
         time.sleep(0.5)  # its connection to Redis is not told
@@ -45,14 +45,13 @@ class Nchan(Server):
             return False
 
     def _end(self) -> None:
-        self._nginx.terminate()
+        self._nginx.signal(signal.SIGTERM)
         try:
             self._nginx.wait(5)
-        except subprocess.TimeoutExpired:
+        except TimeoutError:
             for pid in family(self._nginx.pid)[::-1]:
                 subprocess.run(["kill", "-9", str(pid)], check=False)
             self._nginx.wait(5)
-        self._tether.release(self._nginx.pid)
 
     def pids(self) -> list[int]:
         return family(self._nginx.pid)

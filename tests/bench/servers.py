@@ -14,7 +14,8 @@ from broker.tether import Tether
 from tests.bench import feed
 from tests.bench.load import Lines
 from tests.bench.system import compiled, family
-from tests.stack import Child, until
+from tests.harness.processes import Child, python
+from tests.stack import until
 
 
 class Feed(Protocol):
@@ -77,7 +78,7 @@ class Server:
         return server.url
 
     def _child(self, module: str, environment: dict[str, str], *arguments: str) -> Child:
-        child = Child(self.name, module, environment, self.folder, self._tether, arguments).start()
+        child = Child(self.name, python(module, *arguments), environment, self.folder, self._tether).start()
         self._stack.callback(child.kill)
         return child
 

@@ -9,7 +9,8 @@ import httpx2
 
 from broker.embedded import EmbeddedServer, free_port
 from broker.tether import Tether
-from tests.stack import Child, Stack, until
+from tests.harness.processes import Child, python
+from tests.stack import Stack, until
 
 
 class System(Protocol):
@@ -63,7 +64,7 @@ class Naive:
             self.redis_url, self.upstream_url = server.url, f"http://127.0.0.1:{upstream}"
 
             def start(name: str, module: str, *arguments: str) -> Child:
-                child = Child(name, module, environment, self.folder, tether, arguments).start()
+                child = Child(name, python(module, *arguments), environment, self.folder, tether).start()
                 stack.callback(child.kill)
                 return child
 

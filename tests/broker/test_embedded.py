@@ -20,7 +20,8 @@ from broker.embedded import (
     free_port,
     server_binary,
 )
-from tests.packaging.launching import alive, eventually
+from tests.harness.processes import alive, running
+from tests.packaging.launching import eventually
 
 
 @pytest.fixture
@@ -123,8 +124,7 @@ def test_on_a_port_it_wants_a_password_that_no_argument_shows(tmp_path: Path) ->
         password = client.connection_pool.connection_kwargs["password"]
         assert len(password) >= 32
         assert client.config_get("bind")["bind"] == "127.0.0.1"
-        shown = subprocess.run(["ps", "-A", "-ww", "-o", "args="], capture_output=True, text=True, check=True).stdout
-        assert password not in shown
+        assert not [row for row in running() if password in row.command]
         with (
             redis.Redis(port=port) as stranger,
             pytest.raises(redis.AuthenticationError, match="Authentication required"),

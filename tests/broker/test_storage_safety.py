@@ -9,7 +9,8 @@ import redis
 
 from broker.embedded import EmbeddedServer, free_port
 from broker.tether import Tether
-from tests.stack import Child, Stack, until
+from tests.harness.processes import Child, python
+from tests.stack import Stack, until
 
 PLAIN = {
     "evicts": "Redis has maxmemory-policy allkeys-lru and would evict live logs: set it to noeviction",
@@ -50,7 +51,7 @@ def test_no_process_starts_on_it_and_each_says_why(
     # RESPOOL_EPHEMERAL allows to forget, not to evict.
     environment = {"RESPOOL_REDIS_URL": server.url, "RESPOOL_EPHEMERAL": str(int(fault == "evicts"))}
     environment |= {"RESPOOL_PORT": str(free_port()), "ANTHROPIC_API_KEY": "simulated"}
-    started = [Child(name, name, environment, tmp_path, tether).start() for name in ("api", "worker")]
+    started = [Child(name, python(name), environment, tmp_path, tether).start() for name in ("api", "worker")]
     for child in started:
         assert child.wait() == 1
         assert child.log.splitlines()[-1] == f"{child.name}: {PLAIN[fault]}"

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from broker.tether import Tether, TetheredProcess
-from tests.packaging.launching import alive, children, eventually
+from tests.harness.processes import alive, children
+from tests.packaging.launching import eventually
 
 SLEEP = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(60)"]
 STUBBORN = [sys.executable, "-c", f"import signal; signal.signal(15, signal.SIG_IGN)\n{SLEEP[2]}"]

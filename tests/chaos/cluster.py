@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import subprocess
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,7 +14,7 @@ from tests.chaos.limits import LEASE
 from tests.chaos.proxy import FaultProxy
 from tests.chaos.store import Store
 from tests.chaos.wire import Address, Lost, ask
-from tests.stack import Child
+from tests.harness.processes import Child, python
 
 SETTINGS = {
     "lease": LEASE, "most_attempts": MOST_ATTEMPTS, "pickup_grace": 1, "sweep_every": 0.25, "drain": 0, "shutdown": 2,
@@ -80,7 +79,7 @@ class Member:
         self.signal(signal.SIGTERM)
         try:
             await asyncio.to_thread(self.child.wait, _EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
+        except TimeoutError:
             await self.kill()
             return None
         return now() - began
@@ -103,7 +102,7 @@ class Cluster:
         self._counts = (apis, workers)
         self._tether = Tether()
         self._simulator = Child(
-            "simulator", "worker.simulator", {}, folder, self._tether, ("--port", str(self.upstream[1]))
+            "simulator", python("worker.simulator", "--port", str(self.upstream[1])), {}, folder, self._tether
         )
         self._watching: list[asyncio.Task[None]] = []
 
@@ -163,13 +162,13 @@ class Cluster:
             port = free_port()
             own = {"port": port} | (SMALL if len(self.apis) % 2 else {})
             environment |= {f"RESPOOL_{key.upper()}": str(value) for key, value in own.items()}
-            child = Child(name, "api", environment, self.folder, self._tether, ("--alone",))
+            child = Child(name, python("api", "--alone"), environment, self.folder, self._tether)
             return Member(child, ("127.0.0.1", port), redis, None)
         upstream = await FaultProxy(self.upstream).start()
         self.proxies.append(upstream)
         environment |= {"ANTHROPIC_BASE_URL": f"http://127.0.0.1:{upstream.port}", "ANTHROPIC_API_KEY": "simulated"}
         arguments = ("--name", name)
-        child = Child(name, "worker", environment, self.folder, self._tether, arguments)
+        child = Child(name, python("worker", *arguments), environment, self.folder, self._tether)
         return Member(child, ("", 0), redis, upstream)
 
     async def _watch(self) -> None:
@@ -179,6 +178,6 @@ class Cluster:
                 if not member.down and not member.child.running:
                     async with member.lock:
                         if not member.down and not member.child.running:
-                            self.recorder.write("died", name=member.name, code=member.child.process.returncode)
+                            self.recorder.write("died", name=member.name, code=member.child.code)
                             await member.start()
             await asyncio.sleep(0.2)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.stack import ROOT
+from tests.harness.processes import ROOT
 
 SECONDS = 22
 """Of storm; more if that is too short for every kind of fault on a busy machine."""

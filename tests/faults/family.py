@@ -2,12 +2,12 @@
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from broker.tether import Tether
-from tests.stack import Child, Stack, until
+from tests.harness.processes import Child, python, running
+from tests.stack import Stack, until
 
 
 class Family:
@@ -24,13 +24,11 @@ class Family:
 
     def children(self) -> dict[int, str]:
         """Their pids and command lines."""
-        return {
-            pid: command for pid, parent, command in _processes() if parent == self.parent.pid and self._is(command)
-        }
+        return {row.pid: row.command for row in running() if row.parent == self.parent.pid and self._is(row.command)}
 
     def strays(self, pids: dict[int, str]) -> list[int]:
         """Which of these still run, as what they were."""
-        return [pid for pid, _, command in _processes() if pids.get(pid) == command]
+        return [row.pid for row in running() if pids.get(row.pid) == row.command]
 
     def kill(self, pid: int) -> None:
         """SIGKILL for one child."""
@@ -39,15 +37,6 @@ class Family:
 
     def _is(self, command: str) -> bool:
         return f" -m {self._module} " in command
-
-
-def _processes() -> list[tuple[int, int, str]]:
-    """Pid, parent's pid and command line of all that run; a dead one that nobody has reaped is none."""
-    listed = subprocess.run(
-        ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True, timeout=10
-    ).stdout
-    rows = [line.split(None, 3) for line in listed.splitlines()]
-    return [(int(row[0]), int(row[1]), row[3]) for row in rows if len(row) == 4 and not row[2].startswith("Z")]
 
 
 @contextmanager
@@ -63,8 +52,8 @@ def family(
     }
     tether = Tether()
     number = len(list(stack.folder.glob("family-*.log")))
-    told = ("--processes", str(processes), *arguments)
-    parent = Child(f"family-{number}", module, environment, stack.folder, tether, told).start()
+    command = python(module, "--processes", str(processes), *arguments)
+    parent = Child(f"family-{number}", command, environment, stack.folder, tether).start()
     try:
         made = Family(parent, module)
         made.ready(processes)

@@ -17,7 +17,8 @@ from broker.embedded import EmbeddedServer, free_port
 from tests.faults.silence import Silence
 from tests.faults.sockets import RawViewer
 from tests.faults.watching import watch
-from tests.stack import Child, Stack, until
+from tests.harness.processes import Child
+from tests.stack import Stack, until
 
 NOTICED = 8.0
 """Seconds within which both processes must notice."""

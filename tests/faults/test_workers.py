@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.watching import SLACK, TOLD, Watched, crew, spent, watch, with_spare
-from tests.stack import LEASE, Child, Stack, until
+from tests.harness.processes import Child
+from tests.stack import LEASE, Stack, until
 
 LONG = "sim-1?ttft_ms=20&tps=30&tokens=2000"
 

@@ -11,8 +11,9 @@ import httpx2
 import redis
 
 from tests.client import Client, Frame, Generation
+from tests.harness.processes import Child
 from tests.invariants import Answered, History, Observation, Read, Recorded, Rewound, Shown, check
-from tests.stack import LEASE, Child, Stack, until
+from tests.stack import LEASE, Stack, until
 from worker.simulator.answer import compose
 from worker.simulator.asked import Asked, Turn
 from worker.simulator.plan import parse_model

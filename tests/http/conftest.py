@@ -10,10 +10,11 @@ import pytest
 from broker.embedded import free_port
 from broker.tether import Tether
 from tests.client import Client
+from tests.harness.processes import Child, python
 from tests.http.certificate import Certificate, make_certificate
 from tests.http.proxy import Nginx, binary
 from tests.http.wire import Address
-from tests.stack import Child, Stack, until
+from tests.stack import Stack, until
 
 WAYS = ("direct", "plain")
 PAGE = "https://app.example"
@@ -98,7 +99,7 @@ def https_servers(stack: Stack, certificate: Certificate) -> Iterator[dict[str, 
         for way in WAYS:
             port = free_port()
             environment = {**stack.environment(), **tls, "RESPOOL_HTTP": way, "RESPOOL_PORT": str(port)}
-            api = Child(f"https-{way}", "api", environment, stack.folder, tether, ("--alone",)).start()
+            api = Child(f"https-{way}", python("api", "--alone"), environment, stack.folder, tether).start()
             running.callback(api.kill)
             servers[way] = Server(Address(port, certificate.trusted), api, port)
         for server in servers.values():

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Self
 
 from broker.embedded import free_port
-from broker.tether import TetheredProcess
 from tests.docs.pages import blocks, page
+from tests.harness.processes import Child
 from tests.http.certificate import Certificate
 from tests.stack import until
 
@@ -55,7 +55,7 @@ class Nginx:
 
     def __init__(self, nginx: str, folder: Path, api_port: int, certificate: Certificate) -> None:
         self.port, self.tls_port = free_port(), free_port()
-        self._folder, self._nginx = folder, nginx
+        self._folder = folder
         site = replace(documented(), "server 127.0.0.1:8000;", f"server 127.0.0.1:{api_port};")
         away = free_port()
         site = site.replace("127.0.0.1:8098", f"127.0.0.1:{away}")
@@ -65,26 +65,23 @@ class Nginx:
         site = replace(site, "listen 443 ssl;", f"listen 127.0.0.1:{self.port}; {tls};")
         site = replace(site, "/etc/nginx/respool.pem", str(certificate.certificate))
         site = replace(site, "/etc/nginx/respool.key", str(certificate.key))
-        self._config = folder / "nginx.conf"
-        self._config.write_text(_MAIN.format(folder=folder, site=site))
-        self._process: TetheredProcess | None = None
+        config = folder / "nginx.conf"
+        config.write_text(_MAIN.format(folder=folder, site=site))
+        command: list[str | Path] = [nginx, "-p", folder, "-e", folder / "error.log", "-c", config]
+        self._process = Child("output", command, {}, folder, cwd=folder)
 
     def __enter__(self) -> Self:
-        command = [self._nginx, "-p", str(self._folder), "-e", str(self._folder / "error.log"), "-c", str(self._config)]
-        with (self._folder / "output.log").open("ab") as output:
-            self._process = TetheredProcess(command, output=output, cwd=self._folder)
+        self._process.start()
         until(self._pid_is_written, f"nginx runs: {self._folder}", 10)
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process is not None
         self._process.kill()
 
     def log(self) -> str:
         return (self._folder / "error.log").read_text(errors="replace")
 
     def _pid_is_written(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, self.log() + (self._folder / "output.log").read_text()
+        assert self._process.running, self.log() + self._process.log
         pid = self._folder / "nginx.pid"
         return pid.exists() and pid.read_text().strip() == str(self._process.pid)

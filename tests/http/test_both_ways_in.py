@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from broker.embedded import free_port
 from broker.tether import Tether
 from tests.client import Client
+from tests.harness.processes import Child, python
 from tests.http.conftest import PAGE
 from tests.http.wire import Address, Connection, Head
-from tests.stack import STARTS, Child, Stack, until
+from tests.stack import STARTS, Stack, until
 
 SILENT = "sim-1?tps=0.02&tokens=50&ttft_ms=0&seed=6"
 """After its first entries nothing comes for 50 s: what a viewer gets first does not depend on when it comes."""
@@ -38,7 +39,7 @@ def ways(stack: Stack, client: Client) -> Iterator[Ways]:
         addresses = []
         for module in ("api", "tests.http.routes_only"):
             environment = {**stack.environment(), "RESPOOL_PORT": str(port := free_port())}
-            running.callback(Child(module, module, environment, stack.folder, tether, ("--alone",)).start().kill)
+            running.callback(Child(module, python(module, "--alone"), environment, stack.folder, tether).start().kill)
             addresses.append(Address(port))
         for address in addresses:
             until(address.answers, "the API answers", STARTS)

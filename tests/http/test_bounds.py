@@ -9,10 +9,11 @@ import pytest
 from broker.embedded import free_port
 from broker.tether import Tether
 from tests.client import Client
+from tests.harness.processes import Child, python
 from tests.http.conftest import PAGE, WAYS, Server
 from tests.http.test_framing import HOST, JSON, SECOND, last_answer
 from tests.http.wire import Address, Connection, Cut
-from tests.stack import STARTS, Child, Stack, until
+from tests.stack import STARTS, Stack, until
 
 GET = b"GET /healthz HTTP/1.1\r\n" + HOST
 LIMIT = 32 * 1024
@@ -117,7 +118,9 @@ def test_where_descriptors_end_health_checks_are_answered_still(way: str, stack:
         "RESPOOL_PORT": str(port),
         "RESPOOL_STALLED_VIEWER": "30",
     }
-    api = Child(f"few-{way}", "tests.http.few_descriptors", environment, stack.folder, tether, ("--alone",)).start()
+    api = Child(
+        f"few-{way}", python("tests.http.few_descriptors", "--alone"), environment, stack.folder, tether
+    ).start()
     address = Address(port)
     with ExitStack() as running:
         running.callback(tether.close)
@@ -140,7 +143,7 @@ def test_a_process_full_of_streams_answers_health_checks_alone(stack: Stack, cli
     generation = client.submit(LONG)
     tether, port = Tether(), free_port()
     environment = {**stack.environment(), "RESPOOL_HTTP": way, "RESPOOL_PORT": str(port), "RESPOOL_CONNECTIONS": "5"}
-    api = Child(f"full-{way}", "api", environment, stack.folder, tether).start()
+    api = Child(f"full-{way}", python("api"), environment, stack.folder, tether).start()
     address = Address(port)
     with ExitStack() as running:
         running.callback(tether.close)

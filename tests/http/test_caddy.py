@@ -1,6 +1,5 @@
 """Behind Caddy, as the documentation configures it: a stream passes, and that of an API that is away breaks off."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from broker.embedded import free_port
-from broker.tether import TetheredProcess
 from tests.docs.pages import blocks, page
+from tests.harness.processes import Child
 from tests.http.certificate import Certificate
 from tests.http.conftest import Server
 from tests.http.proxy import replace
@@ -35,13 +34,9 @@ def caddy(folder: Path, api_port: int, certificate: Certificate | None = None) -
     cut = str(free_port())
     site = site.replace("127.0.0.1:8000", f"127.0.0.1:{api_port}").replace(":8099", f":{cut}")
     (folder / "Caddyfile").write_text(_MAIN + site)
-    with (folder / "caddy.log").open("wb") as log:
-        running = TetheredProcess(
-            [program, "run", "--config", "Caddyfile", "--adapter", "caddyfile"],
-            output=log,
-            cwd=folder,
-            env={**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)},
-        )
+    command = [program, "run", "--config", "Caddyfile", "--adapter", "caddyfile"]
+    homes = dict.fromkeys(("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"), str(folder))
+    running = Child("caddy", command, homes, folder, cwd=folder).start()
     try:
         until(lambda: listens(Address(port)), f"caddy listens: {folder}", 20)
         yield Address(port)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from broker.embedded import free_port
+from tests.harness.processes import ROOT
 from tests.http.certificate import Certificate, make_certificate
 from tests.http.conftest import Server
-from tests.stack import ROOT
 
 
 def test_it_speaks_tls_and_nothing_else(https_servers: dict[str, Server], way: str) -> None:

@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings
 
 from broker.embedded import free_port, server_binary
 from broker.settings import BrokerSettings
+from tests.harness.processes import Child
 from tests.packaging.launching import eventually
 from tests.packaging.pins import ROOT
 
@@ -127,9 +128,8 @@ def test_a_password_is_drawn_once_that_valkey_asks_for_and_our_settings_know(
     url = BrokerSettings().redis_url
     assert url == f"redis://:{drawn['valkey_password']}@valkey:6379/0"
     port = free_port()
-    server = subprocess.Popen(
-        [server_binary(), tmp_path / "valkey.conf", "--port", str(port), "--save", ""], cwd=tmp_path
-    )
+    command: list[str | Path] = [server_binary(), tmp_path / "valkey.conf", "--port", str(port), "--save", ""]
+    server = Child("valkey", command, {}, tmp_path, cwd=tmp_path).start()
     try:
         with redis.Redis.from_url(url.replace("valkey:6379", f"127.0.0.1:{port}")) as client:
             eventually(lambda: answers(client))
@@ -137,7 +137,6 @@ def test_a_password_is_drawn_once_that_valkey_asks_for_and_our_settings_know(
             stranger.ping()
     finally:
         server.kill()
-        server.wait(10)
 
 
 def answers(client: redis.Redis) -> bool:

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.packaging.launching import Launcher, alive, children, command_of, eventually
+from tests.harness.processes import alive, children, command_of
+from tests.packaging.launching import Launcher, eventually
 
 
 def ask(url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

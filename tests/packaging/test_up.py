@@ -12,7 +12,8 @@ import pytest
 import redis
 
 from broker.embedded import EmbeddedServer
-from tests.packaging.launching import Launcher, alive, children, command_of, eventually
+from tests.harness.processes import alive, children, command_of
+from tests.packaging.launching import Launcher, eventually
 
 
 def server_of(stack: Launcher) -> str:

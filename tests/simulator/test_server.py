@@ -12,6 +12,7 @@ import httpx2
 import orjson
 import pytest
 
+from tests.simulator.process import simulated
 from tests.simulator.sdk import Upstream, say
 
 HELLO: list[Any] = [{"role": "user", "content": "Hello, how are you?"}]
@@ -207,20 +208,13 @@ def test_other_paths_and_methods_are_refused(upstream: Upstream) -> None:
 
 def test_records_are_found_by_model_written_to_a_file_and_forgotten(tmp_path: Path) -> None:
     file = tmp_path / "asked.jsonl"
-    command = [sys.executable, "-m", "worker.simulator", "--port", "0", "--record", str(file)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            upstream = Upstream(process.stdout.readline().strip().removeprefix("simulated upstream on "))
-            for model in (FAST, f"{FAST}&seed=1"):
-                assert say(upstream, model, "somebody").stop_reason == "end_turn"
-            found = httpx2.get(f"{upstream.url}/_sim/requests", params={"model": FAST}).json()
-            assert [record["model"] for record in found] == [FAST]
-            assert httpx2.delete(f"{upstream.url}/_sim/requests").status_code == 204
-            assert upstream.records("somebody") == []
-        finally:
-            process.terminate()
-            assert process.wait(10) == 0
+    with simulated(tmp_path, "--record", str(file)) as upstream:
+        for model in (FAST, f"{FAST}&seed=1"):
+            assert say(upstream, model, "somebody").stop_reason == "end_turn"
+        found = httpx2.get(f"{upstream.url}/_sim/requests", params={"model": FAST}).json()
+        assert [record["model"] for record in found] == [FAST]
+        assert httpx2.delete(f"{upstream.url}/_sim/requests").status_code == 204
+        assert upstream.records("somebody") == []
     assert [orjson.loads(line)["closed_by"] for line in file.read_bytes().splitlines()] == ["server"] * 2
 
 

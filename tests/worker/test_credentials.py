@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from broker.embedded import EmbeddedServer
-from tests.stack import ROOT
+from tests.harness.processes import ROOT
 
 
 def start(home: Path, redis_url: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
