@@ -43,7 +43,7 @@ Where to read on, in this order:
     recovery.py           what coordination has lost, put back from the records
     agreement.py          whether APIs and workers keep logs on one server
     transcript.py         the rule for readers as code: what a log amounts to
-    request.py, record.py what may be asked for; what is known of a generation
+    request.py, record.py what may be asked for; what is known of a generation, and record_fields.py who writes it
 
     settings.py, connect.py, jobs.py, tasks.py, journal.py   how processes are configured, reach Redis, own their tasks, and log
     embedded.py, tether.py, supervise.py, processes.py, up.py   `make up`: a server of our own, processes that do not outlive us

@@ -7,16 +7,14 @@ from typing import Literal, cast, get_args
 import orjson
 
 from broker.ids import EntryId
+from broker.record_fields import FIELDS
 
 State = Literal["queued", "running", "completed", "failed", "cancelled"]
 STATES: tuple[State, ...] = get_args(State)
 TERMINAL: frozenset[State] = frozenset(("completed", "failed", "cancelled"))
 
 
-SHOWN: tuple[str, ...] = (
-    "state", "model", "created_ms", "started_ms", "first_ms", "finished_ms", "ordinal", "spent", "usage", "terminal_id", "end",
-    "durability", "confirmed",
-)  # fmt: skip
+SHOWN: tuple[str, ...] = tuple(field.name for field in FIELDS if field.shown)
 """The hash's fields that a Record is made of, all but the request, which may be a megabyte and which only a worker needs."""
 
 
