@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NotRequired
 
 import orjson
 from fastapi import FastAPI
@@ -249,10 +249,9 @@ def from_http_exception(request: Request, error: HTTPException) -> Problem:
 
 def _allow(request: Request) -> dict[str, str]:
     """`Allow` for a path: Starlette's own names only the methods of the first of several routes."""
-    scope = {name: request.scope[name] for name in ("type", "path", "root_path", "headers") if name in request.scope}
 
     def serves(method: str) -> bool:
-        return any(route.matches({**scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+        return any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
 
     allowed = [method for method in METHODS if serves(method)]
     return {"Allow": ", ".join(allowed)} if allowed else {}
@@ -261,11 +260,11 @@ def _allow(request: Request) -> dict[str, str]:
 # ── what pydantic found, in our words ──
 
 
-class FieldError(TypedDict, total=False):
+class FieldError(TypedDict):
     """One wrong place: a pointer into the body, or the name of a parameter outside of it."""
 
-    pointer: str
-    parameter: str
+    pointer: NotRequired[str]
+    parameter: NotRequired[str]
     code: str
     detail: str
 

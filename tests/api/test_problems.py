@@ -3,7 +3,9 @@
 from typing import Any, cast, get_args
 
 import pytest
+from fastapi import FastAPI, Request
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
+from starlette.exceptions import HTTPException
 
 from api.problems import (
     ABOUT_STORAGE,
@@ -12,9 +14,9 @@ from api.problems import (
     SENTENCES,
     UNSAID,
     Code,
-    FieldError,
     Problem,
     from_broker_error,
+    from_http_exception,
     from_validation_error,
     pointer,
 )
@@ -148,7 +150,7 @@ def refused(*places: tuple[str, tuple[int | str, ...]]) -> Problem:
 
 
 def test_each_wrong_place_of_a_body_is_told_up_to_twenty_of_them() -> None:
-    assert (MAX_ERRORS, FieldError.__total__) == (20, False)
+    assert MAX_ERRORS == 20
     problem = refused(
         ("missing", ("a", 0)), ("never_heard_of", ("b",)), *[("missing", ("c",))] * 18, ("missing", ("d",))
     )
@@ -176,3 +178,25 @@ def test_a_pointer_ends_before_what_does_not_look_like_a_name(place: tuple[int |
 
 def test_the_methods_that_allow_may_name_are_those_of_http() -> None:
     assert METHODS == ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def refusal(status: int, *, path: str = "/", headers: dict[str, str] | None = None) -> Problem:
+    """Of Starlette's own, by an application with a GET and a POST of one path."""
+    app = FastAPI()
+    app.add_api_route("/both", lambda: None, methods=["GET"])
+    app.add_api_route("/both", lambda: None, methods=["POST"])
+    scope = {"type": "http", "method": "PUT", "path": path, "headers": [], "app": app}
+    return from_http_exception(Request(scope), HTTPException(status, headers=headers))
+
+
+def test_a_wrong_method_names_those_of_all_routes_of_the_path_or_what_starlette_names() -> None:
+    assert refusal(405, path="/both", headers={"Allow": "GET"}).headers["Allow"] == "GET, POST"
+    problem = refusal(405, path="/none", headers={"Allow": "GET", "X-Other": "1"})
+    assert (problem.code, problem.headers["Allow"], problem.headers["X-Other"]) == ("method_not_allowed", "GET", "1")
+
+
+def test_what_else_starlette_refuses_has_its_status_and_headers_and_not_its_words() -> None:
+    problem = refusal(418, headers={"Retry-After": "9"})
+    assert (problem.code, problem.status, problem.detail) == ("http_error", 418, "I'm a Teapot")
+    assert problem.headers["Retry-After"] == "9"
+    assert refusal(404).code == "not_found"

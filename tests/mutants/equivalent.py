@@ -19,6 +19,7 @@ LEFT_OUT: Final = {
     "serving": "a process from its start to its last signal (tests/api/test_restart.py, tests/api/test_going_away.py)",
 }
 
+_ERRORS = "error.errors("
 _BEST = "chosen, best = None, (0.0, 2)"
 _FEED, _TRUTH = "Feed", "Truth"
 _WRITER, _APPEND = "Writer", "append.lua -"
@@ -478,6 +479,11 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "whose answer is complete is told that its client left, either way": (f"{_LEAVES} if self._running is not None:",),
     "while the transport takes nothing, nothing is written": ("DirectProtocol._lets_write: if lets: => if True:",),
     "no range is more specific than the offer's own name": (f"wants: {_BEST} => {_BEST.replace('2', '3')}",),
+    "nothing that is said has these in it": tuple(
+        f"from_validation_error: return _invalid({_ERRORS}include_url=False, include_input=False), in_body=True)"
+        f" => return _invalid({_ERRORS}include_url={others}), in_body=True)"
+        for others in ("True, include_input=False", "False, ", "False, include_input=True")
+    ),
     "only who has a viewer looks at it, and each viewer gets its own": (
         "DirectProtocol._return: self._socket = None => pass",
     ),
