@@ -36,6 +36,7 @@ help:
 	@echo "make failover    promote a replica that lags, again and again (ROUNDS=12 SEED=1)"
 	@echo "make crash       crash Redis as with its machine whenever strict ends are shown (ENDS=200 FSYNC_MS=0)"
 	@echo "make mutants     seed known bugs, one by one, and see that a test notices each (WHAT=generated: bugs nobody thought of)"
+	@echo "make openapi     renew docs/openapi.json, which a test holds against what the API says of itself"
 	@echo "make constraints renew the pinned versions (PYTHON=python3.11)"
 	@echo "make clean       remove the environment and the caches; what .respool/ holds stays"
 
@@ -72,6 +73,9 @@ crash: $(VENV)/.test
 mutants: $(VENV)/.test
 	@$(BIN)/python -m tests.mutants $(WHAT)
 
+openapi: $(VENV)/.test
+	@$(BIN)/python -m tests.docs.openapi > docs/openapi.json.new && mv docs/openapi.json.new docs/openapi.json
+
 # The environment is fresh and elsewhere: what happens to be installed here must not leak into the pins.
 constraints:
 	@set -e; $(FIND_PYTHON); fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
@@ -105,4 +109,4 @@ $(VENV)/.browser: $(BIN)/python pyproject.toml constraints.txt
 	@$(PIP) -e '.[browser]'
 	@touch $(VENV)/.embedded $(VENV)/.test $(VENV)/.browser
 
-.PHONY: help up test browser check bench chaos failover crash mutants constraints clean
+.PHONY: help up test browser check bench chaos failover crash mutants openapi constraints clean

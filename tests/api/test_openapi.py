@@ -11,6 +11,7 @@ from openapi_spec_validator import OpenAPIV32SpecValidator
 from api import generations
 from api.problems import Code
 from tests.client import Client
+from tests.docs import openapi
 from tests.vocabulary import misfit
 
 OF_HTTP = {"connection", "content-length", "content-type", "date", "transfer-encoding"}
@@ -34,6 +35,11 @@ def fits(document: dict[str, Any], method: str, path: str, status: int, body: ob
     if status >= 400:
         assert isinstance(body, dict)
         assert body.keys() <= document["components"]["schemas"]["Problem"]["properties"].keys()
+
+
+def test_what_it_says_is_what_docs_keep() -> None:
+    """`make openapi` renews docs/openapi.json, so that a change of the wire is seen as one."""
+    assert openapi.document() == openapi.KEPT.read_bytes()
 
 
 def test_it_is_a_valid_document(document: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ import json
 import os
 import resource
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -32,6 +31,17 @@ _CHILD_SECONDS = 10.0
 _SLOWER = 6.0
 """A mutant may make its tests so many times slower than they are, and _CHILD_SECONDS more, before it counts as hanging."""
 _POLL_SECONDS = 0.005
+
+_QUIET = (
+    "-o",
+    "addopts=",
+    "-p",
+    "no:terminal",
+    "-p",
+    "no:cacheprovider",
+    "-W",
+    "ignore::pytest.PytestAssertRewriteWarning",
+)
 
 Lines = dict[str, list[int]]
 
@@ -257,10 +267,9 @@ class _traced:  # noqa: N801 - used like a function
 
 
 def run_apart(file: str, source: Path, tests: list[str], lent: Lent) -> Told:
-    """As `judge`, in a process that imports the mutated file."""
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "tests.mutants.planted", "-x", "--tb=no", "-rfE", *tests],
-        cwd=ROOT, env={**os.environ, **lent.environment(), "RESPOOL_MUTANT": f"{file}:{source}"},
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )  # fmt: skip
-    return Told(failed=run.stdout[-200:] if run.returncode else None)
+    """As `judge`, for what runs at import: ours is imported anew, with the mutated file, and the tests are collected anew."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("api", "broker", "worker", "tests")]:
+        del sys.modules[name]
+    os.environ.update(lent.environment(), RESPOOL_MUTANT=f"{file}:{source}")
+    code = pytest.main([*_QUIET, "-p", "tests.mutants.planted", "-x", *tests])
+    return Told(failed=str(code) if code else None)
