@@ -2,23 +2,20 @@
 
 From the outside in:
 
-    process.py       what a worker process consists of, how it starts, drains and hands over; supervisor.py keeps several
-    credentials.py   refuses to start where there is nothing to call the upstream with
-    dispatch.py      arq's worker, told of jobs at once instead of polling for them
-    producer.py      one generation: plan, claim, attempt, and what follows from how that went
-    continuation.py  what the next attempt asks the upstream, where one was interrupted
-    attempt.py       one attempt: call, read, put into the log, say how it went; watchdogs for silence
-    upstream.py      the model API through its SDK: events as they come, failures by name; retry.py says when again
-    wording.py       what is passed on of an upstream's words
-    translate.py     from upstream's events to entries, losing none
-    writer.py        one attempt's hand on its log: what is written, what waits, what may have to be written again
-    appender.py      the one task that writes, for all generations of the process: one pipeline per flush
-    cancels.py       hears of cancels as they are asked for
-    sweeper.py       finds what nobody looks after
-    rescan.py        finds what coordination has lost, where it has a server of its own
+    process.py      what a worker process consists of, how it starts, drains and hands over; supervisor.py keeps several
+    dispatch.py     arq's worker, told of jobs at once instead of polling for them
+    producer.py     one generation: plan, claim, attempt, and what follows from how that went
+    attempt.py      one attempt: call, read, put into the log, say how it went; watchdogs for silence; retry.py says when again
+    writer.py       one attempt's hand on its log: what is written, what waits, what may have to be written again
+    appender.py     the one task that writes, for all generations of the process: one pipeline per flush
+    cancels.py      hears of cancels as they are asked for
+    sweeper.py      finds what nobody looks after
+    rescan.py       finds what coordination has lost, where it has a server of its own
 
-translate, continuation, retry and writer do no I/O. Whatever fails here loses nothing: the lease runs out, `due` brings the
-generation back, and the next attempt is fenced off from this one.
+    upstreams/      the model APIs: a package for each, and what they share
+
+retry and writer do no I/O. Whatever fails here loses nothing: the lease runs out, `due` brings the generation back, and the
+next attempt is fenced off from this one.
 
 simulator/ is the simulated upstream, a process of its own: what `make up` runs without a key, and the fault injector of the
 tests.

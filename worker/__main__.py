@@ -13,9 +13,9 @@ from broker import journal
 from broker.connect import connect
 from broker.coordination import Coordination
 from broker.errors import BrokerError
-from worker.credentials import NoCredentials, check_credentials
 from worker.settings import WorkerSettings
 from worker.supervisor import supervise
+from worker.upstreams.anthropic.credentials import NoCredentials, check_credentials
 
 
 def main() -> int:

@@ -15,11 +15,11 @@ import orjson
 from broker.events import DELTAS, Content, event
 from broker.record import Ending
 from broker.request import Options
-from worker.continuation import Continuation
 from worker.retry import pause
 from worker.settings import WorkerSettings
-from worker.translate import Json, MalformedEvent, Translator, added_usage
-from worker.upstream import ANSWER_ERRORS, Upstream, UpstreamFailure
+from worker.upstreams.anthropic.client import ANSWER_ERRORS, Upstream, UpstreamFailure
+from worker.upstreams.anthropic.continuation import Continuation
+from worker.upstreams.anthropic.translate import Json, MalformedEvent, Translator, added_usage
 from worker.writer import Cause, Writer
 
 log = logging.getLogger("respool.attempt")

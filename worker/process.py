@@ -24,7 +24,7 @@ from worker.producer import Producer
 from worker.rescan import Rescan
 from worker.settings import WorkerSettings
 from worker.sweeper import Sweeper
-from worker.upstream import Upstream
+from worker.upstreams.anthropic.client import Upstream
 
 log = logging.getLogger("respool.worker")
 

@@ -23,10 +23,10 @@ from broker.request import GenerationRequest, Options, UnreadableRequest
 from broker.transcript import Transcript
 from worker.appender import Appender
 from worker.attempt import Attempt, Interrupted, Left, Outcome, without_tail
-from worker.continuation import Continuation, Json, continuation
 from worker.retry import pause
 from worker.settings import WorkerSettings
-from worker.upstream import Upstream
+from worker.upstreams.anthropic.client import Upstream
+from worker.upstreams.anthropic.continuation import Continuation, Json, continuation
 from worker.writer import Writer
 
 log = logging.getLogger("respool.producer")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from broker.events import EVENT, START, TEXT, THINKING, Content, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.transcript import Kept, Transcript
-from worker.translate import Translator
+from worker.upstreams.anthropic.translate import Translator
 
 # Speed is not what is tested: a busy machine must not fail it.
 examples = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])

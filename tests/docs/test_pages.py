@@ -9,7 +9,7 @@ from tests.docs.pages import PAGES, ROOT, anchors, page
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _FORBIDDEN = re.compile(r"\.\./shared|(?<![\w.])/work(?![a-z])|(?<![\w.])/tmp(?![a-z])|\bissues? #?\d", re.IGNORECASE)
-_TOURS = ("broker", "worker", "api")
+_TOURS = ("broker", "worker", "worker/upstreams", "worker/upstreams/anthropic", "api")
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -297,7 +297,7 @@ def _names(test_file: str, module: str) -> bool:
 def _is_namesake(file: str, test_file: str) -> bool:
     path = Path(file)
     name = path.parent.name if path.stem == "__init__" else path.stem
-    return test_file == f"tests/{path.parts[0]}/test_{name}.py"
+    return test_file.startswith(f"tests/{path.parts[0]}/") and Path(test_file).stem == f"test_{name}"
 
 
 def _mentions(file: str, name: str) -> Iterator[tuple[str, int]]:

@@ -11,10 +11,10 @@ from broker.events import TEXT
 from broker.record import Ending
 from broker.request import Options
 from worker.attempt import Attempt, Interrupted, Outcome
-from worker.continuation import Continuation
 from worker.settings import WorkerSettings
-from worker.translate import Json, Translator
-from worker.upstream import Upstream, UpstreamFailure
+from worker.upstreams.anthropic.client import Upstream, UpstreamFailure
+from worker.upstreams.anthropic.continuation import Continuation
+from worker.upstreams.anthropic.translate import Json, Translator
 from worker.writer import Writer
 
 START: Json = {"type": "message_start", "message": {"id": "msg_1", "usage": {"input_tokens": 3}}}

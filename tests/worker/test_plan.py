@@ -10,8 +10,8 @@ from broker.ids import BEGINNING, EntryId
 from broker.record import Record, State
 from broker.request import Options
 from broker.transcript import Transcript
-from worker.continuation import Continuation, continuation
 from worker.producer import Plan, plan
+from worker.upstreams.anthropic.continuation import Continuation, continuation
 
 BODY: dict[str, Any] = {"model": "claude-4-1", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 9}
 

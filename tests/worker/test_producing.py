@@ -22,8 +22,8 @@ from tests.worker.test_plan import log, record
 from worker.appender import Appender
 from worker.producer import Producer
 from worker.settings import WorkerSettings
-from worker.translate import Json
-from worker.upstream import Upstream, UpstreamFailure
+from worker.upstreams.anthropic.client import Upstream, UpstreamFailure
+from worker.upstreams.anthropic.translate import Json
 from worker.writer import Writer
 
 CUT = [START, OPEN, text("a"), UpstreamFailure("upstream_disconnected", "cut")]

@@ -14,10 +14,10 @@ from broker.request import Options
 from tests.clockwork import at_once
 from tests.worker.test_attempt import CLOSE, DELTA, OPEN, START, STOP, WHOLE, text
 from worker.attempt import Attempt, Interrupted, Left, Outcome, without_tail
-from worker.continuation import Continuation
 from worker.settings import WorkerSettings
-from worker.translate import Json
-from worker.upstream import Upstream, UpstreamFailure
+from worker.upstreams.anthropic.client import Upstream, UpstreamFailure
+from worker.upstreams.anthropic.continuation import Continuation
+from worker.upstreams.anthropic.translate import Json
 from worker.writer import Writer
 
 PING: Json = {"type": "ping"}

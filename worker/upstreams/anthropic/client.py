@@ -14,7 +14,7 @@ import httpx2
 import orjson
 from anthropic import AsyncAnthropic, AsyncStream, DefaultAioHttpClient
 
-from worker.wording import told
+from worker.upstreams.wording import told
 
 Json = dict[str, object]
 

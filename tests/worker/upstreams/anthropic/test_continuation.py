@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from worker.continuation import continuation, takes_prefill
+from worker.upstreams.anthropic.continuation import continuation, takes_prefill
 
 # Speed is not what is tested: a busy machine must not fail it.
 examples = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.wording import LONGEST, masked, told
+from worker.upstreams.wording import LONGEST, masked, told
 
 SECRETS = [
     "sk-ant-api03-AAAAbbbbCCCCddddEEEE", "Bearer abcdef123456", "x-api-key: abc123def456", "http://10.2.3.4:8080/v1?key=1",

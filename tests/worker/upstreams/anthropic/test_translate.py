@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from broker.events import EVENT, TEXT, THINKING, TOOL_INPUT, Content, Entry
 from broker.ids import EntryId
 from broker.transcript import Transcript
-from worker.translate import MalformedEvent, Translator, added_usage
+from worker.upstreams.anthropic.translate import MalformedEvent, Translator, added_usage
 
 # Speed is not what is tested: a busy machine must not fail it.
 examples = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -10,7 +10,7 @@ import anthropic
 import httpx2
 import pytest
 
-from worker.upstream import Upstream, UpstreamFailure, _failures
+from worker.upstreams.anthropic.client import Upstream, UpstreamFailure, _failures
 
 BODY: dict[str, object] = {
     "model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}], "system": "be brief",

@@ -6,7 +6,7 @@ from typing import ClassVar
 import anthropic
 import pytest
 
-from worker.credentials import NoCredentials, check_credentials
+from worker.upstreams.anthropic.credentials import NoCredentials, check_credentials
 
 
 @pytest.fixture(autouse=True)
