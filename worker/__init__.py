@@ -6,6 +6,7 @@ From the outside in:
     dispatch.py     arq's worker, told of jobs at once instead of polling for them
     producer.py     one generation: plan, claim, attempt, and what follows from how that went
     attempt.py      one attempt: call, read, put into the log, say how it went; watchdogs for silence; retry.py says when again
+    usage.py        what a generation costs, over its attempts
     writer.py       one attempt's hand on its log: what is written, what waits, what may have to be written again
     appender.py     the one task that writes, for all generations of the process: one pipeline per flush
     cancels.py      hears of cancels as they are asked for
@@ -14,8 +15,8 @@ From the outside in:
 
     upstreams/      the model APIs: a package for each, and what they share
 
-retry and writer do no I/O. Whatever fails here loses nothing: the lease runs out, `due` brings the generation back, and the
-next attempt is fenced off from this one.
+retry, usage and writer do no I/O. Whatever fails here loses nothing: the lease runs out, `due` brings the generation back, and
+the next attempt is fenced off from this one.
 
 simulator/ is the simulated upstream, a process of its own: what `make up` runs without a key, and the fault injector of the
 tests.

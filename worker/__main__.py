@@ -15,7 +15,8 @@ from broker.coordination import Coordination
 from broker.errors import BrokerError
 from worker.settings import WorkerSettings
 from worker.supervisor import supervise
-from worker.upstreams.anthropic.credentials import NoCredentials, check_credentials
+from worker.upstreams import NoCredentials
+from worker.upstreams.anthropic.credentials import check_credentials
 
 
 def main() -> int:

@@ -6,8 +6,6 @@ cancels the reading, which closes the socket, and nothing else.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import dataclass
 
 import orjson
@@ -17,14 +15,11 @@ from broker.record import Ending
 from broker.request import Options
 from worker.retry import pause
 from worker.settings import WorkerSettings
-from worker.upstreams.anthropic.client import ANSWER_ERRORS, Upstream, UpstreamFailure
-from worker.upstreams.anthropic.continuation import Continuation
-from worker.upstreams.anthropic.translate import Json, MalformedEvent, Translator, added_usage
+from worker.upstreams import Call, Upstream, UpstreamFailure
+from worker.usage import Usage, added_usage
 from worker.writer import Cause, Writer
 
 log = logging.getLogger("respool.attempt")
-
-_DRAIN_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +66,16 @@ class OutputLimit(Exception):
 
 
 class Attempt:
-    """`keep_blocks` and `usage` are what earlier attempts left."""
+    """`usage` and `output_bytes` are what earlier attempts left."""
 
     def __init__(
-        self, writer: Writer, upstream: Upstream, settings: WorkerSettings, request: Continuation, options: Options,
-        *, keep_blocks: int, usage: Json, output_bytes: int,
+        self, writer: Writer, upstream: Upstream, settings: WorkerSettings, call: Call, options: Options,
+        *, usage: Usage, output_bytes: int,
     ) -> None:  # fmt: skip
         self._writer = writer
         self._upstream = upstream
         self._settings = settings
-        self._body = request.body
-        self._translator = Translator(keep_blocks, request.stripped)
+        self._call = call
         self._earlier_usage = usage
         self._output_bytes = output_bytes
         self._first_timeout = options.first_token_timeout or settings.first_token_timeout
@@ -104,7 +98,8 @@ class Attempt:
                 reading.cancel()
                 await asyncio.wait({reading}, timeout=5)
         if not reading.cancelled():
-            outcome = self._outcome(reading.exception())
+            error = reading.exception()
+            outcome = _ended(reading.result()) if error is None else self._broken(error)
         elif (cause := self._writer.cause) is not None:
             outcome = _STOPPED.get(cause) or Left(cause)
         else:
@@ -112,18 +107,12 @@ class Attempt:
         await self._writer.flushed(self._settings.outage)
         return outcome
 
-    def _outcome(self, error: BaseException | None) -> Outcome:
+    def _broken(self, error: BaseException) -> Outcome:
         match error:
-            case None if self._translator.stopped and self._translator.stop_reason is not None:
-                return Ending("completed", stop_reason=self._translator.stop_reason)
-            case None:
-                return Interrupted("upstream_truncated", "The upstream's answer ended without its end.")
             case UpstreamFailure() if self._begun and error.retryable:
                 return Interrupted(error.code, error.message)
             case UpstreamFailure():
                 return Ending("failed", code=error.code, message=error.message, retryable=error.retryable)
-            case MalformedEvent():
-                return Interrupted("upstream_malformed", str(error))
             case OutputLimit():
                 return Ending("failed", code="output_limit", message="The output is larger than a log may hold.")
         log.error("%s: the attempt failed in a way nobody thought of", self._writer.id, exc_info=error)
@@ -131,14 +120,16 @@ class Attempt:
 
     # -- reading
 
-    async def _read(self) -> None:
-        """Calls the upstream until it answers, then reads the answer to its end. Raises what `_outcome` knows."""
+    async def _read(self) -> str | None:
+        """Calls the upstream until it answers, then reads the answer to its end: its stop reason if it is whole. Raises what
+        `_broken` knows."""
         tries = 0
         while True:
             tries += 1
             try:
                 return await self._read_once()
             except UpstreamFailure as failure:
+                self._begun = self._begun or failure.begun
                 if self._begun or not failure.retryable or tries >= self._settings.upstream_tries:
                     raise
                 wait = pause(tries, failure.retry_after, self._settings.retry_after_cap)
@@ -146,36 +137,31 @@ class Attempt:
                 self._writer.put([event("retrying", code=failure.code, tries=tries, delay_ms=round(wait * 1000))])
                 await asyncio.sleep(wait)
 
-    async def _read_once(self) -> None:
-        writer, translator = self._writer, self._translator
+    async def _read_once(self) -> str | None:
+        writer = self._writer
         token = False
         self._watch("first_token_timeout")
-        async with self._upstream.stream(self._body) as events:
-            async for data in events:
-                contents = translator.feed(data)
-                if contents:
-                    self._begun = True
-                    self._count(contents)
-                    writer.put(contents)
-                    if data["type"] in ("message_start", "message_delta"):
-                        self._report_usage()
-                    if writer.crowded:
-                        self._watch(None)  # it is Redis that is slow now
-                        await writer.room()
-                    token = token or any(content.kind in DELTAS for content in contents)
-                    if token:
-                        self._watch("idle_timeout")
-                elif translator.stopped:
-                    await _drain(events)
-                    return
+        async with self._upstream.answer_to(self._call) as answer:
+            usage = answer.usage
+            async for contents in answer:
+                self._begun = True
+                self._count(contents)
+                writer.put(contents)
+                if answer.usage is not usage:
+                    usage = answer.usage
+                    writer.usage = orjson.dumps(added_usage(self._earlier_usage, usage))
+                if writer.crowded:
+                    self._watch(None)  # it is Redis that is slow now
+                    await writer.room()
+                token = token or any(content.kind in DELTAS for content in contents)
+                if token:
+                    self._watch("idle_timeout")
+        return answer.stop_reason if answer.whole else None
 
     def _count(self, contents: list[Content]) -> None:
         self._output_bytes += sum(len(content.value) for content in contents)
         if self._output_bytes > self._settings.max_output_bytes:
             raise OutputLimit
-
-    def _report_usage(self) -> None:
-        self._writer.usage = orjson.dumps(added_usage(self._earlier_usage, self._translator.usage))
 
     def _watch(self, cause: Cause | None) -> None:
         """Sets the watchdog: for the first token, for progress, or for nothing but the total."""
@@ -186,10 +172,7 @@ class Attempt:
         self._writer.deadline = end
 
 
-async def _drain(events: AsyncIterator[Json]) -> None:
-    """Reads the few bytes behind `message_stop`, so that the connection can be used again. The answer is whole by now:
-    nothing that happens here matters."""
-    with suppress(TimeoutError, UpstreamFailure, *ANSWER_ERRORS):
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            async for _ in events:
-                pass
+def _ended(stop_reason: str | None) -> Outcome:
+    if stop_reason is None:
+        return Interrupted("upstream_truncated", "The upstream's answer ended without its end.")
+    return Ending("completed", stop_reason=stop_reason)

@@ -24,7 +24,7 @@ from worker.producer import Producer
 from worker.rescan import Rescan
 from worker.settings import WorkerSettings
 from worker.sweeper import Sweeper
-from worker.upstreams.anthropic.client import Upstream
+from worker.upstreams.anthropic.client import AnthropicUpstream
 
 log = logging.getLogger("respool.worker")
 
@@ -41,7 +41,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     logs_redis = connect(settings.effective_logs_url)
     wakes = connect(settings.redis_url, connections=2, retries=0, answer_seconds=4.0)
     watch = connect(settings.effective_logs_url, connections=2, retries=0, answer_seconds=8.0)
-    upstream = Upstream(settings.max_jobs + 50)
+    upstream = AnthropicUpstream(settings.max_jobs + 50)
     logs, coordination = Logs(logs_redis), Coordination(coordination_redis)
     appender = Appender(logs, round(settings.lease * 1000))
     producer = Producer(name, logs, coordination, appender, upstream, settings)

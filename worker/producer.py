@@ -7,7 +7,7 @@ off from this one.
 import asyncio
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -20,13 +20,12 @@ from broker.logs import Logs
 from broker.record import TERMINAL, Ending, Record
 from broker.replies import Granted
 from broker.request import GenerationRequest, Options, UnreadableRequest
-from broker.transcript import Transcript
+from broker.transcript import Kept, Transcript
 from worker.appender import Appender
 from worker.attempt import Attempt, Interrupted, Left, Outcome, without_tail
 from worker.retry import pause
 from worker.settings import WorkerSettings
-from worker.upstreams.anthropic.client import Upstream
-from worker.upstreams.anthropic.continuation import Continuation, Json, continuation
+from worker.upstreams import Call, Json, Upstream
 from worker.writer import Writer
 
 log = logging.getLogger("respool.producer")
@@ -43,7 +42,7 @@ class Plan:
     record: Record
     read_to: EntryId
     options: Options
-    request: Continuation | None
+    call: Call | None
     reason: str
     keep_through: EntryId | None
     keep_blocks: int
@@ -65,8 +64,12 @@ class Plan:
         )
 
 
-def plan(record: Record, transcript: Transcript) -> Plan:
-    """Decides what the next attempt does. Pure. A stored request that this version cannot read is none."""
+Resumed = Callable[[Json, Kept], Call | None]
+"""How an upstream is asked to go on: its `resumed`."""
+
+
+def plan(record: Record, transcript: Transcript, resumed: Resumed) -> Plan:
+    """Decides what the next attempt does. Pure, as `resumed` is. A stored request that this version cannot read is none."""
     assert record.request is not None
     try:
         request = GenerationRequest.from_bytes(record.request)
@@ -74,12 +77,12 @@ def plan(record: Record, transcript: Transcript) -> Plan:
         return Plan(record, transcript.last, _NO_OPTIONS, None, "start", None, 0, 0, 0)
     options, body = request.options(), request.upstream_body()
     kept = transcript.kept() if options.on_interrupt == "continue" else None
-    if kept is None:
+    call = None if kept is None else resumed(body, kept)
+    if kept is None or call is None:
         reason = "start" if record.ordinal == 0 else "restart"
-        return Plan(record, transcript.last, options, Continuation(body, ""), reason, None, 0, 0, 0)
-    asked = continuation(body, kept.text)
+        return Plan(record, transcript.last, options, Call(body), reason, None, 0, 0, 0)
     size = len(kept.text.encode())
-    return Plan(record, transcript.last, options, asked, "continue", kept.through, kept.blocks, kept.chunks, size)
+    return Plan(record, transcript.last, options, call, "continue", kept.through, kept.blocks, kept.chunks, size)
 
 
 class Producer:
@@ -138,12 +141,11 @@ class Producer:
             writer.stop("drain")
         listing = asyncio.create_task(self._list_as_running(the_plan.record))
         try:
-            if the_plan.request is None:
+            if the_plan.call is None:
                 await self._finish(writer, _UNREADABLE)
                 return False
             attempt = Attempt(
-                writer, self._upstream, self._settings, the_plan.request, the_plan.options,
-                keep_blocks=the_plan.keep_blocks,
+                writer, self._upstream, self._settings, the_plan.call, the_plan.options,
                 usage=orjson.loads(the_plan.record.usage),
                 output_bytes=the_plan.keep_bytes,
             )  # fmt: skip
@@ -167,7 +169,7 @@ class Producer:
             if record.ended:
                 return None
             entries = await self._logs.whole(id_) if record.ordinal else []
-            the_plan = plan(record, Transcript(entries))
+            the_plan = plan(record, Transcript(entries), self._upstream.resumed)
             verdict = await self._logs.claim(
                 id_,
                 claimant,
@@ -256,6 +258,3 @@ class Producer:
             look = await self._logs.look(id_)
             if look is not None and look.state in TERMINAL:
                 await self._coordination.retire({id_: look})
-
-
-__all__ = ["Json", "Plan", "Producer", "plan"]

@@ -125,7 +125,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _LUA + "test_a_finish_behind_a_lost_tail_is_refused_until_the_tail_is_back", MODEL,
     ),
     _mutant(
-        "the terminal is trusted from a clean EOF", "Attempt._outcome",
+        "the terminal is trusted from a clean EOF", "attempt._ended",
         'return Interrupted("upstream_truncated", "The upstream\'s answer ended without its end.")',
         'return Ending("completed", stop_reason="end_turn")',
         "tests/worker/test_attempt.py::"

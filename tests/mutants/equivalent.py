@@ -402,9 +402,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " => writer.renewed_at = writer.looked_at = 1.0 # not known to have happened: the next call does",
     ),
     "who is done cannot be cancelled, nor waited for": ("Attempt.run: if not reading.done(): => if True:",),
-    "the same sum, found once more": (
-        'Attempt._read_once: if data["type"] in ("message_start", "message_delta"): => if True:',
-    ),
+    "the same sum, found once more": ("Attempt._read_once: if answer.usage is not usage: => if True:",),
     "no block of upstream's has a number below 0, nor has one before the first was opened": (
         "Translator.__init__: self._open = -1 => pass",
         "Translator.__init__: self._open = -1 => self._open = -2",
@@ -418,7 +416,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " for ours, theirs in zip(self._overlap, text, ):",
     ),
     "no request is without a message": (
-        'continuation: if messages and messages[-1]["role"] == "assistant": => if messages[-1]["role"] == "assistant":',
+        'resumed: if messages and messages[-1]["role"] == "assistant": => if messages[-1]["role"] == "assistant":',
     ),
     "4.0 and 4.1 both come before 4.5": (
         "takes_prefill: return (int(match[1]), int(match[2] or 0)) <= _LAST_WITH_PREFILL =>"
@@ -433,12 +431,12 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_KEYS_SET} if {_KEY} or {_TOKEN.replace('ANTH', 'XXANTH')}:",
     ),
     "no more connections are kept than there are": (
-        "Upstream.__init__: limits = httpx2.Limits(max_connections=connections,"
+        "AnthropicUpstream.__init__: limits = httpx2.Limits(max_connections=connections,"
         " max_keepalive_connections=connections) => limits = httpx2.Limits(max_connections=connections, )",
     ),
     "a code that has no words of its own gets those of this one": (
-        '_failures.__exit__: raise UpstreamFailure("upstream_error", told("upstream_error", None),'
-        ' retryable=False) from None => raise UpstreamFailure("upstream_error", told("XXupstream_error", None),'
+        '_failures.__exit__: raise UpstreamFailure("upstream_error", message_for("upstream_error", None),'
+        ' retryable=False) from None => raise UpstreamFailure("upstream_error", message_for("XXupstream_error", None),'
         " retryable=False) from None",
     ),
     "false as well": ("Lookout._look: return False => return None",),

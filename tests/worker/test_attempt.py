@@ -1,48 +1,18 @@
 """How an attempt goes, with an upstream that says what the test wants and a log that takes everything."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from broker.events import TEXT
 from broker.record import Ending
 from broker.request import Options
+from tests.worker.upstreams.teller import CLOSE, OPEN, START, STOP, USAGE, WHOLE, Teller, Telling, text
 from worker.attempt import Attempt, Interrupted, Outcome
 from worker.settings import WorkerSettings
-from worker.upstreams.anthropic.client import Upstream, UpstreamFailure
-from worker.upstreams.anthropic.continuation import Continuation
-from worker.upstreams.anthropic.translate import Json, Translator
+from worker.upstreams import Call, UpstreamFailure
 from worker.writer import Writer
-
-START: Json = {"type": "message_start", "message": {"id": "msg_1", "usage": {"input_tokens": 3}}}
-OPEN: Json = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
-CLOSE: Json = {"type": "content_block_stop", "index": 0}
-DELTA: Json = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}}
-STOP: Json = {"type": "message_stop"}
-
-
-def text(more: str) -> Json:
-    return {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": more}}
-
-
-class Says(Upstream):
-    """Each call says what is next in `answers`; an exception there is raised."""
-
-    def __init__(self, *answers: list[Json | Exception]) -> None:
-        self.answers = list(answers)
-
-    @asynccontextmanager
-    async def stream(self, body: Json) -> AsyncIterator[AsyncIterator[Json]]:
-        yield self._events(self.answers.pop(0))
-
-    async def _events(self, answer: list[Json | Exception]) -> AsyncIterator[Json]:
-        for each in answer:
-            if isinstance(each, Exception):
-                raise each
-            yield each
 
 
 def run(*answers: list[Any], output_bytes: int = 0, **settings: Any) -> tuple[Outcome, list[str]]:
@@ -59,16 +29,13 @@ def run(*answers: list[Any], output_bytes: int = 0, **settings: Any) -> tuple[Ou
 
         writer.on_put = takes
         attempt = Attempt(
-            writer, cast(Upstream, Says(*answers)), WorkerSettings(**settings), Continuation({}, ""),
-            Options("continue", None, None, 60.0, None, "normal"), keep_blocks=0, usage={}, output_bytes=output_bytes,
+            writer, Teller(*answers), WorkerSettings(**settings), Call({}),
+            Options("continue", None, None, 60.0, None, "normal"), usage={}, output_bytes=output_bytes,
         )  # fmt: skip
         async with asyncio.timeout(10):
             return await attempt.run(), put
 
     return asyncio.run(run())
-
-
-WHOLE = [START, OPEN, text("one "), text("two"), CLOSE, DELTA, STOP]
 
 
 def test_an_answer_with_its_end_is_complete() -> None:
@@ -99,7 +66,7 @@ def test_a_call_is_repeated_only_as_long_as_nothing_has_come() -> None:
 
 @pytest.mark.parametrize(("before", "ends"), [(0, False), (900, True)])
 def test_what_earlier_attempts_have_put_out_counts_against_the_limit_of_a_log(before: int, ends: bool) -> None:
-    answer = [START, OPEN, *(text("x" * 50) for _ in range(5)), CLOSE, DELTA, STOP]
+    answer = [START, OPEN, *(text("x" * 50) for _ in range(5)), CLOSE, USAGE, STOP]
     outcome, put = run(answer, output_bytes=before, max_output_bytes=1024)
     assert isinstance(outcome, Ending)
     assert (outcome.state, outcome.code) == (("failed", "output_limit") if ends else ("completed", ""))
@@ -114,8 +81,8 @@ def test_an_upstream_without_end_is_cut_off_at_the_limit() -> None:
 
 @pytest.mark.parametrize(("left", "whole"), [(0, True), (-1, False)])
 def test_an_output_may_fill_the_limit_to_its_last_byte(left: int, whole: bool) -> None:
-    translator = Translator()
-    size = sum(len(content.value) for said in WHOLE for content in translator.feed(said))
+    answer = Telling(Call({}), WHOLE)
+    size = sum(len(content.value) for told in WHOLE for content in answer.entries(told))
     outcome, _ = run(WHOLE, output_bytes=2048 - size - left, max_output_bytes=2048)
     assert isinstance(outcome, Ending)
     assert outcome.code == ("" if whole else "output_limit")

@@ -17,7 +17,7 @@ from tests.worker.test_producing import World, produce
 from worker.appender import Appender
 from worker.producer import Producer
 from worker.settings import WorkerSettings
-from worker.upstreams.anthropic.client import Upstream
+from worker.upstreams import Upstream
 from worker.writer import Writer
 
 COMPLETED = Ending("completed", stop_reason="end_turn")

@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
 
 import orjson
@@ -17,13 +17,12 @@ from broker.logs import Logs
 from broker.record import Ending, Record, State
 from broker.replies import Finished, Granted, Look, Refused
 from tests.clockwork import at_once
-from tests.worker.test_attempt import CLOSE, DELTA, OPEN, START, STOP, WHOLE, text
 from tests.worker.test_plan import log, record
+from tests.worker.upstreams.teller import CLOSE, OPEN, START, STOP, USAGE, WHOLE, Teller, text
 from worker.appender import Appender
 from worker.producer import Producer
 from worker.settings import WorkerSettings
-from worker.upstreams.anthropic.client import Upstream, UpstreamFailure
-from worker.upstreams.anthropic.translate import Json
+from worker.upstreams import Answer, Call, Json, UpstreamFailure
 from worker.writer import Writer
 
 CUT = [START, OPEN, text("a"), UpstreamFailure("upstream_disconnected", "cut")]
@@ -31,9 +30,8 @@ COMPLETED = Ending("completed", stop_reason="end_turn")
 FIRST = Granted(7, 1)
 
 
-class World(Upstream):
-    """All that a producer talks to, around one generation. An answer of upstream's is events, exceptions, seconds to wait, and
-    functions to call."""
+class World(Teller):
+    """All that a producer talks to, around one generation."""
 
     def __init__(
         self,
@@ -42,7 +40,7 @@ class World(Upstream):
         found: Record | None = None,
         **how: Any,
     ) -> None:
-        self.answers = list(answers)
+        super().__init__(*answers)
         self.verdicts = verdicts or [FIRST]
         self.found = found or record()
         self.entries: list[Entry] = []
@@ -52,7 +50,6 @@ class World(Upstream):
         self.away: set[str] = set()
         self.did: list[tuple[Any, ...]] = []
         self.times: list[tuple[str, float]] = []
-        self.bodies: list[Json] = []
         self.put: list[Content] = []
         self.writer: Writer
         everything = cast(Any, self)
@@ -142,22 +139,9 @@ class World(Upstream):
 
     # -- upstream
 
-    @asynccontextmanager
-    async def stream(self, body: Json) -> AsyncIterator[AsyncIterator[Json]]:
+    def answer_to(self, call: Call) -> AbstractAsyncContextManager[Answer]:
         self.did.append(("call",))
-        self.bodies.append(body)
-        yield self._says(self.answers.pop(0))
-
-    async def _says(self, answer: list[Any]) -> AsyncIterator[Json]:
-        for each in answer:
-            if isinstance(each, Exception):
-                raise each
-            if isinstance(each, int | float):
-                await asyncio.sleep(each)
-            elif callable(each):
-                each()
-            else:
-                yield each
+        return super().answer_to(call)
 
 
 def look(state: State) -> Look:
@@ -347,7 +331,7 @@ def test_what_is_read_ahead_is_forgotten_when_nobody_asks_for_it() -> None:
 
 
 def test_what_was_interrupted_goes_on_from_its_text_after_a_pause() -> None:
-    world = World(CUT, [START, OPEN, text("d"), CLOSE, DELTA, STOP], verdicts=[FIRST, Granted(9, 2)])
+    world = World(CUT, [START, OPEN, text("d"), CLOSE, USAGE, STOP], verdicts=[FIRST, Granted(9, 2)])
     release = world.release
 
     async def and_later(id_: str, attempt: int, *, counts: bool) -> bool:
@@ -360,7 +344,7 @@ def test_what_was_interrupted_goes_on_from_its_text_after_a_pause() -> None:
     assert world.asked("release", "finish") == [("release", "gen_x", 7, True), ("finish", "gen_x", 9, 6, COMPLETED)]
     _, claim = world.asked("claim")
     assert (claim[3]["planned_from"], claim[3]["kept_chunks"]) == (EntryId(7, 3), 2)
-    assert world.bodies[1]["messages"][-1] == {"role": "assistant", "content": "abc"}  # type: ignore[index]
+    assert world.calls[1].body["told"] == "abc"
     assert [each["index"] for each in world.events if each["type"] == "block_start"] == [0, 0], "its text goes on"
     assert orjson.loads(world.writer.usage) == {"input_tokens": 13, "output_tokens": 2}, "each attempt was paid for"
 
@@ -437,7 +421,7 @@ def test_a_request_that_cannot_be_read_is_ended_and_nobody_is_called() -> None:
     ((*_, seq, ending),) = world.asked("finish")
     message = "This version of Respool cannot read the request."
     assert (seq, ending) == (1, Ending("failed", code="unreadable_request", message=message))
-    assert world.bodies == []
+    assert world.calls == []
     assert len(world.asked("claim")) == 1
 
 

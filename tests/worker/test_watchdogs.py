@@ -1,8 +1,8 @@
 """An attempt whose upstream is slow, silent or busy, on a clock that the test moves: who gives up, when, and what is said."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import orjson
@@ -12,42 +12,23 @@ from broker.events import Content
 from broker.record import Ending
 from broker.request import Options
 from tests.clockwork import at_once
-from tests.worker.test_attempt import CLOSE, DELTA, OPEN, START, STOP, WHOLE, text
+from tests.worker.upstreams.teller import CLOSE, OPEN, PING, START, STOP, USAGE, WHOLE, Teller, Telling, text
 from worker.attempt import Attempt, Interrupted, Left, Outcome, without_tail
 from worker.settings import WorkerSettings
-from worker.upstreams.anthropic.client import Upstream, UpstreamFailure
-from worker.upstreams.anthropic.continuation import Continuation
-from worker.upstreams.anthropic.translate import Json
+from worker.upstreams import Answer, Call, Json, UpstreamFailure
 from worker.writer import Writer
 
-PING: Json = {"type": "ping"}
 
+class Timed(Teller):
+    """Notes when it was called."""
 
-class Slow(Upstream):
-    """Each call says what is next in `answers`: an event, a pause in seconds, or an exception. `open` counts its streams."""
+    def __init__(self, *answers: Iterable[Any]) -> None:
+        super().__init__(*answers)
+        self.called_at: list[float] = []
 
-    def __init__(self, *answers: list[Any]) -> None:
-        self.answers = list(answers)
-        self.calls: list[float] = []
-        self.open = 0
-
-    @asynccontextmanager
-    async def stream(self, body: Json) -> AsyncIterator[AsyncIterator[Json]]:
-        self.calls.append(asyncio.get_running_loop().time())
-        self.open += 1
-        try:
-            yield self._events(self.answers.pop(0))
-        finally:
-            self.open -= 1
-
-    async def _events(self, answer: list[Any]) -> AsyncIterator[Json]:
-        for each in answer:
-            if isinstance(each, Exception):
-                raise each
-            if isinstance(each, int | float):
-                await asyncio.sleep(each)
-            else:
-                yield each
+    def answer_to(self, call: Call) -> AbstractAsyncContextManager[Answer]:
+        self.called_at.append(asyncio.get_running_loop().time())
+        return super().answer_to(call)
 
 
 class Scene:
@@ -55,7 +36,7 @@ class Scene:
 
     def __init__(self, *answers: list[Any], takes: bool = True, most: int = 1000, **how: Any) -> None:
         loop = asyncio.get_running_loop()
-        self.upstream = Slow(*answers)
+        self.upstream = Timed(*answers)
         self.writer = Writer("gen_x", 7, max_unwritten=most, now=loop.time())
         self.takes = takes
         self.put: list[Content] = []
@@ -63,9 +44,9 @@ class Scene:
         self.usage: Json = how.pop("usage", {})
         options = {"first_token_timeout": None, "idle_timeout": None, "total_timeout": 1000.0, **how.pop("options", {})}
         self.attempt = Attempt(
-            self.writer, self.upstream, WorkerSettings(**{"outage": 5.0, **how}), Continuation({}, ""),
+            self.writer, self.upstream, WorkerSettings(**{"outage": 5.0, **how}), Call({}),
             Options(on_interrupt="continue", retention=None, durability="normal", **options),
-            keep_blocks=0, usage=self.usage, output_bytes=0,
+            usage=self.usage, output_bytes=0,
         )  # fmt: skip
         self.begun = loop.time()
 
@@ -168,11 +149,13 @@ def test_refused_calls_are_repeated_with_growing_pauses_that_viewers_see_and_so_
         assert (outcome.state, outcome.code, outcome.retryable) == ("failed", "upstream_overloaded", True)
         assert len(here.upstream.calls) == 4
         assert [each["tries"] for each in here.events] == [1, 2, 3]
-        pauses = [after - before for before, after in zip(here.upstream.calls, here.upstream.calls[1:], strict=False)]
+        pauses = [
+            after - before for before, after in zip(here.upstream.called_at, here.upstream.called_at[1:], strict=False)
+        ]
         assert pauses[0] <= 0.5 < 0.6 <= pauses[1] + 0.1
-        for told, pause in zip(here.events, pauses, strict=True):
-            assert (told["type"], told["code"]) == ("retrying", "upstream_overloaded")
-            assert abs(int(str(told["delay_ms"])) / 1000 - pause) < 0.01
+        for shown, pause in zip(here.events, pauses, strict=True):
+            assert (shown["type"], shown["code"]) == ("retrying", "upstream_overloaded")
+            assert abs(int(str(shown["delay_ms"])) / 1000 - pause) < 0.01
 
     at_once(scene())
 
@@ -213,7 +196,7 @@ def test_what_must_not_be_repeated_is_not(retryable: bool) -> None:
 
 def test_while_redis_takes_nothing_upstream_is_not_read_and_nobody_is_taken_for_silent() -> None:
     async def scene() -> None:
-        here = Scene([START, OPEN, *[text("x")] * 20, CLOSE, DELTA, STOP], takes=False, most=5, idle_timeout=10)
+        here = Scene([START, OPEN, *[text("x")] * 20, CLOSE, USAGE, STOP], takes=False, most=5, idle_timeout=10)
         running = asyncio.create_task(here.run())
         await asyncio.sleep(60)
         assert here.writer.unwritten == 5
@@ -228,7 +211,7 @@ def test_while_redis_takes_nothing_upstream_is_not_read_and_nobody_is_taken_for_
 
 def test_what_an_attempt_costs_is_known_as_soon_as_upstream_says_it_and_on_top_of_earlier_ones() -> None:
     async def scene() -> None:
-        here = Scene([START, OPEN, text("a"), 5, CLOSE, DELTA, STOP], usage={"input_tokens": 10, "output_tokens": 4})
+        here = Scene([START, OPEN, text("a"), 5, CLOSE, USAGE, STOP], usage={"input_tokens": 10, "output_tokens": 4})
         running = asyncio.create_task(here.run())
         await asyncio.sleep(1)
         assert orjson.loads(here.writer.usage) == {"input_tokens": 13, "output_tokens": 4}
@@ -281,21 +264,6 @@ def test_what_was_put_is_written_before_the_outcome_is_told_or_the_outage_is_ove
     at_once(scene())
 
 
-def test_what_comes_behind_the_end_is_read_for_a_moment_and_changes_nothing() -> None:
-    async def scene() -> None:
-        for behind in (
-            [1000],
-            [UpstreamFailure("upstream_disconnected", "cut")],
-            [PING, PING],
-            [ValueError("odd")][:0],
-        ):
-            here = Scene([*WHOLE, *behind])
-            assert await here.run() == Ending("completed", stop_reason="end_turn")
-            assert here.seconds < 0.5
-
-    at_once(scene())
-
-
 def test_a_mistake_of_ours_is_an_interruption_and_no_answer() -> None:
     async def scene() -> None:
         outcome = await Scene([START, OPEN, ZeroDivisionError()]).run()
@@ -317,11 +285,12 @@ def test_who_cancels_the_attempt_itself_closes_the_socket_and_gets_no_outcome() 
     at_once(scene())
 
 
-def test_what_breaks_upstreams_own_rules_is_an_interruption() -> None:
+@pytest.mark.parametrize("before", [[], [START, OPEN]])
+def test_an_answer_that_had_begun_is_an_interruption_and_no_call_is_repeated(before: list[Any]) -> None:
     async def scene() -> None:
-        outcome = await Scene([START, OPEN, {"type": "content_block_stop", "index": 9}]).run()
-        assert isinstance(outcome, Interrupted)
-        assert outcome.code == "upstream_malformed"
+        here = Scene([*before, UpstreamFailure("upstream_malformed", "odd", begun=True)], WHOLE)
+        assert await here.run() == Interrupted("upstream_malformed", "odd")
+        assert len(here.upstream.calls) == 1
 
     at_once(scene())
 
@@ -337,7 +306,7 @@ def test_a_refusal_that_stands_is_an_end_however_much_has_come() -> None:
 
 def test_behind_the_first_token_whatever_comes_is_a_sign_of_life() -> None:
     async def scene() -> None:
-        here = Scene([START, OPEN, text("a"), 6, CLOSE, 6, DELTA, 6, STOP], idle_timeout=10)
+        here = Scene([START, OPEN, text("a"), 6, CLOSE, 6, USAGE, 6, STOP], idle_timeout=10)
         assert await here.run() == Ending("completed", stop_reason="end_turn")
 
     at_once(scene())
@@ -350,11 +319,11 @@ def test_an_end_without_its_tail_says_why(cause: Any) -> None:
 
 
 def test_a_socket_that_will_not_close_holds_up_a_cancelled_attempt_for_five_seconds() -> None:
-    class Stuck(Slow):
+    class Stuck(Teller):
         @asynccontextmanager
-        async def stream(self, body: Json) -> AsyncIterator[AsyncIterator[Json]]:
+        async def _tells(self, call: Call) -> AsyncIterator[Answer]:
             try:
-                yield self._events([START, 1000])
+                yield Telling(call, [START, 1000])
             finally:
                 await asyncio.sleep(100)
 
@@ -372,9 +341,9 @@ def test_a_socket_that_will_not_close_holds_up_a_cancelled_attempt_for_five_seco
 
 
 def test_a_reading_that_was_cancelled_for_no_reason_of_ours_has_no_outcome() -> None:
-    class Cancels(Slow):
+    class Cancels(Teller):
         @asynccontextmanager
-        async def stream(self, body: Json) -> AsyncIterator[AsyncIterator[Json]]:
+        async def _tells(self, call: Call) -> AsyncIterator[Answer]:
             raise asyncio.CancelledError
             yield  # a context manager all the same
 
@@ -383,14 +352,5 @@ def test_a_reading_that_was_cancelled_for_no_reason_of_ours_has_no_outcome() -> 
         here.attempt._upstream = Cancels()
         with pytest.raises(asyncio.CancelledError):
             await here.attempt.run()
-
-    at_once(scene())
-
-
-def test_what_comes_behind_the_end_is_read_so_that_the_connection_can_be_used_again() -> None:
-    async def scene() -> None:
-        answer: Any = iter([*WHOLE, PING, PING])
-        assert await Scene(answer).run() == Ending("completed", stop_reason="end_turn")
-        assert list(answer) == []
 
     at_once(scene())

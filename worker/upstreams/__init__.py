@@ -3,4 +3,83 @@
 wording.py    what is passed on of an upstream's words
 
 anthropic/    the Messages API
+
+An attempt asks an `Upstream` with a `Call` and reads its `Answer`: entries, usage, a stop reason, failures by name. It knows no
+event and no exception of any vendor's. A second upstream is a package that has these three.
 """
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from broker.events import Content
+from broker.transcript import Kept
+
+Json = dict[str, object]
+
+
+class NoCredentials(Exception):
+    """The worker could not call its upstream; the text says what to set."""
+
+
+class UpstreamFailure(Exception):
+    """The call did not reach its end. `code` is one of those in docs/protocol.md, `message` may be shown to viewers.
+
+    `retryable`: the same call may succeed later. `retry_after`: seconds, if the upstream asks for a pause. `begun`: the answer
+    had begun, though no entry has come of it, so that the call is not repeated within this attempt."""
+
+    def __init__(
+        self, code: str, message: str, *, retryable: bool = True, retry_after: float | None = None, begun: bool = False
+    ) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.retryable = retryable
+        self.retry_after = retry_after
+        self.begun = begun
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What an attempt asks: `body` is a request in the Messages form, as submitters make them.
+
+    `keep_blocks` blocks are in the log already; if there are any, the last is text, and the answer's first text goes on with
+    it. `unshown` is the end of that text that the upstream is not shown: where the answer repeats it, it is not doubled."""
+
+    body: Json
+    keep_blocks: int = 0
+    unshown: str = ""
+
+
+class Answer(Protocol):
+    """An answer while it comes. Iterating, once, gives the entries for what has come, no list of them empty; it ends where the
+    answer ends, and raises UpstreamFailure. What the properties say belongs to the entries that were given last."""
+
+    def __aiter__(self) -> AsyncIterator[list[Content]]: ...
+
+    @property
+    def usage(self) -> Json:
+        """What this answer costs, as far as the upstream has said. Another object whenever something is new."""
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the model stopped, if the upstream has said."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the answer's own end has come. One that ends without it was cut off, however cleanly."""
+
+
+class Upstream(Protocol):
+    """A model API. One for all generations of a process; close it with `aclose`."""
+
+    def answer_to(self, call: Call) -> AbstractAsyncContextManager[Answer]:
+        """Calls the upstream. Leaving the block closes the socket unless the answer was read to its end. Raises
+        UpstreamFailure, from the block's body too."""
+
+    def resumed(self, body: Json, kept: Kept) -> Call | None:
+        """The call that asks for the rest of an interrupted answer to `body`, or None if this upstream cannot go on from what
+        is kept of it. Pure."""
+
+    async def aclose(self) -> None: ...

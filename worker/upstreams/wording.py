@@ -1,4 +1,4 @@
-"""What viewers and the log are told of an upstream's refusal. Pure.
+"""The words in which an upstream's refusal is passed on to viewers and the log. Pure.
 
 An upstream's own words go to people who may see neither its keys nor its network: a gateway's 401 names both. So they are
 passed on only where the submitter can mend something by them, and without whatever looks like a key or an address.
@@ -42,7 +42,7 @@ _SECRETS: Final = tuple(
 )
 
 
-def told(code: str, error: object) -> str:
+def message_for(code: str, error: object) -> str:
     """The message for a failure of this code; `error` is the upstream's own error object, if it sent one."""
     if code not in _QUOTED:
         return _OWN.get(code, _OWN["upstream_error"])

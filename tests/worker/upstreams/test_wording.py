@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.upstreams.wording import LONGEST, masked, told
+from worker.upstreams.wording import LONGEST, masked, message_for
 
 SECRETS = [
     "sk-ant-api03-AAAAbbbbCCCCddddEEEE", "Bearer abcdef123456", "x-api-key: abc123def456", "http://10.2.3.4:8080/v1?key=1",
@@ -37,12 +37,12 @@ def test_what_looks_like_a_key_or_an_address_is_masked(secret: str, around: str)
 )
 def test_what_a_submitter_can_mend_by_is_left_as_it_is(text: str) -> None:
     assert masked(text) == text
-    assert told("upstream_invalid_request", {"message": text}) == text
+    assert message_for("upstream_invalid_request", {"message": text}) == text
 
 
 @pytest.mark.parametrize("code", NOT_FOR_VIEWERS)
 def test_what_only_an_operator_can_mend_is_said_in_our_own_words(code: str) -> None:
-    said = told(code, {"message": "no such key: abc"})
+    said = message_for(code, {"message": "no such key: abc"})
     assert "abc" not in said
     assert said.endswith(".")
 
@@ -50,7 +50,7 @@ def test_what_only_an_operator_can_mend_is_said_in_our_own_words(code: str) -> N
 @pytest.mark.parametrize("code", MENDABLE)
 @pytest.mark.parametrize("error", [None, "text", {}, {"message": None}, {"message": " "}, {"message": 3}])
 def test_without_words_of_the_upstream_s_there_are_ours(code: str, error: object) -> None:
-    assert told(code, error).startswith("The ")
+    assert message_for(code, error).startswith("The ")
 
 
 def test_a_long_message_is_cut() -> None:
@@ -72,7 +72,7 @@ OURS = {
 
 
 def test_each_code_has_words_of_our_own() -> None:
-    assert {code: told(code, None) for code in OURS} == OURS
+    assert {code: message_for(code, None) for code in OURS} == OURS
 
 
 def test_a_mask_says_no_more_than_that_something_was_there() -> None:

@@ -6,17 +6,21 @@ socket is a raw httpx2 error; a clean end of the body without `message_stop` is 
 for `message_stop` itself.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anthropic
 import httpx2
 import orjson
 from anthropic import AsyncAnthropic, AsyncStream, DefaultAioHttpClient
 
-from worker.upstreams.wording import told
-
-Json = dict[str, object]
+from broker.events import Content
+from broker.transcript import Kept
+from worker.upstreams import Call, Json, UpstreamFailure
+from worker.upstreams.anthropic import continuation
+from worker.upstreams.anthropic.translate import Translator
+from worker.upstreams.wording import message_for
 
 _RETRYABLE = frozenset((408, 409, 429, 500, 502, 503, 504, 529))
 _CODES = {
@@ -42,23 +46,10 @@ _OUR_FAULT = frozenset(
     code for code in _ERROR_TYPES.values() if code not in ("upstream_overloaded", "upstream_rate_limited")
 )
 
-
-ANSWER_ERRORS = (httpx2.HTTPError, httpx2.StreamError, orjson.JSONDecodeError, UnicodeDecodeError)
-"""What reading an answer raises by itself when it breaks."""
+_DRAIN_SECONDS = 0.1
 
 
-class UpstreamFailure(Exception):
-    """The call did not reach its end. `retryable`: the same call may succeed later. `retry_after`: seconds, if told."""
-
-    def __init__(self, code: str, message: str, *, retryable: bool = True, retry_after: float | None = None) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
-        self.retryable = retryable
-        self.retry_after = retry_after
-
-
-class Upstream:
+class AnthropicUpstream:
     """One client for all generations of a process, over the SDK's aiohttp transport: its parser is C, which halves what a
     token costs the worker. Close it with `aclose`."""
 
@@ -73,30 +64,68 @@ class Upstream:
     async def aclose(self) -> None:
         await self._client.close()
 
+    def resumed(self, body: Json, kept: Kept) -> Call:
+        return continuation.resumed(body, kept)
+
     @asynccontextmanager
-    async def stream(self, body: Json) -> AsyncIterator[AsyncIterator[Json]]:
-        """Calls the upstream; inside the block its events come, parsed, pings included. Leaving the block closes the
-        socket unless the answer was read to its end. Raises UpstreamFailure, from the block's body too."""
+    async def answer_to(self, call: Call) -> AsyncIterator["_Answer"]:
+        translator = Translator(call.keep_blocks, call.unshown)
         with _failures():
-            async with self._client.messages.with_streaming_response.create(**body, stream=True) as response:  # type: ignore[call-overload]
-                yield _events(response.http_response)
+            async with self._client.messages.with_streaming_response.create(**call.body, stream=True) as response:  # type: ignore[call-overload]
+                yield _Answer(response.http_response, translator)
 
 
-async def _events(response: httpx2.Response) -> AsyncIterator[Json]:
-    async for sse in AsyncStream.raw_events(response):
-        if sse.event is None:
-            continue
-        data = orjson.loads(sse.data)
-        if sse.event == "error":
-            raise _mid_stream(data)
-        yield data
+class _Answer:
+    """What the translator makes of a response's events. Pings give no entry."""
+
+    __slots__ = ("_response", "_translator")
+
+    def __init__(self, response: httpx2.Response, translator: Translator) -> None:
+        self._response = response
+        self._translator = translator
+
+    @property
+    def usage(self) -> Json:
+        return self._translator.usage
+
+    @property
+    def stop_reason(self) -> str | None:
+        return self._translator.stop_reason
+
+    @property
+    def whole(self) -> bool:
+        return self._translator.stopped
+
+    async def __aiter__(self) -> AsyncIterator[list[Content]]:
+        translator = self._translator
+        events = AsyncStream.raw_events(self._response)
+        async for sse in events:
+            if sse.event is None:
+                continue
+            data = orjson.loads(sse.data)
+            if sse.event == "error":
+                raise _mid_stream(data)
+            if contents := translator.feed(data):
+                yield contents
+            elif translator.stopped:
+                await _drain(events)
+                return
+
+
+async def _drain(events: AsyncIterator[object]) -> None:
+    """Reads the few bytes behind `message_stop`, so that the connection can be used again. The answer is whole by now:
+    nothing that happens here matters."""
+    with suppress(TimeoutError, httpx2.HTTPError, httpx2.StreamError, UnicodeDecodeError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for _ in events:
+                pass
 
 
 def _mid_stream(data: object) -> UpstreamFailure:
     error = data.get("error") if isinstance(data, dict) else None
     type_ = str(error.get("type")) if isinstance(error, dict) else ""
     code = _ERROR_TYPES.get(type_, "upstream_error")
-    return UpstreamFailure(code, told(code, error), retryable=code not in _OUR_FAULT)
+    return UpstreamFailure(code, message_for(code, error), retryable=code not in _OUR_FAULT)
 
 
 class _failures:  # noqa: N801 - used like a function, as contextlib's own are
@@ -116,7 +145,7 @@ class _failures:  # noqa: N801 - used like a function, as contextlib's own are
             case orjson.JSONDecodeError() | UnicodeDecodeError():
                 raise UpstreamFailure("upstream_malformed", "the upstream sent what cannot be read") from None
             case anthropic.AnthropicError():
-                raise UpstreamFailure("upstream_error", told("upstream_error", None), retryable=False) from None
+                raise UpstreamFailure("upstream_error", message_for("upstream_error", None), retryable=False) from None
 
 
 def _refusal(error: anthropic.APIStatusError) -> UpstreamFailure:
@@ -128,4 +157,4 @@ def _refusal(error: anthropic.APIStatusError) -> UpstreamFailure:
         retry_after = float(error.response.headers["retry-after"])
     except (KeyError, ValueError):
         retry_after = None
-    return UpstreamFailure(code, told(code, inner), retryable=status in _RETRYABLE, retry_after=retry_after)
+    return UpstreamFailure(code, message_for(code, inner), retryable=status in _RETRYABLE, retry_after=retry_after)

@@ -1,9 +1,9 @@
 """How a model is asked to go on from an interrupted answer. Pure."""
 
 import re
-from dataclasses import dataclass
 
-Json = dict[str, object]
+from broker.transcript import Kept
+from worker.upstreams import Call, Json
 
 _VERSION = re.compile(r"^claude-(?:[a-z]+-)?(\d{1,2})(?:-(\d{1,2}))?(?!\d)", re.ASCII)
 _LAST_WITH_PREFILL = (4, 5)
@@ -16,16 +16,8 @@ _REQUEST = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Continuation:
-    """The request for the rest. `stripped` is the white space at the partial's end that upstream was not shown."""
-
-    body: Json
-    stripped: str
-
-
-def continuation(body: Json, partial: str) -> Continuation:
-    """The Messages request that asks for the rest of `partial`, an answer to `body`.
+def resumed(body: Json, kept: Kept) -> Call:
+    """The Messages request that asks for the rest of what is kept of an answer to `body`.
 
     Models up to Claude 4.5 take the partial as a trailing assistant message (without its trailing white space, which they
     refuse); later ones answer that with 400 and want a user message that quotes it, and so does one that thinks, as a
@@ -33,16 +25,16 @@ def continuation(body: Json, partial: str) -> Continuation:
     """
     messages: list[Json] = list(body["messages"])  # type: ignore[call-overload]
     if not takes_prefill(str(body["model"])) or _thinks(body):
-        messages.append({"role": "user", "content": _REQUEST.format(partial=partial)})
-        return Continuation({**body, "messages": messages}, "")
-    shown = partial.rstrip()
+        messages.append({"role": "user", "content": _REQUEST.format(partial=kept.text)})
+        return Call({**body, "messages": messages}, kept.blocks)
+    shown = kept.text.rstrip()
     if not shown:
-        return Continuation(body, partial)
+        return Call(body, kept.blocks, kept.text)
     if messages and messages[-1]["role"] == "assistant":
         messages[-1] = {"role": "assistant", "content": _joined(messages[-1]["content"], shown)}
     else:
         messages.append({"role": "assistant", "content": shown})
-    return Continuation({**body, "messages": messages}, partial[len(shown) :])
+    return Call({**body, "messages": messages}, kept.blocks, kept.text[len(shown) :])
 
 
 def takes_prefill(model: str) -> bool:

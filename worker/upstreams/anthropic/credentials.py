@@ -2,9 +2,7 @@
 
 import os
 
-
-class NoCredentials(Exception):
-    """The worker could not call its upstream; the text says what to set."""
+from worker.upstreams import NoCredentials
 
 
 def check_credentials() -> None:

@@ -5,23 +5,25 @@ Nothing that upstream sends is lost: what has no name of its own in our vocabula
 """
 
 from broker.events import TEXT, THINKING, TOOL_INPUT, Content, event
+from worker.upstreams import Json, UpstreamFailure
 
-Json = dict[str, object]
 
-
-class MalformedEvent(Exception):
+class MalformedEvent(UpstreamFailure):
     """The upstream sent an event that its own protocol does not allow."""
+
+    def __init__(self, error: Exception) -> None:
+        message = f"the upstream sent a malformed event ({type(error).__name__})"
+        super().__init__("upstream_malformed", message, begun=True)
 
 
 class Translator:
-    """`keep_blocks` blocks are there already, and `stripped` is the white space at the end of the last one's text that was
-    not sent upstream (it refuses a partial answer that ends in white space), so that a model which repeats it does not
-    double it."""
+    """`keep_blocks` and `unshown` as in a Call: `unshown` is white space, as the upstream refuses a partial answer that ends in
+    it."""
 
-    def __init__(self, keep_blocks: int = 0, stripped: str = "") -> None:
+    def __init__(self, keep_blocks: int = 0, unshown: str = "") -> None:
         self._next_block = keep_blocks
         self._continues = keep_blocks > 0
-        self._overlap = stripped
+        self._overlap = unshown
         self._blocks: dict[int, int] = {}
         self._open = -1
         self.usage: Json = {}
@@ -52,7 +54,7 @@ class Translator:
                 case _:
                     return [event("upstream", event=data)]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise MalformedEvent(f"the upstream sent a malformed event ({type(error).__name__})") from error
+            raise MalformedEvent(error) from error
 
     def _delta(self, index: int, delta: Json) -> list[Content]:
         kind = delta["type"]
@@ -101,24 +103,15 @@ class Translator:
         return [event("message", message={key: value for key, value in message.items() if key != "content"})]
 
     def _message_delta(self, data: Json) -> list[Content]:
-        self.usage |= {key: value for key, value in data.get("usage", {}).items() if value is not None}  # type: ignore[attr-defined]
+        given = {key: value for key, value in data.get("usage", {}).items() if value is not None}  # type: ignore[attr-defined]
+        self.usage = {**self.usage, **given}
         delta: Json = data.get("delta", {})  # type: ignore[assignment]
         if (reason := delta.get("stop_reason")) is not None:
             self.stop_reason = str(reason)
-        told = {key: value for key, value in (*delta.items(), *data.items()) if key not in ("type", "delta")}
-        return [event("usage", **told)]
+        fields = {key: value for key, value in (*delta.items(), *data.items()) if key not in ("type", "delta")}
+        return [event("usage", **fields)]
 
 
 def _deltas(kind: bytes, text: str) -> list[Content]:
     """One entry, or none for an empty delta, which would be an event that says nothing."""
     return [Content(kind, text.encode())] if text else []
-
-
-def added_usage(before: Json, now: Json) -> Json:
-    """Usage over several attempts: counts are added, for each attempt was paid for; anything else is the latest."""
-    total = {**before, **now}
-    for key, value in now.items():
-        earlier = before.get(key)
-        if type(value) is int and type(earlier) is int:
-            total[key] = value + earlier
-    return total

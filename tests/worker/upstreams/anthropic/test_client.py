@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,13 +11,26 @@ import anthropic
 import httpx2
 import pytest
 
-from worker.upstreams.anthropic.client import Upstream, UpstreamFailure, _failures
+from broker.events import Content, event
+from broker.ids import BEGINNING
+from broker.transcript import Kept
+from worker.upstreams import Call, UpstreamFailure
+from worker.upstreams.anthropic.client import AnthropicUpstream, _failures
+from worker.upstreams.anthropic.continuation import resumed
 
 BODY: dict[str, object] = {
     "model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}], "system": "be brief",
 }  # fmt: skip
 START: dict[str, object] = {"type": "message_start", "message": {"id": "msg_1"}}
+DELTA: dict[str, object] = {
+    "type": "message_delta",
+    "delta": {"stop_reason": "end_turn"},
+    "usage": {"output_tokens": 2},
+}
 STOP: dict[str, object] = {"type": "message_stop"}
+PING: dict[str, object] = {"type": "ping"}
+MESSAGE = event("message", message={"id": "msg_1"})
+USAGE = event("usage", stop_reason="end_turn", usage={"output_tokens": 2})
 
 
 def sse(*events: dict[str, object]) -> str:
@@ -25,7 +39,7 @@ def sse(*events: dict[str, object]) -> str:
 
 def stream(text: str, *, whole: bool = True) -> str:
     """An answer in one chunk, with or without its end."""
-    chunk = f"{len(text.encode()):x}\r\n{text}\r\n" + ("0\r\n\r\n" if whole else "")
+    chunk = f"{len(text.encode(errors='surrogateescape')):x}\r\n{text}\r\n" + ("0\r\n\r\n" if whole else "")
     return f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n{chunk}"
 
 
@@ -43,60 +57,64 @@ class Api:
     kept: bool = True
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     connections: int = 0
+    served: set[asyncio.Task[None] | None] = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.served.add(asyncio.current_task())
         try:
             while head := (await reader.readuntil(b"\r\n\r\n")).decode().lower():
                 length = int(head.partition("content-length: ")[2].partition("\r")[0])
                 self.asked.append((head.partition(" http/")[0], json.loads(await reader.readexactly(length))))
-                writer.write(self.answers.pop(0).encode())
+                writer.write(self.answers.pop(0).encode(errors="surrogateescape"))
                 await writer.drain()
                 if not self.kept:
                     break
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
 
-def ask(api: Api, how: Callable[[Upstream], Awaitable[None]], connections: int = 5) -> None:
+def ask(api: Api, how: Callable[[AnthropicUpstream], Awaitable[None]], connections: int = 5) -> None:
     async def run() -> None:
         server = await asyncio.start_server(api.serve, "127.0.0.1", 0)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("ANTHROPIC_BASE_URL", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
             patch.setenv("ANTHROPIC_API_KEY", "key")
-            upstream = Upstream(connections)
+            upstream = AnthropicUpstream(connections)
         try:
             async with asyncio.timeout(10):
                 await how(upstream)
         finally:
             await upstream.aclose()
             server.close()
-            await server.wait_closed()
+            await asyncio.gather(*(task for task in api.served if task is not None))
 
     asyncio.run(run())
 
 
 Failed = tuple[str, str, bool, float | None]
-Answered = tuple[list[dict[str, object]], Failed | None]
+Answered = tuple[list[Content], Failed | None]
 
 
 def answered(*answers: str, kept: bool = True) -> list[Answered]:
-    """The events of one call for each answer, and how it failed: code, message, whether to call again, after how long."""
+    """The entries of one call for each answer, and how it failed: code, message, whether to call again, after how long."""
     api = Api(list(answers), kept)
     found: list[Answered] = []
 
-    async def calls(upstream: Upstream) -> None:
+    async def calls(upstream: AnthropicUpstream) -> None:
         for _ in answers:
-            events: list[dict[str, object]] = []
+            entries: list[Content] = []
             failed = None
             try:
-                async with upstream.stream(BODY) as answer:
-                    async for each in answer:
-                        events.append(each)
+                async with upstream.answer_to(Call(BODY)) as answer:
+                    async for contents in answer:
+                        entries += contents
             except UpstreamFailure as failure:
                 failed = failure.code, failure.message, failure.retryable, failure.retry_after
-            found.append((events, failed))
+            found.append((entries, failed))
 
     ask(api, calls)
     assert api.asked == [("post /v1/messages", {**BODY, "stream": True})] * len(answers), "each is asked once"
@@ -107,45 +125,107 @@ def failed(*answers: str, kept: bool = True) -> list[Failed]:
     return [failure for _, failure in answered(*answers, kept=kept) if failure is not None]
 
 
-def test_the_request_goes_out_as_it_was_made_and_its_events_come_back_in_order() -> None:
-    ping: dict[str, object] = {"type": "ping"}
-    answer = stream(f"data: \n\n{sse(START, ping)}: a comment\n\ndata: {{}}\n\n{sse(STOP)}")
-    assert answered(answer) == [([START, ping, STOP], None)]
+def test_the_request_goes_out_as_it_was_made_and_what_is_answered_comes_back_in_order() -> None:
+    answer = stream(f"data: \n\n{sse(START, PING)}: a comment\n\ndata: {{}}\n\n{sse(DELTA, STOP)}")
+    assert answered(answer) == [([MESSAGE, USAGE], None)]
+
+
+def test_what_an_answer_says_of_itself_is_known_with_the_entry_that_says_it() -> None:
+    start: dict[str, object] = {"type": "message_start", "message": {"id": "msg_1", "usage": {"input_tokens": 3}}}
+    api = Api([stream(sse(start, PING, DELTA, STOP)), stream(sse(start, DELTA))])
+
+    async def calls(upstream: AnthropicUpstream) -> None:
+        for whole in (True, False):
+            async with upstream.answer_to(Call(BODY)) as answer:
+                said: list[tuple[object, str | None, bool]] = [(answer.usage, answer.stop_reason, answer.whole)]
+                async for _ in answer:
+                    said.append((answer.usage, answer.stop_reason, answer.whole))
+            assert said == [
+                ({}, None, False),
+                ({"input_tokens": 3}, None, False),
+                ({"input_tokens": 3, "output_tokens": 2}, "end_turn", False),
+            ]
+            assert len({id(usage) for usage, _, _ in said}) == 3, "another object whenever something is new"
+            assert answer.whole is whole
+
+    ask(api, calls)
+
+
+def test_an_answer_goes_on_with_the_last_block_that_was_kept_and_repeats_no_white_space() -> None:
+    block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+    more = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": " on"}}
+    body = {**BODY, "model": "claude-haiku-4-5"}
+    api = Api([stream(sse(block, more))])
+
+    async def calls(upstream: AnthropicUpstream) -> None:
+        call = upstream.resumed(body, Kept("so ", BEGINNING, 2, 1))
+        assert call == resumed(body, Kept("so ", BEGINNING, 2, 1))
+        async with upstream.answer_to(call) as answer:
+            assert [each async for each in answer] == [
+                [event("block_start", index=1, block={"type": "text", "text": ""})],
+                [Content(b"t", b"on")],
+            ]
+
+    ask(api, calls)
+    assert api.asked[0][1]["messages"][-1] == {"role": "assistant", "content": "so"}
 
 
 def test_a_connection_is_used_again_when_its_answer_was_read_to_the_end() -> None:
-    api = Api([stream(sse(START, STOP))] * 3)
+    api = Api([stream(sse(START, STOP, PING, {"type": "error", "error": {}}))] * 3)
 
-    async def calls(upstream: Upstream) -> None:
+    async def calls(upstream: AnthropicUpstream) -> None:
         for _ in range(3):
-            async with upstream.stream(BODY) as answer:
-                assert [each async for each in answer] == [START, STOP]
+            async with upstream.answer_to(Call(BODY)) as answer:
+                assert [each async for each in answer] == [[MESSAGE]]
+                assert answer.whole
 
     ask(api, calls)
     assert (len(api.asked), api.connections) == (3, 1)
 
 
-def test_no_more_connections_are_made_than_a_worker_is_allowed() -> None:
-    api = Api([stream(sse(START), whole=False), stream(sse(STOP))])
+@pytest.mark.parametrize(
+    "behind", ["", sse(PING), "event: error\ndata: {}\n\n", "event: x\ndata: {no json\n\n", "data: \udcff\n\n"]
+)
+@pytest.mark.parametrize("kept", [True, False])
+def test_whatever_comes_or_breaks_behind_the_end_changes_nothing(behind: str, kept: bool) -> None:
+    """Nor does silence: where the connection stays open, nothing more comes."""
+    assert answered(stream(sse(START, STOP) + behind, whole=False), kept=kept) == [([MESSAGE], None)]
 
-    async def calls(upstream: Upstream) -> None:
-        async def second() -> list[dict[str, object]]:
-            async with upstream.stream(BODY) as answer:
+
+def test_what_the_api_s_own_protocol_does_not_allow_is_malformed_and_not_to_be_repeated() -> None:
+    api = Api([stream(sse({"type": "content_block_stop", "index": 9}))])
+
+    async def calls(upstream: AnthropicUpstream) -> None:
+        with pytest.raises(UpstreamFailure) as caught:
+            async with upstream.answer_to(Call(BODY)) as answer:
+                assert [each async for each in answer] == []
+        assert (caught.value.code, caught.value.retryable, caught.value.begun) == ("upstream_malformed", True, True)
+
+    ask(api, calls)
+
+
+def test_no_more_connections_are_made_than_a_worker_is_allowed() -> None:
+    api = Api([stream(sse(START), whole=False), stream(sse(START, STOP))])
+
+    async def calls(upstream: AnthropicUpstream) -> None:
+        async def second() -> list[list[Content]]:
+            async with upstream.answer_to(Call(BODY)) as answer:
                 return [each async for each in answer]
 
-        async with upstream.stream(BODY) as answer:
-            assert await anext(answer) == START
+        async with upstream.answer_to(Call(BODY)) as answer:
+            first = aiter(answer)
+            assert await anext(first) == [MESSAGE]
             waiting = asyncio.create_task(second())
             for _ in range(20):
                 await asyncio.sleep(0.001)
             assert len(api.asked) == 1
-        assert await waiting == [STOP]
+        assert await waiting == [[MESSAGE]]
 
     ask(api, calls, connections=1)
 
 
 def test_silence_has_no_bound_here_and_everything_else_has() -> None:
-    async def look(upstream: Upstream) -> None:
+    async def look(upstream: AnthropicUpstream) -> None:
         for client in (upstream._client, upstream._client._client):
             assert client.timeout == httpx2.Timeout(connect=10.0, read=None, write=30.0, pool=30.0)
         await upstream.aclose()
@@ -203,9 +283,9 @@ TYPES: dict[str | None, tuple[str, bool, bool]] = {
 def test_an_error_in_the_middle_of_an_answer_has_its_name_too() -> None:
     errors: list[dict[str, object]] = [{"type": "error", "error": {"type": type_, "message": "m"}} for type_ in TYPES]
     found = answered(*(stream(sse(START, error, STOP)) for error in errors))
-    assert [events for events, _ in found] == [[START]] * len(TYPES)
-    told = [failure for _, failure in found if failure is not None]
-    assert [(code, again, message == "m") for code, message, again, _ in told] == list(TYPES.values())
+    assert [entries for entries, _ in found] == [[MESSAGE]] * len(TYPES)
+    failures = [failure for _, failure in found if failure is not None]
+    assert [(code, again, message == "m") for code, message, again, _ in failures] == list(TYPES.values())
 
 
 def test_an_error_of_no_shape_is_an_error_all_the_same() -> None:
@@ -217,7 +297,7 @@ def test_an_error_of_no_shape_is_an_error_all_the_same() -> None:
 
 def test_what_breaks_on_the_way_has_its_name() -> None:
     assert answered(stream(sse(START), whole=False), kept=False) == [
-        ([START], ("upstream_disconnected", "the upstream cut the connection", True, None))
+        ([MESSAGE], ("upstream_disconnected", "the upstream cut the connection", True, None))
     ]
     assert failed(stream("event: x\ndata: {no json\n\n")) == [
         ("upstream_malformed", "the upstream sent what cannot be read", True, None)

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from worker.upstreams.anthropic.continuation import continuation, takes_prefill
+from broker.ids import BEGINNING
+from broker.transcript import Kept
+from worker.upstreams import Call
+from worker.upstreams.anthropic.continuation import resumed, takes_prefill
 
 # Speed is not what is tested: a busy machine must not fail it.
 examples = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -17,6 +20,13 @@ OLD, NEW = "claude-haiku-4-5", "claude-sonnet-5-5"
 
 def body(model: str, *messages: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {"model": model, "messages": [*messages] or [{"role": "user", "content": "Hi"}], "max_tokens": 9, **fields}
+
+
+def continued(body: dict[str, Any], partial: str) -> Call:
+    """The call for the rest of an answer of which three blocks are kept."""
+    call = resumed(body, Kept(partial, BEGINNING, 3, 9))
+    assert call.keep_blocks == 3
+    return call
 
 
 def messages(of: Any) -> list[dict[str, Any]]:
@@ -59,17 +69,17 @@ def test_claude_up_to_4_5_takes_a_prefill_and_nothing_else_is_asked_to(model: st
 
 
 def test_a_prefill_is_a_trailing_assistant_message_without_its_last_white_space() -> None:
-    asked = continuation(body(OLD), "One, two \n\n")
+    asked = continued(body(OLD), "One, two \n\n")
     assert messages(asked.body)[1:] == [{"role": "assistant", "content": "One, two"}]
-    assert asked.stripped == " \n\n"
+    assert asked.unshown == " \n\n"
 
 
 def test_a_prefill_of_the_submitters_own_goes_on() -> None:
     own = {"role": "assistant", "content": "1."}
-    asked = continuation(body(OLD, {"role": "user", "content": "Hi"}, own), " One")
+    asked = continued(body(OLD, {"role": "user", "content": "Hi"}, own), " One")
     assert messages(asked.body)[-1] == {"role": "assistant", "content": "1. One"}
     in_blocks = {"role": "assistant", "content": [{"type": "text", "text": "1."}]}
-    asked = continuation(body(OLD, {"role": "user", "content": "Hi"}, in_blocks), " One")
+    asked = continued(body(OLD, {"role": "user", "content": "Hi"}, in_blocks), " One")
     assert messages(asked.body)[-1] == {
         "role": "assistant",
         "content": [{"type": "text", "text": "1."}, {"type": "text", "text": " One"}],
@@ -77,18 +87,18 @@ def test_a_prefill_of_the_submitters_own_goes_on() -> None:
 
 
 def test_a_partial_of_white_space_alone_is_not_shown() -> None:
-    asked = continuation(body(OLD), " \n")
+    asked = continued(body(OLD), " \n")
     assert asked.body == body(OLD)
-    assert asked.stripped == " \n"
+    assert asked.unshown == " \n"
 
 
 def test_a_later_model_gets_a_user_message_that_quotes_the_partial_as_it_is() -> None:
-    asked = continuation(body(NEW), "One, two \n")
+    asked = continued(body(NEW), "One, two \n")
     *before, last = messages(asked.body)
     assert before == messages(body(NEW))
     assert last["role"] == "user"
     assert "\n<partial_answer>One, two \n</partial_answer>\n" in last["content"]
-    assert asked.stripped == ""
+    assert asked.unshown == ""
 
 
 @pytest.mark.parametrize(
@@ -96,7 +106,7 @@ def test_a_later_model_gets_a_user_message_that_quotes_the_partial_as_it_is() ->
     [({"type": "enabled", "budget_tokens": 1024}, True), ({"type": "adaptive"}, True), ({"type": "disabled"}, False)],
 )
 def test_a_model_that_thinks_cannot_begin_in_the_middle(thinking: dict[str, Any], quoted: bool) -> None:
-    asked = continuation(body(OLD, thinking=thinking), "One")
+    asked = continued(body(OLD, thinking=thinking), "One")
     assert (messages(asked.body)[-1]["role"] == "user") is quoted
     assert asked.body["thinking"] == thinking
 
@@ -119,7 +129,7 @@ def test_the_request_itself_is_never_changed_and_nothing_of_it_is_lost(
 ) -> None:
     request = body(model, *conversation, system="S", tools=[])
     before = copy.deepcopy(request)
-    asked = continuation(request, partial)
+    asked = continued(request, partial)
     assert request == before
     assert {name: value for name, value in asked.body.items() if name != "messages"} == {
         name: value for name, value in before.items() if name != "messages"
@@ -129,5 +139,5 @@ def test_the_request_itself_is_never_changed_and_nothing_of_it_is_lost(
     said = str(messages(asked.body)[-1]["content"])
     if partial.strip():
         assert partial.strip()[:5] in said or repr(partial.strip()[:5])[1:-1] in said
-    assert partial.endswith(asked.stripped)
-    assert not asked.stripped.strip()
+    assert partial.endswith(asked.unshown)
+    assert not asked.unshown.strip()

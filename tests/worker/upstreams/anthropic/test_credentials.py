@@ -6,7 +6,8 @@ from typing import ClassVar
 import anthropic
 import pytest
 
-from worker.upstreams.anthropic.credentials import NoCredentials, check_credentials
+from worker.upstreams import NoCredentials
+from worker.upstreams.anthropic.credentials import check_credentials
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """From the upstream's events to entries: nothing is lost, nothing is doubled, and what is malformed is told."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from broker.events import EVENT, TEXT, THINKING, TOOL_INPUT, Content, Entry
 from broker.ids import EntryId
 from broker.transcript import Transcript
-from worker.upstreams.anthropic.translate import MalformedEvent, Translator, added_usage
+from worker.upstreams.anthropic.translate import MalformedEvent, Translator
 
 # Speed is not what is tested: a busy machine must not fail it.
 examples = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -199,8 +200,11 @@ def test_at_most_what_was_stripped_is_taken_away(stripped: str, pieces: list[str
     ],
 )
 def test_a_malformed_event_is_told_as_such(data: dict[str, Any]) -> None:
-    with pytest.raises(MalformedEvent):
+    with pytest.raises(MalformedEvent) as caught:
         Translator().feed(data)
+    failure = caught.value
+    assert (failure.code, failure.retryable, failure.begun) == ("upstream_malformed", True, True)
+    assert re.fullmatch(r"the upstream sent a malformed event \((Key|Type|Value|Attribute)Error\)", failure.message)
 
 
 @pytest.mark.parametrize("fields", [{"text": 5}, {"text": ["x"]}, {"text": "\ud800"}, {}])
@@ -257,24 +261,6 @@ def test_whatever_comes_is_entries_of_our_vocabulary_or_malformed(events: list[d
 
 def test_an_event_with_type_none_is_passed_on() -> None:
     assert Translator().feed({"type": None}) == [Content(EVENT, b'{"type":"upstream","event":{"type":null}}')]
-
-
-# ── usage ──
-
-
-@examples
-@given(
-    st.dictionaries(st.sampled_from("abc"), st.integers(0, 9)),
-    st.dictionaries(st.sampled_from("abc"), st.integers(0, 9)),
-)
-def test_counts_of_all_attempts_are_added(before: dict[str, Any], now: dict[str, Any]) -> None:
-    assert added_usage(before, now) == {key: before.get(key, 0) + now.get(key, 0) for key in before.keys() | now.keys()}
-
-
-def test_what_is_no_count_is_the_latest() -> None:
-    before = {"tier": "standard", "flag": True, "odd": 1, "nested": {"a": 1}}
-    now = {"tier": "priority", "flag": True, "odd": None, "nested": {"a": 2}}
-    assert added_usage(before, now) == now
 
 
 @pytest.mark.parametrize("kept", [1, 2, 5])
