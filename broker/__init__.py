@@ -31,7 +31,7 @@ Where to read on, in this order:
     ids.py, events.py     what an id is; how an entry is stored, and how it looks on the wire
     vocabulary.py         every event as a type: the one table of what a stream may carry
     failures.py           every way in which a generation fails: code, meaning, whether another try may succeed
-    keys.py, errors.py    every key in Redis and how long it lives; every error we raise
+    keys.py, errors.py    every key in Redis and how long it lives; what a call on Redis may raise
     refusals.py           what Redis' error replies mean
     lua/                  the atomic steps: common.lua, then claim.lua, append.lua and finish.lua; the headers are the contract
     fsyncs.py             when what Redis has written is on its disk: for ends that must not be taken back

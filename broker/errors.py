@@ -1,4 +1,7 @@
-"""Every error the broker raises, on one page. The API maps each to one problem type; the worker to one outcome."""
+"""What a call on Redis may raise, on one page. The API maps each to one problem type; the worker to one outcome.
+
+Errors of what is not in Redis are where they arise: request.py, embedded.py, processes.py.
+"""
 
 from broker.refusals import Away
 

@@ -3,14 +3,14 @@
 From the outside in:
 
     process.py      what a worker process consists of, how it starts, drains and hands over; supervisor.py keeps several
-    dispatch.py     arq's worker, told of jobs at once instead of polling for them
+    dispatch.py     arq's worker: hears of jobs at once instead of polling for them
     producer.py     one generation: plan, claim, attempt, and what follows from how that went
     attempt.py      one attempt: call, read, put into the log, say how it went; watchdogs for silence; retry.py says when again
     usage.py        what a generation costs, over its attempts
     writer.py       one attempt's hand on its log: what is written, what waits, what may have to be written again
     appender.py     the one task that writes, for all generations of the process: one pipeline per flush
     cancels.py      hears of cancels as they are asked for
-    sweeper.py      finds what nobody looks after
+    sweeper.py      finds generations that no worker looks after
     rescan.py       finds what coordination has lost, where it has a server of its own
 
     upstreams/      the model APIs: a package for each, and what they share

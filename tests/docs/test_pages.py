@@ -10,6 +10,11 @@ from tests.docs.pages import PAGES, ROOT, anchors, page
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _FORBIDDEN = re.compile(r"\.\./shared|(?<![\w.])/work(?![a-z])|(?<![\w.])/tmp(?![a-z])|\bissues? #?\d", re.IGNORECASE)
 _TOURS = ("broker", "worker", "worker/upstreams", "worker/upstreams/anthropic", "api")
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
+_NUMBER = re.compile(r"\[(\d{4})\]\(\1-[\w-]+\.md\)")
+_STATUS = re.compile(
+    r"Status: (?:accepted|superseded by {0})(?:; extended by {0}(?:, {0})*)?".format(r"\[\d{4}\]\([\w-]+\.md\)")
+)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -38,18 +43,29 @@ def test_a_tour_names_files_that_exist_and_leaves_none_out(room: str) -> None:
     assert named - {"settings.py", "__init__.py"} == here
 
 
-def test_the_index_of_decisions_has_each_with_its_title() -> None:
-    folder = ROOT / "docs" / "decisions"
-    for path in sorted(folder.glob("0*.md")):
-        title = path.read_text().partition("\n")[0].removeprefix("# ")
-        assert f"- [{path.name[:4]}]({path.name}) {title}\n" in (folder / "README.md").read_text()
+@pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.name[:4])
+def test_each_decision_says_whether_it_stands_why_what_and_at_what_cost(path: Path) -> None:
+    title, status, _ = path.read_text().split("\n\n", 2)
+    assert title.startswith("# ")
+    assert _STATUS.fullmatch(status), status
+    assert re.findall(r"^## (.*)$", path.read_text(), re.MULTILINE) == ["Context", "Decision", "What it costs"]
 
 
-def test_each_decision_says_why_what_and_at_what_cost() -> None:
-    for path in sorted((ROOT / "docs" / "decisions").glob("0*.md")):
-        assert re.findall(r"^## (.*)$", path.read_text(), re.MULTILINE) == ["Context", "Decision", "What it costs"], (
-            path
-        )
+@pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.name[:4])
+def test_a_decision_is_extended_and_superseded_by_later_ones_that_there_are(path: Path) -> None:
+    numbers = _NUMBER.findall(path.read_text().split("\n\n", 2)[1])
+    assert set(numbers) <= {other.name[:4] for other in DECISIONS}
+    assert all(number > path.name[:4] for number in numbers)
+
+
+def test_the_index_of_decisions_has_each_with_its_title_and_status() -> None:
+    index = page("docs/decisions/README.md")
+    rows = []
+    for path in DECISIONS:
+        title, status, _ = path.read_text().split("\n\n", 2)
+        said = _NUMBER.sub(r"\1", status.removeprefix("Status: "))
+        rows.append(f"- [{path.name[:4]}]({path.name}) {title.removeprefix('# ')} ({said})")
+    assert re.findall(r"(?m)^- .*$", index) == rows
 
 
 def test_the_architecture_names_every_script() -> None:
