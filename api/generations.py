@@ -225,7 +225,7 @@ async def cancel(service: ServiceOf, id_: Id, request: Request) -> Response:
         await service.safe_record(id_)
         outcome = await service.logs.cancel(id_)  # Redis may have lost that end meanwhile
     if outcome == "cancelled":
-        await service.settle(id_)
+        await service.file_ended(id_)
     record = await service.safe_record(id_)
     cancelled = outcome == "cancelled" and record.state == "cancelled"
     return _json(views.summary(record), 200 if cancelled else 202)

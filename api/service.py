@@ -12,8 +12,9 @@ from broker.connect import storage_errors
 from broker.coordination import Coordination
 from broker.errors import BrokerError
 from broker.events import Entry
+from broker.indexes import file_ended
 from broker.logs import Logs
-from broker.record import TERMINAL, Record, State
+from broker.record import Record, State
 
 _ROUNDS = 5
 _CONFIRM_SECONDS = 6.0
@@ -73,12 +74,10 @@ class Service:
                         return record, entries
                     await durable.safe(id_, end)
 
-    async def settle(self, id_: str) -> None:
-        """Lists an ended generation as such; indexes are hints, so a failure here is none."""
+    async def file_ended(self, id_: str) -> None:
+        """Lists a generation as ended, if it has. Failing that, a sweeper does it."""
         with suppress(BrokerError):
-            look = await self.logs.look(id_)
-            if look is not None and look.state in TERMINAL:
-                await self.coordination.retire({id_: look})
+            await file_ended(self.logs, self.coordination, [id_])
 
     async def list(
         self, state: State | None, before: tuple[int, str] | None, limit: int

@@ -38,6 +38,7 @@ Where to read on, in this order:
     log_steps.py, appends.py, coordination_steps.py, replies.py   the same steps as typed functions, and what they answer
     logs.py               the role that has a generation's record, log and cancel key
     coordination.py       the role that has `due`, the queue and the indexes
+    indexes.py            filing what has ended
     accepting.py          the one way to submit: once, whatever breaks in between
     derived.py            ids that idempotency keys give, where coordination may forget these
     recovery.py           what coordination has lost, put back from the records

@@ -16,8 +16,9 @@ import orjson
 from broker.coordination import Coordination
 from broker.errors import BrokerError, StorageUnavailable
 from broker.ids import EntryId
+from broker.indexes import file_ended
 from broker.logs import Logs
-from broker.record import TERMINAL, Ending, Record
+from broker.record import Ending, Record
 from broker.replies import Granted
 from broker.request import GenerationRequest, Options, UnreadableRequest
 from broker.transcript import Kept, Transcript
@@ -183,7 +184,7 @@ class Producer:
             if isinstance(verdict, Granted):
                 return the_plan, verdict
             if verdict.why == "sealed":
-                await self._settle_indexes(id_)
+                await self._file_ended(id_)
             if verdict.why != "moved":
                 return None
         return None
@@ -240,7 +241,7 @@ class Producer:
                 await asyncio.sleep(0.1)
                 continue
             if finished.why != "behind":
-                await self._settle_indexes(writer.id)
+                await self._file_ended(writer.id)
                 return
             writer.settle(finished.seq, clock())
             writer.put([])
@@ -252,9 +253,7 @@ class Producer:
             await self._coordination.enqueue(record.id, granted.ordinal + 1, created_ms=record.created_ms)
             await self._coordination.look_again({record.id: round(self._settings.pickup_grace * 1000)})
 
-    async def _settle_indexes(self, id_: str) -> None:
+    async def _file_ended(self, id_: str) -> None:
         """Lists an ended generation as what it ended as. Failing that, the sweeper does it."""
         with suppress(BrokerError):
-            look = await self._logs.look(id_)
-            if look is not None and look.state in TERMINAL:
-                await self._coordination.retire({id_: look})
+            await file_ended(self._logs, self._coordination, [id_])

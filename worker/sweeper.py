@@ -7,8 +7,8 @@ import logging
 from broker.agreement import Agreement
 from broker.coordination import Coordination
 from broker.errors import BrokerError
+from broker.indexes import file_ended
 from broker.logs import Logs
-from broker.record import TERMINAL
 from broker.replies import Look
 
 log = logging.getLogger("respool.sweeper")
@@ -48,16 +48,14 @@ class Sweeper:
             return 0
         overdue, ids = await self._coordination.overdue(_BATCH, self._again_ms)
         if ids:
-            await self._see_to(await self._logs.looks(ids))
+            await self._see_to(await file_ended(self._logs, self._coordination, ids))
         return overdue
 
     async def _see_to(self, looks: dict[str, Look | None]) -> None:
+        """Sees to what has not ended."""
         if missing := [id_ for id_, look in looks.items() if look is None]:
             await self._see_to_missing(missing)
-        there = {id_: look for id_, look in looks.items() if look is not None}
-        if ended := {id_: look for id_, look in there.items() if look.state in TERMINAL}:
-            await self._coordination.retire(ended)
-        alive = {id_: look for id_, look in there.items() if id_ not in ended}
+        alive = {id_: look for id_, look in looks.items() if look is not None}
         await self._coordination.look_again(
             {id_: look.lease_ms + _LEASE_SLACK_MS for id_, look in alive.items() if look.lease_ms}
         )

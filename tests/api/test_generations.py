@@ -460,11 +460,11 @@ def test_a_cancel_of_what_waits_ends_it_and_lists_it_so(api: Api, server: Server
 def test_a_cancel_of_what_runs_is_202_and_lists_nothing(
     api: Api, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settled: list[str] = []
-    monkeypatch.setattr(Service, "settle", lambda _, id_: settled.append(id_))
+    filed: list[str] = []
+    monkeypatch.setattr(Service, "file_ended", lambda _, id_: filed.append(id_))
     generation, _ = running(server, "a")
     answer = api.post(f"{GENERATIONS}/{generation.id}/cancel")
-    assert (answer.status, answer.shown["state"], settled) == (202, "running", [])
+    assert (answer.status, answer.shown["state"], filed) == (202, "running", [])
 
 
 def test_a_cancel_of_what_has_ended_is_409(api: Api, server: Server) -> None:

@@ -39,8 +39,8 @@ def service(calls: list[Any], durable: Durable | None = None, look: object = Non
         calls.append("log")
         return [SimpleNamespace(id=number) for number in "012"]
 
-    async def looked(_: str) -> object:
-        return look
+    async def looked(ids: list[str]) -> dict[str, object]:
+        return dict.fromkeys(ids, look)
 
     async def many(ids: list[str]) -> list[object]:
         return [SimpleNamespace(id=id_, state="queued" if id_ < "m" else "running") for id_ in ids]
@@ -52,7 +52,7 @@ def service(calls: list[Any], durable: Durable | None = None, look: object = Non
         calls.append(asked)
         return left.pop(0) if left else []
 
-    logs = SimpleNamespace(record=one, whole=whole, look=looked, records=many)
+    logs = SimpleNamespace(record=one, whole=whole, looks=looked, records=many)
     coordination = SimpleNamespace(retire=retire, listed=listed)
     hub = SimpleNamespace(durable=durable or Durable())
     parts: list[Any] = [logs, coordination, None, hub, None, False]
@@ -81,7 +81,7 @@ def test_a_log_whose_last_entry_is_an_end_that_is_held_is_read_anew_once_it_is_s
 def test_only_what_has_ended_is_listed_as_ended(state: str | None) -> None:
     calls: list[Any] = []
     look = state and SimpleNamespace(state=state)
-    asyncio.run(service(calls, look=look).settle("a"))
+    asyncio.run(service(calls, look=look).file_ended("a"))
     assert calls == ([{"a": look}] if state == "completed" else [])
 
 

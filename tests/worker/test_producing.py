@@ -102,9 +102,10 @@ class World(Teller):
         await self.note("finish", id_, attempt, seq, ending)
         return Finished("ended")
 
-    async def look(self, id_: str) -> Look | None:
+    async def looks(self, ids: list[str]) -> dict[str, Look | None]:
+        (id_,) = ids
         await self.note("look", id_)
-        return None if self.ended is None else look(self.ended)
+        return {id_: None if self.ended is None else look(self.ended)}
 
     # -- coordination
 

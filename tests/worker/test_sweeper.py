@@ -112,7 +112,7 @@ def test_what_nobody_has_goes_to_the_queue_and_is_looked_at_again() -> None:
 def test_each_gets_what_it_needs_whatever_is_beside_it() -> None:
     ended, held, lost = look("failed"), look("running", 1, 400), look("running", 1)
     assert [what for what, _ in sweep(Store({"a": None, "b": ended, "c": held, "d": lost}))] == [
-        "unlist", "retire", "look_again", "waiting", "enqueue_lost", "look_again",
+        "retire", "unlist", "look_again", "waiting", "enqueue_lost", "look_again",
     ]  # fmt: skip
 
 
