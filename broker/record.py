@@ -6,6 +6,7 @@ from typing import Literal, cast, get_args
 
 import orjson
 
+from broker.failures import FAILURES, FailureCode
 from broker.ids import EntryId
 from broker.record_fields import FIELDS
 
@@ -85,6 +86,12 @@ class Ending:
 
     state: Literal["completed", "failed", "cancelled"]
     stop_reason: str = ""
-    code: str = ""
+    code: FailureCode | Literal[""] = ""
     message: str = ""
     retryable: bool = False
+
+    @classmethod
+    def failed(cls, code: FailureCode, message: str, *, retryable: bool | None = None) -> "Ending":
+        """`retryable` is what the table of failures says, unless it is known better."""
+        of_table = FAILURES[code].retryable is True
+        return cls("failed", code=code, message=message, retryable=of_table if retryable is None else retryable)

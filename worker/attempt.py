@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import orjson
 
 from broker.events import DELTAS, Content, event
+from broker.failures import FailureCode
 from broker.record import Ending
 from broker.request import Options
 from worker.retry import pause
@@ -26,7 +27,7 @@ log = logging.getLogger("respool.attempt")
 class Interrupted:
     """The upstream broke off after it had begun: another attempt may follow."""
 
-    code: str
+    code: FailureCode
     message: str
 
 
@@ -41,13 +42,11 @@ Outcome = Ending | Interrupted | Left
 
 _STOPPED: dict[Cause, Outcome] = {
     "cancelled": Ending("cancelled"),
-    "first_token_timeout": Ending(
-        "failed", code="first_token_timeout", message="The upstream sent no token in time.", retryable=True
-    ),
+    "first_token_timeout": Ending.failed("first_token_timeout", "The upstream sent no token in time."),
     "idle_timeout": Interrupted("idle_timeout", "The upstream fell silent."),
-    "total_timeout": Ending("failed", code="total_timeout", message="The generation took too long.", retryable=True),
-    "storage_full": Ending("failed", code="storage_full", message="The storage is full.", retryable=True),
-    "storage_error": Ending("failed", code="storage_error", message="The storage refused an entry.", retryable=True),
+    "total_timeout": Ending.failed("total_timeout", "The generation took too long."),
+    "storage_full": Ending.failed("storage_full", "The storage is full."),
+    "storage_error": Ending.failed("storage_error", "The storage refused an entry."),
 }
 
 
@@ -112,10 +111,10 @@ class Attempt:
             case UpstreamFailure() if self._begun and error.retryable:
                 return Interrupted(error.code, error.message)
             case UpstreamFailure():
-                return Ending("failed", code=error.code, message=error.message, retryable=error.retryable)
+                return Ending.failed(error.code, error.message, retryable=error.retryable)
             case OutputLimit():
-                return Ending("failed", code="output_limit", message="The output is larger than a log may hold.")
-        log.error("%s: the attempt failed in a way nobody thought of", self._writer.id, exc_info=error)
+                return Ending.failed("output_limit", "The output is larger than a log may hold.")
+        log.error("%s: the attempt failed in a way that has no code", self._writer.id, exc_info=error)
         return Interrupted("internal_error", "The worker failed.")
 
     # -- reading

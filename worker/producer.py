@@ -33,7 +33,7 @@ log = logging.getLogger("respool.producer")
 
 _CLAIM_TRIES = 5
 _NO_OPTIONS = Options("fail", None, None, 0.0, None, "normal")
-_UNREADABLE = Ending("failed", code="unreadable_request", message="This version of Respool cannot read the request.")
+_UNREADABLE = Ending.failed("unreadable_request", "This version of Respool cannot read the request.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ class Producer:
             case Ending():
                 await self._finish(writer, outcome)
             case Interrupted() if self._is_last(the_plan) or not writer.writable:
-                await self._finish(writer, Ending("failed", code=outcome.code, message=outcome.message, retryable=True))
+                await self._finish(writer, Ending.failed(outcome.code, outcome.message, retryable=True))
             case Interrupted():
                 log.info("%s: attempt %d interrupted: %s", writer.id, granted.ordinal, outcome.code)
                 await self._logs.release(writer.id, writer.attempt, counts=True)

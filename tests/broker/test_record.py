@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from broker.ids import EntryId
-from broker.record import SHOWN, STATES, TERMINAL, Record
+from broker.record import SHOWN, STATES, TERMINAL, Ending, Record
 
 QUEUED = {b"state": b"queued", b"model": b"m", b"request": b"{}", b"created_ms": b"1700000000000"}
 COMPLETED = {
@@ -94,3 +94,11 @@ def test_before_its_end_a_record_waited_or_ran_and_had_nothing_of_an_end() -> No
     assert ended.before_the_end() == replace(ended, state="running", **nothing)  # type: ignore[arg-type]
     unclaimed = replace(ended, state="cancelled", ordinal=0)
     assert unclaimed.before_the_end() == replace(unclaimed, state="queued", **nothing)  # type: ignore[arg-type]
+
+
+def test_a_failure_is_retryable_where_its_table_says_so_unless_it_is_known_better() -> None:
+    assert Ending.failed("storage_full", "no room") == Ending("failed", "", "storage_full", "no room", retryable=True)
+    assert not Ending.failed("output_limit", "too large").retryable
+    assert not Ending.failed("upstream_error", "no").retryable
+    assert Ending.failed("upstream_error", "no", retryable=True).retryable
+    assert not Ending.failed("upstream_overloaded", "no", retryable=False).retryable

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from broker.events import Content
+from broker.failures import FailureCode
 from broker.transcript import Kept
 
 Json = dict[str, object]
@@ -24,13 +25,19 @@ class NoCredentials(Exception):
 
 
 class UpstreamFailure(Exception):
-    """The call did not reach its end. `code` is one of those in docs/protocol.md, `message` may be shown to viewers.
+    """The call did not reach its end. `code` is of the table of failures, `message` may be shown to viewers.
 
     `retryable`: the same call may succeed later. `retry_after`: seconds, if the upstream asks for a pause. `begun`: the answer
     had begun, though no entry has come of it, so that the call is not repeated within this attempt."""
 
     def __init__(
-        self, code: str, message: str, *, retryable: bool = True, retry_after: float | None = None, begun: bool = False
+        self,
+        code: FailureCode,
+        message: str,
+        *,
+        retryable: bool = True,
+        retry_after: float | None = None,
+        begun: bool = False,
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code

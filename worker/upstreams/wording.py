@@ -7,10 +7,12 @@ passed on only where the submitter can mend something by them, and without whate
 import re
 from typing import Final
 
+from broker.failures import FailureCode
+
 LONGEST: Final = 500
 """Characters of an upstream's message that are passed on."""
 
-_OWN: Final = {
+_OWN: Final[dict[FailureCode, str]] = {
     "upstream_authentication": "The upstream does not accept the credentials of this service.",
     "upstream_permission": "The upstream does not permit this to the credentials of this service.",
     "upstream_rate_limited": "The upstream's rate limit is reached.",
@@ -18,7 +20,7 @@ _OWN: Final = {
     "upstream_redirected": "The upstream's address has moved; no request is sent after it.",
     "upstream_error": "The upstream failed.",
 }
-_QUOTED: Final = {
+_QUOTED: Final[dict[FailureCode, str]] = {
     "upstream_invalid_request": "The upstream does not accept the request.",
     "upstream_not_found": "The upstream does not know what was asked for.",
     "upstream_request_too_large": "The request is too large for the upstream.",
@@ -42,7 +44,7 @@ _SECRETS: Final = tuple(
 )
 
 
-def message_for(code: str, error: object) -> str:
+def message_for(code: FailureCode, error: object) -> str:
     """The message for a failure of this code; `error` is the upstream's own error object, if it sent one."""
     if code not in _QUOTED:
         return _OWN.get(code, _OWN["upstream_error"])

@@ -2,6 +2,7 @@
 
 import pytest
 
+from broker.failures import FailureCode
 from worker.upstreams.wording import LONGEST, masked, message_for
 
 SECRETS = [
@@ -10,8 +11,8 @@ SECRETS = [
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "0123456789abcdef0123456789abcdef", "password=hunter2hunter2",
     "AKIAIOSFODNN7EXAMPLE", "redis://user:pass@host/0", "rsp_k1_abcdefghijklmnopqrstuvwxyz",
 ]  # fmt: skip
-MENDABLE = ("upstream_invalid_request", "upstream_not_found", "upstream_request_too_large")
-NOT_FOR_VIEWERS = (
+MENDABLE: tuple[FailureCode, ...] = ("upstream_invalid_request", "upstream_not_found", "upstream_request_too_large")
+NOT_FOR_VIEWERS: tuple[FailureCode, ...] = (
     "upstream_authentication", "upstream_permission", "upstream_rate_limited", "upstream_overloaded", "upstream_redirected",
     "upstream_error",
 )  # fmt: skip
@@ -41,7 +42,7 @@ def test_what_a_submitter_can_mend_by_is_left_as_it_is(text: str) -> None:
 
 
 @pytest.mark.parametrize("code", NOT_FOR_VIEWERS)
-def test_what_only_an_operator_can_mend_is_said_in_our_own_words(code: str) -> None:
+def test_what_only_an_operator_can_mend_is_said_in_our_own_words(code: FailureCode) -> None:
     said = message_for(code, {"message": "no such key: abc"})
     assert "abc" not in said
     assert said.endswith(".")
@@ -49,7 +50,7 @@ def test_what_only_an_operator_can_mend_is_said_in_our_own_words(code: str) -> N
 
 @pytest.mark.parametrize("code", MENDABLE)
 @pytest.mark.parametrize("error", [None, "text", {}, {"message": None}, {"message": " "}, {"message": 3}])
-def test_without_words_of_the_upstream_s_there_are_ours(code: str, error: object) -> None:
+def test_without_words_of_the_upstream_s_there_are_ours(code: FailureCode, error: object) -> None:
     assert message_for(code, error).startswith("The ")
 
 
@@ -57,14 +58,14 @@ def test_a_long_message_is_cut() -> None:
     assert len(masked("word " * 10_000)) == LONGEST
 
 
-OURS = {
+OURS: dict[FailureCode, str] = {
     "upstream_authentication": "The upstream does not accept the credentials of this service.",
     "upstream_permission": "The upstream does not permit this to the credentials of this service.",
     "upstream_rate_limited": "The upstream's rate limit is reached.",
     "upstream_overloaded": "The upstream is overloaded.",
     "upstream_redirected": "The upstream's address has moved; no request is sent after it.",
     "upstream_error": "The upstream failed.",
-    "upstream_of_another_kind": "The upstream failed.",
+    "upstream_malformed": "The upstream failed.",
     "upstream_invalid_request": "The upstream does not accept the request.",
     "upstream_not_found": "The upstream does not know what was asked for.",
     "upstream_request_too_large": "The request is too large for the upstream.",

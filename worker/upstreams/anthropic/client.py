@@ -16,6 +16,7 @@ import orjson
 from anthropic import AsyncAnthropic, AsyncStream, DefaultAioHttpClient
 
 from broker.events import Content
+from broker.failures import FAILURES, FailureCode
 from broker.transcript import Kept
 from worker.upstreams import Call, Json, UpstreamFailure
 from worker.upstreams.anthropic import continuation
@@ -23,7 +24,7 @@ from worker.upstreams.anthropic.translate import Translator
 from worker.upstreams.wording import message_for
 
 _RETRYABLE = frozenset((408, 409, 429, 500, 502, 503, 504, 529))
-_CODES = {
+_CODES: dict[int, FailureCode] = {
     400: "upstream_invalid_request",
     401: "upstream_authentication",
     403: "upstream_permission",
@@ -33,7 +34,7 @@ _CODES = {
     429: "upstream_rate_limited",
     529: "upstream_overloaded",
 }
-_ERROR_TYPES = {
+_ERROR_TYPES: dict[str, FailureCode] = {
     "overloaded_error": "upstream_overloaded",
     "rate_limit_error": "upstream_rate_limited",
     "invalid_request_error": "upstream_invalid_request",
@@ -42,9 +43,6 @@ _ERROR_TYPES = {
     "not_found_error": "upstream_not_found",
     "request_too_large": "upstream_request_too_large",
 }
-_OUR_FAULT = frozenset(
-    code for code in _ERROR_TYPES.values() if code not in ("upstream_overloaded", "upstream_rate_limited")
-)
 
 _DRAIN_SECONDS = 0.1
 
@@ -125,7 +123,7 @@ def _mid_stream(data: object) -> UpstreamFailure:
     error = data.get("error") if isinstance(data, dict) else None
     type_ = str(error.get("type")) if isinstance(error, dict) else ""
     code = _ERROR_TYPES.get(type_, "upstream_error")
-    return UpstreamFailure(code, message_for(code, error), retryable=code not in _OUR_FAULT)
+    return UpstreamFailure(code, message_for(code, error), retryable=FAILURES[code].retryable is not False)
 
 
 class _failures:  # noqa: N801 - used like a function, as contextlib's own are
@@ -150,7 +148,7 @@ class _failures:  # noqa: N801 - used like a function, as contextlib's own are
 
 def _refusal(error: anthropic.APIStatusError) -> UpstreamFailure:
     status = error.status_code
-    code = "upstream_redirected" if 300 <= status < 400 else _CODES.get(status, "upstream_error")
+    code: FailureCode = "upstream_redirected" if 300 <= status < 400 else _CODES.get(status, "upstream_error")
     body = error.body
     inner = body.get("error") if isinstance(body, dict) else None
     try:
