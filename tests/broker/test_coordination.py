@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix, retry_key_prefix
 from arq.jobs import deserialize_job
+from redis.exceptions import NoPermissionError
 
-from broker import keys
+from broker import coordination_steps, keys
 from broker.connect import connect
 from broker.coordination import Coordination
 from broker.embedded import free_port
@@ -406,6 +407,71 @@ def test_a_generation_is_listed_under_its_state_and_no_other_by_its_submit(serve
             assert keys.INDEX_MS - 60_000 < server.command("PTTL", keys.index(index)) <= keys.INDEX_MS
     server.do(server.coordination.move(id_, "cancelled", 8))
     assert float(server.command("ZSCORE", keys.index("all"), id_)) == 7000, "it keeps its place"
+
+
+def test_who_is_listed_where_it_was_keeps_the_microsecond_of_its_submit(server: Server) -> None:
+    (id_,) = submitted(server, 1)
+    places = [server.command("ZSCORE", keys.index(index), id_) for index in ("all", "queued")]
+    server.do(server.coordination.move(id_, "queued", 7))
+    assert [server.command("ZSCORE", keys.index(index), id_) for index in ("all", "queued")] == places
+
+
+def test_an_end_that_has_stood_is_looked_at_a_second_after_it_has_expired(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, int]] = []
+    expire_in = coordination_steps.expire_in
+
+    def noted(in_ms: dict[str, int]) -> Any:
+        asked.append(in_ms)
+        return expire_in(in_ms)
+
+    monkeypatch.setattr(coordination_steps, "expire_in", noted)
+    server.do(server.coordination.retire({"gen": Look("failed", 1, 5, 0, 70_000, SOON_MS)}))
+    assert asked == [{"gen": 71_000}]
+
+
+# -- recovering
+
+
+def test_a_server_s_run_has_a_name_unless_it_does_not_tell(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert server.do(server.coordination.run_id()) == server.command("INFO", "server")["run_id"]
+
+    async def answers(*asked: str) -> dict[str, object]:
+        assert asked == ("server",)
+        return {}
+
+    async def forbids(*_: str) -> dict[str, object]:
+        raise NoPermissionError("NOPERM this user has no permissions to run the 'info' command")
+
+    for says in (answers, forbids):
+        monkeypatch.setattr(server.redis, "info", says)
+        assert server.do(server.coordination.run_id()) is None
+
+
+def test_those_without_a_look_are_told_in_the_order_asked_for(server: Server) -> None:
+    has, *without = submitted(server, 3)
+    server.command("ZREM", keys.DUE, *without)
+    assert server.do(server.coordination.without_look([without[1], has, without[0]])) == [without[1], without[0]]
+    assert server.do(Coordination(connect(f"redis://127.0.0.1:{free_port()}/0")).without_look([])) == []
+
+
+def test_what_was_lost_is_listed_by_its_submit_and_due_at_once(server: Server) -> None:
+    lost, kept = new_generation_id(), submitted(server, 1)[0]
+    place = server.command("ZSCORE", keys.DUE, kept)
+    server.do(server.coordination.list_again({lost: look("running", 1), kept: look("queued", 0)}))
+    assert float(server.command("ZSCORE", keys.DUE, lost)) == 0
+    assert server.command("ZSCORE", keys.DUE, kept) == place
+    assert members(server, keys.index("running")) == [lost]
+    assert float(server.command("ZSCORE", keys.index("running"), lost)) == 5000
+    assert keys.INDEX_MS - 60_000 < server.command("PTTL", keys.DUE) <= keys.INDEX_MS
+    server.command("DEL", keys.DUE)
+    server.do(server.coordination.list_again({lost: look("running", 1)}))
+    assert keys.INDEX_MS - 60_000 < server.command("PTTL", keys.DUE) <= keys.INDEX_MS
+
+
+def test_the_generation_of_a_job_is_its_name_but_for_the_attempt() -> None:
+    assert generation_of_job(job_name("a:b", 2)) == "a:b"
 
 
 def test_what_has_ended_is_filed_and_nothing_is_left_of_its_jobs(server: Server) -> None:
