@@ -49,7 +49,7 @@ async def read_json(
     except TimeoutError:
         raise Problem(Code.BODY_TIMEOUT, headers=CLOSE) from None
     except ClientDisconnect:
-        raise Problem(Code.INCOMPLETE_BODY) from None  # nobody reads this answer, but nobody logs a failure of ours
+        raise Problem(Code.INCOMPLETE_BODY) from None  # not sent, but not logged as a failure of ours either
     return parse_object(raw)
 
 

@@ -179,8 +179,8 @@ _FRAME: Final[Json] = {
 
 
 def _schemas(requests: Sequence[type[BaseModel]], shapes: Sequence[object]) -> Json:
-    _, told = models_json_schema([(model, "validation") for model in requests], ref_template=_REF)
-    schemas: Json = {"Problem": _PROBLEM, "Frame": _FRAME, **told.get("$defs", {})}
+    _, bodies = models_json_schema([(model, "validation") for model in requests], ref_template=_REF)
+    schemas: Json = {"Problem": _PROBLEM, "Frame": _FRAME, **bodies.get("$defs", {})}
     for shape in (FieldError, *shapes):
         schemas |= _defined(getattr(shape, "__name__", ""), shape)
     return schemas | _defined("Event", Event)
@@ -197,17 +197,17 @@ def install(app: FastAPI, requests: Sequence[type[BaseModel]], shapes: Sequence[
 
     @cache
     def document() -> Json:
-        told = get_openapi(
+        described = get_openapi(
             title=app.title, version=app.version, summary=app.summary, routes=app.routes, description=_ABOUT,
             openapi_version="3.2.0",  # the first that can say what the items of a stream are
         )  # fmt: skip
-        for operation in (each for path in told["paths"].values() for each in path.values()):
+        for operation in (each for path in described["paths"].values() for each in path.values()):
             if "HTTPValidationError" in str(
                 operation["responses"].get("422")
             ):  # FastAPI's own form, which we never send
                 del operation["responses"]["422"]
-        told["components"] = {"schemas": _schemas(requests, shapes), "parameters": PARAMETERS, "headers": HEADERS}
-        return told
+        described["components"] = {"schemas": _schemas(requests, shapes), "parameters": PARAMETERS, "headers": HEADERS}
+        return described
 
     async def openapi() -> Response:
         """This document."""

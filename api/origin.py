@@ -37,14 +37,14 @@ PREFLIGHT: Final[Sequence[Header]] = (
     (b"access-control-allow-headers", b"Content-Type, Accept, Last-Event-ID, Idempotency-Key, Authorization"),
     (b"access-control-max-age", b"600"),
 )
-"""What a page may send, told before it does."""
+"""What a page may send: the answer to its preflight."""
 _WEB: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|[0-9a-z._-]+)(?::[0-9]+)?")
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|[0-9a-z._-]+)(?::[0-9]+)?")
 _DEFAULT_PORT: Final = re.compile(r"http://.*:80|https://.*:443")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the name or address, without a port, is this machine's own, whoever looks it up."""
+    """Whether the name or address, without a port, is this machine's own, for any resolver."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""One API process: uvicorn, and how it goes. SIGTERM: at once. SIGHUP: its successor serves already, and nobody is refused."""
+"""One API process: uvicorn, and how it goes. SIGTERM: at once. SIGHUP: its successor serves already, none is refused."""
 
 import asyncio
 import os

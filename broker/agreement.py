@@ -1,7 +1,7 @@
 """Whether APIs and workers keep logs on one server: `RESPOOL_LOGS_URL` may name different ones by mistake.
 
 Each logs server has an identity, a key that every process there restores. Each process announces it in coordination under
-its role, and hears what the other role announces. While the other role lives and nobody of it has this identity, the process
+its role, and hears what the other role announces. While the other role lives and no process of it has this identity, this one
 is `apart`: an API accepts nothing, a worker takes nothing. It stays, for a move of the logs restarts one role after the other.
 """
 
@@ -45,7 +45,7 @@ class Heard:
 
     @property
     def differs(self) -> bool:
-        """The other role lives, and nobody of it works on our logs server."""
+        """The other role lives, and no process of it works on our logs server."""
         return bool(self.live) and self.ours not in self.live
 
     @property

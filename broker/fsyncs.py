@@ -1,4 +1,4 @@
-"""When a Redis under `appendfsync everysec` has its file on the disk, told from what INFO says. Pure.
+"""When a Redis under `appendfsync everysec` has its file on the disk, by what INFO says. Pure.
 
 WAITAOF alone cannot tell: in some Redis 7.4, and in Valkey 8 and 9, it answers before the fsync. What holds in all of them is
 the schedule itself. Redis runs one fsync at a time, in the background. Each turn of its event loop begins one if something

@@ -64,7 +64,7 @@ class _Child:
 
 
 class Processes:
-    """Keeps `count` children running, each `python *argv(name)` with a name that no other child has ever had. `died` is told
+    """Keeps `count` children running, each `python *argv(name)` with a name that no other child has ever had. `died` gets
     the name of one that ended by itself, before its successor starts. On SIGTERM or SIGINT all are sent SIGTERM, and
     SIGKILL after `grace` seconds.
 

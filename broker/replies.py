@@ -15,7 +15,7 @@ Created = Literal["created", "exists", "expired", "mismatch"]
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The claim was granted: the attempt's name, and the how-manieth it is."""
+    """The claim was granted: the attempt's name, and its number, from 1."""
 
     attempt: int
     ordinal: int

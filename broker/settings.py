@@ -21,7 +21,7 @@ class BrokerSettings(BaseSettings):
     logs_url: str | None = None
     """Records and logs of generations; the same server as coordination unless it is set."""
     ephemeral: bool = False
-    """Allows a Redis that does not persist (`appendonly no`): a crash of it then loses everything, told as `gap` or 404."""
+    """Allows a Redis that does not persist (`appendonly no`): its crash then loses everything (`gap`, then 404)."""
     retention: int = Field(default=3600, ge=60, le=604_800)
     """Seconds that a generation stays readable after its last entry, where its submitter does not say."""
     pickup_grace: float = Field(default=3.0, gt=0, le=60)

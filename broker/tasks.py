@@ -1,4 +1,4 @@
-"""Tasks that nobody awaits one by one, with an owner all the same."""
+"""Tasks that are not awaited one by one, and have an owner all the same."""
 
 import asyncio
 import logging

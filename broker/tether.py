@@ -58,7 +58,7 @@ class Tether:
             process.wait(self._grace + REAP)
 
     def _tell(self, line: str) -> None:
-        """Write one line; a tether that somebody killed is replaced, and told all of it again."""
+        """Write one line; a tether that was killed is replaced, and gets all of it again."""
         if self._process is not None:
             with contextlib.suppress(BrokenPipeError):
                 _stdin(self._process).write(line.encode())
@@ -212,6 +212,6 @@ def watch(lines: Iterable[bytes], grace: float) -> None:
 
 if __name__ == "__main__":
     for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # Its only way to end is the end of the pipe: whoever signals the whole group or session means the others.
+        # Its only way to end is the end of the pipe: a signal to the whole group or session is meant for the others.
         signal.signal(_number, signal.SIG_IGN)
     watch(sys.stdin.buffer, float(sys.argv[1]))

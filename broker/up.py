@@ -2,7 +2,7 @@
 
 Starts the embedded Valkey (unless RESPOOL_REDIS_URL names a server), the simulated upstream (unless there is a key for
 Anthropic), one API and one worker; waits until they are ready; starts again whatever ends by itself; and takes all of
-it down, in the order that loses nothing, when it is told to or dies.
+it down, in the order that loses nothing, when it is asked to or dies.
 """
 
 import argparse
@@ -30,13 +30,13 @@ COMMANDS: Final[dict[str, list[str]]] = {
     "worker": ["-m", "worker", "--processes", "1"],
     "simulator": ["-m", "worker.simulator"],
 }
-"""What Python is told to run for each part."""
+"""The arguments of Python for each part."""
 GRACE: Final[dict[str, float]] = {"api": 3.5, "worker": 6.0, "simulator": 0.5, "valkey": 2.0}
 """Seconds between SIGTERM and SIGKILL; the parts are stopped in this order, so Ctrl-C takes 12 s at the very most."""
 HURRY: Final[dict[str, str]] = {"RESPOOL_SHUTDOWN": "2", "RESPOOL_DRAIN": "1"}
-"""Shorter waits than those of a server: nobody at Ctrl-C waits for what goes on at the next start anyway."""
+"""Shorter waits than those of a server: what is stopped at Ctrl-C goes on at the next start."""
 PAGES: Final[dict[str, str]] = {"RESPOOL_CORS_ORIGINS": "loopback"}
-"""Whoever builds a page on this machine may use the API from its development server."""
+"""A page that is built on this machine may use the API from its development server."""
 READY: Final = 60.0
 """Seconds for the whole stack to become ready, an append-only file to be loaded included."""
 TRIES: Final = 4
@@ -48,12 +48,12 @@ class Trouble(Exception):
 
 
 class Stopped(Exception):
-    """Somebody asked us to stop while we were still starting."""
+    """A signal asked us to stop while we were still starting."""
 
 
 class Stack:
-    """The parts, in the order they were started, and what the person at the terminal asked for. `parent`: the process without
-    which there is nobody to ask."""
+    """The parts, in the order they were started, and what the person at the terminal asked for. `parent`: the process with
+    whose end that person is gone."""
 
     def __init__(self, terminal: Terminal, parent: int | None = None) -> None:
         self.terminal = terminal
