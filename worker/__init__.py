@@ -15,8 +15,9 @@ From the outside in:
 
     upstreams/      the model APIs: a package for each, and what they share
 
-retry, usage and writer do no I/O. Whatever fails here loses nothing: the lease runs out, `due` brings the generation back, and
-the next attempt is fenced off from this one.
+retry, usage and writer do no I/O. Appender, dispatcher and sweeper have `statistics()`: plain numbers, none counted per token.
+Whatever fails here loses nothing: the lease runs out, `due` brings the generation back, and the next attempt is fenced off from
+this one.
 
 simulator/ is the simulated upstream, a process of its own: what `make up` runs without a key, and the fault injector of the
 tests.

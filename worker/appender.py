@@ -8,6 +8,7 @@ is such a call where upstream is silent, and lets the watchdogs bite.
 
 import asyncio
 import logging
+from dataclasses import dataclass
 
 from broker.appends import AppendCall
 from broker.errors import BrokerError, StorageFull, StorageUnavailable
@@ -23,6 +24,32 @@ _LOOK_EVERY = 0.4
 _LONGEST_PAUSE = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class AppenderStatistics:
+    """What an appender has in hand now, and what it has done since its process began."""
+
+    writers: int
+    """Generations in hand."""
+    unwritten: int
+    """Entries that wait for Redis."""
+    crowded: int
+    """Generations with so many of them that their upstreams are not read."""
+    flushes: int
+    """Pipelines that were sent, whether or not Redis answered."""
+    calls: int
+    """Script calls in them."""
+    entries: int
+    """Entries written; those that Redis has lost and not got back yet are none."""
+    unavailable: int
+    """Flushes after which Redis was waited for."""
+    fenced: int
+    """Attempts that turned out not to be the ones that run."""
+    tails_lost: int
+    """Times that Redis had come back without a log's last entries."""
+    refused: int
+    """Attempts that were stopped because Redis is full or takes no entry of theirs."""
+
+
 class Appender:
     """Run it as a task; it lives as long as the process. `lease_ms` is renewed at a third of it."""
 
@@ -32,12 +59,16 @@ class Appender:
         self._writers: dict[str, Writer] = {}
         self._dirty: dict[str, Writer] = {}
         self._wake = asyncio.Event()
+        self._flushes = self._calls = self._entries_of_removed = 0
+        self._unavailable = self._fenced = self._tails_lost = self._refusals = 0
 
     def add(self, writer: Writer) -> None:
         writer.on_put = self._mark
         self._writers[writer.id] = writer
 
     def remove(self, writer: Writer) -> None:
+        """To be called once for each writer."""
+        self._entries_of_removed += writer.acked
         if self._writers.get(writer.id) is writer:
             del self._writers[writer.id]
 
@@ -47,6 +78,22 @@ class Appender:
     @property
     def writers(self) -> list[Writer]:
         return list(self._writers.values())
+
+    def statistics(self) -> AppenderStatistics:
+        writers = self._writers.values()
+        return AppenderStatistics(
+            writers=len(writers),
+            unwritten=sum(writer.unwritten for writer in writers),
+            crowded=sum(writer.crowded for writer in writers),
+            flushes=self._flushes,
+            calls=self._calls,
+            # A writer knows how many of its entries are written: nothing is counted per entry.
+            entries=self._entries_of_removed + sum(writer.acked for writer in writers),
+            unavailable=self._unavailable,
+            fenced=self._fenced,
+            tails_lost=self._tails_lost,
+            refused=self._refusals,
+        )
 
     def _mark(self, writer: Writer) -> None:
         self._dirty[writer.id] = writer
@@ -66,6 +113,7 @@ class Appender:
                     await self._flush(batch)
                     pause = 0.0
                 except BrokerError as error:
+                    self._unavailable += 1
                     if pause == 0.0:
                         log.warning("%s, %d generations wait", error, len(batch))
                     self._dirty |= {writer.id: writer for writer in batch}
@@ -81,6 +129,8 @@ class Appender:
         now = asyncio.get_running_loop().time()
         calls = [self._call(writer, now) for writer in batch]
         usages = [writer.usage for writer in batch]
+        self._flushes += 1
+        self._calls += len(batch)
         replies = await self._logs.append(calls)
         for writer, usage, reply in zip(batch, usages, replies, strict=True):
             self._take(writer, reply, usage, now)
@@ -107,8 +157,10 @@ class Appender:
                 if cancel_pending:
                     writer.stop("cancelled")
             case Fenced():
+                self._fenced += 1
                 writer.stop("fenced")
             case Behind(seq):
+                self._tails_lost += 1
                 log.warning("%s: the log's tail is back at %d-%d, re-appending", writer.id, writer.attempt, seq)
                 writer.settle(seq, now)
             case NotAppended(error):
@@ -118,14 +170,14 @@ class Appender:
 
     def _refused(self, writer: Writer, error: BrokerError) -> None:
         writer.renewed_at = writer.looked_at = 0.0  # not known to have happened: the next call does
-        match error:
-            case StorageUnavailable():
-                return
-            case StorageFull():
-                writer.stop("storage_full")
-            case _:
-                log.error("%s: %s", writer.id, error)
-                writer.stop("storage_error")
+        if isinstance(error, StorageUnavailable):
+            return
+        self._refusals += 1
+        if isinstance(error, StorageFull):
+            writer.stop("storage_full")
+        else:
+            log.error("%s: %s", writer.id, error)
+            writer.stop("storage_error")
 
     # -- the tick
 

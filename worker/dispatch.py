@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -36,6 +37,25 @@ _MOST_TAKEN = 10
 """Of a burst, so that other workers get their share."""
 _LONGEST_JOB_SECONDS = 4 * 3600
 """Longer than all attempts of the longest generation: arq's own timeout never strikes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class DispatcherStatistics:
+    """A dispatcher's slots and jobs now, and what it has done since its process began."""
+
+    slots: int
+    running: int
+    """Slots in use."""
+    waiting: int
+    """Jobs left in the queue, for all workers, when it was asked last."""
+    takes: int
+    """Times that the queue was asked and answered."""
+    begun: int
+    """Jobs begun here."""
+    put_back: int
+    """Jobs that came when nothing more was taken, and went back."""
+    unavailable: int
+    """Times that Redis was waited for."""
 
 
 class Dispatcher(Worker):
@@ -68,10 +88,22 @@ class Dispatcher(Worker):
         self._again_ms = again_ms
         self._slot_freed = asyncio.Event()
         self._at_the_bell: asyncio.Task[None] | None = None
+        self._waiting = self._takes = self._begun = self._put_back = self._unavailable = 0
 
     @property
     def free(self) -> int:
         return self.max_jobs - self.job_counter
+
+    def statistics(self) -> DispatcherStatistics:
+        return DispatcherStatistics(
+            slots=self.max_jobs,
+            running=self.job_counter,
+            waiting=self._waiting,
+            takes=self._takes,
+            begun=self._begun,
+            put_back=self._put_back,
+            unavailable=self._unavailable,
+        )
 
     def _release_sem_dec_counter_on_complete(self) -> None:
         super()._release_sem_dec_counter_on_complete()
@@ -96,6 +128,7 @@ class Dispatcher(Worker):
                     most = (left + 1) // 2 or await self._bell()
                     left = await self._take(min(most, self.free, _MOST_TAKEN))
             except (RedisError, OSError, BrokerError) as error:
+                self._unavailable += 1
                 log.warning("no jobs: %s", error if isinstance(error, BrokerError) else word(error))
                 left = 1
                 await asyncio.sleep(_PAUSE_SECONDS)
@@ -121,9 +154,12 @@ class Dispatcher(Worker):
     async def _take(self, most: int) -> int:
         """Starts up to `most` jobs; how many wait still."""
         taken = await self._coordination.take(most, lock_ms=_LONGEST_JOB_SECONDS * 1000, again_ms=self._again_ms)
+        self._takes += 1
+        self._waiting = taken.left
         if not self.allow_pick_jobs:  # somebody else's now
             if taken.jobs:
                 await self._coordination.put_back(taken.jobs)
+                self._put_back += len(taken.jobs)
             return 0
         for name, place in taken.jobs.items():
             # One that runs here was in the queue again because Redis has lost its latest seconds.
@@ -134,6 +170,7 @@ class Dispatcher(Worker):
     async def _start(self, name: str, place: int) -> None:
         await self.sem.acquire()
         self.job_counter += 1
+        self._begun += 1
         task = self.tasks[name] = self.loop.create_task(self.run_job(name, place))
         task.add_done_callback(partial(self._over, name))
 

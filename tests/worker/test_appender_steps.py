@@ -13,7 +13,7 @@ from broker import keys
 from broker.events import TEXT, Content
 from broker.logs import Logs
 from tests.clockwork import at_once
-from worker.appender import Appender
+from worker.appender import Appender, AppenderStatistics
 from worker.writer import Writer
 
 LEASE_MS = 3000
@@ -131,6 +131,13 @@ def test_what_was_put_goes_out_at_once_and_of_all_generations_together() -> None
         await asyncio.sleep(0.01)
         assert redis.calls[2:] == [("b", 2, 0, b"", False, (b"5",))]
         assert (a.acked, b.acked, a.flushed_at) == (3, 2, 1000.0)
+        assert redis.appender.statistics() == AppenderStatistics(
+            writers=2, unwritten=0, crowded=0, flushes=2, calls=3, entries=5, unavailable=0, fenced=0, tails_lost=0, refused=0
+        )  # fmt: skip
+        for writer in (a, b):
+            redis.appender.remove(writer)
+        seen = redis.appender.statistics()
+        assert (seen.writers, seen.entries) == (0, 5)
 
     scene(work)
 
@@ -233,6 +240,9 @@ def test_a_log_that_takes_no_more_stops_its_attempt_and_nothing_more_is_sent(rep
         await asyncio.sleep(0.01)
         assert [call[0] for call in redis.calls].count("a") == 1
         assert (other.cause, other.acked, redis.sent_in_full) == (None, 1, 0)
+        seen = redis.appender.statistics()
+        assert (seen.fenced, seen.refused) == ((1, 0) if cause == "fenced" else (0, 1))
+        assert (seen.entries, seen.unwritten, seen.unavailable) == (1, 2, 0)
 
     scene(work)
 
@@ -262,6 +272,8 @@ def test_a_tail_that_is_missing_is_sent_again_under_its_ids() -> None:
         await asyncio.sleep(0.01)
         assert [(call[1], call[5]) for call in redis.calls[1:]] == [(4, (b"4",)), (2, (b"2", b"3", b"4"))]
         assert (writer.acked, writer.cause) == (4, None)
+        seen = redis.appender.statistics()
+        assert (seen.tails_lost, seen.entries, seen.calls) == (1, 4, 3)
 
     scene(work)
 
@@ -294,6 +306,7 @@ def test_while_redis_is_away_it_is_asked_after_growing_pauses_and_nothing_is_los
         assert [round(wait, 2) for wait in waits[:7]] == [0.05, 0.1, 0.2, 0.4, 0.5, 0.5, 0.5]
         assert (writer.acked, other.acked) == (1, 1)
         assert caplog.messages == ["Redis is away: unreachable, 1 generations wait"], "once"
+        assert redis.appender.statistics().unavailable == 7
         redis.away = 1
         put(writer, "3")
         await asyncio.sleep(1)
@@ -316,6 +329,8 @@ def test_a_reply_that_says_not_now_is_waited_out_and_is_no_failure(
         assert [seconds for seconds, ids in redis.flushes if "a" in ids][:3] == [0.0, 0.05, 0.15]
         await asyncio.sleep(1)
         assert (writer.acked, writer.cause, other.acked, redis.sent_in_full) == (1, None, 1, 0)
+        seen = redis.appender.statistics()
+        assert (seen.unavailable, seen.refused) == (3, 0)
         assert len(caplog.messages) == 1
 
     scene(work)
@@ -374,5 +389,23 @@ def test_a_lease_is_renewed_at_a_third_of_it(age: float, lease: int) -> None:
         await asyncio.sleep(0.01)
         assert redis.calls == [("a", 1, lease, b"", False, (b"1",))]
         assert writer.renewed_at == (1000.0 if lease else 1000.0 - age)
+
+    scene(work)
+
+
+def test_while_redis_is_away_its_statistics_say_what_waits_and_whose_upstream() -> None:
+    async def work(redis: Redis) -> None:
+        writer, other = redis.writer("a"), redis.writer("b")
+        redis.away = 1000
+        put(writer, *["x"] * 5000)
+        put(other, "y")
+        await asyncio.sleep(1)
+        seen = redis.appender.statistics()
+        assert (seen.writers, seen.unwritten, seen.crowded, seen.entries) == (2, 5001, 1, 0)
+        assert (seen.flushes, seen.calls, seen.unavailable) == (
+            len(redis.flushes),
+            2 * len(redis.flushes),
+            len(redis.flushes),
+        )
 
     scene(work)

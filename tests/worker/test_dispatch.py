@@ -61,7 +61,7 @@ def test_a_job_whose_bookkeeping_failed_is_told_in_a_line_each_time_and_frees_it
         async with asyncio.timeout(5):
             await dispatcher.listen()
         await asyncio.sleep(0)
-        assert (dispatcher.free, dispatcher.tasks) == (2, {})
+        assert (dispatcher.statistics().running, dispatcher.tasks) == (0, {})
 
     monkeypatch.setattr(Worker, "run_job", lost)
     with caplog.at_level(logging.WARNING):

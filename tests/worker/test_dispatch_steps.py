@@ -18,7 +18,7 @@ from broker.errors import StorageUnavailable
 from broker.jobs import dumps_job, loads_job
 from broker.replies import Taken
 from tests.clockwork import at_once
-from worker.dispatch import Dispatcher
+from worker.dispatch import Dispatcher, DispatcherStatistics
 
 HOURS = 3600
 
@@ -156,11 +156,15 @@ def test_a_worker_without_a_free_slot_asks_for_nothing_until_one_is_freed(runnin
         door = Doorman(jobs("a", "b", left=7), jobs("c"), NONE, slots=2)
         listening = asyncio.create_task(door.listen())
         await asyncio.sleep(5)
-        assert (door.asked, door.dispatcher.free) == ([1], 0)
+        assert door.asked == [1]
+        assert door.dispatcher.statistics() == DispatcherStatistics(
+            slots=2, running=2, waiting=7, takes=1, begun=2, put_back=0, unavailable=0
+        )
         running["a"].set()
         await asyncio.sleep(5)
         assert (door.asked, door.times[-1]) == ([1, 1], 5.0), "without a bell"
-        assert door.dispatcher.free == 0
+        seen = door.dispatcher.statistics()
+        assert (seen.running, seen.waiting, seen.takes, seen.begun) == (2, 0, 2, 3)
         running["b"].set()
         await listening
         assert (door.asked, door.bells) == ([1, 1, 1], [])
@@ -207,6 +211,8 @@ def test_redis_being_away_is_sat_out_and_told(error: Exception, word: str, caplo
         assert door.asked == [1, 5, 1, 1]
         assert door.times == [0, 0, 0.25, 0.5]
         assert len(door.bells) == 1
+        seen = door.dispatcher.statistics()
+        assert (seen.takes, seen.unavailable, seen.waiting) == (3, 2, 0)
 
     at_once(scene())
     assert caplog.messages == [f"no jobs: {word}", "no jobs: ConnectionError"]
@@ -245,6 +251,8 @@ def test_what_was_taken_while_it_was_told_to_stop_is_put_back(got: Taken, runnin
         await door.listen()
         assert door.back == ([got.jobs] if got.jobs else [])
         assert (door.dispatcher.tasks, door.bells, door.asked) == ({}, [], [1])
+        seen = door.dispatcher.statistics()
+        assert (seen.put_back, seen.begun, seen.waiting) == (len(got.jobs), 0, 3)
 
     at_once(scene())
 
@@ -268,7 +276,7 @@ def test_a_job_that_runs_here_is_not_begun_twice_and_one_that_ran_is_begun_again
         listening = asyncio.create_task(door.listen())
         await asyncio.sleep(0.5)
         assert door.ahead == ["in a", "in b"]
-        assert door.dispatcher.free == 98
+        assert door.dispatcher.statistics().running == 2
         running.pop("a").set()
         await asyncio.sleep(2)
         assert door.ahead == ["in a", "in b", "out a", "in a"]
@@ -289,7 +297,7 @@ def test_a_job_that_is_cancelled_is_forgotten_without_a_word(
         task.cancel()
         await asyncio.wait({task})
         await asyncio.sleep(0)
-        assert (door.dispatcher.tasks, door.dispatcher.free, errors) == ({}, 100, [])
+        assert (door.dispatcher.tasks, door.dispatcher.statistics().running, errors) == ({}, 0, [])
 
     at_once(scene())
     assert caplog.messages == []

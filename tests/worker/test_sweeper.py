@@ -12,7 +12,7 @@ from broker.logs import Logs
 from broker.record import State
 from broker.replies import Look
 from tests.clockwork import at_once
-from worker.sweeper import Sweeper
+from worker.sweeper import Sweeper, SweeperStatistics
 
 AGAIN_MS = 3000
 
@@ -63,9 +63,12 @@ class Store:
         return note
 
 
+def sweeper_of(store: Store) -> Sweeper:
+    return Sweeper(cast(Logs, store), cast(Coordination, store), cast(Agreement, store), 0.5, AGAIN_MS)
+
+
 def sweep(store: Store) -> list[tuple[str, Any]]:
-    sweeper = Sweeper(cast(Logs, store), cast(Coordination, store), cast(Agreement, store), 0.5, AGAIN_MS)
-    assert asyncio.run(sweeper.sweep()) == store._overdue
+    assert asyncio.run(sweeper_of(store).sweep()) == store._overdue
     return store.did
 
 
@@ -125,7 +128,7 @@ def test_it_sweeps_every_half_second_and_at_once_where_there_is_more(overdue: in
     async def scene() -> None:
         store = Store({}, overdue=overdue)
         store.away = away
-        sweeper = Sweeper(cast(Logs, store), cast(Coordination, store), cast(Agreement, store), 0.5, AGAIN_MS)
+        sweeper = sweeper_of(store)
         running = asyncio.create_task(sweeper.run())
         if overdue == 100:
             for _ in range(200):
@@ -134,7 +137,33 @@ def test_it_sweeps_every_half_second_and_at_once_where_there_is_more(overdue: in
         else:
             await asyncio.sleep(2.1)
             assert store.sweeps == sweeps
+        seen = sweeper.statistics()
+        assert (seen.sweeps, seen.unavailable, seen.overdue) == (store.sweeps, away, overdue * store.sweeps)
         assert not running.done()
         running.cancel()
 
     at_once(scene())
+
+
+def test_its_statistics_say_what_became_of_each() -> None:
+    looks = {
+        "a": None, "b": None, "c": None, "d": look("failed"), "e": look("running", 1, 400), "f": look("running", 2, 400),
+        "g": look("queued"), "h": look("running", 1), "i": look("queued"),
+    }  # fmt: skip
+    store = Store(looks, waiting=("i",), overdue=12)
+    store.elsewhere = {"c"}
+    sweeper = sweeper_of(store)
+    for round_ in (1, 2):
+        asyncio.run(sweeper.sweep())
+        assert sweeper.statistics() == SweeperStatistics(
+            sweeps=round_, unavailable=0, overdue=12 * round_, filed=round_, unlisted=2 * round_, elsewhere=round_,
+            leased=2 * round_, enqueued=2 * round_,
+        )  # fmt: skip
+
+
+def test_a_sweeper_without_records_has_not_swept() -> None:
+    store = Store({"a": None})
+    store.apart = True
+    sweeper = sweeper_of(store)
+    asyncio.run(sweeper.sweep())
+    assert sweeper.statistics() == SweeperStatistics(0, 0, 0, 0, 0, 0, 0, 0)
