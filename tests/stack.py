@@ -7,12 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import httpx2
-
 from broker.embedded import EmbeddedServer, free_port
 from broker.tether import Tether
-from tests.client import Client
 from tests.harness.processes import Child, python
+from tests.harness.reached import Reached
 
 LEASE = 2.0
 """Seconds; short, so that tests of dead workers are."""
@@ -30,7 +28,7 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> Any
         time.sleep(0.01)
 
 
-class Stack:
+class Stack(Reached):
     """Use it as a context. `upstream` is the base URL of another upstream than the simulated one; `settings` go to every API
     and worker as RESPOOL_<NAME>."""
 
@@ -39,6 +37,7 @@ class Stack:
         upstream: str = "",
         **settings: object,
     ) -> None:  # fmt: skip
+        super().__init__(upstream)
         self._folder = tempfile.TemporaryDirectory(prefix="respool-test-")
         self.folder = Path(self._folder.name)
         self._tether = Tether()
@@ -47,10 +46,7 @@ class Stack:
         self._counts = (apis, workers)
         self.apis: list[Child] = []
         self.workers: list[Child] = []
-        self.urls: list[str] = []
-        self.upstream_url = upstream
         self.simulator: Child | None = None
-        self._clients: list[Client] = []
 
     def __enter__(self) -> Self:
         try:
@@ -81,8 +77,7 @@ class Stack:
         if error is not None:
             for child in children:
                 print(f"---- {child.name}\n{child.log[-4000:]}")
-        for client in self._clients:
-            client.http.close()
+        self.close_clients()
         self.server.stop()
         self._tether.close()
         self._folder.cleanup()
@@ -118,22 +113,6 @@ class Stack:
             self._await_worker(self.workers[-1])
         return self.workers[-1]
 
-    @property
-    def url(self) -> str:
-        return self.urls[0]
-
-    def client(self, api: int = 0) -> Client:
-        """A client of one API; it is closed with the stack."""
-        self._clients.append(Client(self.urls[api]))
-        return self._clients[-1]
-
-    def asked(self, user_id: str) -> list[dict[str, Any]]:
-        """What the upstream recorded of the calls with this `metadata.user_id`, oldest first."""
-        found: list[dict[str, Any]] = httpx2.get(
-            f"{self.upstream_url}/_sim/requests", params={"user_id": user_id}, timeout=10
-        ).json()
-        return found
-
     def _start_simulator(self) -> None:
         port = free_port()
         self.upstream_url = f"http://127.0.0.1:{port}"
@@ -142,13 +121,7 @@ class Stack:
         until(lambda: self.simulator and self.simulator.said("simulated upstream on"), "the simulator listens", STARTS)
 
     def _await_ready(self, url: str) -> None:
-        def ready() -> bool:
-            try:
-                return httpx2.get(f"{url}/readyz", timeout=2).status_code == 200
-            except httpx2.TransportError:
-                return False
-
-        until(ready, "the API is ready", STARTS)
+        until(lambda: self.is_ready(url), "the API is ready", STARTS)
 
     def _await_worker(self, worker: Child) -> None:
         until(lambda: worker.said("worker ready"), "the worker is ready", STARTS)

@@ -6,15 +6,13 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace, TracebackType
-from typing import Any, Self
+from typing import Self
 from unittest import mock
-
-import httpx2
 
 from api.__main__ import listen
 from api.serving import serve
 from api.settings import ApiSettings
-from tests.client import Client
+from tests.harness.reached import Reached
 from tests.stack import LEASE, until
 from worker import process
 from worker.settings import WorkerSettings
@@ -22,14 +20,12 @@ from worker.settings import WorkerSettings
 _SECONDS = 10.0
 
 
-class ThreadedStack:
+class ThreadedStack(Reached):
     """As much of Stack as tests of the shared one use."""
 
     def __init__(self, url: str, upstream_url: str) -> None:
+        super().__init__(upstream_url)
         self.server = SimpleNamespace(url=url)
-        self.upstream_url = upstream_url
-        self.urls: list[str] = []
-        self._clients: list[Client] = []
         self._threads: list[threading.Thread] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
@@ -39,7 +35,7 @@ class ThreadedStack:
             self._start_api(ApiSettings(redis_url=self.server.url, port=0, http=http, shutdown=1))
         self._start_thread(self._work)
         for url in self.urls:
-            until(partial(_is_ready, url), "the API is ready", _SECONDS)
+            until(partial(self.is_ready, url), "the API is ready", _SECONDS)
         return self
 
     def _start_api(self, settings: ApiSettings) -> None:
@@ -67,26 +63,4 @@ class ThreadedStack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Its threads end with its process."""
-        for client in self._clients:
-            client.http.close()
-
-    @property
-    def url(self) -> str:
-        return self.urls[0]
-
-    def client(self, api: int = 0) -> Client:
-        self._clients.append(Client(self.urls[api]))
-        return self._clients[-1]
-
-    def asked(self, user_id: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = httpx2.get(
-            f"{self.upstream_url}/_sim/requests", params={"user_id": user_id}, timeout=10
-        ).json()
-        return found
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        return httpx2.get(f"{url}/readyz", timeout=_SECONDS).status_code == 200
-    except httpx2.TransportError:
-        return False
+        self.close_clients()
