@@ -64,7 +64,6 @@ class Status(TypedDict):
 
 def summary(record: Record) -> Summary:
     """The record without its output. Times are Unix milliseconds."""
-    end = record.end or {}
     view: Json = {
         "id": record.id,
         "object": "generation",
@@ -78,7 +77,7 @@ def summary(record: Record) -> Summary:
         "events_url": f"/v1/generations/{record.id}/events",
         "cancel_url": f"/v1/generations/{record.id}/cancel",
     }
-    if record.ended:
+    if (end := record.end) is not None:
         view |= {key: end.get(key) for key in ("stop_reason", "usage", "ttft_ms", "total_ms", "chunks")}
         view["error"] = (
             {key: end[key] for key in ("code", "message", "retryable", "partial")} if "code" in end else None

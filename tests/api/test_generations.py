@@ -1,13 +1,8 @@
 """The routes in this process, without a worker: what each answers, header by header, whatever state its generation is in."""
 
 import asyncio
-import json
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cache
-from types import SimpleNamespace, TracebackType
-from typing import Any, Self, cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -15,7 +10,6 @@ from api.app import create_app
 from api.lookout import Lookout
 from api.service import Service
 from api.settings import ApiSettings
-from api.stream import Dropped
 from broker import keys
 from broker.agreement import Agreement
 from broker.errors import AlreadyEnded, StorageUnavailable
@@ -24,6 +18,7 @@ from broker.ids import BEGINNING, new_generation_id
 from broker.logs import Logs
 from broker.record import Ending
 from broker.request import ChatRequest, GenerationRequest
+from tests.api.in_process import Api
 from tests.broker.scripted import DONE, Generation, Server
 
 GENERATIONS = "/v1/generations"
@@ -31,138 +26,10 @@ STREAM = {"accept": "text/event-stream"}
 ASKED: dict[str, Any] = {"model": "sim-1", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9}
 
 
-@dataclass(frozen=True)
-class Answer:
-    """`cut`: it did not end as it should."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-    cut: bool
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
-    def code(self) -> tuple[int, str]:
-        assert self.headers["content-type"] == "application/problem+json"
-        return self.status, self.json["code"]
-
-    @property
-    def shown(self) -> dict[str, Any]:
-        """The document of a success."""
-        assert self.status in (200, 202)
-        assert self.headers["content-type"] == "application/json"
-        assert self.headers["cache-control"] == "no-store"
-        return cast("dict[str, Any]", self.json)
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        assert self.headers["content-type"] == "text/event-stream; charset=utf-8"
-        assert self.headers["cache-control"] == "no-store"
-        assert self.headers["x-accel-buffering"] == "no"
-        lines = self.body.decode().split("\n")
-        return [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
-
-    @property
-    def types(self) -> list[str]:
-        return [event["type"] for event in self.events]
-
-
-_app = cache(lambda **settings: create_app(ApiSettings(**settings)))
-
-
-class Api:
-    """The application, on the loop of the server that keeps its generations. Use it as a context."""
-
-    def __init__(self, server: Server, **settings: Any) -> None:
-        self._server = server
-        self.app = _app(redis_url=server._url, **settings)
-
-    def __enter__(self) -> Self:
-        self._life = self.app.router.lifespan_context(self.app)
-        self._server.do(self._begin())
-        return self
-
-    async def _begin(self) -> None:
-        self._state = cast("dict[str, Any]", await self._life.__aenter__())
-        async with asyncio.timeout(5):
-            while not self.service.hub._truth.up:
-                await asyncio.sleep(0)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._server.do(self._end())
-
-    async def _end(self) -> None:
-        await self._life.__aexit__(None, None, None)
-        for _ in range(5):  # what was closed in between is closed a turn later
-            await asyncio.sleep(0)
-
-    @property
-    def service(self) -> Service:
-        return cast(Service, self.app.state.service)
-
-    def change(self, **parts: Any) -> None:
-        """Puts others in the place of some of what the routes work with."""
-        self.app.state.service = replace(self.service, **parts)
-
-    def get(self, target: str, events: int = 99, /, **headers: str) -> Answer:
-        return self.ask("GET", target, headers, events=events)
-
-    def post(self, target: str, body: object = None, events: int = 99, /, **headers: str) -> Answer:
-        raw = b"" if body is None else json.dumps(body).encode()
-        return self.ask("POST", target, {"content-type": "application/json", **headers}, raw, events)
-
-    def ask(self, method: str, target: str, headers: dict[str, str], body: bytes = b"", events: int = 99) -> Answer:
-        return self._server.do(self._ask(method, target, headers, body, events))
-
-    async def _ask(self, method: str, target: str, headers: dict[str, str], body: bytes, events: int) -> Answer:
-        """Leaves a stream when it has said so many events."""
-        path, _, query = target.partition("?")
-        given = [
-            (b"host", b"localhost"),
-            *((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()),
-        ]
-        scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
-            "path": path, "raw_path": path.encode(), "query_string": query.encode(), "root_path": "", "headers": given,
-            "state": dict(self._state),
-        }  # fmt: skip
-        sent: list[dict[str, Any]] = []
-        requests: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def receive() -> dict[str, Any]:
-            if requests:
-                return requests.pop()
-            async with asyncio.timeout(5):
-                while b"".join(message.get("body", b"") for message in sent).count(b"data: {") < events:
-                    await asyncio.sleep(0.001)
-            return {"type": "http.disconnect"}
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        cut = False
-        try:
-            await self.app(scope, receive, send)
-        except Dropped:
-            cut = True
-        start, *rest = sent
-        found = {name.decode(): value.decode() for name, value in start["headers"]}
-        return Answer(start["status"], found, b"".join(message.get("body", b"") for message in rest), cut)
-
-
 @pytest.fixture(autouse=True)
 def _no_freeze(monkeypatch: pytest.MonkeyPatch) -> None:
     """This process lives on when the application ends."""
     monkeypatch.setattr("api.app.gc", SimpleNamespace(collect=lambda: 0, freeze=lambda: None))
-
-
-@pytest.fixture
-def api(server: Server) -> Iterator[Api]:
-    with Api(server) as api:
-        yield api
 
 
 def running(server: Server, *texts: str) -> tuple[Generation, int]:
@@ -597,29 +464,6 @@ def test_a_viewer_whose_generation_is_watched_is_served_without_a_look_at_redis(
     monkeypatch.setattr(Logs, "visit", away)
     assert api.get(events, 4).types[-1] == "text"
     assert api.get(f"{events}?after={attempt}-2", 1).types == ["drain"], "only the plain form comes by there"
-
-
-def test_the_description_and_its_page_are_served(api: Api) -> None:
-    description = api.get("/openapi.json")
-    assert description.shown["openapi"].startswith("3.")
-    page, start = api.get("/docs"), api.get("/docs/start.js")
-    for answer in (page, start):
-        assert (answer.status, answer.headers["cache-control"]) == (200, "no-store")
-    assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert page.body.startswith(b"<!doctype html>")
-    assert page.headers["content-security-policy"] == (
-        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    assert start.headers["content-type"] == "text/javascript; charset=utf-8"
-    assert start.body.startswith(b"SwaggerUIBundle({")
-    for name in set(re.findall(rb'(?:href|src)="([^"]+)"', page.body)) - {b"/docs/start.js"}:
-        asset = api.get(name.decode())
-        assert (asset.status, asset.headers["cache-control"]) == (200, "public, max-age=86400")
-    types = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon-32x32.png": "image/png"}
-    for name, type_ in types.items():
-        assert api.get(f"/docs/{name}").headers["content-type"].partition(";")[0] == type_
-    assert api.get("/docs/other.js").code == (422, "invalid_request")
 
 
 def test_nothing_else_is_served(api: Api) -> None:

@@ -1,0 +1,17 @@
+"""For tests of the application in this process."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from tests.api.in_process import Api
+from tests.broker.scripted import Server
+
+
+@pytest.fixture
+def api(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    """It is not frozen: this process lives on when the application ends."""
+    monkeypatch.setattr("api.app.gc", SimpleNamespace(collect=lambda: 0, freeze=lambda: None))
+    with Api(server) as api:
+        yield api
