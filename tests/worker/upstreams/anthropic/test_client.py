@@ -33,6 +33,9 @@ MESSAGE = event("message", message={"id": "msg_1"})
 USAGE = event("usage", stop_reason="end_turn", usage={"output_tokens": 2})
 
 
+LATER = "\0"
+
+
 def sse(*events: dict[str, object]) -> str:
     return "".join(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n" for each in events)
 
@@ -51,7 +54,7 @@ def refusal(status: int, body: object, *headers: str) -> str:
 
 @dataclass
 class Api:
-    """Answers each request with what is next; the connection stays open while it is `kept`."""
+    """Answers each request with what is next, in parts where it says LATER; the connection stays open while it is `kept`."""
 
     answers: list[str]
     kept: bool = True
@@ -66,8 +69,11 @@ class Api:
             while head := (await reader.readuntil(b"\r\n\r\n")).decode().lower():
                 length = int(head.partition("content-length: ")[2].partition("\r")[0])
                 self.asked.append((head.partition(" http/")[0], json.loads(await reader.readexactly(length))))
-                writer.write(self.answers.pop(0).encode(errors="surrogateescape"))
-                await writer.drain()
+                for part in self.answers.pop(0).split(LATER):
+                    writer.write(part.encode(errors="surrogateescape"))
+                    await writer.drain()
+                    for _ in range(20):  # the other end, which is on this loop, sees this part first
+                        await asyncio.sleep(0)
                 if not self.kept:
                     break
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -171,7 +177,8 @@ def test_an_answer_goes_on_with_the_last_block_that_was_kept_and_repeats_no_whit
 
 
 def test_a_connection_is_used_again_when_its_answer_was_read_to_the_end() -> None:
-    api = Api([stream(sse(START, STOP, PING, {"type": "error", "error": {}}))] * 3)
+    answer = stream(sse(START, STOP, PING, {"type": "error", "error": {}}))
+    api = Api([answer, answer.replace("0\r\n\r\n", f"{LATER}0\r\n\r\n"), answer])
 
     async def calls(upstream: AnthropicUpstream) -> None:
         for _ in range(3):
