@@ -7,83 +7,30 @@ off from this one.
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 import orjson
 
 from broker.coordination import Coordination
 from broker.errors import BrokerError, StorageUnavailable
-from broker.ids import EntryId
 from broker.indexes import file_ended
 from broker.logs import Logs
 from broker.record import Ending, Record
 from broker.replies import Granted
-from broker.request import GenerationRequest, Options, UnreadableRequest
-from broker.transcript import Kept, Transcript
+from broker.transcript import Transcript
 from worker.appender import Appender
 from worker.attempt import Attempt, Interrupted, Left, Outcome, without_tail
+from worker.plan import Plan, plan
 from worker.retry import pause
 from worker.settings import WorkerSettings
-from worker.upstreams import Call, Json, Upstream
+from worker.upstreams import Upstream
 from worker.writer import Writer
 
 log = logging.getLogger("respool.producer")
 
 _CLAIM_TRIES = 5
-_NO_OPTIONS = Options("fail", None, None, 0.0, None, "normal")
 _UNREADABLE = Ending.failed("unreadable_request", "This version of Respool cannot read the request.")
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the next attempt would do, made from the record and the log as they were at `read_to`."""
-
-    record: Record
-    read_to: EntryId
-    options: Options
-    call: Call | None
-    reason: str
-    keep_through: EntryId | None
-    keep_blocks: int
-    keep_chunks: int
-    keep_bytes: int
-
-    @property
-    def start_json(self) -> bytes:
-        """The attempt's first entry, but for `attempt`, which the claim adds."""
-        return orjson.dumps(
-            {
-                "type": "stream_start",
-                "generation": self.record.id,
-                "model": self.record.model,
-                "reason": self.reason,
-                "keep_through": None if self.keep_through is None else str(self.keep_through),
-                "keep_blocks": self.keep_blocks,
-            }
-        )
-
-
-Resumed = Callable[[Json, Kept], Call | None]
-"""How an upstream is asked to go on: its `resumed`."""
-
-
-def plan(record: Record, transcript: Transcript, resumed: Resumed) -> Plan:
-    """Decides what the next attempt does. Pure, as `resumed` is. A stored request that this version cannot read is none."""
-    assert record.request is not None
-    try:
-        request = GenerationRequest.from_bytes(record.request)
-    except UnreadableRequest:
-        return Plan(record, transcript.last, _NO_OPTIONS, None, "start", None, 0, 0, 0)
-    options, body = request.options(), request.upstream_body()
-    kept = transcript.kept() if options.on_interrupt == "continue" else None
-    call = None if kept is None else resumed(body, kept)
-    if kept is None or call is None:
-        reason = "start" if record.ordinal == 0 else "restart"
-        return Plan(record, transcript.last, options, Call(body), reason, None, 0, 0, 0)
-    size = len(kept.text.encode())
-    return Plan(record, transcript.last, options, call, "continue", kept.through, kept.blocks, kept.chunks, size)
 
 
 class Producer:

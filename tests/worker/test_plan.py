@@ -11,7 +11,7 @@ from broker.record import Record, State
 from broker.request import Options
 from broker.transcript import Transcript
 from tests.worker.upstreams.teller import Teller
-from worker.producer import Plan, plan
+from worker.plan import Plan, plan
 from worker.upstreams import Call
 
 BODY: dict[str, Any] = {"model": "claude-4-1", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 9}
