@@ -99,7 +99,7 @@ class Submissions:
         with storage_errors():
             pipe = self.coordination.redis.pipeline(transaction=True)
             coordination_steps.submit(id_, None, fingerprint, self.pickup_ms).queue(pipe)
-            log_steps.create(id_, *self._stored(request)).queue(pipe)
+            log_steps.create(id_, *self._stored(request), "").queue(pipe)
             coordination_steps.enqueue(id_, _FIRST_ORDINAL).queue(pipe)
             await pipe.execute()
 

@@ -4,7 +4,7 @@ This is the token path. Names are made once an attempt, a reply is looked at onc
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 from arq.connections import ArqRedis
 from redis.exceptions import NoScriptError
@@ -71,8 +71,7 @@ def _read(reply: object) -> AppendReply:
             return Fenced()
         case [-2, int(seq)]:
             return Behind(seq)
-        case [int(seq), 1]:
-            return Appended(seq, cancel_pending=True)
         case Exception():
             return NotAppended(storage_error(reply))
-    raise AssertionError(reply)
+    seq, _ = cast("list[int]", reply)
+    return Appended(seq, cancel_pending=True)

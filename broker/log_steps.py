@@ -29,10 +29,10 @@ def create(
     request: bytes,
     model: str,
     retention_ms: int,
-    durability: Durability = "normal",
-    fingerprint: str = "",
+    durability: Durability,
+    fingerprint: str,
 ) -> Call[Created]:
-    """Makes the record. `fingerprint` is the body's, if the id is an idempotency key's."""
+    """Makes the record. `fingerprint` is the body's if the id is an idempotency key's, else empty."""
     args: list[Argument] = [keys.WAITING_MS, keys.REMEMBERED_MS, fingerprint, model, request, retention_ms, durability]
     return Call(_CREATE, [keys.record(id_), keys.tombstone(id_)], args, _created)
 

@@ -2,7 +2,7 @@
 
 import json
 
-from broker.jobs import dumps_job, loads_job
+from broker.jobs import dumps_job, generation_of_job, job_name, loads_job
 
 
 def test_a_job_is_stored_as_json_and_read_back() -> None:
@@ -12,3 +12,8 @@ def test_a_job_is_stored_as_json_and_read_back() -> None:
 
 def test_a_result_that_json_cannot_say_is_stored_as_it_looks() -> None:
     assert json.loads(dumps_job({"r": ValueError("no")})) == {"r": "ValueError('no')"}
+
+
+def test_a_job_s_name_is_its_generation_and_its_attempt() -> None:
+    assert job_name("gen_x", 12) == "gen_x:12"
+    assert generation_of_job("gen:x:12") == "gen:x"

@@ -7,7 +7,7 @@ import pytest
 from redis.exceptions import ConnectionError, ResponseError
 
 from broker import keys
-from broker.errors import ExpiredGeneration, StorageUnavailable, UnknownGeneration
+from broker.errors import ExpiredGeneration, IdempotencyMismatch, StorageUnavailable, UnknownGeneration
 from broker.events import TEXT, Content
 from broker.ids import BEGINNING, EntryId, new_generation_id
 from broker.logs import PAGE_ENTRIES, Logs
@@ -314,3 +314,15 @@ def test_without_a_file_an_end_can_be_confirmed_if_there_is_a_replica(server: Se
 def test_where_redis_does_not_tell_of_its_file_no_end_can_be_confirmed(server: Server) -> None:
     redis: Any = Saying([ResponseError("NOPERM"), {}, None], refuses=False)
     assert server.do(Logs(redis).can_confirm()) is False
+
+
+def test_a_record_that_a_key_has_made_is_there_for_its_body_and_no_other(server: Server) -> None:
+    def create(fingerprint: str) -> bool:
+        return server.do(server.logs.create("gen_key", b"{}", "m", 60_000, "normal", fingerprint))
+
+    assert [create("same"), create("same")] == [True, False]
+    with pytest.raises(IdempotencyMismatch):
+        create("other")
+    server.command("DEL", keys.record("gen_key"))
+    with pytest.raises(ExpiredGeneration):
+        create("same")

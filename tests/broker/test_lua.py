@@ -7,7 +7,7 @@ import orjson
 import pytest
 from arq.constants import in_progress_key_prefix
 
-from broker import keys
+from broker import keys, log_steps
 from broker.errors import (
     AlreadyEnded,
     ExpiredGeneration,
@@ -20,7 +20,7 @@ from broker.errors import (
 from broker.events import END, START, TEXT, THINKING, TOOL_INPUT, Content, event
 from broker.ids import BEGINNING, EntryId, new_generation_id
 from broker.jobs import job_name
-from broker.lua import Argument, Script
+from broker.lua import Argument, Script, step
 from broker.record import Ending
 from broker.replies import Appended, Behind, Fenced, Finished, Granted, Refused, Taken
 from tests.broker.scripted import LEASE_MS, Generation, Heard, Server
@@ -92,6 +92,14 @@ def test_many_calls_are_made_again_where_the_server_has_forgotten_the_script(
     forgetful = server.do(server.logs.looks(ids))
     assert {id_: look and look.state for id_, look in forgetful.items()} == {ids[0]: "queued", ids[1]: None}
     assert forgetful.keys() == looked.keys()
+
+
+def test_a_step_is_made_at_once_by_the_role_that_it_is_a_method_of(server: Server, generation: Generation) -> None:
+    look = step(log_steps.look)
+    found = server.do(look(server.logs, generation.id))
+    assert found is not None
+    assert found.state == "queued"
+    assert look.__doc__ == log_steps.look.__doc__
 
 
 def test_a_record_of_another_type_keeps_nobody_from_a_look_at_the_others(

@@ -126,6 +126,7 @@ def test_each_field_is_in_the_table_once_and_the_page_has_the_table() -> None:
 def test_a_record_is_made_of_the_fields_that_are_shown_and_of_its_request() -> None:
     named = set(re.findall(r'b"(\w+)"', inspect.getsource(Record.of_hash)))
     assert named - {"strict"} == {*SHOWN, "request"}
+    assert "request" not in SHOWN
 
 
 def test_a_record_that_has_seen_everything_has_had_every_field_and_no_other(server: Server) -> None:

@@ -65,6 +65,7 @@ _HELD = 'if sys.platform == "linux" and lent is not None and'
 _ASKED = f"bytes_taken: {_HELD} lent.fileno() >= 0: => {_HELD}"
 _LEAVES = "HttpProtocol.connection_lost: if self._running is not None and not self._running.response_complete: =>"
 _LISTED: Final[dict[str, tuple[str, ...]]] = {
+    "a name that only type checkers read": ('lua -: P = ParamSpec("P") => P = ParamSpec("XXP")',),
     "a number that changes, by whatever": (
         f"{_BOUNDED}._enter: self._step += 1 => self._step += 2",
         f"{_BOUNDED}._enter: self._step += 1 => self._step -= 1",

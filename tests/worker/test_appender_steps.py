@@ -292,6 +292,19 @@ def test_a_server_that_does_not_know_the_script_is_told_it_with_the_same_call() 
     scene(work)
 
 
+def test_what_the_server_has_done_is_not_asked_for_again_because_of_what_it_has_not() -> None:
+    async def work(redis: Redis) -> None:
+        a, b = redis.writer("a"), redis.writer("b")
+        redis.rules["b"] = [NoScriptError("x")]
+        put(a, "1")
+        put(b, "2")
+        await asyncio.sleep(0.1)
+        assert [call[0] for call in redis.calls] == ["a", "b", "b"]
+        assert (redis.sent_in_full, a.acked, b.acked) == (1, 1, 1)
+
+    scene(work)
+
+
 def test_while_redis_is_away_it_is_asked_after_growing_pauses_and_nothing_is_lost(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
