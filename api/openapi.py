@@ -35,7 +35,7 @@ class Answer:
 
 
 _REF: Final = "#/components/schemas/{model}"
-_EVERYWHERE: Final = (
+EVERYWHERE: Final = (
     Code.MALFORMED_HEAD, Code.METHOD_NOT_ALLOWED, Code.HEAD_TIMEOUT, Code.HOST_NOT_ALLOWED,
     Code.TOO_MANY_PIPELINED, Code.HEAD_TOO_LARGE, Code.INTERNAL_ERROR, Code.TOO_MANY_CONNECTIONS,
 )  # fmt: skip
@@ -79,7 +79,7 @@ def described(
         status: _answer(shape, (sends or {}).get(status, ())) for status, shape in answers.items()
     }
     return {
-        "responses": {**responses, **_problems((*problems, *_EVERYWHERE))},
+        "responses": {**responses, **_problems((*problems, *EVERYWHERE))},
         "openapi_extra": extra,
         "response_class": Response,
     }
@@ -188,7 +188,7 @@ def _schemas(requests: Sequence[type[BaseModel]], shapes: Sequence[object]) -> J
 
 def _defined(name: str, shape: Any) -> Json:
     """The shape's schema under its name, and those that it refers to."""
-    schema = TypeAdapter(shape).json_schema(ref_template=_REF, mode="serialization")
+    schema = TypeAdapter(shape).json_schema(ref_template=_REF)
     return {**schema.pop("$defs", {}), name: schema}
 
 
@@ -201,11 +201,6 @@ def install(app: FastAPI, requests: Sequence[type[BaseModel]], shapes: Sequence[
             title=app.title, version=app.version, summary=app.summary, routes=app.routes, description=_ABOUT,
             openapi_version="3.2.0",  # the first that can say what the items of a stream are
         )  # fmt: skip
-        for operation in (each for path in described["paths"].values() for each in path.values()):
-            if "HTTPValidationError" in str(
-                operation["responses"].get("422")
-            ):  # FastAPI's own form, which we never send
-                del operation["responses"]["422"]
         described["components"] = {"schemas": _schemas(requests, shapes), "parameters": PARAMETERS, "headers": HEADERS}
         return described
 

@@ -99,7 +99,7 @@ class Coordination:
         with storage_errors():
             pipe = self.redis.pipeline(transaction=True)
             for id_, look in looks.items():
-                _drop_jobs(pipe, id_, range(look.ordinal + 1, look.ordinal + 2))
+                _drop_jobs(pipe, id_, [look.ordinal + 1])
                 _queue_job(pipe, id_, look.ordinal + 1, look.created_ms)
             await pipe.execute()
 
@@ -215,7 +215,7 @@ def _move(pipe: Pipeline, id_: str, state: State, created_ms: int) -> None:
         pipe.pexpire(keys.index(index), keys.INDEX_MS)
 
 
-def _drop_jobs(pipe: Pipeline, id_: str, ordinals: range) -> None:
+def _drop_jobs(pipe: Pipeline, id_: str, ordinals: Sequence[int]) -> None:
     """Removes the jobs of these attempts from arq's queue. One whose worker died stays there, and its lock for as long as a
     job may run; one that arq gave up has left a result, and arq takes no job that has one. Attempts without number are
     bounded by the latest few."""

@@ -82,7 +82,8 @@ def test_the_same_key_is_the_same_generation_and_done_is_behind_its_end(api: Api
         generation.id, generation.keys = id_, [keys.record(id_), keys.log(id_), keys.cancel(id_), keys.tombstone(id_)]
         generation.finish(generation.granted(), 1)
         answer = api.post(path, ASKED, idempotency_key=path, **STREAM)
-        assert (answer.headers["generation-id"], answer.types[-1]) == (id_, "stream_end")
+        assert answer.headers["generation-id"] == id_
+        assert (answer.types[0], answer.types[-1]) == ("stream_start", "stream_end")
         assert answer.body.endswith(b"data: [DONE]\n\n") is (path == "/v1/chat/stream")
 
 
@@ -540,5 +541,7 @@ def test_the_description_has_examples_that_are_accepted(server: Server) -> None:
         assert model.model_validate(media["example"]).messages
         stream = described["paths"][path]["post"]["responses"]["200"]
         assert {"Location", "Generation-Id"} <= stream["headers"].keys()
+    parameters = described["paths"][f"{GENERATIONS}/{{id}}/events"]["get"]["parameters"]
+    assert {each["name"]: each["schema"].get("default") for each in parameters if "name" in each}["from"] == "beginning"
     for path in ("/healthz", "/readyz"):
         assert described["paths"][path]["get"]["responses"].keys() & {"200", "201"} == {"200"}

@@ -1,15 +1,19 @@
 """The API's description of itself, held against what it does."""
 
+import json
 import re
 from typing import Any
 
 import pytest
+from fastapi import Response
 from fastapi.routing import APIRoute
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV32SpecValidator
 
-from api import generations
+from api import generations, views
+from api.openapi import EVERYWHERE, STREAM, described
 from api.problems import Code
+from broker.request import GenerationRequest
 from tests.client import Client
 from tests.docs import openapi
 from tests.vocabulary import misfit
@@ -40,6 +44,31 @@ def fits(document: dict[str, Any], method: str, path: str, status: int, body: ob
 def test_what_it_says_is_what_docs_keep() -> None:
     """`make openapi` renews docs/openapi.json, so that a change of the wire is seen as one."""
     assert openapi.document() == openapi.KEPT.read_bytes()
+
+
+def test_a_route_is_described_by_what_it_takes_and_answers() -> None:
+    class Undocumented: ...
+
+    kept = json.loads(openapi.KEPT.read_bytes())
+    submit, events = kept["paths"]["/v1/generations"]["post"], kept["paths"]["/v1/generations/{id}/events"]["get"]
+    body = submit["requestBody"]["content"]["application/json"]
+    said = described(
+        {202: views.Summary, 200: STREAM, 204: None, 205: Undocumented}, (Code.EXPIRED, Code.DRAINING), body=GenerationRequest,
+        takes=("Idempotency-Key",), sends={202: ("Location",), 200: ("Location", "Generation-Id")}, example=body["example"],
+    )  # fmt: skip
+    assert said["response_class"] is Response
+    assert said["openapi_extra"] == {"parameters": submit["parameters"], "requestBody": submit["requestBody"]}
+    responses = {str(status): answer for status, answer in said["responses"].items()}
+    for status in ("202", "200", "204", "410"):
+        assert responses[status] == (events if status == "204" else submit)["responses"][status]
+    assert responses["205"]["description"] == ""
+    statuses = {str(code.value.status) for code in (Code.EXPIRED, Code.DRAINING, *EVERYWHERE)}
+    assert responses.keys() == {"202", "200", "204", "205", "default", *statuses}
+    plain = described({200: STREAM}, body=GenerationRequest)
+    assert plain["openapi_extra"]["requestBody"]["content"] == {
+        "application/json": {"schema": {"$ref": "#/components/schemas/GenerationRequest"}}
+    }
+    assert described({200: STREAM})["openapi_extra"] == {}
 
 
 def test_it_is_a_valid_document(document: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from broker import coordination_steps, keys
 from broker.connect import connect
 from broker.coordination import Coordination
 from broker.embedded import free_port
-from broker.errors import StorageUnavailable
+from broker.errors import IdempotencyMismatch, StorageUnavailable
 from broker.ids import new_generation_id
 from broker.jobs import generation_of_job, job_name, loads_job
 from broker.replies import Look, Taken
@@ -132,6 +132,14 @@ def test_an_idempotency_key_is_kept_as_its_sha256(server: Server) -> None:
     server.do(server.coordination.submit(id_, "kéy", "f", 3000))
     key = keys.idempotency(hashlib.sha256("kéy".encode()).hexdigest())
     assert server.command("GET", key) == f"{id_} f".encode()
+
+
+def test_a_key_names_one_body(server: Server) -> None:
+    id_ = new_generation_id()
+    server.do(server.coordination.submit(id_, "key", "f", 3000))
+    with pytest.raises(IdempotencyMismatch):
+        server.do(server.coordination.submit(new_generation_id(), "key", "g", 3000))
+    assert members(server, keys.DUE) == [id_]
 
 
 def test_a_submit_stands_in_the_lists_by_its_microsecond(server: Server) -> None:
@@ -428,6 +436,7 @@ def test_an_end_that_has_stood_is_looked_at_a_second_after_it_has_expired(
 
     monkeypatch.setattr(coordination_steps, "expire_in", noted)
     server.do(server.coordination.retire({"gen": Look("failed", 1, 5, 0, 70_000, SOON_MS)}))
+    server.do(server.coordination.retire({"fresh": Look("failed", 1, 5, 0, 70_000, SOON_MS - 1)}))
     assert asked == [{"gen": 71_000}]
 
 

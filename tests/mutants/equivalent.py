@@ -19,6 +19,10 @@ LEFT_OUT: Final = {
     "serving": "a process from its start to its last signal (tests/api/test_restart.py, tests/api/test_going_away.py)",
 }
 
+_NOT_WHOLE = "pipe = self.redis.pipeline(transaction=False)"
+_NO_LOOK = "return [id_ for id_, look in zip(ids, looks, strict=True) if look is None]"
+_LISTED_ROWS = 'rows = await self.redis.zrevrangebyscore(keys.index(index), top, "-inf", 0, limit + 8, withscores=True)'
+_BEAT = 'await self.redis.set(keys.worker(worker), b"1", px=keys.HEARTBEAT_MS)'
 _ERRORS = "error.errors("
 _BEST = "chosen, best = None, (0.0, 2)"
 _FEED, _TRUTH = "Feed", "Truth"
@@ -233,32 +237,25 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " redis.call('SET', KEYS[3], '0', 'PX', ARGV[4])",
         "sync.lua -: redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) => redis.call('SET', KEYS[1], '0', 'PX', ARGV[1])",
     ),
-    "what is only read, or may be done in part and is done again, is done in one step: the replies are the same": (
-        "Logs.record: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
-        "Logs.record: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline(transaction=True)",
-        "Logs.records: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
-        "Logs.records: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline(transaction=True)",
-        "Logs.held_by: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
-        "Logs.held_by: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline(transaction=True)",
-        "Logs.visit: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
-        "Logs.visit: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline(transaction=True)",
-        "Coordination.waiting: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
-        "Coordination.waiting: pipe = self.redis.pipeline(transaction=False) => pipe ="
-        " self.redis.pipeline(transaction=True)",
-        "Coordination.move: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
-        "Coordination.move: pipe = self.redis.pipeline(transaction=False) => pipe ="
-        " self.redis.pipeline(transaction=True)",
-        "Coordination.retire: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
-        "Coordination.retire: pipe = self.redis.pipeline(transaction=False) => pipe ="
-        " self.redis.pipeline(transaction=True)",
-        "Coordination.positions: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
-        "Coordination.positions: pipe = self.redis.pipeline(transaction=False) => pipe ="
-        " self.redis.pipeline(transaction=True)",
-        "Coordination.unlist: pipe = self.redis.pipeline(transaction=False) => pipe = self.redis.pipeline()",
-        "Coordination.unlist: pipe = self.redis.pipeline(transaction=False) => pipe ="
-        " self.redis.pipeline(transaction=True)",
-        "Agreement.lost: pipe = self._logs.pipeline(transaction=False) => pipe = self._logs.pipeline()",
-        "Agreement.lost: pipe = self._logs.pipeline(transaction=False) => pipe = self._logs.pipeline(transaction=True)",
+    "what is only read, or may be done in part and is done again, is done in one step: the replies are the same": tuple(
+        f"{function}: {_NOT_WHOLE} => pipe = self.redis.pipeline({told})"
+        for function in (
+            "Logs.record",
+            "Logs.records",
+            "Logs.held_by",
+            "Logs.visit",
+            "Coordination.waiting",
+            "Coordination.move",
+            "Coordination.retire",
+            "Coordination.positions",
+            "Coordination.unlist",
+            "Coordination.list_again",
+        )
+        for told in ("", "transaction=True")
+    ),
+    "the same, of the logs' server": tuple(
+        f"Agreement.lost: pipe = self._logs.pipeline(transaction=False) => pipe = self._logs.pipeline({told})"
+        for told in ("", "transaction=True")
     ),
     "what the parameter is by default": (
         "Coordination.enqueue: pipe = self.redis.pipeline(transaction=True) => pipe = self.redis.pipeline()",
@@ -478,6 +475,14 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "whose answer is complete is told that its client left, either way": (f"{_LEAVES} if self._running is not None:",),
     "while the transport takes nothing, nothing is written": ("DirectProtocol._lets_write: if lets: => if True:",),
     "no range is more specific than the offer's own name": (f"wants: {_BEST} => {_BEST.replace('2', '3')}",),
+    "Redis answers for each of those that it is asked for": tuple(
+        f"Coordination.without_look: {_NO_LOOK} => {_NO_LOOK.replace('strict=True', told)}"
+        for told in ("", "strict=False")
+    ),
+    "one more row that is read and not given": (
+        f"Coordination.listed: {_LISTED_ROWS} => {_LISTED_ROWS.replace('8', '9')}",
+    ),
+    "a heartbeat is that it is there": (f"Coordination.beat: {_BEAT} => {_BEAT.replace('1', 'XX1')}",),
     "nothing that is said has these in it": tuple(
         f"from_validation_error: return _invalid({_ERRORS}include_url=False, include_input=False), in_body=True)"
         f" => return _invalid({_ERRORS}include_url={others}), in_body=True)"
