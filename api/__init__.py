@@ -19,17 +19,20 @@ Who and what is let in, before anything of it is looked at:
 
 Showing, where the process spends its life:
 
+    dialects/  the vocabularies in which a log is shown, each a fold over its entries
     door.py    the quick way in, for viewers who come back
     hub.py     the one reader of the process, and the tick for all that depends on time
     live.py    its subscription: what is published, with as little as possible in between
-    feed.py    what is known of one watched generation: its latest frames, encoded once; the seam between history and live
+    feed.py    what is known of one watched generation; the seam between history and live. ring.py: where its entries are
+    rendition.py  a feed in one view: its latest frames, made once, and those who follow them. framing.py: how they are sent
     truth.py   keeping feeds true to their logs: what was missed, what was lost, what has expired
     viewer.py  one open event stream: a cursor and a socket, no queue
-    pages.py   what is read from logs, encoded once and kept for the next reader
+    pages.py   what is read from logs, rendered once and kept for the next reader; borders.py: where a dialect may begin
     durable.py keeps a strictly durable end back until it is safe
     disk.py    waits until Redis has on its disk what it has executed
     progress.py  whether a client takes what it is sent, however slowly
     stream.py  a viewer as a response, on any ASGI server; direct.py, our uvicorn protocol classes; one takes it over
 
-feed, viewer and views do no I/O. What is published is the live path, the log is the truth.
+A token's way is live, hub, feed, rendition, socket. dialects, feed, ring, viewer and views do no I/O. What is published is the
+live path, the log is the truth.
 """

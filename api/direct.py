@@ -22,11 +22,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from api.bounded import BoundedProtocol
+from api.dialects.native import NATIVE
 from api.door import DOOR, Door
-from api.feed import Loan, chunk
+from api.framing import chunk
 from api.negotiate import EVENT_STREAM_HEADERS
 from api.progress import bytes_taken
-from api.viewer import KEEP_ALIVE, Viewer
+from api.rendition import Loan
+from api.viewer import Viewer
 
 LEND: Final = "respool.lend"
 CUT: Final = "respool.cut"
@@ -39,7 +41,7 @@ _BEGINNING: Final = b"".join(
     (
         *(b"%b: %b\r\n" % header for header in EVENT_STREAM_HEADERS),
         b"transfer-encoding: chunked\r\n\r\n",
-        chunk(KEEP_ALIVE),
+        chunk(NATIVE.keep_alive),
     )
 )
 
@@ -131,7 +133,7 @@ class DirectProtocol(HttpProtocol):
 
     def _begin(self) -> None:
         door: Door | None = self.app_state.get(DOOR)
-        if door is None or not self._is_plain_get() or (viewer := door.admit(self.url, self.headers)) is None:
+        if door is None or not self._is_plain_get() or (viewer := door.admit(self.url, self.headers, chunk)) is None:
             super()._begin()
             return
         lines = [STATUS_LINE[200], *(b"%b: %b\r\n" % header for header in self.server_state.default_headers)]
@@ -153,8 +155,9 @@ class DirectProtocol(HttpProtocol):
         )
 
     def lend(self, viewer: Viewer, left: Callable[[Viewer], object], last: bytes) -> None:
-        """Takes over a response that was started on HTTP/1.1, in chunks. The viewer's frames are written until it is done, then
-        `last`; or the connection is cut, by the client or here. Whichever it is, `left` is called, once."""
+        """Takes over a response that was started on HTTP/1.1, in chunks, as the viewer's view is. What the viewer gives is
+        written until it is done, then `last`; or the connection is cut, by the client or here. Whichever it is, `left` is
+        called, once."""
         cycle = self._running
         assert cycle is not None
         cycle.response_complete = True
@@ -177,13 +180,12 @@ class DirectProtocol(HttpProtocol):
         viewer.taken = self.taken
         self._borrow()
         if head:  # the door lets in nobody whose stream is over: there is a first write, and more to come
-            body = viewer.take()
-            self.transport.write(head + chunk(body) if body else head)
+            self.transport.write(head + viewer.take())
         self._lets_write(not self._paused)
 
     def _borrow(self) -> None:
-        """Without TLS the feed gets the socket itself, to send to while the transport holds nothing back: with a mark of 0 that
-        is whenever the transport has not paused us. (On TLS such a mark would pause us for ever.)"""
+        """Without TLS the rendition gets the socket itself, to send to while the transport holds nothing back: with a mark of 0
+        that is whenever the transport has not paused us. (On TLS such a mark would pause us for ever.)"""
         if self.transport.get_extra_info("sslcontext") is None:
             self.transport.set_write_buffer_limits(high=0)
             lent = self.transport.get_extra_info("socket")
@@ -202,7 +204,7 @@ class DirectProtocol(HttpProtocol):
         assert viewer is not None
         while not self._paused:
             if body := viewer.take():
-                self.transport.write(chunk(body))
+                self.transport.write(body)
             else:
                 if viewer.done is not None:
                     viewer.release()

@@ -9,9 +9,12 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from api.dialects.native import NATIVE
+from api.framing import Framing
 from api.hub import Hub
 from api.negotiate import EVENT_STREAM
 from api.origin import Origins
+from api.rendition import View
 from api.viewer import Viewer
 from broker.ids import BEGINNING, EntryId
 
@@ -28,9 +31,9 @@ class Door:
         self._answers_for = origins.answers_for
         self.left = hub.detach
 
-    def admit(self, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Viewer | None:
+    def admit(self, target: bytes, headers: Iterable[tuple[bytes, bytes]], framing: Framing) -> Viewer | None:
         """The viewer that a GET of this target asks for, if nothing needs to be found out for it; it is attached, and `left`
-        detaches it."""
+        detaches it. Other views than ours are asked for in a query, and have no quick way."""
         if (match := _EVENTS.fullmatch(target)) is None:
             return None
         cursor: EntryId | None = None
@@ -48,6 +51,7 @@ class Door:
         id_ = match[1].decode()
         if cursor is None:
             cursor = BEGINNING
-        if not self._hub.knows(id_, cursor):
+        view = View(NATIVE, framing)
+        if not self._hub.knows(id_, cursor, view):
             return None
-        return self._hub.attach(id_, cursor, ended=False)
+        return self._hub.attach(id_, cursor, view, ended=False)

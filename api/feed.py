@@ -1,11 +1,5 @@
-"""What this process knows of one generation that somebody watches: its latest frames, encoded once for all viewers. Does no
-I/O.
-
-    the log     e0 e1 e2 e3 e4 e5 e6 e7
-    the ring             [ e4 e5 e6 e7 ]      base = 4: positions count on for ever, entries leave at the front
-
-Ids are not kept one by one, as an attempt's count on without holes: `_runs` has the positions from which on they do so, and the
-ids there. The first run begins in front of the ring, at the latest with the entry before it.
+"""What this process knows of one generation that somebody watches: which entries it has, whether any is missing, and in which
+views it is shown. Does no I/O.
 
 The seam between history and live: the feed is subscribed first, then the tail of the log is read; what is published from
 then on joins the ring without a hole, or the feed knows that it has missed something. A viewer reads pages of the log
@@ -13,16 +7,19 @@ until its cursor is inside the ring, and is from then on a position in it.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import Final, Literal
 
-from broker.events import END, Append, Entry, frame
-from broker.ids import BEGINNING, EntryId
-
-if TYPE_CHECKING:
-    from api.viewer import Viewer
+from api.dialects import Dialect, State
+from api.rendition import Follower, Rendition, View
+from api.ring import Ring
+from broker.events import Append, Entry
+from broker.ids import EntryId
+from broker.vocabulary import GapReason
 
 Seen = Literal["known", "added", "hole", "rewound"]
-_MOST_PENDING: Final = 1000
+Note = Callable[[str, Dialect, EntryId, State], object]
+_MOST_HELD: Final = 1000
+_MANY_RUNS: Final = 8
 
 
 def fits(last: EntryId, append: Append) -> tuple[Seen, list[Entry]]:
@@ -44,162 +41,158 @@ def fits(last: EntryId, append: Append) -> tuple[Seen, list[Entry]]:
     return "rewound", []
 
 
-def chunk(body: bytes) -> bytes:
-    """One chunk of a response (RFC 9112, section 7.1)."""
-    return b"%x\r\n%b\r\n" % (len(body), body)
-
-
-class Loan(NamedTuple):
-    """A viewer's socket: `send` gives bytes to the kernel and tells how many it took, or raises OSError; `write` sees to those
-    that it did not take."""
-
-    send: Callable[[bytes], int]
-    write: Callable[[bytes], object]
-
-
 class Feed:
-    """`synced`: subscribed and without a hole. While it is not, what is published waits in `pending`; should that overflow,
-    `missed` says that the log must be read again.
-
-    `viewers` are all, in the order in which they came. Those among them that lack nothing of what was `shown`, and whose socket
-    lends itself, are also `following`: they stand at `shown`, and what is shown next is written for them without a look at
-    each."""
+    """While it is not synced, what is published is held. Should that be too much, or should there be another reason to read
+    the log while it is being read, `_missed` says that it must be read once more."""
 
     __slots__ = (
-        "_bytes", "_ring_bytes", "_runs", "base", "changed_at", "ended", "following", "frames", "id", "last", "left_at",
-        "missed", "pending", "place", "shown", "synced", "syncing", "viewers",
+        "_held", "_missed", "_note", "_place", "_ring_bytes", "changed_at", "id", "renditions", "ring",
     )  # fmt: skip
 
-    def __init__(self, id_: str, ring_bytes: int, now: float) -> None:
+    def __init__(self, id_: str, ring_bytes: int, now: float, note: Note) -> None:
         self.id = id_
-        self.viewers: dict[Viewer, None] = {}
-        self.following: dict[Viewer, Loan] = {}
-        self.synced = False
-        self.syncing = False
-        self.pending: list[Append] = []
-        self.missed = False
-        self.last = BEGINNING
-        self.base = 0
-        self.shown = 0
-        self._runs = [(-1, BEGINNING)]
-        self.frames: list[bytes] = []
-        self.ended = False
+        self.ring = Ring()
+        self.renditions: dict[View, Rendition] = {}
         self.changed_at = now
-        self.left_at = now
-        self.place: int | None = None
-        self._bytes = 0
         self._ring_bytes = ring_bytes
+        self._note = note
+        self._held: list[Append] = []
+        self._missed = False
+        self._place: int | None = None
 
-    @property
-    def end(self) -> int:
-        """The position behind the last frame."""
-        return self.base + len(self.frames)
+    # -- what is published
 
-    def start(self, last: EntryId, *, ended: bool) -> None:
-        """The ring begins, empty, behind `last`, which may be the log's end (one that was there before may have been lost)."""
-        self.send_to_log()
-        self.base = self.end
-        self.frames.clear()
-        self._bytes = 0
-        self.shown = self.base
-        self.last = last
-        self._runs = [(self.base - 1, last)]
-        self.ended = ended
-
-    def hold(self, append: Append) -> None:
-        """Keeps a message for when the feed is synced."""
-        if len(self.pending) < _MOST_PENDING:
-            self.pending.append(append)
-        else:
-            self.missed = True
-
-    def add(self, entries: list[Entry]) -> None:
-        """Puts entries that follow `last` into the ring."""
-        for entry in entries:
-            attempt, seq = entry.id
-            if attempt != self.last.attempt or seq != self.last.seq + 1:
-                self._runs.append((self.end, entry.id))
-            self.last = entry.id
-            encoded = frame(b"%d-%d" % (attempt, seq), entry.kind, entry.value)
-            self.frames.append(encoded)
-            self._bytes += len(encoded)
-            if entry.kind == END:
-                self.ended = True
-        if self._bytes > 2 * self._ring_bytes:
-            self._trim()
-
-    def show(self) -> None:
-        """Gives all viewers what was added since it was last called: one chunk, written as it is for those that follow; the
-        others are woken."""
-        frames, at = self.frames, self.shown - self.base
-        if self.ended or not 0 <= at < len(frames):
-            self._halt()
-        ready = chunk(b"".join(frames[at:])) if self.following else b""
-        self.shown = self.base + len(frames)
-        for send, write in list(self.following.values()):  # a socket that takes no more leaves meanwhile
-            try:
-                sent = send(ready)
-            except OSError:
-                sent = 0
-            if sent < len(ready):
-                write(ready[sent:])
-        if len(self.following) < len(self.viewers):
-            for viewer in [each for each in self.viewers if each not in self.following]:
-                viewer.wake()
-
-    def _halt(self) -> None:
-        """Nobody follows any more; each is where it was."""
-        for viewer in list(self.following):
-            viewer.halt()
-
-    def _trim(self) -> None:
-        """Drops from the front what is over the bound; at twice the bound, so that it happens seldom."""
-        cut = 0
-        while self._bytes > self._ring_bytes and cut < len(self.frames) - 1:
-            self._bytes -= len(self.frames[cut])
-            cut += 1
-        if not cut:  # one entry alone may be larger than the bound
-            return
-        self.send_to_log(self.base + cut)
-        del self.frames[:cut]
-        self.base += cut
-        while len(self._runs) > 1 and self._runs[1][0] < self.base:
-            del self._runs[0]
-
-    def send_to_log(self, before: int | None = None) -> None:
-        """Viewers at positions `before` this one (all, without it) leave the ring and read the log from where they are."""
-        self._halt()
-        for viewer in self.viewers:
-            if viewer.position is not None and (before is None or viewer.position < before):
-                viewer.cursor = self.id_before(viewer.position)
-                viewer.position = None
-
-    def join(self, cursor: EntryId) -> int | None:
-        """The ring position behind `cursor`; None if entries between the two must come from the log, or if the cursor is
-        ahead (a page of the log can be newer than what was published so far)."""
-        if not self.synced:
-            return None
-        stop = self.end
-        for start, first in reversed(self._runs):
-            if first <= cursor:
-                position = start + cursor.seq - first.seq
-                known = cursor.attempt == first.attempt and self.base - 1 <= position < stop
-                return position + 1 if known else None
-            stop = start
+    def take(self, append: Append) -> list[Entry] | None:
+        """What is new of it; None if the feed has fallen behind with it: then the log must be read."""
+        ring = self.ring
+        if not ring.synced:
+            self._hold(append)
+            return []
+        seen, new = fits(ring.last, append)
+        if new or seen == "known":
+            return new
+        self.fall_behind()
+        self._hold(append)
         return None
 
-    def id_before(self, position: int) -> EntryId:
-        """The cursor of a viewer at this position of the ring."""
-        start, first = next(run for run in reversed(self._runs) if run[0] < position)
-        return EntryId(first.attempt, first.seq + position - 1 - start)
+    def _hold(self, append: Append) -> None:
+        if len(self._held) < _MOST_HELD:
+            self._held.append(append)
+        else:
+            self._missed = True
 
-    def take(self, position: int, most: int) -> tuple[bytes, int]:
-        """Frames from a position in the ring on, joined, about `most` bytes; and the position behind them."""
-        at = position - self.base
-        if at == len(self.frames) - 1:
-            return self.frames[at], position + 1
-        size, stop = 0, at
-        while stop < len(self.frames) and size < most:
-            size += len(self.frames[stop])
-            stop += 1
-        return b"".join(self.frames[at:stop]), self.base + stop
+    def add(self, entries: list[Entry]) -> None:
+        """Puts entries that follow the last one into the ring and renders them."""
+        ring = self.ring
+        ring.add(entries)
+        for rendition in self.renditions.values():
+            rendition.add(entries)
+        if len(ring.runs) > _MANY_RUNS:
+            ring.forget(min((rendition.base for rendition in self.renditions.values()), default=ring.end))
+
+    def show(self, now: float) -> None:
+        """Gives all viewers what was added since it was last called."""
+        self.changed_at = now
+        for rendition in self.renditions.values():
+            rendition.show(now)
+
+    # -- what is read from the log
+
+    def fall_behind(self) -> None:
+        """Something is missing, or may be."""
+        self.ring.synced = False
+        self._missed = True
+
+    def lose(self) -> None:
+        """Nothing is heard any more; what was held may never have been."""
+        self.ring.synced = False
+        self._held.clear()
+
+    def reading(self) -> None:
+        """The log is about to be read: whatever is published from now on counts as heard."""
+        self._missed = False
+
+    def caught_up(self) -> list[Entry] | None:
+        """The log has been read. What is new of what was held meanwhile; None if something is missing still: then the log must
+        be read once more."""
+        held, self._held = self._held, []
+        if self._missed:
+            return None
+        last, found = self.ring.last, list[Entry]()
+        for append in held:
+            seen, new = fits(last, append)
+            if new:
+                found += new
+                last = new[-1].id
+            elif seen != "known":
+                return None
+        self.ring.synced = True
+        return found
+
+    def start(self, last: EntryId, *, ended: bool) -> None:
+        """The ring begins, empty, behind `last`; viewers read in the log what is before it."""
+        self.send_to_log()
+        self.ring.start(last, ended=ended)
+        for rendition in self.renditions.values():
+            rendition.restart()
+
+    # -- its viewers
+
+    def rendition(self, view: View, now: float) -> Rendition:
+        """The generation in this view."""
+        found = self.renditions.get(view)
+        if found is None:
+
+            def note(cursor: EntryId, state: State) -> None:
+                self._note(self.id, view.dialect, cursor, state)
+
+            found = self.renditions[view] = Rendition(self.ring, view, self._ring_bytes, now, note)
+        return found
+
+    def forget_left(self, limit: float) -> bool:
+        """Gives up renditions that their last viewer has left before this time; whether none remains."""
+        for view, rendition in list(self.renditions.items()):
+            if not rendition.viewers and rendition.left_at < limit:
+                del self.renditions[view]
+        return not self.renditions
+
+    def has(self, cursor: EntryId, view: View) -> bool:
+        """Whether who comes with this cursor needs nothing of the log."""
+        rendition = self.renditions.get(view)
+        return rendition is not None and rendition.join(cursor, view.dialect.behind(cursor)) is not None
+
+    @property
+    def viewers(self) -> list[Follower]:
+        return [viewer for rendition in self.renditions.values() for viewer in rendition.viewers]
+
+    def wake(self) -> None:
+        for viewer in self.viewers:
+            viewer.wake()
+
+    def send_to_log(self) -> None:
+        """All viewers leave the ring and read the log from where they are."""
+        for rendition in self.renditions.values():
+            rendition.send_to_log()
+
+    def reset(self, reason: GapReason) -> None:
+        """What was shown is not in the log any more: everybody begins anew. Nothing follows a log that has `expired`."""
+        for viewer in self.viewers:
+            viewer.reset(reason)
+            if reason == "expired":
+                viewer.drop()
+
+    def keep_alive(self, quiet: float, now: float) -> None:
+        """Says that the connections live where nothing was sent since `quiet`."""
+        for rendition in self.renditions.values():
+            rendition.keep_alive(quiet, now)
+
+    def know_place(self, place: int | None) -> None:
+        """Its viewers have been told this place in the queue."""
+        self._place = place
+
+    def tell_place(self, place: int) -> None:
+        """Tells all viewers the generation's place in the queue, if it has changed."""
+        if place != self._place:
+            self._place = place
+            for rendition in list(self.renditions.values()):
+                rendition.tell(rendition.view.dialect.queued(place))

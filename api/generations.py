@@ -9,13 +9,16 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from api import views
 from api.body import read_json
+from api.dialects import Dialect
+from api.dialects.native import NATIVE
 from api.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
 from api.openapi import CHAT, STREAM, described
 from api.problems import ABOUT_STORAGE, Code, Problem
+from api.rendition import View
 from api.service import Service
-from api.stream import DONE, EventStream
+from api.stream import EventStream, framing_of
 from broker.errors import AlreadyEnded, StorageUnavailable, UnknownGeneration
-from broker.events import END, local_frame
+from broker.events import END
 from broker.ids import BEGINNING, GENERATION_ID, EntryId, is_generation_id
 from broker.record import TERMINAL, State
 from broker.request import ChatRequest, GenerationRequest
@@ -80,7 +83,7 @@ async def submit(request: Request, service: ServiceOf) -> Response:
     location = f"/v1/generations/{id_}"
     if form == EVENT_STREAM:
         headers = [(b"location", location.encode()), (b"generation-id", id_.encode())]
-        return await _follow(service, id_, None, headers=headers)
+        return await _follow(request, service, id_, None, headers=headers)
     record = service.shown(await service.logs.record(id_))
     return _json(views.summary(record), 202, {"location": location})
 
@@ -100,7 +103,7 @@ async def chat(request: Request, service: ServiceOf) -> Response:
     service.refuse_unless_accepting()
     id_ = await service.submissions.submit(asked.as_generation(), key)
     headers = [(b"location", f"/v1/generations/{id_}".encode()), (b"generation-id", id_.encode())]
-    return await _follow(service, id_, None, headers=headers, last=DONE)
+    return await _follow(request, service, id_, None, headers=headers, last=NATIVE.done)
 
 
 # -- follow
@@ -126,51 +129,53 @@ async def events(
     # A reconnecting EventSource asks for the same URL again: its header is newer than the URL's `after`.
     given = ", ".join(request.headers.getlist("last-event-id"))
     cursor = given or after
-    return await _follow(service, id_, cursor, snapshot=from_ == "snapshot")
+    return await _follow(request, service, id_, cursor, snapshot=from_ == "snapshot")
 
 
 async def _follow(
+    request: Request,
     service: Service,
     id_: str,
     cursor: str | None,
     *,
+    dialect: Dialect = NATIVE,
     snapshot: bool = False,
     headers: list[tuple[bytes, bytes]] | None = None,
     last: bytes = b"",
 ) -> Response:
     """A stream from behind the cursor; one that points at nothing in the log is answered with a `gap` and a replay."""
+    view = View(dialect, framing_of(request.scope))
     after = EntryId.parse(cursor) if cursor else None
     try:
         async with asyncio.timeout(_VISIT_SECONDS):
             visit = await service.logs.visit(id_, after)
     except (StorageUnavailable, TimeoutError):
         # Anything but 200 would make an EventSource stop for ever.
-        return EventStream(service.hub, service.hub.turn_away(id_), headers=headers)
+        return EventStream(service.hub, service.hub.turn_away(id_, view), headers=headers)
     if service.hub.draining:
-        return EventStream(service.hub, service.hub.turn_away(id_), headers=headers)
+        return EventStream(service.hub, service.hub.turn_away(id_, view), headers=headers)
     ended = visit.state in TERMINAL
     if after is not None and after == visit.terminal_id:
         return Response(status_code=204, headers=_NO_STORE)
     first, place = b"", None
     if cursor and not visit.cursor_known:
-        first = local_frame("gap", reason="bad_cursor" if after is None else "unknown_cursor")
+        first = dialect.gap("bad_cursor" if after is None else "unknown_cursor")
         after = None
-    elif after is None and snapshot and (entry := await _snapshot(service, id_)) is not None:
+    elif after is None and snapshot and (entry := await _snapshot(service, id_, dialect)) is not None:
         after, first = entry
     elif visit.state == "queued":
         (place,) = await service.coordination.positions([id_])
-        first = local_frame("queued", position=place or 0)
-    viewer = service.hub.attach(id_, after or BEGINNING, ended=ended, place=place)
+        first = dialect.queued(place or 0)
+    viewer = service.hub.attach(id_, after or BEGINNING, view, ended=ended, place=place)
     return EventStream(service.hub, viewer, first=first, last=last, headers=headers)
 
 
-async def _snapshot(service: Service, id_: str) -> tuple[EntryId, bytes] | None:
+async def _snapshot(service: Service, id_: str, dialect: Dialect) -> tuple[EntryId, bytes] | None:
     """The cursor behind everything but the end, and the frame that stands for it."""
     transcript = Transcript(entry for entry in await service.logs.whole(id_) if entry.kind != END)
     if transcript.last == BEGINNING:
         return None
-    data = orjson.dumps(views.snapshot(transcript))
-    return transcript.last, b"data: " + data + b"\nid: " + str(transcript.last).encode() + b"\n\n"
+    return transcript.last, dialect.snapshot(transcript, transcript.last)
 
 
 # -- read, list, cancel

@@ -1,7 +1,8 @@
 """The one reader of an API process. It watches each generation once, however many viewers there are, and tells them.
 
-What is published is the live path, the log is the truth (api/truth.py): a hole, a reconnect or a slow safety read sends the
-hub back to the log. One tick serves all viewers: places in the queue, keep-alives, safety reads, stalled sockets.
+What is published is the live path: from a feed through its renditions to sockets. The log is the truth (api/truth.py): a
+hole, a reconnect or a slow safety read sends the hub back to it. One tick serves all viewers: places in the queue, keep-alives,
+safety reads, stalled sockets.
 """
 
 import asyncio
@@ -13,13 +14,14 @@ from api.durable import Durable
 from api.feed import Feed
 from api.live import Live
 from api.pages import Pages
+from api.rendition import View
 from api.settings import ApiSettings
 from api.truth import Truth
-from api.viewer import KEEP_ALIVE, Viewer
+from api.viewer import Viewer
 from broker import keys
 from broker.coordination import Coordination
 from broker.errors import BrokerError
-from broker.events import Entry, local_frame, parse_append
+from broker.events import Entry, parse_append
 from broker.ids import BEGINNING, EntryId
 from broker.logs import Logs
 from broker.tasks import Tasks
@@ -71,62 +73,62 @@ class Hub:
             for owner in (self._tasks, self._truth, self.pages, self.durable):
                 owner.cancel()
 
-    def knows(self, id_: str, cursor: EntryId) -> bool:
+    def knows(self, id_: str, cursor: EntryId, view: View) -> bool:
         """Whether a viewer with this cursor can be attached without a look at Redis: its generation runs, is watched here, and
         the cursor is its beginning or among its latest entries."""
         feed = self._feeds.get(_channel(id_))
-        if feed is None or not feed.synced or feed.ended or feed.last == BEGINNING or self.draining:
+        if feed is None or self.draining:
             return False
-        return cursor == BEGINNING or feed.join(cursor) is not None
+        ring = feed.ring
+        if not ring.synced or ring.ended or ring.last == BEGINNING:
+            return False
+        return cursor == BEGINNING or feed.has(cursor, view)
 
-    def attach(self, id_: str, cursor: EntryId, *, ended: bool, place: int | None = None) -> Viewer:
+    def attach(self, id_: str, cursor: EntryId, view: View, *, ended: bool, place: int | None = None) -> Viewer:
         """A viewer of this generation, from behind the cursor on. One that has ended is read from its log alone; `place` is
         the place in the queue that the viewer has been told."""
         if ended:
-            viewer = Viewer(id_, None, self.pages, cursor)
+            viewer = Viewer(id_, view, None, self.pages, cursor)
             self._alone[viewer] = self._clock()
         else:
             channel = _channel(id_)
             feed = self._feeds.get(channel)
             if feed is None:
-                feed = self._feeds[channel] = Feed(id_, self._settings.ring_bytes, self._clock())
+                feed = self._feeds[channel] = Feed(id_, self._settings.ring_bytes, self._clock(), self.pages.note)
                 self._live.subscribe(channel)
-            feed.place = place
-            viewer = Viewer(id_, feed, self.pages, cursor)
-            feed.viewers[viewer] = None
+            feed.know_place(place)
+            rendition = feed.rendition(view, self._clock())
+            viewer = Viewer(id_, view, rendition, self.pages, cursor)
+            rendition.viewers[viewer] = None
         self._viewers.add(viewer)
         return viewer
 
-    def turn_away(self, id_: str) -> Viewer:
+    def turn_away(self, id_: str, view: View) -> Viewer:
         """A viewer that is only told to come back soon, and cut off."""
-        viewer = Viewer(id_, None, self.pages, BEGINNING)
-        viewer.tell(_come_back())
-        viewer.drop()
+        viewer = Viewer(id_, view, None, self.pages, BEGINNING)
+        _send_away(viewer)
         return viewer
 
     def detach(self, viewer: Viewer) -> None:
         """A generation without a viewer is watched a little longer: who drops comes back, perhaps as one of a crowd."""
         self._viewers.discard(viewer)
         self._alone.pop(viewer, None)
-        feed = viewer.feed
-        if feed is not None:
-            feed.viewers.pop(viewer, None)
-            feed.left_at = self._clock()
-            if feed.ended:
+        if viewer.rendition is not None:
+            viewer.rendition.leave(viewer, self._clock())
+            feed = self._feeds.get(_channel(viewer.id))
+            if feed is not None and feed.ring.ended and not feed.viewers:
                 self._forget(feed)
 
     def _forget(self, feed: Feed) -> None:
         channel = _channel(feed.id)
-        if not feed.viewers and self._feeds.get(channel) is feed:
-            del self._feeds[channel]
-            self._live.unsubscribe(channel)
+        del self._feeds[channel]
+        self._live.unsubscribe(channel)
 
     def drain(self) -> None:
         """Sends every viewer away, to come back soon, to another process or to this one's successor."""
         self.draining = True
         for viewer in list(self._viewers):
-            viewer.tell(_come_back())
-            viewer.drop()
+            _send_away(viewer)
 
     # -- what the live connection tells
 
@@ -140,8 +142,7 @@ class Hub:
         """Viewers keep their streams: nothing is lost, it only comes later."""
         self._truth.up = False
         for feed in self._feeds.values():
-            feed.synced = False
-            feed.pending.clear()
+            feed.lose()
 
     def subscribed(self, channel: bytes) -> None:
         feed = self._feeds.get(channel)
@@ -152,7 +153,11 @@ class Hub:
         feed = self._feeds.get(channel)
         if feed is not None:
             self._reading = True
-            self._truth.join(feed, parse_append(payload))
+            new = feed.take(parse_append(payload))
+            if new:
+                self._add(feed, new)
+            elif new is None:
+                self._truth.sync(feed)
 
     def read(self) -> None:
         """Entries that came in one read go out in one write: that is what keeps an overloaded hub from falling behind."""
@@ -181,7 +186,7 @@ class Hub:
             await self.durable.safe(feed.id, end)
         finally:
             self._unsafe.discard(feed)
-        if feed.synced and not feed.ended:
+        if feed.ring.synced and not feed.ring.ended:
             self._truth.sync(feed)
 
     def _show(self) -> None:
@@ -195,8 +200,7 @@ class Hub:
         unshown, self._unshown = self._unshown, set()
         now = self._clock()
         for feed in unshown:
-            feed.changed_at = now
-            feed.show()
+            feed.show(now)
 
     # -- the tick
 
@@ -209,7 +213,7 @@ class Hub:
             self._drop_stalled()
             self._check()
             self._forget_left()
-            waiting = [feed for feed in self._feeds.values() if feed.last == BEGINNING]
+            waiting = [feed for feed in self._feeds.values() if feed.ring.last == BEGINNING]
             if waiting and not self._telling:
                 self._telling = True
                 self._tasks.spawn(self._tell_places(waiting))
@@ -219,22 +223,19 @@ class Hub:
         if not self._truth.up:
             for feed in self._feeds.values():
                 feed.send_to_log()
-                for viewer in list(feed.viewers):
-                    viewer.wake()
+                feed.wake()
 
     def _keep_alive(self) -> None:
-        """A feed's last change tells for all its viewers. One without a feed may wait for an end to be safe: it always gets
-        them. The tick is part of the longest silence."""
-        quiet = self._clock() - self._settings.keep_alive + 2 * _TICK
+        """What a rendition sent last tells for all its viewers. A viewer without one may wait for an end to be safe: it always
+        gets them. The tick is part of the longest silence."""
+        now = self._clock()
+        quiet = now - self._settings.keep_alive + 2 * _TICK
         for feed in self._feeds.values():
-            if feed.changed_at <= quiet:
-                feed.changed_at = self._clock()
-                for viewer in list(feed.viewers):
-                    viewer.tell(KEEP_ALIVE)
+            feed.keep_alive(quiet, now)
         for viewer, at in list(self._alone.items()):
             if at <= quiet:
-                self._alone[viewer] = self._clock()
-                viewer.tell(KEEP_ALIVE)
+                self._alone[viewer] = now
+                viewer.tell(viewer.view.dialect.keep_alive)
 
     def _drop_stalled(self) -> None:
         now, seconds = self._clock(), self._settings.stalled_viewer
@@ -245,14 +246,15 @@ class Hub:
     def _forget_left(self) -> None:
         limit = self._clock() - _LINGER
         for feed in list(self._feeds.values()):
-            if feed.left_at < limit:
+            if feed.forget_left(limit):
                 self._forget(feed)
 
     def _check(self) -> None:
         """The safety reads of the feeds that are silent, each in its turn."""
         self._turn = (self._turn + 1) % _SAFETY_TICKS
         for feed in self._feeds.values():
-            if feed.synced and hash(feed.id) % _SAFETY_TICKS == self._turn and self._clock() - feed.changed_at > _TICK:
+            silent = self._clock() - feed.changed_at > _TICK
+            if feed.ring.synced and hash(feed.id) % _SAFETY_TICKS == self._turn and silent:
                 self._truth.check(feed)
 
     async def _tell_places(self, feeds: list[Feed]) -> None:
@@ -264,19 +266,19 @@ class Hub:
         finally:
             self._telling = False
         for feed, place in zip(feeds, places, strict=True):
-            if place is None and feed.last == BEGINNING:
+            if feed.ring.last != BEGINNING:
+                continue
+            if place is None:
                 self._placeless(feed.id)
-            elif place != feed.place and feed.last == BEGINNING:
-                feed.place = place
-                for viewer in list(feed.viewers):
-                    viewer.tell(local_frame("queued", position=place))
+            else:
+                feed.tell_place(place)
 
 
 def _channel(id_: str) -> bytes:
     return keys.live(id_).encode()
 
 
-def _come_back() -> bytes:
-    """The event that sends a viewer away. `retry:` only goes with an event, and differs, so that a crowd does not come back
-    as one."""
-    return local_frame("drain")[:-1] + b"retry: %d\n\n" % random.randint(*_RETRY_MS)
+def _send_away(viewer: Viewer) -> None:
+    """To come back soon; how soon differs, so that a crowd does not come back as one."""
+    viewer.tell(viewer.view.dialect.drain(random.randint(*_RETRY_MS)))
+    viewer.drop()

@@ -5,18 +5,16 @@ class (api/direct.py) takes the viewer over: the hub's wake is the write, and th
 """
 
 import asyncio
-from typing import Final
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.direct import CUT, LEND
 from api.door import DOOR, Door
+from api.framing import Framing, chunk, plain
 from api.hub import Hub
 from api.negotiate import EVENT_STREAM_HEADERS
-from api.viewer import KEEP_ALIVE, Viewer
-
-DONE: Final = b"data: [DONE]\n\n"
+from api.viewer import Viewer
 
 
 class Dropped(Exception):
@@ -28,6 +26,12 @@ class Stalled(Dropped):
     """Its client takes nothing: closing would wait for it."""
 
 
+def framing_of(scope: Scope) -> Framing:
+    """How the viewer of this request must frame what it gives to its server: a connection that takes it over writes chunks as
+    they come."""
+    return chunk if LEND in scope.get("extensions", {}) else plain
+
+
 class EventStream(Response):
     """Sends a viewer's frames until the terminal one, then closes cleanly; in any other case it cuts the connection. It owns
     the viewer. `first` goes before the frames, `last` behind them."""
@@ -36,7 +40,7 @@ class EventStream(Response):
                  headers: list[tuple[bytes, bytes]] | None = None) -> None:  # fmt: skip
         self._hub = hub
         self._viewer = viewer
-        self._first = KEEP_ALIVE + viewer.begin(first)
+        self._first = viewer.view.dialect.keep_alive + viewer.begin(first)
         self._last = last
         self.status_code = 200
         self.raw_headers = [*EVENT_STREAM_HEADERS, *(headers or [])]
@@ -104,7 +108,7 @@ class DoorFirst:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "GET" and not scope["query_string"]:
             door: Door = scope["state"][DOOR]
-            if (viewer := door.admit(scope["path"].encode(), scope["headers"])) is not None:
+            if (viewer := door.admit(scope["path"].encode(), scope["headers"], framing_of(scope))) is not None:
                 await EventStream(scope["app"].state.service.hub, viewer)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -1,13 +1,14 @@
-"""Keeping feeds true to their logs: reading what was missed, finding out that a log has lost its tail or has expired."""
+"""Keeping feeds true to their logs: reading what was missed, finding out that a log has lost its tail or has expired. While
+all is well nothing of this is on the way of a token."""
 
 import asyncio
 import logging
 from collections.abc import Callable
 
-from api.feed import Feed, fits
+from api.feed import Feed
 from api.pages import Pages
 from broker.errors import StorageUnavailable
-from broker.events import END, Append, Entry
+from broker.events import END, Entry
 from broker.ids import BEGINNING
 from broker.logs import Logs
 from broker.tasks import Tasks
@@ -26,32 +27,19 @@ class Truth:
         self._logs = logs
         self._pages = pages
         self._add = add
+        self._reading: set[Feed] = set()
         self._tasks = Tasks(log)
         self.up = False
 
     def cancel(self) -> None:
         self._tasks.cancel()
 
-    def join(self, feed: Feed, append: Append) -> None:
-        """Takes what was published, or notices that something is missing."""
-        if not feed.synced:
-            feed.hold(append)
-            return
-        seen, new = fits(feed.last, append)
-        if new:
-            self._add(feed, new)
-        elif seen != "known":
-            self.sync(feed)
-            feed.hold(append)
-
     def sync(self, feed: Feed) -> None:
         """Begins to bring the feed to where its log is. One reading at a time: a second reason to read makes the first read
         once more."""
-        feed.synced = False
-        if feed.syncing:
-            feed.missed = True
-        else:
-            feed.syncing = True
+        feed.fall_behind()
+        if feed not in self._reading:
+            self._reading.add(feed)
             self._tasks.spawn(self._sync(feed))
 
     def check(self, feed: Feed) -> None:
@@ -60,44 +48,33 @@ class Truth:
 
     async def _sync(self, feed: Feed) -> None:
         try:
-            while not feed.synced and self.up:
-                feed.missed = False
+            while not feed.ring.synced and self.up:
+                feed.reading()
                 try:
                     await self._catch_up(feed)
                 except StorageUnavailable:
                     await asyncio.sleep(_PAUSE_SECONDS)
                     continue
-                if feed.missed or not self.up:
-                    feed.pending.clear()
-                    continue
-                feed.synced = self._join_pending(feed)
+                if not self.up:
+                    feed.lose()
+                elif new := feed.caught_up():
+                    self._add(feed, new)
         finally:
-            feed.syncing = False
-        for viewer in list(feed.viewers):
-            viewer.wake()
-
-    def _join_pending(self, feed: Feed) -> bool:
-        """Takes what was published while the log was read; False if something is still missing."""
-        pending, feed.pending = feed.pending, []
-        for append in pending:
-            seen, new = fits(feed.last, append)
-            if new:
-                self._add(feed, new)
-            elif seen != "known":
-                return False
-        return True
+            self._reading.discard(feed)
+        feed.wake()
 
     async def _catch_up(self, feed: Feed) -> None:
         """Reads what the log has behind the feed's last entry, which must still be there."""
-        if feed.last == BEGINNING:
+        last = feed.ring.last
+        if last == BEGINNING:
             newest = await self._logs.last(feed.id)
             if newest is not None:
                 _start(feed, newest)
             elif await self._logs.look(feed.id) is None:
                 await self._rewound(feed)
             return
-        entries = await self._logs.from_(feed.id, feed.last, _RESYNC_ENTRIES)
-        if not entries or entries[0].id != feed.last:
+        entries = await self._logs.from_(feed.id, last, _RESYNC_ENTRIES)
+        if not entries or entries[0].id != last:
             await self._rewound(feed)
         elif len(entries) == _RESYNC_ENTRIES:
             await self._skip_ahead(feed)
@@ -117,13 +94,10 @@ class Truth:
         gone = newest is None and await self._logs.look(feed.id) is None
         log.warning("%s: the log %s", feed.id, "has expired" if gone else "has lost its tail")
         _start(feed, newest)
-        for viewer in list(feed.viewers):
-            viewer.reset("expired" if gone else "rewound")
-            if gone:
-                viewer.drop()
+        feed.reset("expired" if gone else "rewound")
 
     async def _check(self, feed: Feed) -> None:
-        last = feed.last
+        last = feed.ring.last
         try:
             if last == BEGINNING:
                 behind = await self._logs.last(feed.id) is not None or await self._logs.look(feed.id) is None
@@ -131,7 +105,7 @@ class Truth:
                 behind = [entry.id for entry in await self._logs.from_(feed.id, last, 2)] != [last]
         except StorageUnavailable:
             return
-        if behind and feed.synced and feed.last == last:
+        if behind and feed.ring.synced and feed.ring.last == last:
             self.sync(feed)
 
 

@@ -1,20 +1,15 @@
-"""One open event stream: a cursor and a socket. It has no queue: what it lacks is in the feed's ring or in the log."""
+"""One open event stream: a cursor and a socket. It has no queue: what it lacks is in the rendition's ring or in the log."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Final, Literal
 
-from api.feed import Feed, Loan
+from api.dialects import UNKNOWN, State
 from api.pages import Page, Pages
-from broker.events import local_frame
+from api.rendition import Loan, Rendition, View
 from broker.ids import BEGINNING, EntryId
+from broker.vocabulary import GapReason
 
-KEEP_ALIVE: Final = b": ka\n"
-"""A comment line with no blank line behind it: a blank line would be an empty message to some clients."""
-RETRY: Final = b"retry: 500\n"
-"""Milliseconds after which a browser comes back, said once a stream and only with an event: without it a browser waits for
-seconds, and alone it would be an empty message to some clients."""
-_DATA: Final = b"data: "
 _MOST_SEND: Final = 64 * 1024
 _MOST_TOLD: Final = 8
 _RETRY_SECONDS: Final = 0.25
@@ -23,8 +18,8 @@ _RETRY_SECONDS: Final = 0.25
 class Viewer:
     """Whoever owns the socket calls `take` whenever the socket takes more, and gives the hub a `wake` to say that there is
     more. In the ring the viewer is a `position`; else it reads the log behind its `cursor`, which is not kept up to date
-    meanwhile. A socket that lends itself (`lend`) lets the feed write ready chunks to it once the viewer lacks nothing: then it
-    is `following`, and not even its position is kept up to date.
+    meanwhile. A socket that lends itself (`lend`) lets the rendition write to it once the viewer lacks nothing: then it
+    follows, and not even its position is kept up to date. A viewer of a log that has ended has no rendition.
 
     `done` is how the stream ends: `end`, with the generation's end; `cut`, before it, and it must not look like an end.
     `blocked_since` is when the socket was last seen to take nothing; `abort` then ends it from outside. `taken` is a number
@@ -32,15 +27,17 @@ class Viewer:
     """
 
     __slots__ = (
-        "_begun", "_ended", "_loan", "_over", "_pages", "_pieces", "_read", "_seen", "_told", "abort", "blocked_since",
-        "cursor", "done", "feed", "id", "position", "taken", "wake",
+        "_begun", "_ended", "_loan", "_over", "_pages", "_pieces", "_read", "_seen", "_state", "_told", "abort",
+        "blocked_since", "cursor", "done", "id", "position", "rendition", "taken", "view", "wake",
     )  # fmt: skip
 
-    def __init__(self, id_: str, feed: Feed | None, pages: Pages, cursor: EntryId) -> None:
+    position: int | None
+    _state: State
+
+    def __init__(self, id_: str, view: View, rendition: Rendition | None, pages: Pages, cursor: EntryId) -> None:
         self.id = id_
-        self.feed = feed
-        self.cursor = cursor
-        self.position: int | None = None
+        self.view = view
+        self.rendition = rendition
         self.done: Literal["end", "cut"] | None = None
         self.blocked_since: float | None = None
         self.wake: Callable[[], None] = _nobody
@@ -55,6 +52,7 @@ class Viewer:
         self._told: list[bytes] = []
         self._ended = False
         self._over = False
+        self.move(cursor)
 
     def release(self) -> None:
         """Its socket is gone, or has nothing more to write."""
@@ -63,14 +61,20 @@ class Viewer:
         self.lend(None)
 
     def lend(self, loan: Loan | None) -> None:
-        """Its socket, to write ready chunks to; None while that takes no more."""
+        """Its socket, to write to; None while that takes no more."""
         self._loan = loan
         self.halt()
 
     def halt(self) -> None:
-        """If it follows, it does no more: it stands where the feed has shown."""
-        if self.feed is not None and self.feed.following.pop(self, None) is not None:
-            self.position = self.feed.shown
+        """If it follows, it does no more: it stands where its rendition has shown."""
+        if self.rendition is not None and self.rendition.halt(self):
+            self.position = self.rendition.shown
+
+    def move(self, cursor: EntryId) -> None:
+        """It reads the log from behind the cursor on."""
+        self.cursor = cursor
+        self.position = None
+        self._state = self.view.dialect.behind(cursor)
 
     # -- the hub's side
 
@@ -80,15 +84,14 @@ class Viewer:
             self._told.append(frame)
         self.wake()
 
-    def reset(self, reason: str) -> None:
+    def reset(self, reason: GapReason) -> None:
         """What was handed out is not in the log any more: says so, and begins anew."""
         self.halt()
-        self.cursor = BEGINNING
-        self.position = None
+        self.move(BEGINNING)
         self._pieces = []
         self._ended = False
         self._told.clear()  # a gap that found no room would be a splice
-        self.tell(local_frame("gap", reason=reason))
+        self.tell(self.view.dialect.gap(reason))
 
     def stalls(self, now: float, seconds: float) -> bool:
         """Whether its client has taken nothing for so long, although there is something. Ask about once a second."""
@@ -106,17 +109,17 @@ class Viewer:
     # -- the socket's side
 
     def begin(self, body: bytes) -> bytes:
-        """What is sent, with `retry:` in the first event of the stream."""
-        if not self._begun and (at := body.find(_DATA)) >= 0:
+        """What is sent, with what must be said once a stream."""
+        if not self._begun and (first := self.view.dialect.first(body)) is not None:
             self._begun = True
-            return body[:at] + RETRY + body[at:]
+            return first
         return body
 
     def take(self) -> bytes:
-        """The next bytes to send, of everything that the viewer lacks about as much as one write should carry. Nothing if it
-        lacks nothing (`wake` tells when that changes), or if the stream is `done`."""
+        """The next bytes to send, framed: of everything that the viewer lacks about as much as one write should carry. Nothing
+        if it lacks nothing (`wake` tells when that changes), or if the stream is `done`."""
         body = self._next()
-        return body if self._begun else self.begin(body)
+        return self.view.framing(body if self._begun else self.begin(body)) if body else b""
 
     def _next(self) -> bytes:
         self.halt()
@@ -129,7 +132,8 @@ class Viewer:
                 self.done = "cut"
             elif self._pieces:
                 piece, self.cursor = self._pieces.pop(0)
-                return piece
+                if piece:
+                    return piece
             elif self._ended:
                 self.done = "end"
             elif ready := self._from_ring():
@@ -140,27 +144,28 @@ class Viewer:
         return b""
 
     def _follow(self) -> None:
-        feed = self.feed
-        if self._begun and self._loan is not None and feed is not None and self.position == feed.shown:
-            feed.following[self] = self._loan
+        rendition = self.rendition
+        if self._begun and self._loan is not None and rendition is not None and self.position == rendition.shown:
+            rendition.follow(self, self._loan)
 
     def _from_ring(self) -> bytes:
-        feed = self.feed
-        if feed is None:
+        rendition = self.rendition
+        if rendition is None:
             return b""
         if self.position is None:
-            self.position = feed.join(self.cursor)
-        if self.position is None or self.position == feed.end:
-            self._ended = feed.ended and self.position is not None
-            return b""
-        ready, self.position = feed.take(self.position, _MOST_SEND)
-        return ready
+            self.position = rendition.join(self.cursor, self._state)
+        while self.position is not None and self.position != rendition.end:
+            ready, self.position = rendition.take(self.position, _MOST_SEND)
+            if ready:
+                return ready
+        self._ended = rendition.ended and self.position is not None
+        return b""
 
     def _from_log(self) -> bool:
         """Takes the page behind the cursor; False if it is still being read (the viewer is woken then), or if the log has no
-        more than the viewer (it is woken when the feed has)."""
+        more than the viewer (it is woken when its rendition has)."""
         if self._read is None:
-            page = self._pages.after(self.id, self.cursor)
+            page = self._pages.after(self.id, self.view.dialect, self.cursor, self._state)
             if isinstance(page, asyncio.Task):
                 self._read = (page, self.cursor)
                 page.add_done_callback(lambda _: self.wake())
@@ -180,16 +185,18 @@ class Viewer:
         if page.rewound:
             self.reset("rewound")
             return True
+        learned = self._state is UNKNOWN and page.state is not UNKNOWN
+        self._state = page.state
         self._pieces = list(page.pieces)
         self._ended = page.ended
-        if not page.pieces and self.feed is None:
+        if not page.pieces and self.rendition is None:
             # A log that had ended does not go on to its end. It expired while it was read; or Redis has lost an end that was
             # not safe yet: then whoever comes back finds a generation that runs.
             if page.gone:
-                self.tell(local_frame("gap", reason="expired"))
+                self.tell(self.view.dialect.gap("expired"))
             self.drop()
             return True
-        return bool(page.pieces)
+        return learned or bool(page.pieces)
 
 
 def _nobody() -> None:

@@ -95,10 +95,5 @@ def whole(record: Record, transcript: Transcript) -> Whole:
     }
 
 
-def snapshot(transcript: Transcript) -> Json:
-    """The event that stands for everything up to its id."""
-    return {"type": "snapshot", "text": transcript.text, "content": transcript.content, "open": transcript.open}
-
-
 def _last(transcript: Transcript) -> str | None:
     return str(transcript.last) if transcript.last.attempt else None

@@ -1,4 +1,4 @@
-"""The vocabulary of a log, and how an entry looks on the wire. Pure.
+"""The vocabulary of a log. Pure.
 
 An entry stores one field: its name is the kind, its value the content. The three kinds that a model sends thousands of
 are their bare text, so that a token costs Redis its own bytes and little more; all others are one JSON object whose
@@ -21,11 +21,6 @@ END: Final = b"z"
 """`stream_end` or `error`, the one terminal entry."""
 
 DELTAS: Final = frozenset((TEXT, THINKING, TOOL_INPUT))
-_HEAD: Final = {
-    TEXT: b'{"type":"text","text":',
-    THINKING: b'{"type":"thinking","thinking":',
-    TOOL_INPUT: b'{"type":"tool_input","partial_json":',
-}
 
 
 class Content(NamedTuple):
@@ -46,23 +41,6 @@ class Entry(NamedTuple):
 def event(type_: str, **fields: object) -> Content:
     """An entry that is one JSON object."""
     return Content(EVENT, orjson.dumps({"type": type_, **fields}))
-
-
-def wire_json(kind: bytes, value: bytes) -> bytes:
-    """The entry as one line of JSON in our own view."""
-    head = _HEAD.get(kind)
-    return value if head is None else head + orjson.dumps(value.decode()) + b"}"
-
-
-def frame(id_: bytes, kind: bytes, value: bytes) -> bytes:
-    """The entry as one SSE frame. `id:` comes after `data:`: a client that loses the second half of a frame then does not
-    count an event as seen that it never got."""
-    return b"data: " + wire_json(kind, value) + b"\nid: " + id_ + b"\n\n"
-
-
-def local_frame(type_: str, **fields: object) -> bytes:
-    """An event about the connection itself. It has no id: it is no part of the log, and no cursor may point at it."""
-    return b"data: " + orjson.dumps({"type": type_, **fields}) + b"\n\n"
 
 
 class Append(NamedTuple):

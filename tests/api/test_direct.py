@@ -12,15 +12,20 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from api.connections import Connections, Owed
+from api.dialects import Dialect, State
+from api.dialects.native import local_frame
+from api.dialects.sse import RETRY
 from api.direct import CUT, LEND, DirectProtocol, HttpProtocol
 from api.door import DOOR
-from api.feed import Feed, chunk
+from api.feed import Feed
+from api.framing import Framing, chunk
 from api.origin import ORIGINS, Origins
 from api.pages import Page, Pages
+from api.rendition import Loan
 from api.stream import EventStream
-from api.viewer import RETRY, Viewer
-from broker.events import local_frame
-from broker.ids import BEGINNING
+from api.viewer import Viewer
+from broker.ids import BEGINNING, EntryId
+from tests.api.test_feed import CHUNKED, arrive
 
 ID = "gen_" + "0" * 26
 TOLD = local_frame("queued", position=1)
@@ -31,7 +36,7 @@ class Empty(Pages):
     def __init__(self) -> None:
         """A log in which there is nothing yet."""
 
-    def after(self, id_: str, cursor: object) -> Page:
+    def after(self, id_: str, dialect: Dialect, cursor: EntryId, state: State) -> Page:
         return Page([], BEGINNING, ended=False, full=False)
 
 
@@ -83,7 +88,7 @@ class Connection:
     def __init__(self, loop: asyncio.AbstractEventLoop, *, closing: bool = False) -> None:
         self.transport = Transport(closing=closing)
         self.left: list[Viewer] = []
-        self.viewer = viewer_of(Feed(ID, 100_000, 0.0))
+        self.viewer = viewer_of(new_feed())
         self.protocol = DirectProtocol.__new__(DirectProtocol)
         self.protocol.loop = loop
         self.protocol.transport = cast(Any, self.transport)
@@ -92,9 +97,12 @@ class Connection:
 
 
 def viewer_of(feed: Feed) -> Viewer:
-    viewer = Viewer(ID, feed, Empty(), BEGINNING)
-    feed.viewers[viewer] = None
-    return viewer
+    return arrive(feed, Empty(), view=CHUNKED)
+
+
+def new_feed() -> Feed:
+    """One that has heard nothing yet."""
+    return Feed(ID, 100_000, 0.0, lambda *_: None)
 
 
 @pytest.fixture
@@ -147,8 +155,8 @@ def test_a_viewer_that_is_dropped_leaves_and_its_connection_is_closed_without_a_
 
 def test_through_asgi_too_a_viewer_is_slow_only_while_a_send_waits() -> None:
     async def scene() -> None:
-        feed, sent = Feed(ID, 100_000, 0.0), asyncio.Event()
-        viewer = viewer_of(feed)
+        sent = asyncio.Event()
+        viewer = arrive(new_feed(), Empty())
         detached: list[Viewer] = []
         seen: list[float | None] = []
 
@@ -247,7 +255,7 @@ class Line:
     ) -> None:
         self.loop = Later(loop)
         self.transport = Transport(tls=lent is None, lent=lent)
-        self.feed = Feed(ID, 100_000, 0.0)
+        self.feed = new_feed()
         self.viewer = viewer_of(self.feed)
         self.app = App(self.viewer)
         self.left: list[Viewer] = []
@@ -263,7 +271,14 @@ class Line:
         )  # fmt: skip
         self.protocol.connection_made(cast(Any, self.transport))
 
-    def _admit(self, target: bytes, headers: list[tuple[bytes, bytes]]) -> Viewer | None:
+    @property
+    def lent(self) -> Loan | None:
+        """What the viewer follows with."""
+        assert self.viewer.rendition is not None
+        return self.viewer.rendition._following.get(self.viewer)
+
+    def _admit(self, target: bytes, headers: list[tuple[bytes, bytes]], framing: Framing) -> Viewer | None:
+        assert framing is chunk
         self.asked.append((target, headers))
         return self.viewer if target == b"/door" else None
 
@@ -535,17 +550,18 @@ def test_a_feed_writes_to_the_socket_itself_while_that_takes_more(
     line.viewer.position = 0
     line.send(get("/door"))
     assert line.transport.limits == [65536, 0]
-    loan = line.feed.following[line.viewer]
+    loan = line.lent
+    assert loan
     assert loan.send(b"abc") == 3
     assert theirs.recv(9) == b"abc"
     loan.write(b"rest")
     assert line.transport.written.endswith(b"rest")
     line.protocol.pause_writing()
-    assert line.feed.following == {}
+    assert line.lent is None
     line.protocol.resume_writing()
-    assert line.viewer in line.feed.following
+    assert line.lent
     line.end()
-    assert line.feed.following == {}
+    assert line.lent is None
     assert line.transport.limits == [65536, 0, 65536]
     ours.send(b"still open")
     assert theirs.recv(99) == b"still open"
@@ -555,7 +571,8 @@ def test_on_tls_a_feed_gives_all_to_the_transport(line: Line) -> None:
     line.viewer.tell(TOLD)
     line.viewer.position = 0
     line.send(get("/door"))
-    loan = line.feed.following[line.viewer]
+    loan = line.lent
+    assert loan
     assert loan.send(b"abc") == 0
     loan.write(b"abc")
     assert line.transport.written.endswith(b"abc")

@@ -6,9 +6,12 @@ from typing import Any, cast
 import pytest
 
 from api.door import Door
+from api.framing import chunk
 from api.hub import Hub
 from api.origin import Origins
+from api.rendition import View
 from broker.ids import BEGINNING, EntryId
+from tests.api.test_feed import CHUNKED
 
 ID = "gen_" + "0" * 26
 TARGET = f"/v1/generations/{ID}/events".encode()
@@ -19,16 +22,16 @@ class KnownHub:
     """Knows one generation; `attached` is who was let in."""
 
     def __init__(self) -> None:
-        self.attached: list[tuple[str, EntryId, bool]] = []
-        self.known: list[tuple[str, EntryId]] = []
+        self.attached: list[tuple[str, EntryId, View, bool]] = []
+        self.known: list[tuple[str, EntryId, View]] = []
         self.knowing = True
 
-    def knows(self, id_: str, cursor: EntryId) -> bool:
-        self.known.append((id_, cursor))
+    def knows(self, id_: str, cursor: EntryId, view: View) -> bool:
+        self.known.append((id_, cursor, view))
         return self.knowing
 
-    def attach(self, id_: str, cursor: EntryId, *, ended: bool) -> object:
-        self.attached.append((id_, cursor, ended))
+    def attach(self, id_: str, cursor: EntryId, view: View, *, ended: bool) -> object:
+        self.attached.append((id_, cursor, view, ended))
         return self
 
     def detach(self, _: object) -> None: ...
@@ -52,9 +55,9 @@ def door_of(hub: KnownHub) -> Door:
 )
 def test_who_asks_plainly_for_what_is_known_here_is_let_in(headers: list[tuple[bytes, bytes]], cursor: EntryId) -> None:
     hub = KnownHub()
-    assert door_of(hub).admit(TARGET, headers) is cast(Any, hub)
-    assert hub.known == [(ID, cursor)]
-    assert hub.attached == [(ID, cursor, False)]
+    assert door_of(hub).admit(TARGET, headers, chunk) is cast(Any, hub)
+    assert hub.known == [(ID, cursor, CHUNKED)]
+    assert hub.attached == [(ID, cursor, CHUNKED, False)]
 
 
 @pytest.mark.parametrize(
@@ -76,14 +79,14 @@ def test_who_asks_plainly_for_what_is_known_here_is_let_in(headers: list[tuple[b
 )
 def test_all_else_is_left_to_the_routes(target: bytes, headers: list[tuple[bytes, bytes]]) -> None:
     hub = KnownHub()
-    assert door_of(hub).admit(target, headers) is None
+    assert door_of(hub).admit(target, headers, chunk) is None
     assert hub.attached == []
 
 
 def test_what_is_not_known_here_is_left_to_the_routes() -> None:
     hub = KnownHub()
     hub.knowing = False
-    assert door_of(hub).admit(TARGET, [HOST]) is None
+    assert door_of(hub).admit(TARGET, [HOST], chunk) is None
     assert hub.attached == []
 
 

@@ -10,16 +10,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.feed import Feed, Loan, chunk, fits
+from api.dialects import Dialect, State
+from api.dialects.native import NATIVE, local_frame
+from api.dialects.sse import KEEP_ALIVE, RETRY
+from api.feed import Feed, fits
+from api.framing import chunk, plain
 from api.pages import Page, Pages
-from api.viewer import KEEP_ALIVE, RETRY, Viewer
-from broker.events import END, EVENT, TEXT, Append, Entry, frame, local_frame
+from api.rendition import Loan, Rendition, View
+from api.viewer import Viewer
+from broker.events import END, EVENT, TEXT, Append, Entry
 from broker.ids import BEGINNING, EntryId
 
 # Speed is not what is tested: a busy machine must not fail it.
 examples = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-RING_BYTES = 400
+RING_BYTES = 450
+PLAIN, CHUNKED = View(NATIVE, plain), View(NATIVE, chunk)
 
 
 def entry(attempt: int, seq: int, size: int = 3, kind: bytes = TEXT) -> Entry:
@@ -36,7 +42,11 @@ def following(entries: list[Entry], rng: random.Random, size: int) -> Entry:
 
 
 def bytes_of(entries: list[Entry]) -> bytes:
-    return b"".join(frame(str(each.id).encode(), each.kind, each.value) for each in entries)
+    return b"".join(frames_of(entries))
+
+
+def frames_of(entries: list[Entry]) -> list[bytes]:
+    return NATIVE.fold(None, entries)[1]
 
 
 def append(prev: tuple[int, int], *ids: tuple[int, int]) -> Append:
@@ -98,7 +108,7 @@ class Log(Pages):
     def __init__(self) -> None:
         self.entries: list[Entry] = []
 
-    def after(self, id_: str, cursor: EntryId) -> Page | asyncio.Task[Page]:
+    def after(self, id_: str, dialect: Dialect, cursor: EntryId, state: State) -> Page | asyncio.Task[Page]:
         found = [each for each in self.entries if each.id > cursor][:5]
         pieces = [(bytes_of([each]), each.id) for each in found]
         ended = bool(found) and found[-1].kind == END
@@ -106,17 +116,28 @@ class Log(Pages):
         return Page(pieces, last, ended, len(found) == 5, gone=not self.entries)
 
 
+def new_feed(most_bytes: int = RING_BYTES, id_: str = "gen_x") -> Feed:
+    """A feed that is synced."""
+    feed = Feed(id_, most_bytes, 0.0, lambda *_: None)
+    feed.ring.synced = True
+    return feed
+
+
 def feed_of(log: list[Entry]) -> Feed:
-    feed = Feed("gen_x", RING_BYTES, 0.0)
-    feed.synced = True
+    feed = new_feed()
     if log:
         feed.start(log[-1].id, ended=False)
     return feed
 
 
-def arrive(feed: Feed, log: Log, cursor: EntryId = BEGINNING) -> Viewer:
-    viewer = Viewer(feed.id, feed, log, cursor)
-    feed.viewers[viewer] = None
+def native(feed: Feed, view: View = PLAIN) -> Rendition:
+    return feed.rendition(view, 0.0)
+
+
+def arrive(feed: Feed, log: Pages, cursor: EntryId = BEGINNING, view: View = PLAIN) -> Viewer:
+    rendition = native(feed, view)
+    viewer = Viewer(feed.id, view, rendition, log, cursor)
+    rendition.viewers[viewer] = None
     return viewer
 
 
@@ -144,7 +165,7 @@ def test_every_viewer_gets_exactly_what_is_behind_its_cursor(seed: int, before: 
                 new.append(following([*log.entries, *new], rng, rng.choice((1, 3, 50, 2000))))
             log.entries += new
             feed.add(new)
-            feed.show()
+            feed.show(0.0)
         if rng.random() < 0.3:
             cursor = rng.choice([BEGINNING, *(each.id for each in log.entries)])
             viewers.append((arrive(feed, log, cursor), cursor, []))
@@ -154,7 +175,7 @@ def test_every_viewer_gets_exactly_what_is_behind_its_cursor(seed: int, before: 
     end = [entry(max([0, *(each.id.attempt for each in log.entries)]) + 1, 0, kind=END)]
     log.entries += end
     feed.add(end)
-    feed.show()
+    feed.show(0.0)
     for viewer, cursor, got in viewers:
         got.append(drain(viewer))
         assert b"".join(got) == bytes_of([each for each in log.entries if each.id > cursor])
@@ -172,8 +193,8 @@ def test_viewers_whose_socket_lends_itself_see_the_same(seed: int) -> None:
 
     def attach(viewer: Viewer) -> None:
         def write() -> None:
-            while taking[viewer] and (body := take(viewer)):
-                wire[viewer] += chunk(body)
+            while taking[viewer] and (body := viewer.take()):
+                wire[viewer] += body
 
         viewer.wake = write
         wire[viewer] = bytearray()
@@ -201,17 +222,18 @@ def test_viewers_whose_socket_lends_itself_see_the_same(seed: int) -> None:
         log.entries += new
         feed.add(new)
         if rng.random() < 0.7:
-            feed.show()
+            feed.show(0.0)
         if rng.random() < 0.3:
-            attach(arrive(feed, log))
+            attach(arrive(feed, log, view=CHUNKED))
         for viewer in wire:
             if rng.random() < 0.2:
                 takes(viewer, not taking[viewer])
             if rng.random() < 0.1:
                 viewer.tell(KEEP_ALIVE)
-    feed.show()
+    feed.show(0.0)
     for viewer, got in wire.items():
-        assert (unchunked(bytes(got)) + drain(viewer)).replace(KEEP_ALIVE, b"") == bytes_of(log.entries)
+        whole = unchunked(bytes(got) + b"".join(iter(viewer.take, b"")))
+        assert whole.replace(KEEP_ALIVE, b"").replace(RETRY, b"") == bytes_of(log.entries)
 
 
 def unchunked(wire: bytes) -> bytes:
@@ -238,11 +260,12 @@ def test_one_entry_that_is_larger_than_the_ring_is_not_skipped() -> None:
 
 def test_a_ring_is_bounded() -> None:
     feed = feed_of([])
+    shown = native(feed)
     for seq in range(5000):
         feed.add([entry(1, seq, 20)])
-    assert sum(map(len, feed.frames)) <= 2 * RING_BYTES + 100
-    assert feed.end == 5000
-    assert feed.id_before(feed.base) == EntryId(1, feed.base - 1)
+    assert sum(map(len, shown.frames)) <= 2 * RING_BYTES + 100
+    assert shown.end == feed.ring.end == 5000
+    assert feed.ring.id_before(shown.base) == EntryId(1, shown.base - 1)
 
 
 def test_a_viewer_at_the_rings_end_is_not_carried_over_what_was_missed() -> None:
@@ -259,8 +282,11 @@ def test_a_viewer_at_the_rings_end_is_not_carried_over_what_was_missed() -> None
 
 def test_a_feed_that_is_not_synced_lets_nobody_join() -> None:
     feed = feed_of([])
-    feed.synced = False
-    assert feed.join(BEGINNING) is None
+    assert feed.has(BEGINNING, PLAIN) is False, "it is not shown so yet"
+    native(feed)
+    assert feed.has(BEGINNING, PLAIN)
+    feed.ring.synced = False
+    assert feed.has(BEGINNING, PLAIN) is False
 
 
 def test_a_viewer_ahead_of_what_was_published_waits_for_it_in_the_log() -> None:
@@ -323,7 +349,7 @@ def test_a_viewer_that_is_dropped_hears_why_and_does_not_look_finished() -> None
 def test_a_log_that_expires_while_it_is_read_is_told_and_cut() -> None:
     log = Log()
     log.entries = [entry(1, seq) for seq in range(8)]
-    viewer = Viewer("gen_x", None, log, BEGINNING)
+    viewer = Viewer("gen_x", PLAIN, None, log, BEGINNING)
     viewer.take()
     log.entries = []
     assert drain(viewer).endswith(local_frame("gap", reason="expired"))
@@ -334,10 +360,10 @@ def test_a_page_that_could_not_be_read_is_asked_for_again() -> None:
     class Away(Log):
         tries = 0
 
-        def after(self, id_: str, cursor: EntryId) -> Page | asyncio.Task[Page]:
+        def after(self, id_: str, dialect: Dialect, cursor: EntryId, state: State) -> Page | asyncio.Task[Page]:
             self.tries += 1
             if self.tries > 2:
-                return super().after(id_, cursor)
+                return super().after(id_, dialect, cursor, state)
 
             async def fail() -> Page:
                 raise ConnectionError
@@ -347,7 +373,7 @@ def test_a_page_that_could_not_be_read_is_asked_for_again() -> None:
     async def run() -> bytes:
         log = Away()
         log.entries = [entry(1, 0), entry(1, 1, kind=END)]
-        viewer = Viewer("gen_x", None, log, BEGINNING)
+        viewer = Viewer("gen_x", PLAIN, None, log, BEGINNING)
         woken = asyncio.Event()
         viewer.wake = cast(Any, woken.set)
         got = b""

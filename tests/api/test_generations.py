@@ -19,6 +19,7 @@ from broker.logs import Logs
 from broker.record import Ending
 from broker.request import ChatRequest, GenerationRequest
 from tests.api.in_process import Api
+from tests.api.test_feed import PLAIN
 from tests.broker.scripted import DONE, Generation, Server
 
 GENERATIONS = "/v1/generations"
@@ -187,7 +188,7 @@ def test_who_waits_in_the_queue_is_told_the_place(api: Api) -> None:
     for place, id_ in enumerate((first, second)):
         answer = api.get(f"{GENERATIONS}/{id_}/events", 1)
         assert [(event["type"], event["position"]) for event in answer.events] == [("queued", place)]
-    assert sorted(cast(int, feed.place) for feed in api.service.hub._feeds.values()) == [0, 1], "each is told once"
+    assert sorted(cast(int, feed._place) for feed in api.service.hub._feeds.values()) == [0, 1], "each is told once"
 
 
 @pytest.mark.parametrize("path", [GENERATIONS, "/v1/chat/stream"])
@@ -458,7 +459,7 @@ def test_a_viewer_whose_generation_is_watched_is_served_without_a_look_at_redis(
 
     async def known() -> None:
         async with asyncio.timeout(5):
-            while not api.service.hub.knows(generation.id, BEGINNING):
+            while not api.service.hub.knows(generation.id, BEGINNING, PLAIN):
                 await asyncio.sleep(0)
 
     server.do(known())

@@ -8,21 +8,23 @@ from typing import Literal, TypeVar, cast
 
 import pytest
 
+from api.dialects.native import local_frame
+from api.dialects.sse import KEEP_ALIVE
 from api.hub import Hub
 from api.service import Service
 from api.settings import ApiSettings
-from api.viewer import KEEP_ALIVE, Viewer
+from api.viewer import Viewer
 from broker.accepting import Submissions
 from broker.agreement import Agreement
 from broker.coordination import Coordination
 from broker.embedded import EmbeddedServer
 from broker.errors import StorageUnavailable
-from broker.events import TEXT, Content, local_frame
+from broker.events import TEXT, Content
 from broker.ids import BEGINNING, EntryId
 from broker.logs import Logs
 from broker.record import Record
 from broker.replies import Appended
-from tests.api.test_feed import take
+from tests.api.test_feed import PLAIN, take
 from tests.broker.scripted import Generation, Server
 from tests.client import Frame, frames
 
@@ -86,7 +88,7 @@ class Theatre:
 
     def seat(self, generation: Generation, cursor: EntryId = BEGINNING, *, ended: bool = False) -> Seat:
         async def attach() -> Seat:
-            return Seat(self.hub.attach(generation.id, cursor, ended=ended))
+            return Seat(self.hub.attach(generation.id, cursor, PLAIN, ended=ended))
 
         return self._server.do(attach())
 
@@ -208,7 +210,7 @@ def newcomers_read(theatre: Theatre, generation: Generation) -> None:
     log, seats = ids_of(generation), list[Seat]()
 
     def exactly() -> bool:
-        seats.append(Seat(theatre.hub.attach(generation.id, BEGINNING, ended=False)))
+        seats.append(Seat(theatre.hub.attach(generation.id, BEGINNING, PLAIN, ended=False)))
         return any(seat.ids == log for seat in seats)
 
     theatre.until(exactly)
@@ -237,7 +239,7 @@ def test_who_arrived_just_before_the_end_makes_nobody_wait_who_comes_back_behind
     generation.finish(attempt, 1)
     early = theatre.seat(generation)
     theatre.until(lambda: _has_ended(early))
-    assert not theatre.hub.knows(generation.id, generation.last)
+    assert not theatre.hub.knows(generation.id, generation.last, PLAIN)
     back = theatre.seat(generation, generation.last)
     theatre.until(lambda: back.viewer.done == "end")
     assert back.bytes == b""

@@ -9,16 +9,19 @@ from typing import Any, cast
 
 import pytest
 
+from api.dialects.native import local_frame
+from api.dialects.sse import KEEP_ALIVE
 from api.feed import Feed
 from api.hub import Hub
 from api.settings import ApiSettings
-from api.viewer import KEEP_ALIVE, Viewer
+from api.viewer import Viewer
 from broker import keys
 from broker.coordination import Coordination
 from broker.errors import StorageUnavailable
-from broker.events import END, Entry, local_frame
+from broker.events import END, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.logs import Logs
+from tests.api.test_feed import PLAIN, native
 from tests.api.test_truth import FakeLog, entries, entry
 from tests.clockwork import at_once
 
@@ -117,14 +120,14 @@ class Scene:
         self.running = asyncio.create_task(self.hub.run())
 
     def seat(self, cursor: EntryId = BEGINNING, **how: Any) -> Seat:
-        return Seat(self.hub.attach(ID, cursor, **{"ended": False, **how}))
+        return Seat(self.hub.attach(ID, cursor, PLAIN, **{"ended": False, **how}))
 
     async def watched(self, cursor: EntryId = BEGINNING, **how: Any) -> Seat:
         """A viewer whose feed is subscribed and synced."""
         seat = self.seat(cursor, **how)
         self.hub.subscribed(CHANNEL)
         await self.settled()
-        assert self.feed.synced
+        assert self.feed.ring.synced
         return seat
 
     @property
@@ -226,10 +229,10 @@ def test_a_generation_is_watched_five_seconds_longer_than_its_last_viewer_stays(
         await asyncio.sleep(30)
         here.hub.detach(seat.viewer)
         await asyncio.sleep(5.5)
-        assert here.hub.knows(ID, BEGINNING)
+        assert here.hub.knows(ID, BEGINNING, PLAIN)
         assert here.wire.left == []
         await asyncio.sleep(1)
-        assert not here.hub.knows(ID, BEGINNING)
+        assert not here.hub.knows(ID, BEGINNING, PLAIN)
         assert here.wire.left == [CHANNEL]
 
     run(scene())
@@ -242,7 +245,7 @@ def test_a_generation_that_somebody_watches_is_not_forgotten_because_somebody_le
         here.seat()
         here.hub.detach(first.viewer)
         await asyncio.sleep(60)
-        assert here.hub.knows(ID, BEGINNING)
+        assert here.hub.knows(ID, BEGINNING, PLAIN)
         assert here.wire.left == []
 
     run(scene())
@@ -254,7 +257,7 @@ def test_one_that_has_ended_is_forgotten_with_its_last_viewer() -> None:
         first = await here.watched()
         second = here.seat()
         here.publish(entry(6, 0, END), prev=EntryId(5, 0))
-        assert not here.hub.knows(ID, BEGINNING)
+        assert not here.hub.knows(ID, BEGINNING, PLAIN)
         here.hub.detach(first.viewer)
         assert here.wire.left == []
         here.hub.detach(second.viewer)
@@ -295,17 +298,17 @@ def test_each_generation_is_subscribed_once_and_all_of_them_anew_when_the_connec
 def test_the_quick_way_is_for_what_runs_here_and_is_closed_while_draining() -> None:
     async def scene() -> None:
         here = Scene(*entries(5, 0, 1))
-        assert here.hub.knows(ID, BEGINNING) is False
+        assert here.hub.knows(ID, BEGINNING, PLAIN) is False
         seat = here.seat()
-        assert not here.hub.knows(ID, BEGINNING), "it is not synced yet"
+        assert not here.hub.knows(ID, BEGINNING, PLAIN), "it is not synced yet"
         here.hub.subscribed(CHANNEL)
         await here.settled()
-        assert here.hub.knows(ID, BEGINNING)
-        assert here.hub.knows(ID, EntryId(5, 1))
-        assert not here.hub.knows(ID, EntryId(5, 0)), "its cursor is not in the ring"
-        assert not here.hub.knows(OTHER, BEGINNING)
+        assert here.hub.knows(ID, BEGINNING, PLAIN)
+        assert here.hub.knows(ID, EntryId(5, 1), PLAIN)
+        assert not here.hub.knows(ID, EntryId(5, 0), PLAIN), "its cursor is not in the ring"
+        assert not here.hub.knows(OTHER, BEGINNING, PLAIN)
         here.hub.drain()
-        assert not here.hub.knows(ID, BEGINNING)
+        assert not here.hub.knows(ID, BEGINNING, PLAIN)
         assert b'"drain"' in seat.bytes
         assert b"\nretry: " in seat.bytes
         assert seat.viewer.done == "cut"
@@ -317,7 +320,7 @@ def test_a_generation_that_waits_for_its_first_entry_has_no_quick_way() -> None:
     async def scene() -> None:
         here = Scene()
         await here.watched()
-        assert not here.hub.knows(ID, BEGINNING)
+        assert not here.hub.knows(ID, BEGINNING, PLAIN)
 
     run(scene())
 
@@ -332,7 +335,7 @@ def test_who_is_turned_away_is_told_to_come_back_and_cut_off(monkeypatch: pytest
     monkeypatch.setattr(random, "randint", draw)
 
     async def scene() -> None:
-        seat = Seat(Scene().hub.turn_away(ID))
+        seat = Seat(Scene().hub.turn_away(ID, PLAIN))
         assert b'"drain"' in seat.bytes
         assert seat.bytes.count(b"\n\n") == 1
         assert int(seat.bytes.rpartition(b"retry: ")[2]) == 1234
@@ -433,7 +436,7 @@ def test_messages_from_before_a_loss_are_not_shown_behind_it() -> None:
         here.log.let_go()
         await here.settled()
         assert here.log.entries == entries(5, 0)
-        assert here.feed.last == EntryId(5, 0)
+        assert here.feed.ring.last == EntryId(5, 0)
         assert b"5-1" not in seat.bytes
 
     run(scene())
@@ -444,11 +447,11 @@ def test_while_the_connection_is_down_viewers_read_the_log_by_themselves() -> No
         here = Scene(*entries(5, 0))
         seat = await here.watched()
         here.hub.live_down()
-        assert not here.hub.knows(ID, BEGINNING)
+        assert not here.hub.knows(ID, BEGINNING, PLAIN)
         here.log.entries += entries(5, 1)
         await asyncio.sleep(3)
         assert b"5-1" in seat.bytes
-        assert not here.feed.synced
+        assert not here.feed.ring.synced
 
     run(scene())
 
@@ -491,7 +494,7 @@ def test_while_all_is_well_nobody_is_woken_or_sent_to_the_log_by_the_clock() -> 
         here.publish(*entries(5, 1))
         woken = seat.woken
         await asyncio.sleep(6.5)
-        assert (seat.woken, seat.viewer.position) == (woken, here.feed.end)
+        assert (seat.woken, seat.viewer.position) == (woken, here.feed.ring.end)
 
     run(scene())
 
@@ -508,7 +511,7 @@ def test_what_is_read_from_the_log_is_shown_without_a_word_from_the_connection(*
         here.hub.subscribed(CHANNEL)
         await here.settled()
         assert b"5-2" in seat.bytes
-        assert here.feed.shown == here.feed.end
+        assert native(here.feed).shown == here.feed.ring.end
         await asyncio.sleep(12)
         assert seat.heard == 0, "it is a sign of life"
 
@@ -575,7 +578,7 @@ def test_a_feed_that_has_an_end_or_is_not_synced_is_not_read_for_an_end_that_is_
     async def scene() -> None:
         here = Scene(*entries(5, 0))
         _, held = await held_back(here)
-        here.feed.ended, here.feed.synced = way == "ended", way == "ended"
+        here.feed.ring.ended, here.feed.ring.synced = way == "ended", way == "ended"
         reads = here.log.reads
         held.let_go.set()
         await here.settled()

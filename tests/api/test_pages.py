@@ -3,13 +3,14 @@
 import asyncio
 from typing import cast
 
+from api.dialects.native import NATIVE, local_frame
 from api.durable import Durable
 from api.pages import Page, Pages
 from api.viewer import Viewer
-from broker.events import END, TEXT, Entry, local_frame
+from broker.events import END, TEXT, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.logs import Logs
-from tests.api.test_feed import take
+from tests.api.test_feed import PLAIN, take
 
 
 class List:
@@ -34,7 +35,7 @@ def pages_of(log: List) -> Pages:
 
 
 async def read(pages: Pages, cursor: EntryId) -> Page:
-    page = pages.after("gen_x", cursor)
+    page = pages.after("gen_x", NATIVE, cursor, None)
     return page if isinstance(page, Page) else await page
 
 
@@ -54,7 +55,7 @@ def test_a_log_that_went_on_without_the_cursors_entry_is_no_continuation() -> No
 
 def test_a_viewer_ahead_of_a_log_that_went_on_is_told_and_begins_anew() -> None:
     async def watch() -> bytes:
-        viewer = Viewer("gen_x", None, pages_of(List((1, 0), (1, 1), (2, 0))), EntryId(1, 2))
+        viewer = Viewer("gen_x", PLAIN, None, pages_of(List((1, 0), (1, 1), (2, 0))), EntryId(1, 2))
         more, got = asyncio.Event(), b""
         viewer.wake = more.set
         while b"id: 2-0" not in got:

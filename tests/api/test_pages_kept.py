@@ -6,12 +6,14 @@ from typing import Any, cast
 
 import pytest
 
+from api.dialects.native import NATIVE
 from api.durable import Durable
 from api.pages import Page, Pages
 from broker.errors import StorageUnavailable
-from broker.events import END, TEXT, Entry, frame
+from broker.events import END, TEXT, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.logs import Logs
+from tests.api.test_feed import bytes_of
 from tests.clockwork import at_once
 
 ID, OTHER = "gen_" + "0" * 26, "gen_" + "1" * 26
@@ -33,10 +35,6 @@ def run(count: int) -> list[Entry]:
 
 def ended(count: int) -> list[Entry]:
     return [*run(count), entry(0, kind=END, attempt=2)]
-
-
-def bytes_of(entries: list[Entry]) -> bytes:
-    return b"".join(frame(str(each.id).encode(), each.kind, each.value) for each in entries)
 
 
 class Log:
@@ -80,11 +78,11 @@ class Shelf:
         self.pages = Pages(cast(Logs, self.log), cast(Durable, self.durable), most)
 
     async def page(self, cursor: EntryId = BEGINNING, id_: str = ID) -> Page:
-        page = self.pages.after(id_, cursor)
+        page = self.pages.after(id_, NATIVE, cursor, None)
         return page if isinstance(page, Page) else await page
 
     def kept(self, cursor: EntryId = BEGINNING, id_: str = ID) -> bool:
-        return (id_, cursor) in self.pages._kept
+        return (id_, NATIVE, cursor) in self.pages._kept
 
 
 def scene(work: Coroutine[Any, Any, None]) -> None:
@@ -163,13 +161,13 @@ def test_a_full_page_and_an_end_are_read_once_and_what_may_grow_is_read_again() 
 def test_who_asks_for_the_same_page_meanwhile_shares_the_read_and_who_asks_for_another_does_not() -> None:
     async def read() -> None:
         shelf = Shelf(*ended(2))
-        first, same = shelf.pages.after(ID, BEGINNING), shelf.pages.after(ID, BEGINNING)
+        first, same = shelf.pages.after(ID, NATIVE, BEGINNING, None), shelf.pages.after(ID, NATIVE, BEGINNING, None)
         assert isinstance(first, asyncio.Task)
         assert same is first
-        others = [shelf.pages.after(OTHER, BEGINNING), shelf.pages.after(ID, EntryId(1, 0))]
+        others = [shelf.pages.after(OTHER, NATIVE, BEGINNING, None), shelf.pages.after(ID, NATIVE, EntryId(1, 0), None)]
         assert all(isinstance(other, asyncio.Task) and other is not first for other in others)
         page = await first
-        assert shelf.pages.after(ID, BEGINNING) is page
+        assert shelf.pages.after(ID, NATIVE, BEGINNING, None) is page
         await asyncio.sleep(0)
         assert shelf.pages._reads == {}
 
@@ -260,7 +258,7 @@ def test_a_read_that_fails_when_its_readers_are_gone_is_no_error_of_anybody() ->
         shelf, told = Shelf(), list[Any]()
         asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
         shelf.log.away = True
-        shelf.pages.after(ID, BEGINNING)
+        shelf.pages.after(ID, NATIVE, BEGINNING, None)
         for _ in range(5):
             await asyncio.sleep(0)
         assert shelf.pages._reads == {}
@@ -274,7 +272,7 @@ def test_reads_end_with_the_cache() -> None:
         shelf, told = Shelf(*run(2)), list[Any]()
         asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
         shelf.log.open.clear()
-        reads = [shelf.pages.after(id_, BEGINNING) for id_ in (ID, OTHER)]
+        reads = [shelf.pages.after(id_, NATIVE, BEGINNING, None) for id_ in (ID, OTHER)]
         await asyncio.sleep(0)
         shelf.pages.cancel()
         await asyncio.sleep(0)
@@ -300,7 +298,7 @@ def test_an_end_that_is_not_safe_is_left_out_of_the_page_before_it() -> None:
 def test_an_end_that_is_not_safe_is_a_page_of_its_own_which_is_waited_for_and_then_read_anew() -> None:
     async def read() -> None:
         shelf = Shelf(*ended(2), holds=True)
-        reading = shelf.pages.after(ID, EntryId(1, 1))
+        reading = shelf.pages.after(ID, NATIVE, EntryId(1, 1), None)
         assert isinstance(reading, asyncio.Task)
         await asyncio.sleep(1)
         assert not reading.done()

@@ -7,15 +7,18 @@ from typing import Any, cast
 
 import pytest
 
+from api.dialects.native import local_frame
+from api.dialects.sse import KEEP_ALIVE, RETRY
 from api.direct import CUT, LEND
 from api.door import DOOR
-from api.feed import Feed
+from api.framing import Framing, chunk, plain
 from api.negotiate import EVENT_STREAM_HEADERS
-from api.stream import DoorFirst, Dropped, EventStream, Stalled
-from api.viewer import KEEP_ALIVE, RETRY, Viewer
-from broker.events import END, Entry, frame, local_frame
-from broker.ids import BEGINNING, EntryId
-from tests.api.test_direct import ID, TOLD, Empty
+from api.stream import DoorFirst, Dropped, EventStream, Stalled, framing_of
+from api.viewer import Viewer
+from broker.events import END, Entry
+from broker.ids import EntryId
+from tests.api.test_direct import TOLD, Empty
+from tests.api.test_feed import arrive, bytes_of, new_feed
 
 Message = dict[str, Any]
 LAST = b"data: last\n\n"
@@ -28,10 +31,8 @@ class Call:
 
     def __init__(self, client: Callable[["Call"], Coroutine[Any, Any, object]], **extensions: Message) -> None:
         self.client = client
-        self.feed = Feed(ID, 100_000, 0.0)
-        self.feed.synced = True
-        self.viewer = Viewer(ID, self.feed, Empty(), BEGINNING)
-        self.feed.viewers[self.viewer] = None
+        self.feed = new_feed()
+        self.viewer = arrive(self.feed, Empty())
         self.hub: Any = SimpleNamespace(detach=lambda viewer: self.detached.append(viewer))
         self.detached: list[Viewer] = []
         self.sent: list[Message] = []
@@ -96,7 +97,7 @@ def test_a_stream_is_its_head_what_goes_before_its_frames_and_what_goes_behind()
     call = Call(ends)
     call.run(first=TOLD, last=LAST, headers=[LOCATION])
     start = {"type": "http.response.start", "status": 200, "headers": [*EVENT_STREAM_HEADERS, LOCATION]}
-    framed = frame(b"1-0", END, end.value)
+    framed = bytes_of([end])
     assert call.sent == [start, body(KEEP_ALIVE + RETRY + TOLD), body(framed), body(LAST, more=False)]
     assert call.detached == [call.viewer]
 
@@ -193,6 +194,12 @@ def test_a_server_without_extensions_and_one_that_fails_leave_no_viewer_behind()
     assert call.detached == [call.viewer]
 
 
+def test_a_server_that_takes_viewers_over_gets_chunks_and_any_other_gets_bodies() -> None:
+    assert framing_of({"extensions": {LEND: {}, CUT: {}}}) is chunk
+    assert framing_of({"extensions": {CUT: {}}}) is plain
+    assert framing_of({}) is plain
+
+
 @pytest.mark.parametrize(
     ("scope", "asks"),
     [
@@ -205,12 +212,12 @@ def test_a_server_without_extensions_and_one_that_fails_leave_no_viewer_behind()
 )
 def test_the_door_is_asked_about_a_plain_get_and_the_application_about_the_rest(scope: Message, asks: bool) -> None:
     call = Call(lambda call: call.turns())
-    admitted: list[tuple[bytes, Any]] = []
+    admitted: list[tuple[bytes, Any, Framing]] = []
     passed: list[Any] = []
     lets_in = True
 
-    def admit(path: bytes, headers: Any) -> Viewer | None:
-        admitted.append((path, headers))
+    def admit(path: bytes, headers: Any, framing: Framing) -> Viewer | None:
+        admitted.append((path, headers, framing))
         return call.viewer if lets_in else None
 
     async def app(*parts: Any) -> None:
@@ -227,7 +234,7 @@ def test_the_door_is_asked_about_a_plain_get_and_the_application_about_the_rest(
             await DoorFirst(app)(whole, call._receive, cast(Any, call._send))
 
     asyncio.run(once())
-    assert admitted == ([(b"/a", [(b"host", b"b")])] if asks else [])
+    assert admitted == ([(b"/a", [(b"host", b"b")], plain)] if asks else [])
     assert bool(call.sent) is asks
     assert call.detached == ([call.viewer] if asks else [])
     lets_in = False

@@ -11,11 +11,11 @@ from api import truth as module
 from api.feed import Feed
 from api.pages import Pages
 from api.truth import Truth
-from api.viewer import Viewer
 from broker.errors import StorageUnavailable
 from broker.events import END, START, TEXT, Append, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.logs import Logs
+from tests.api.test_feed import arrive
 from tests.clockwork import at_once
 
 ID = "gen_" + "0" * 26
@@ -89,12 +89,11 @@ class Scene:
         self.log, self.pages = FakeLog(*of), FakePages()
         self.truth = Truth(cast(Logs, self.log), cast(Pages, self.pages), self._add)
         self.truth.up = True
-        self.feed = Feed(ID, 100_000, 0.0)
+        self.feed = Feed(ID, 100_000, 0.0, lambda *_: None)
         self.added: list[Entry] = []
         self.woken = 0
-        self.viewer = Viewer(ID, self.feed, cast(Pages, self.pages), BEGINNING)
+        self.viewer = arrive(self.feed, cast(Pages, self.pages))
         self.viewer.wake = self._wake
-        self.feed.viewers[self.viewer] = None
 
     def _wake(self) -> None:
         self.woken += 1
@@ -105,6 +104,14 @@ class Scene:
         self.added += new
         feed.add(new)
 
+    def hear(self, append: Append) -> None:
+        """As the hub does with what is published."""
+        new = self.feed.take(append)
+        if new:
+            self._add(self.feed, new)
+        elif new is None:
+            self.truth.sync(self.feed)
+
     async def settled(self) -> None:
         """Until no read is under way."""
         for _ in range(100):
@@ -113,7 +120,7 @@ class Scene:
     async def synced(self) -> "Scene":
         self.truth.sync(self.feed)
         await self.settled()
-        assert self.feed.synced
+        assert self.feed.ring.synced
         return self
 
 
@@ -124,7 +131,7 @@ def run(scene: Coroutine[Any, Any, None]) -> None:
 def test_a_feed_begins_behind_the_newest_entry_and_wakes_its_viewers() -> None:
     async def scene() -> None:
         here = await Scene(*entries(5, 0, 1)).synced()
-        assert (here.feed.last, here.feed.ended, here.added) == (EntryId(5, 1), False, [])
+        assert (here.feed.ring.last, here.feed.ring.ended, here.added) == (EntryId(5, 1), False, [])
         assert here.woken == 1
 
     run(scene())
@@ -133,7 +140,7 @@ def test_a_feed_begins_behind_the_newest_entry_and_wakes_its_viewers() -> None:
 def test_a_feed_of_a_log_that_has_ended_knows_it() -> None:
     async def scene() -> None:
         here = await Scene(*entries(5, 0), entry(6, 0, END)).synced()
-        assert here.feed.ended
+        assert here.feed.ring.ended
 
     run(scene())
 
@@ -141,7 +148,7 @@ def test_a_feed_of_a_log_that_has_ended_knows_it() -> None:
 def test_a_feed_waits_for_the_first_entry_of_what_is_queued() -> None:
     async def scene() -> None:
         here = await Scene().synced()
-        here.truth.join(here.feed, append(entry(5, 0), prev=BEGINNING))
+        here.hear(append(entry(5, 0), prev=BEGINNING))
         assert here.added == entries(5, 0)
 
     run(scene())
@@ -152,14 +159,14 @@ def test_what_is_published_while_the_log_is_read_joins_behind_it() -> None:
         here = Scene(*entries(5, 0))
         here.log.hold()
         here.truth.sync(here.feed)
-        here.truth.join(here.feed, append(*entries(5, 1)))
-        here.truth.join(here.feed, append(*entries(5, 2)))
+        here.hear(append(*entries(5, 1)))
+        here.hear(append(*entries(5, 2)))
         assert here.added == []
         here.log.let_go()
         await here.settled()
-        assert here.feed.synced
+        assert here.feed.ring.synced
         assert here.added == entries(5, 1, 2)
-        assert (here.feed.pending, here.log.reads) == ([], 1)
+        assert (here.feed._held, here.log.reads) == ([], 1)
 
     run(scene())
 
@@ -170,12 +177,12 @@ def test_one_entry_that_was_missed_while_the_log_was_read_is_read_too() -> None:
         here.log.hold()
         here.truth.sync(here.feed)
         await asyncio.sleep(0)
-        here.truth.join(here.feed, append(*entries(5, 2)))
+        here.hear(append(*entries(5, 2)))
         here.log.entries += entries(5, 1, 2)
         here.log.let_go()
         await here.settled()
         assert here.added == entries(5, 1, 2)
-        assert here.feed.synced
+        assert here.feed.ring.synced
 
     run(scene())
 
@@ -184,12 +191,12 @@ def test_a_hole_is_read_from_the_log_and_nothing_twice() -> None:
     async def scene() -> None:
         here = await Scene(*entries(5, 0)).synced()
         here.log.entries += entries(5, 1, 2, 3)
-        here.truth.join(here.feed, append(*entries(5, 2)))
-        assert not here.feed.synced
-        here.truth.join(here.feed, append(*entries(5, 3)))
+        here.hear(append(*entries(5, 2)))
+        assert not here.feed.ring.synced
+        here.hear(append(*entries(5, 3)))
         await here.settled()
         assert here.added == entries(5, 1, 2, 3)
-        assert here.feed.synced
+        assert here.feed.ring.synced
 
     run(scene())
 
@@ -198,9 +205,9 @@ def test_what_is_known_already_is_no_reason_to_read() -> None:
     async def scene() -> None:
         here = await Scene(*entries(5, 0, 1)).synced()
         reads = here.log.reads
-        here.truth.join(here.feed, append(*entries(5, 1)))
+        here.hear(append(*entries(5, 1)))
         await here.settled()
-        assert (here.feed.synced, here.log.reads, here.added) == (True, reads, [])
+        assert (here.feed.ring.synced, here.log.reads, here.added) == (True, reads, [])
 
     run(scene())
 
@@ -211,16 +218,16 @@ def test_a_second_reason_to_read_while_a_read_is_under_way_makes_one_more() -> N
         here.log.hold()
         here.truth.sync(here.feed)
         await asyncio.sleep(0)
-        here.truth.join(here.feed, append(*entries(5, 1)))
+        here.hear(append(*entries(5, 1)))
         here.truth.sync(here.feed)
         await asyncio.sleep(0)
         assert here.log.reads == 1
         here.log.entries += entries(5, 1, 2)
         here.log.let_go()
         await here.settled()
-        assert here.feed.synced
-        assert not here.feed.syncing
-        assert here.feed.last == EntryId(5, 2)
+        assert here.feed.ring.synced
+        assert here.feed not in here.truth._reading
+        assert here.feed.ring.last == EntryId(5, 2)
 
     run(scene())
 
@@ -231,13 +238,13 @@ def test_while_the_live_connection_is_down_nothing_is_synced() -> None:
         here.log.hold()
         here.truth.sync(here.feed)
         await asyncio.sleep(0)
-        here.truth.join(here.feed, append(*entries(5, 1)))
+        here.hear(append(*entries(5, 1)))
         here.truth.up = False
         here.log.let_go()
         await here.settled()
-        assert not here.feed.synced
-        assert not here.feed.syncing
-        assert here.feed.pending == []
+        assert not here.feed.ring.synced
+        assert here.feed not in here.truth._reading
+        assert here.feed._held == []
         here.truth.up = True
         await here.synced()
 
@@ -251,9 +258,9 @@ def test_a_redis_that_is_away_is_asked_again_five_times_a_second() -> None:
         here.log.fails = 3
         here.truth.sync(here.feed)
         await asyncio.sleep(0.59)
-        assert not here.feed.synced
+        assert not here.feed.ring.synced
         await asyncio.sleep(0.02)
-        assert (here.feed.synced, here.log.reads) == (True, 4)
+        assert (here.feed.ring.synced, here.log.reads) == (True, 4)
         assert asyncio.get_running_loop().time() - begun < 0.7
 
     run(scene())
@@ -265,10 +272,10 @@ def test_what_is_known_and_was_held_is_no_reason_to_read_again() -> None:
         here.log.hold()
         here.truth.sync(here.feed)
         await asyncio.sleep(0)
-        here.truth.join(here.feed, append(*entries(5, 1)))
+        here.hear(append(*entries(5, 1)))
         here.log.let_go()
         await here.settled()
-        assert (here.feed.synced, here.log.reads, here.added) == (True, 1, [])
+        assert (here.feed.ring.synced, here.log.reads, here.added) == (True, 1, [])
 
     run(scene())
 
@@ -280,7 +287,7 @@ def test_nothing_is_up_before_the_live_connection_is() -> None:
         assert not truth.up
         truth.sync(here.feed)
         await here.settled()
-        assert (here.log.reads, here.feed.synced, here.feed.syncing) == (0, False, False)
+        assert (here.log.reads, here.feed.ring.synced, here.feed in truth._reading) == (0, False, False)
 
     run(scene())
 
@@ -308,7 +315,7 @@ def test_a_log_that_goes_while_too_much_is_read_of_it_changes_nothing_yet(monkey
 
         vars(here.log)["last"] = nothing
         await here.synced()
-        assert here.feed.last == EntryId(5, 0)
+        assert here.feed.ring.last == EntryId(5, 0)
 
     run(scene())
 
@@ -317,11 +324,11 @@ def test_entries_that_were_shown_and_are_lost_are_told_as_a_gap() -> None:
     async def scene() -> None:
         here = await Scene(*entries(5, 0, 1, 2)).synced()
         here.log.entries = [*entries(5, 0), *entries(9, 0, 1)]
-        here.truth.join(here.feed, append(*entries(9, 1)))
+        here.hear(append(*entries(9, 1)))
         await here.settled()
         assert b'"reason":"rewound"' in here.viewer.take()
         assert here.pages.forgotten == [ID]
-        assert here.feed.last == EntryId(9, 1)
+        assert here.feed.ring.last == EntryId(9, 1)
         assert here.viewer.done is None
 
     run(scene())
@@ -346,7 +353,7 @@ def test_a_log_that_lost_everything_but_its_record_is_rewound_not_expired() -> N
         here.truth.sync(here.feed)
         await here.settled()
         assert b'"reason":"rewound"' in here.viewer.take()
-        assert (here.feed.last, here.feed.synced, here.feed.ended) == (BEGINNING, True, False)
+        assert (here.feed.ring.last, here.feed.ring.synced, here.feed.ring.ended) == (BEGINNING, True, False)
         assert (here.viewer.take(), here.viewer.done) == (b"", None)
 
     run(scene())
@@ -373,7 +380,7 @@ def test_too_much_to_hold_is_left_to_the_log(monkeypatch: pytest.MonkeyPatch) ->
         here.log.entries += entries(5, 2, 3, 4)
         await here.synced()
         assert here.added == entries(5, 1)
-        assert here.feed.last == EntryId(5, 4)
+        assert here.feed.ring.last == EntryId(5, 4)
 
     run(scene())
 
@@ -398,11 +405,11 @@ def test_a_safety_read_of_what_is_queued_finds_its_first_entry() -> None:
         here = await Scene().synced()
         here.truth.check(here.feed)
         await here.settled()
-        assert (here.feed.synced, here.woken) == (True, 1)
+        assert (here.feed.ring.synced, here.woken) == (True, 1)
         here.log.entries = entries(5, 0)
         here.truth.check(here.feed)
         await here.settled()
-        assert here.feed.last == EntryId(5, 0)
+        assert here.feed.ring.last == EntryId(5, 0)
 
     run(scene())
 
@@ -427,14 +434,14 @@ def test_a_safety_read_that_finds_what_was_heard_meanwhile_or_nothing_at_all_cha
         here.log.entries += entries(5, 1)
         here.truth.check(here.feed)
         await asyncio.sleep(0)
-        here.truth.join(here.feed, append(*entries(5, 1)))
+        here.hear(append(*entries(5, 1)))
         here.log.let_go()
         await here.settled()
         assert here.log.reads == 2
         here.log.fails = 1
         here.truth.check(here.feed)
         await here.settled()
-        assert here.feed.synced
+        assert here.feed.ring.synced
         assert here.log.reads == 3
         assert caplog.records == []
 
@@ -448,11 +455,11 @@ def test_more_messages_than_are_held_are_read_from_the_log() -> None:
         here.truth.sync(here.feed)
         await asyncio.sleep(0)
         for seq in range(1, 1002):
-            here.truth.join(here.feed, append(*entries(5, seq)))
-        assert (len(here.feed.pending), here.feed.missed) == (1000, True)
+            here.hear(append(*entries(5, seq)))
+        assert (len(here.feed._held), here.feed._missed) == (1000, True)
         here.log.entries += entries(5, *range(1, 1002))
         here.log.let_go()
         await here.settled()
-        assert here.feed.last == EntryId(5, 1001)
+        assert here.feed.ring.last == EntryId(5, 1001)
 
     run(scene())

@@ -6,13 +6,17 @@ from typing import Any, cast
 
 import pytest
 
-from api.feed import Feed, Loan
+from api.dialects import Dialect, State
+from api.dialects.native import NATIVE, local_frame
+from api.dialects.sse import KEEP_ALIVE, RETRY
+from api.feed import Feed
 from api.pages import Page, Pages
-from api.viewer import KEEP_ALIVE, RETRY, Viewer
+from api.rendition import Loan
+from api.viewer import Viewer
 from broker.errors import StorageUnavailable
-from broker.events import END, Entry, local_frame
+from broker.events import END, Entry
 from broker.ids import BEGINNING, EntryId
-from tests.api.test_feed import Log, bytes_of, drain, entry, feed_of, take
+from tests.api.test_feed import PLAIN, Log, arrive, bytes_of, drain, entry, feed_of, native, new_feed, take
 from tests.clockwork import at_once
 
 ID = "gen_x"
@@ -26,8 +30,8 @@ class Shelf:
         self.asked: list[EntryId] = []
         self.pages: dict[EntryId, Page | asyncio.Future[Page]] = {}
 
-    def after(self, id_: str, cursor: EntryId) -> Page | asyncio.Future[Page]:
-        assert id_ == ID
+    def after(self, id_: str, dialect: Dialect, cursor: EntryId, state: State) -> Page | asyncio.Future[Page]:
+        assert (id_, dialect, state) == (ID, NATIVE, None)
         self.asked.append(cursor)
         return self.pages.get(cursor, Page([], cursor, ended=False, full=False))
 
@@ -52,10 +56,16 @@ class Seat:
     def __init__(self, feed: Feed | None = None, cursor: EntryId = BEGINNING, pages: object = None) -> None:
         self.woken = 0
         self.pages = cast(Shelf, pages or Shelf())
-        self.viewer = Viewer(ID, feed, cast(Pages, self.pages), cursor)
-        self.viewer.wake = self._wake
         if feed is not None:
-            feed.viewers[self.viewer] = None
+            self.viewer = arrive(feed, cast(Pages, self.pages), cursor)
+        else:
+            self.viewer = Viewer(ID, PLAIN, None, cast(Pages, self.pages), cursor)
+        self.viewer.wake = self._wake
+
+    @property
+    def follows(self) -> Loan | None:
+        assert self.viewer.rendition is not None
+        return self.viewer.rendition._following.get(self.viewer)
 
     def _wake(self) -> None:
         self.woken += 1
@@ -70,8 +80,9 @@ def socket() -> Loan:
 
 def shown(*entries: Entry) -> Feed:
     feed = feed_of([])
+    native(feed)
     feed.add(list(entries))
-    feed.show()
+    feed.show(0.0)
     return feed
 
 
@@ -83,8 +94,7 @@ def test_nothing_of_what_was_lost_comes_behind_the_gap() -> None:
     log = Log()
     log.entries = [entry(1, seq) for seq in range(4)]
     feed = feed_of(log.entries)
-    viewer = Viewer(feed.id, feed, log, BEGINNING)
-    feed.viewers[viewer] = None
+    viewer = arrive(feed, log)
     assert take(viewer) == bytes_of(log.entries[:1]), "the rest of the page waits for the socket"
     log.entries = [entry(1, 0), entry(9, 0)]
     feed.start(log.entries[-1].id, ended=False)
@@ -166,7 +176,7 @@ def test_an_end_that_was_taken_back_is_no_end() -> None:
     shelf = Shelf()
     shelf.pages[BEGINNING] = page(entry(1, 0, kind=END), ended=True)
     seat = Seat(feed_of([]), EntryId(0, 0), shelf)
-    seat.viewer.feed = None
+    seat.viewer.rendition = None
     assert seat.take() == bytes_of([entry(1, 0, kind=END)])
     shelf.pages[BEGINNING] = page(entry(2, 0))
     seat.viewer.reset("rewound")
@@ -180,8 +190,8 @@ def test_an_end_that_was_taken_back_is_no_end() -> None:
 def test_who_is_in_the_ring_gets_64_kib_a_write_and_the_end_behind_its_last() -> None:
     bare = len(bytes_of([entry(1, 0, 0)]))
     big = [entry(1, seq, 32 * 1024 - bare) for seq in range(3)]
-    feed = Feed(ID, 1 << 20, 0.0)
-    feed.synced = True
+    feed = new_feed(1 << 20)
+    native(feed)
     feed.add([*big, entry(2, 0, kind=END)])
     seat = Seat(feed)
     assert seat.take() == bytes_of(big[:2])
@@ -230,11 +240,11 @@ def test_whose_socket_lends_itself_follows_once_it_has_begun_and_lacks_nothing()
     feed = shown(entry(1, 0))
     seat, loan = Seat(feed), socket()
     seat.viewer.lend(loan)
-    assert seat.viewer not in feed.following
+    assert seat.follows is None
     assert seat.take() != b""
-    assert seat.viewer not in feed.following
+    assert seat.follows is None
     assert seat.take() == b""
-    assert feed.following == {seat.viewer: loan}
+    assert seat.follows is loan
 
 
 def test_who_has_not_begun_or_lends_nothing_or_is_ahead_of_what_was_shown_does_not_follow() -> None:
@@ -242,7 +252,7 @@ def test_who_has_not_begun_or_lends_nothing_or_is_ahead_of_what_was_shown_does_n
     silent = Seat(new, EntryId(1, 0))
     silent.viewer.lend(socket())
     assert silent.take() == b""
-    assert new.following == {}, "its first event must say when to come back"
+    assert silent.follows is None, "its first event must say when to come back"
 
     feed = shown(entry(1, 0))
     mean, ahead = Seat(feed), Seat(feed)
@@ -253,7 +263,7 @@ def test_who_has_not_begun_or_lends_nothing_or_is_ahead_of_what_was_shown_does_n
     ahead.viewer.lend(socket())
     assert ahead.take() == bytes_of([entry(1, 1)])
     assert ahead.take() == b""
-    assert feed.following == {}
+    assert (mean.follows, ahead.follows) == (None, None)
 
 
 def test_who_follows_stands_where_the_feed_has_shown_when_it_does_no_more() -> None:
@@ -263,9 +273,9 @@ def test_who_follows_stands_where_the_feed_has_shown_when_it_does_no_more() -> N
         seat.viewer.lend(socket())
         seat.take()
         seat.take()
-        assert seat.viewer in feed.following
+        assert seat.follows
         feed.add([entry(1, 1), entry(1, 2)])
-        feed.show()
+        feed.show(0.0)
         match stop:
             case "lend":
                 seat.viewer.lend(None)
@@ -278,7 +288,7 @@ def test_who_follows_stands_where_the_feed_has_shown_when_it_does_no_more() -> N
                 seat.viewer.release()
             case _:
                 seat.viewer.reset("rewound")
-        assert feed.following == {}
+        assert seat.follows is None
         assert seat.viewer.position == (None if stop == "reset" else 3)
 
 
@@ -304,11 +314,11 @@ def test_who_is_released_is_woken_and_ended_no_more() -> None:
 
 
 def test_a_new_viewer_has_no_socket_yet() -> None:
-    viewer = Viewer(ID, None, cast(Pages, Shelf()), EntryId(1, 2))
+    viewer = Viewer(ID, PLAIN, None, cast(Pages, Shelf()), EntryId(1, 2))
     viewer.wake()
     viewer.abort()
     assert (viewer.taken(), viewer.blocked_since, viewer.position, viewer.done) == (0, None, None, None)
-    assert (viewer.id, viewer.cursor, viewer.feed) == (ID, EntryId(1, 2), None)
+    assert (viewer.id, viewer.cursor, viewer.rendition) == (ID, EntryId(1, 2), None)
 
 
 # ── stalling ──
@@ -398,7 +408,7 @@ def test_what_was_read_before_a_reset_is_not_shown_behind_it() -> None:
         cursor = EntryId(1, 0)
         answer = shelf.reads(cursor)
         seat = Seat(feed_of([]), cursor, shelf)
-        seat.viewer.feed = None
+        seat.viewer.rendition = None
         seat.take()
         seat.viewer.reset("rewound")
         shelf.pages[BEGINNING] = page(entry(9, 0))
@@ -432,7 +442,7 @@ def test_a_log_that_had_ended_and_has_no_end_any_more_cuts_its_viewer(*, gone: b
 
 def test_a_log_that_has_nothing_more_for_who_watches_a_feed_is_no_end() -> None:
     feed = feed_of([entry(1, 0)])
-    feed.synced = False
+    feed.ring.synced = False
     shelf = Shelf()
     shelf.pages[EntryId(1, 0)] = Page([], EntryId(1, 0), ended=False, full=False, gone=True)
     seat = Seat(feed, EntryId(1, 0), shelf)
@@ -442,7 +452,7 @@ def test_a_log_that_has_nothing_more_for_who_watches_a_feed_is_no_end() -> None:
 
 def test_an_end_that_is_in_the_log_ends_who_watches_a_feed_that_has_not_heard_of_it() -> None:
     feed = feed_of([])
-    feed.synced = False
+    feed.ring.synced = False
     shelf = Shelf()
     shelf.pages[BEGINNING] = page(entry(1, 0), entry(2, 0, kind=END), ended=True)
     seat = Seat(feed, BEGINNING, shelf)

@@ -62,13 +62,12 @@ def transcript() -> Transcript:
     return Transcript(Entry(EntryId(7, seq), kind, value) for seq, (kind, value) in enumerate([start, *contents]))
 
 
-def test_what_was_produced_is_said_with_the_record_and_as_a_snapshot() -> None:
+def test_what_was_produced_is_said_with_the_record() -> None:
     record, produced = Record.of_hash("gen_1", RUNNING), transcript()
     content = [{"type": "text", "text": "Hi"}]
     whole = views.whole(record, produced)
     assert whole == {**MEANWHILE, "text": "Hi", "content": content, "last_event_id": "7-2"}
     TypeAdapter(views.Whole).validate_python(whole, strict=True)
-    assert views.snapshot(produced) == {"type": "snapshot", "text": "Hi", "content": content, "open": 0}
 
 
 def test_a_log_without_entries_has_no_cursor() -> None:

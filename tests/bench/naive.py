@@ -12,8 +12,8 @@ from arq.connections import RedisSettings
 from fastapi import FastAPI, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from api.dialects.native import wire_json
 from broker import keys
-from broker.events import wire_json
 
 URL = os.environ.get("NAIVE_REDIS_URL", "redis://127.0.0.1:6379/0")
 

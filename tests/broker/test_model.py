@@ -26,9 +26,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from api.dialects.native import wire_json
 from broker.embedded import EmbeddedServer
 from broker.errors import AlreadyEnded, IdempotencyMismatch
-from broker.events import TEXT, Content, Entry, wire_json
+from broker.events import TEXT, Content, Entry
 from broker.ids import BEGINNING, EntryId, new_generation_id
 from broker.record import Ending
 from broker.replies import Accepted, Appended, AppendReply, Behind, Fenced, Finished, Refused

@@ -9,7 +9,7 @@ from tests.docs.pages import PAGES, ROOT, anchors, page
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _FORBIDDEN = re.compile(r"\.\./shared|(?<![\w.])/work(?![a-z])|(?<![\w.])/tmp(?![a-z])|\bissues? #?\d", re.IGNORECASE)
-_TOURS = ("broker", "worker", "worker/upstreams", "worker/upstreams/anthropic", "api")
+_TOURS = ("broker", "worker", "worker/upstreams", "worker/upstreams/anthropic", "api", "api/dialects")
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
 _NUMBER = re.compile(r"\[(\d{4})\]\(\1-[\w-]+\.md\)")
 _STATUS = re.compile(

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 
 from api.__main__ import main
 from api.door import Door
+from api.framing import Framing
 
 
-def shut(_door: Door, _target: bytes, _headers: Iterable[tuple[bytes, bytes]]) -> None:
+def shut(_door: Door, _target: bytes, _headers: Iterable[tuple[bytes, bytes]], _framing: Framing) -> None:
     """Lets nobody in."""
 
 

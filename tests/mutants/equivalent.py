@@ -25,7 +25,7 @@ _LISTED_ROWS = 'rows = await self.redis.zrevrangebyscore(keys.index(index), top,
 _BEAT = 'await self.redis.set(keys.worker(worker), b"1", px=keys.HEARTBEAT_MS)'
 _ERRORS = "error.errors("
 _BEST = "chosen, best = None, (0.0, 2)"
-_FEED, _TRUTH = "Feed", "Truth"
+_RING, _RENDITION, _TRUTH = "Ring", "Rendition", "Truth"
 _WRITER, _APPEND = "Writer", "append.lua -"
 _FITS = "fits: if first.attempt == last.attempt and first <= last: => if first"
 _PRUNE = f"{_WRITER}._prune: if now - self._pruned_at < _PRUNE_EVERY: => if "
@@ -49,9 +49,7 @@ _GONE_NEW = "if gone := [id_ for (_, id_), record in zip(rows, found, "
 _GONE = f"Service.list: {_GONE_NEW}"
 _HUB, _VIEWER = "Hub", "Viewer"
 _TURN = f"{_HUB}._check: self._turn = (self._turn + 1) % _SAFETY_TICKS => self._turn = (("
-_CHECK = (
-    f"{_HUB}._check: if feed.synced and hash(feed.id) % _SAFETY_TICKS == self._turn and self._clock() - feed.changed_at"
-)
+_SILENT_FEED = f"{_HUB}._check: silent = self._clock() - feed.changed_at"
 _TOLD = f"{_HUB}._tell_places: for feed, place in zip(feeds, places, strict=True): => for feed, place in zip(feeds, places, "
 _HELD_END = "Durable.held_end: return end if end is not None and (record.id, end) not in self._safe else None =>"
 
@@ -95,16 +93,16 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_HUB}._check: self._turn = (self._turn + 1) % _SAFETY_TICKS => self._turn = (self._turn + 2) % _SAFETY_TICKS",
     ),
     "a tick is one second": (
-        f"{_HUB}._keep_alive: quiet = self._clock() - self._settings.keep_alive + 2 * _TICK =>"
-        " quiet = self._clock() - self._settings.keep_alive + 2 / _TICK",
+        f"{_HUB}._keep_alive: quiet = now - self._settings.keep_alive + 2 * _TICK =>"
+        " quiet = now - self._settings.keep_alive + 2 / _TICK",
     ),
-    "one moment of a clock": (f"{_CHECK} > _TICK: => {_CHECK.partition(': ')[2]} >= _TICK:",),
+    "one moment of a clock": (f"{_SILENT_FEED} > _TICK => {_SILENT_FEED.partition(': ')[2]} >= _TICK",),
     "as many places are told as were asked for": (f"{_TOLD}):", f"{_TOLD}strict=False):"),
     "there is nothing to show": (f"{_HUB}.read: if self._unshown: => if True:",),
     "a number that no client's is": (f"{_VIEWER}.__init__: self._seen = -1 => self._seen = -2",),
     "a stream that has begun says nothing more of coming back": (
-        f"{_VIEWER}.take: return body if self._begun else self.begin(body) =>"
-        " return body if (self._begun) and False else self.begin(body)",
+        f'{_VIEWER}.take: return self.view.framing(body if self._begun else self.begin(body)) if body else b"" =>'
+        ' return self.view.framing(body if (self._begun) and False else self.begin(body)) if body else b""',
     ),
     "nothing is as false as no bytes, and a read that was begun just now is looked at once more": (
         f'{_VIEWER}._from_ring: return b"" => return None',
@@ -134,18 +132,14 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_FITS}.attempt == last.attempt or first <= last:",
     ),
     "equality was decided on the line before": ("fits: if append.prev > last: => if append.prev >= last:",),
-    "another attempt begins at 0, which is never one more than a seq": (
-        f"{_FEED}.add: if attempt != self.last.attempt or seq != self.last.seq + 1: => if seq != self.last.seq + 1:",
-    ),
     "work that is spared, with the same outcome": (
-        f'{_FEED}.show: ready = chunk(b"".join(frames[at:])) if self.following else b"" =>'
-        ' ready = chunk(b"".join(frames[at:])) if (self.following) or True else b""',
-        f"{_FEED}.show: if len(self.following) < len(self.viewers): => if True:",
-        f"{_FEED}.show: if len(self.following) < len(self.viewers): => if len(self.following) <= len(self.viewers):",
-        f"{_FEED}._trim: if not cut: # one entry alone may be larger than the bound =>"
+        f"{_RENDITION}.show: if self._following: => if True:",
+        f"{_RENDITION}.show: if len(self._following) < len(self.viewers): => if True:",
+        f"{_RENDITION}.show: if len(self._following) < len(self.viewers): => if len(self._following) <= len(self.viewers):",
+        f"{_RENDITION}._trim: if not cut: # one entry alone may be larger than the bound =>"
         " if False: # one entry alone may be larger than the bound",
-        f"{_FEED}.take: if at == len(self.frames) - 1: => if False:",
-        f"{_FEED}.take: if at == len(self.frames) - 1: => if at == len(self.frames) + 1:",
+        f"{_RENDITION}.take: if at == len(self.frames) - 1: => if False:",
+        f"{_RENDITION}.take: if at == len(self.frames) - 1: => if at == len(self.frames) + 1:",
         "writer -: _PRUNE_EVERY: Final = 1.0 => _PRUNE_EVERY: Final = 2.0",
         f"{_PRUNE}False:",
         f"{_PRUNE}now + self._pruned_at < _PRUNE_EVERY:",
@@ -165,10 +159,10 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " pipe.xrange(keys.log(id_), str(cursor), str(cursor), )",
         "Logs.visit: pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=1) =>"
         " pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=2)",
-        f"{_TRUTH}.join: feed.hold(append) => pass #2",
         f"{_TRUTH}._check: behind = [entry.id for entry in await self._logs.from_(feed.id, last, 2)] != [last] =>"
         " behind = [entry.id for entry in await self._logs.from_(feed.id, last, 3)] != [last]",
-        f"{_TRUTH}._check: if behind and feed.synced and feed.last == last: => if behind and feed.last == last:",
+        f"{_TRUTH}._check: if behind and feed.ring.synced and feed.ring.last == last: =>"
+        " if behind and feed.ring.last == last:",
         "truth -: _RESYNC_ENTRIES = 5000 => _RESYNC_ENTRIES = 5001",
     ),
     "there is one dash in it": (
@@ -203,11 +197,10 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "one is as false as the other": (
         "Connections._make_room: return False => return None",
         "Connections._make_room: return False => return None #2",
-        f"{_TRUTH}._join_pending: return False => return None",
     ),
     "one run more in front of the ring": (
-        f"{_FEED}._trim: while len(self._runs) > 1 and self._runs[1][0] < self.base: =>"
-        " while len(self._runs) > 2 and self._runs[1][0] < self.base:",
+        f"{_RING}.forget: while len(self.runs) > 1 and self.runs[1][0] < before: =>"
+        " while len(self.runs) > 2 and self.runs[1][0] < before:",
     ),
     "one mark more of a place that has one": (
         f"{_WRITER}.settle: elif last_seq > self.acked: => elif True:",

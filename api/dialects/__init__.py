@@ -1,0 +1,65 @@
+"""The vocabularies in which a log is shown: each is a fold over its entries, and the cursor is always the log's own. Pure.
+
+native.py is ours; sse.py is what server-sent events have in common, whatever they say.
+
+    log       7-0 stream_start   7-1 block_start   7-2 "It"   7-3 " is"        state behind each: s1 s2 s3 s4
+    frames    (begin, 7-0) → s1  (s1, 7-1) → s2    …          (s3, 7-3) → s4   one frame an entry, which may be empty
+
+Who resumes behind `7-2` gets what `fold(s3, …)` makes of the rest: the same bytes as who was never away. So a state is a value:
+the same entries give the same one, in whatever portions they come, and none is changed in place.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+from broker.events import Entry
+from broker.ids import BEGINNING, EntryId
+from broker.transcript import Transcript
+from broker.vocabulary import GapReason
+
+State: TypeAlias = object
+"""What a dialect remembers of the entries so far: known to itself alone, None where it remembers nothing."""
+UNKNOWN: Final[State] = object()
+"""The state behind a cursor up to which nobody has folded the log yet."""
+
+
+class Dialect(ABC):
+    """Frames are bytes that a socket may get as they are, side by side in the order of their entries."""
+
+    begin: State = None
+    """The state in front of the first entry. If it is None it stays None: then every entry is rendered by itself."""
+    keep_alive: bytes
+    """Says that the connection lives, and nothing else."""
+    done: bytes
+    """What is behind the end for readers that wait for it: those of the chat form."""
+
+    def behind(self, cursor: EntryId) -> State:
+        """The state behind a cursor, where it goes without saying."""
+        return self.begin if self.begin is None or cursor == BEGINNING else UNKNOWN
+
+    @abstractmethod
+    def fold(self, state: State, entries: Sequence[Entry]) -> tuple[State, list[bytes]]:
+        """The state behind the entries, and a frame for each of them; one that this dialect does not show has an empty frame.
+        The frame of the end is never empty."""
+
+    @abstractmethod
+    def queued(self, position: int) -> bytes:
+        """So many others wait before it."""
+
+    @abstractmethod
+    def gap(self, reason: GapReason) -> bytes:
+        """What the reader has is not what the log has."""
+
+    @abstractmethod
+    def drain(self, retry_ms: int) -> bytes:
+        """It should come back after so many milliseconds."""
+
+    @abstractmethod
+    def snapshot(self, transcript: Transcript, cursor: EntryId) -> bytes:
+        """Stands for everything up to the cursor."""
+
+    @abstractmethod
+    def first(self, body: bytes) -> bytes | None:
+        """The beginning of a stream with what must be said once in it; None if there is no event in it that could carry
+        that."""

@@ -1,0 +1,61 @@
+"""Our own vocabulary, that of docs/protocol.md: each entry is one line of JSON with its `type`. Nothing is remembered. Pure."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import orjson
+
+from api.dialects import Dialect, State, sse
+from broker.events import TEXT, THINKING, TOOL_INPUT, Entry
+from broker.ids import EntryId
+from broker.transcript import Transcript
+from broker.vocabulary import GapReason
+
+_HEAD: Final = {
+    TEXT: b'{"type":"text","text":',
+    THINKING: b'{"type":"thinking","thinking":',
+    TOOL_INPUT: b'{"type":"tool_input","partial_json":',
+}
+
+
+def wire_json(kind: bytes, value: bytes) -> bytes:
+    """The entry as one line of JSON."""
+    head = _HEAD.get(kind)
+    return value if head is None else head + orjson.dumps(value.decode()) + b"}"
+
+
+def local_frame(type_: str, **fields: object) -> bytes:
+    """An event about the connection itself. It has no id: it is no part of the log, and no cursor may point at it."""
+    return b"data: " + orjson.dumps({"type": type_, **fields}) + b"\n\n"
+
+
+class Native(Dialect):
+    keep_alive = sse.KEEP_ALIVE
+    done = sse.DONE
+
+    def fold(self, state: State, entries: Sequence[Entry]) -> tuple[State, list[bytes]]:
+        """`id:` comes after `data:`: a client that loses the second half of a frame then does not count an event as seen
+        that it never got."""
+        frames = []
+        for (attempt, seq), kind, value in entries:
+            frames.append(b"data: %b\nid: %d-%d\n\n" % (wire_json(kind, value), attempt, seq))
+        return None, frames
+
+    def queued(self, position: int) -> bytes:
+        return local_frame("queued", position=position)
+
+    def gap(self, reason: GapReason) -> bytes:
+        return local_frame("gap", reason=reason)
+
+    def drain(self, retry_ms: int) -> bytes:
+        return sse.coming_back(local_frame("drain"), retry_ms)
+
+    def snapshot(self, transcript: Transcript, cursor: EntryId) -> bytes:
+        told = local_frame("snapshot", text=transcript.text, content=transcript.content, open=transcript.open)
+        return told[:-1] + b"id: " + str(cursor).encode() + b"\n\n"
+
+    def first(self, body: bytes) -> bytes | None:
+        return sse.with_retry(body)
+
+
+NATIVE: Final = Native()

@@ -1,0 +1,86 @@
+"""Where the latest entries of one log are. Does no I/O.
+
+    the log     e0 e1 e2 e3 e4 e5 e6 e7
+    positions                4  5  6  7    end = 8: they count on for ever, whatever leaves at the front
+
+Ids are not kept one by one, as an attempt's count on without holes: `runs` has the positions from which on they do so, and the
+ids there. The first run begins in front of the ring, at the latest with the entry before it.
+"""
+
+from collections import deque
+from typing import Final
+
+from broker.events import END, Entry
+from broker.ids import BEGINNING, EntryId
+
+LATEST: Final = 64
+"""Entries that are kept as such: so many may come while somebody who wants them rendered reads what is before them."""
+
+
+class Ring:
+    """`last` is the newest entry that is known; `ended`: it is the terminal one. `synced`: nothing is missing up to it, and
+    whatever comes next is heard."""
+
+    __slots__ = ("_latest", "end", "ended", "last", "runs", "synced")
+
+    def __init__(self) -> None:
+        self.synced = False
+        self.last = BEGINNING
+        self.ended = False
+        self.end = 0
+        self.runs = [(-1, BEGINNING)]
+        self._latest: deque[tuple[bytes, bytes]] = deque(maxlen=LATEST)
+
+    def start(self, last: EntryId, *, ended: bool) -> None:
+        """It goes on, empty, behind `last`, which may be the log's end (one that was there before may have been lost)."""
+        self.last = last
+        self.ended = ended
+        self.runs = [(self.end - 1, last)]
+        self._latest.clear()
+
+    def add(self, entries: list[Entry]) -> None:
+        """Takes entries that follow `last`."""
+        last, end, keep = self.last, self.end, self._latest.append
+        for id_, kind, value in entries:
+            attempt, seq = last
+            if id_ != (attempt, seq + 1):
+                self.runs.append((end, id_))
+            last, end = id_, end + 1
+            keep((kind, value))
+        self.last, self.end = last, end
+        if kind == END:
+            self.ended = True
+
+    def forget(self, before: int) -> None:
+        """Nobody asks any more for what is in front of this position, but for entries that are kept as such."""
+        before = min(before, self.earliest)
+        while len(self.runs) > 1 and self.runs[1][0] < before:
+            del self.runs[0]
+
+    def join(self, cursor: EntryId) -> int | None:
+        """The position behind `cursor`; None if entries between the two must come from the log, or if the cursor is ahead (a
+        page of the log can be newer than what was published so far)."""
+        if not self.synced:
+            return None
+        stop = self.end
+        for start, first in reversed(self.runs):
+            if first <= cursor:
+                position = start + cursor.seq - first.seq
+                return position + 1 if cursor.attempt == first.attempt and position < stop else None
+            stop = start
+        return None
+
+    def id_before(self, position: int) -> EntryId:
+        """The cursor of whoever is at this position."""
+        start, first = next(run for run in reversed(self.runs) if run[0] < position)
+        return EntryId(first.attempt, first.seq + position - 1 - start)
+
+    @property
+    def earliest(self) -> int:
+        """The position from which on entries are kept as such."""
+        return self.end - len(self._latest)
+
+    def since(self, position: int) -> list[Entry]:
+        """The entries from a position on, which is not before the `earliest`."""
+        first = self.earliest
+        return [Entry(self.id_before(at + 1), *self._latest[at - first]) for at in range(position, self.end)]
