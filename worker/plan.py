@@ -55,9 +55,8 @@ def plan(record: Record, transcript: Transcript, resumed: Resumed) -> Plan:
         return Plan(record, transcript.last, _NO_OPTIONS, None, "start", None, 0, 0, 0)
     options, body = request.options(), request.upstream_body()
     kept = transcript.kept() if options.on_interrupt == "continue" else None
-    call = None if kept is None else resumed(body, kept)
-    if kept is None or call is None:
-        reason = "start" if record.ordinal == 0 else "restart"
-        return Plan(record, transcript.last, options, Call(body), reason, None, 0, 0, 0)
-    size = len(kept.text.encode())
-    return Plan(record, transcript.last, options, call, "continue", kept.through, kept.blocks, kept.chunks, size)
+    if kept is not None and (call := resumed(body, kept)) is not None:
+        size = len(kept.text.encode())
+        return Plan(record, transcript.last, options, call, "continue", kept.through, kept.blocks, kept.chunks, size)
+    reason = "start" if record.ordinal == 0 else "restart"
+    return Plan(record, transcript.last, options, Call(body), reason, None, 0, 0, 0)

@@ -380,6 +380,9 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_DISPATCHER}._take: return 0 => return None",
         f"{_DISPATCHER}._take: return 0 => return 1",
     ),
+    "it happens once, and then no more is taken": (
+        f"{_DISPATCHER}._take: self._put_back += len(taken.jobs) => self._put_back = len(taken.jobs)",
+    ),
     "there are as many replies as calls": (
         f"{_SETTLED} for writer, usage, reply in zip(batch, usages, replies, ):",
         f"{_SETTLED} for writer, usage, reply in zip(batch, usages, replies, strict=False):",

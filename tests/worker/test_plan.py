@@ -49,7 +49,7 @@ def log(text: str) -> list[Entry]:
 
 def test_what_was_never_tried_begins() -> None:
     assert plan(record(), Transcript(), RESUMED) == Plan(
-        record(), BEGINNING, options(), Call(BODY), "start", None, 0, 0, 0
+        record(), BEGINNING, options(), Call(BODY, 0, ""), "start", None, 0, 0, 0
     )
 
 

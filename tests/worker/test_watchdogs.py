@@ -179,6 +179,15 @@ def test_a_pause_that_upstream_asks_for_is_no_silence_but_the_total_goes_on() ->
 
 
 @pytest.mark.parametrize("retryable", [True, False])
+def test_a_refusal_says_itself_whether_the_same_may_succeed_later(retryable: bool) -> None:
+    async def scene() -> None:
+        outcome = await Scene([UpstreamFailure("upstream_error", "no", retryable=retryable)], upstream_tries=1).run()
+        assert outcome == Ending("failed", code="upstream_error", message="no", retryable=retryable)
+
+    at_once(scene())
+
+
+@pytest.mark.parametrize("retryable", [True, False])
 def test_what_must_not_be_repeated_is_not(retryable: bool) -> None:
     async def scene() -> None:
         failure = UpstreamFailure("upstream_error", "no", retryable=retryable)
