@@ -15,6 +15,7 @@ Who and what is let in, before anything of it is looked at:
     request_head.py what is wrong with a head
     origin.py       which hosts are answered for, and which pages may read and change something; guard.py asks it for
                     the routes
+    gate.py         who asks, and whether a generation is there for that one: asked by the routes and by the quick way in
     openapi.py      the description of all this, made of what validates it; docs_page.py, a page to try it
 
 Showing, where the process spends its life:

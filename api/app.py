@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from api import docs_page, generations, openapi, problems
 from api.door import DOOR, Door
+from api.gate import Open, Policy
 from api.guard import Guard
 from api.hub import Hub
 from api.lookout import Lookout
@@ -36,8 +37,10 @@ _NOT_READY = (Code.DRAINING, *ABOUT_STORAGE, Code.UNSAFE_STORAGE, Code.STORAGE_M
 _READY_SECONDS = 3.0
 
 
-def create_app(settings: ApiSettings) -> FastAPI:
-    """The application; its lifespan connects it to Redis and runs its hub."""
+def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
+    """The application; its lifespan connects it to Redis and runs its hub. `policy` says who may do what; without one,
+    everybody everything."""
+    policy = policy or Open()
     origins = Origins(settings.effective_hosts, settings.other_origins)
 
     @asynccontextmanager
@@ -60,7 +63,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         gc.collect()
         gc.freeze()
         try:
-            yield {DOOR: Door(hub, origins), ORIGINS: origins}
+            yield {DOOR: Door(hub, origins, policy), ORIGINS: origins}
         finally:
             for task in running:
                 task.cancel()
@@ -82,6 +85,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     problems.install(app)
     app.add_middleware(DoorFirst)
     app.state.origins = origins
+    app.state.policy = policy
     return app
 
 

@@ -6,11 +6,12 @@ Our own protocol class asks it before there is a call of the application (api/di
 (api/stream.py)."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 from api.dialects.native import NATIVE
 from api.framing import Framing
+from api.gate import Policy, Principal
 from api.hub import Hub
 from api.negotiate import EVENT_STREAM
 from api.origin import Origins
@@ -26,12 +27,13 @@ _TAKES_STREAMS: Final = (EVENT_STREAM.encode(), b"*/*")
 
 
 class Door:
-    def __init__(self, hub: Hub, origins: Origins) -> None:
+    def __init__(self, hub: Hub, origins: Origins, policy: Policy) -> None:
         self._hub = hub
+        self._authenticate = policy.authenticate
         self._answers_for = origins.answers_for
         self.left = hub.detach
 
-    def admit(self, target: bytes, headers: Iterable[tuple[bytes, bytes]], framing: Framing) -> Viewer | None:
+    def admit(self, target: bytes, headers: Sequence[tuple[bytes, bytes]], framing: Framing) -> Viewer | None:
         """The viewer that a GET of this target asks for, if nothing needs to be found out for it; it is attached, and `left`
         detaches it. Other views than ours are asked for in a query, and have no quick way."""
         if (match := _EVENTS.fullmatch(target)) is None:
@@ -48,10 +50,13 @@ class Door:
                 continue
             if other:
                 return None
+        who = self._authenticate(target, headers)
+        if not isinstance(who, Principal):
+            return None
         id_ = match[1].decode()
         if cursor is None:
             cursor = BEGINNING
         view = View(NATIVE, framing)
-        if not self._hub.knows(id_, cursor, view):
+        if not self._hub.knows(id_, cursor, view, who):
             return None
         return self._hub.attach(id_, cursor, view, ended=False)

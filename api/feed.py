@@ -46,11 +46,12 @@ class Feed:
     the log while it is being read, `_missed` says that it must be read once more."""
 
     __slots__ = (
-        "_held", "_missed", "_note", "_place", "_ring_bytes", "changed_at", "id", "renditions", "ring",
+        "_held", "_missed", "_note", "_place", "_ring_bytes", "changed_at", "id", "owner", "renditions", "ring",
     )  # fmt: skip
 
-    def __init__(self, id_: str, ring_bytes: int, now: float, note: Note) -> None:
+    def __init__(self, id_: str, owner: str, ring_bytes: int, now: float, note: Note) -> None:
         self.id = id_
+        self.owner = owner
         self.ring = Ring()
         self.renditions: dict[View, Rendition] = {}
         self.changed_at = now

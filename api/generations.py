@@ -11,6 +11,7 @@ from api import views
 from api.body import read_json
 from api.dialects import Dialect
 from api.dialects.native import NATIVE
+from api.gate import Policy, Principal
 from api.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
 from api.openapi import CHAT, STREAM, described
 from api.problems import ABOUT_STORAGE, Code, Problem
@@ -23,8 +24,6 @@ from broker.ids import BEGINNING, GENERATION_ID, EntryId, is_generation_id
 from broker.record import TERMINAL, State
 from broker.request import ChatRequest, GenerationRequest
 from broker.transcript import Transcript
-
-router = APIRouter(prefix="/v1")
 
 _NO_STORE = {"cache-control": "no-store"}
 _VISIT_SECONDS = 6.0
@@ -49,6 +48,17 @@ def _service(request: Request) -> Service:
     return service
 
 
+def _who(request: Request) -> Principal:
+    """Raises Problem, as the policy says."""
+    policy: Policy = request.app.state.policy
+    query: bytes = request.scope["query_string"]
+    target = request.scope["raw_path"] + (b"?" + query if query else b"")
+    who = policy.authenticate(target, request.scope["headers"])
+    if isinstance(who, Code):
+        raise Problem(who)
+    return who
+
+
 def _known_shape(id_: Annotated[str, Path(alias="id", json_schema_extra={"pattern": f"^{GENERATION_ID}$"})]) -> str:
     if not is_generation_id(id_):
         raise UnknownGeneration
@@ -56,7 +66,11 @@ def _known_shape(id_: Annotated[str, Path(alias="id", json_schema_extra={"patter
 
 
 ServiceOf = Annotated[Service, Depends(_service)]
+Who = Annotated[Principal, Depends(_who)]
 Id = Annotated[str, Depends(_known_shape)]
+
+router = APIRouter(prefix="/v1", dependencies=[Depends(_who)])
+"""The gate is asked before each of its routes, whatever that route looks at."""
 
 
 def _json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -73,17 +87,17 @@ def _json(content: object, status: int = 200, headers: dict[str, str] | None = N
         sends={202: ("Location",), 200: _SUBMITTED}, example={"model": "sim-1", "messages": _MESSAGES},
     ),
 )  # fmt: skip
-async def submit(request: Request, service: ServiceOf) -> Response:
+async def submit(request: Request, service: ServiceOf, who: Who) -> Response:
     """Accepts a generation. 202 with its record; with `Accept: text/event-stream`, its events."""
     form = negotiate(request.headers, (JSON, EVENT_STREAM))
     key = idempotency_key(request.headers)
     asked = GenerationRequest.model_validate(await read_json(request, service.parsing))
     service.refuse_unless_accepting()
-    id_ = await service.submissions.submit(asked, key)
+    id_ = await service.submissions.submit(asked, key, who.owner)
     location = f"/v1/generations/{id_}"
     if form == EVENT_STREAM:
         headers = [(b"location", location.encode()), (b"generation-id", id_.encode())]
-        return await _follow(request, service, id_, None, headers=headers)
+        return await _follow(request, service, who, id_, None, headers=headers)
     record = service.shown(await service.logs.record(id_))
     return _json(views.summary(record), 202, {"location": location})
 
@@ -95,15 +109,15 @@ async def submit(request: Request, service: ServiceOf) -> Response:
         example={"model": "sim-1", "system": "Be brief.", "messages": _MESSAGES},
     ),
 )  # fmt: skip
-async def chat(request: Request, service: ServiceOf) -> Response:
+async def chat(request: Request, service: ServiceOf, who: Who) -> Response:
     """Submit and follow in one, for readers that append every `text` until `[DONE]`."""
     negotiate(request.headers, (EVENT_STREAM,))
     key = idempotency_key(request.headers)
     asked = ChatRequest.model_validate(await read_json(request, service.parsing))
     service.refuse_unless_accepting()
-    id_ = await service.submissions.submit(asked.as_generation(), key)
+    id_ = await service.submissions.submit(asked.as_generation(), key, who.owner)
     headers = [(b"location", f"/v1/generations/{id_}".encode()), (b"generation-id", id_.encode())]
-    return await _follow(request, service, id_, None, headers=headers, last=NATIVE.done)
+    return await _follow(request, service, who, id_, None, headers=headers, last=NATIVE.done)
 
 
 # -- follow
@@ -118,6 +132,7 @@ async def chat(request: Request, service: ServiceOf) -> Response:
 async def events(
     request: Request,
     service: ServiceOf,
+    who: Who,
     id_: Id,
     after: Annotated[str | None, Query(description="As Last-Event-ID, for those who cannot send it.")] = None,
     from_: Annotated[
@@ -129,12 +144,13 @@ async def events(
     # A reconnecting EventSource asks for the same URL again: its header is newer than the URL's `after`.
     given = ", ".join(request.headers.getlist("last-event-id"))
     cursor = given or after
-    return await _follow(request, service, id_, cursor, snapshot=from_ == "snapshot")
+    return await _follow(request, service, who, id_, cursor, snapshot=from_ == "snapshot")
 
 
 async def _follow(
     request: Request,
     service: Service,
+    who: Principal,
     id_: str,
     cursor: str | None,
     *,
@@ -154,6 +170,8 @@ async def _follow(
         return EventStream(service.hub, service.hub.turn_away(id_, view), headers=headers)
     if service.hub.draining:
         return EventStream(service.hub, service.hub.turn_away(id_, view), headers=headers)
+    if not who.may_see(visit.owner):
+        raise UnknownGeneration
     ended = visit.state in TERMINAL
     if after is not None and after == visit.terminal_id:
         return Response(status_code=204, headers=_NO_STORE)
@@ -166,7 +184,7 @@ async def _follow(
     elif visit.state == "queued":
         (place,) = await service.coordination.positions([id_])
         first = dialect.queued(place or 0)
-    viewer = service.hub.attach(id_, after or BEGINNING, view, ended=ended, place=place)
+    viewer = service.hub.attach(id_, after or BEGINNING, view, ended=ended, owner=visit.owner, place=place)
     return EventStream(service.hub, viewer, first=first, last=last, headers=headers)
 
 
@@ -182,10 +200,10 @@ async def _snapshot(service: Service, id_: str, dialect: Dialect) -> tuple[Entry
 
 
 @router.get("/generations/{id}", **described({200: views.Whole}, (*_ABOUT_ONE, Code.NOT_ACCEPTABLE)))
-async def read(service: ServiceOf, id_: Id, request: Request) -> Response:
+async def read(service: ServiceOf, who: Who, id_: Id, request: Request) -> Response:
     """The record, and everything that was produced so far."""
     negotiate(request.headers, (JSON,))
-    record, entries = await service.whole(id_)
+    record, entries = await service.whole(id_, who)
     return _json(views.whole(record, Transcript(entries)))
 
 
@@ -195,6 +213,7 @@ async def read(service: ServiceOf, id_: Id, request: Request) -> Response:
 )
 async def listing(
     service: ServiceOf,
+    who: Who,
     request: Request,
     state: State | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
@@ -208,7 +227,7 @@ async def listing(
         if match is None:
             raise Problem(Code.INVALID_REQUEST, "`cursor` must be a `next_cursor` of an earlier page.")
         before = (int(match[1]), match[2])
-    records, following = await service.list(state, before, limit)
+    records, following = await service.list(who, state, before, limit)
     next_cursor = None if following is None else f"{following[0]}.{following[1]}"
     return _json({"data": [views.summary(record) for record in records], "next_cursor": next_cursor})
 
@@ -220,17 +239,18 @@ async def listing(
         (*_ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.ALREADY_ENDED, Code.CROSS_SITE),
     ),
 )
-async def cancel(service: ServiceOf, id_: Id, request: Request) -> Response:
+async def cancel(service: ServiceOf, who: Who, id_: Id, request: Request) -> Response:
     """Asks for the end. 200 with the record if nobody ran it, so that it has ended here, or had before; 202 if its worker has
     been told, who may have ended it by the time that the record is read; 409 if it has ended otherwise."""
     negotiate(request.headers, (JSON,))
+    await service.refuse_unless_seen(id_, who)
     try:
         outcome = await service.logs.cancel(id_)
     except AlreadyEnded:
-        await service.safe_record(id_)
+        await service.safe_record(id_, who)
         outcome = await service.logs.cancel(id_)  # Redis may have lost that end meanwhile
     if outcome == "cancelled":
         await service.file_ended(id_)
-    record = await service.safe_record(id_)
+    record = await service.safe_record(id_, who)
     cancelled = outcome == "cancelled" and record.state == "cancelled"
     return _json(views.summary(record), 200 if cancelled else 202)

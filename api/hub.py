@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from api.durable import Durable
 from api.feed import Feed
+from api.gate import Principal
 from api.live import Live
 from api.pages import Pages
 from api.rendition import View
@@ -73,20 +74,22 @@ class Hub:
             for owner in (self._tasks, self._truth, self.pages, self.durable):
                 owner.cancel()
 
-    def knows(self, id_: str, cursor: EntryId, view: View) -> bool:
-        """Whether a viewer with this cursor can be attached without a look at Redis: its generation runs, is watched here, and
-        the cursor is its beginning or among its latest entries."""
+    def knows(self, id_: str, cursor: EntryId, view: View, who: Principal) -> bool:
+        """Whether a viewer with this cursor can be attached without a look at Redis: its generation runs, is watched here, is
+        there for the one who asks, and the cursor is its beginning or among its latest entries."""
         feed = self._feeds.get(_channel(id_))
-        if feed is None or self.draining:
+        if feed is None or self.draining or not who.may_see(feed.owner):
             return False
         ring = feed.ring
         if not ring.synced or ring.ended or ring.last == BEGINNING:
             return False
         return cursor == BEGINNING or feed.has(cursor, view)
 
-    def attach(self, id_: str, cursor: EntryId, view: View, *, ended: bool, place: int | None = None) -> Viewer:
-        """A viewer of this generation, from behind the cursor on. One that has ended is read from its log alone; `place` is
-        the place in the queue that the viewer has been told."""
+    def attach(
+        self, id_: str, cursor: EntryId, view: View, *, ended: bool, owner: str = "", place: int | None = None
+    ) -> Viewer:
+        """A viewer of this generation of `owner`, from behind the cursor on. One that has ended is read from its log alone;
+        `place` is the place in the queue that the viewer has been told."""
         if ended:
             viewer = Viewer(id_, view, None, self.pages, cursor)
             self._alone[viewer] = self._clock()
@@ -94,7 +97,9 @@ class Hub:
             channel = _channel(id_)
             feed = self._feeds.get(channel)
             if feed is None:
-                feed = self._feeds[channel] = Feed(id_, self._settings.ring_bytes, self._clock(), self.pages.note)
+                feed = self._feeds[channel] = Feed(
+                    id_, owner, self._settings.ring_bytes, self._clock(), self.pages.note
+                )
                 self._live.subscribe(channel)
             feed.know_place(place)
             rendition = feed.rendition(view, self._clock())

@@ -4,13 +4,14 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from api.gate import Principal
 from api.hub import Hub
 from api.problems import Code, Problem
 from broker.accepting import Submissions
 from broker.agreement import Agreement
 from broker.connect import storage_errors
 from broker.coordination import Coordination
-from broker.errors import BrokerError
+from broker.errors import BrokerError, UnknownGeneration
 from broker.events import Entry
 from broker.indexes import file_ended
 from broker.logs import Logs
@@ -49,23 +50,31 @@ class Service:
         self.hub.durable.confirm(record.id, end)
         return record.before_the_end()
 
-    async def safe_record(self, id_: str) -> Record:
-        """The record, when its end is safe, if it has one. Raises UnknownGeneration, ExpiredGeneration; StorageUnavailable if
-        that takes too long."""
-        record, _ = await self._when_safe(id_, with_log=False)
+    async def refuse_unless_seen(self, id_: str, who: Principal) -> None:
+        """Raises UnknownGeneration, ExpiredGeneration or StorageUnavailable if the generation is not there for the one who
+        asks. A record's owner never changes."""
+        if not who.sees_all and not who.may_see((await self.logs.visit(id_, None)).owner):
+            raise UnknownGeneration
+
+    async def safe_record(self, id_: str, who: Principal) -> Record:
+        """The record, when its end is safe, if it has one. Raises UnknownGeneration (if it is not there for the one who asks,
+        too), ExpiredGeneration; StorageUnavailable if that takes too long."""
+        record, _ = await self._when_safe(id_, who, with_log=False)
         return record
 
-    async def whole(self, id_: str) -> tuple[Record, list[Entry]]:
+    async def whole(self, id_: str, who: Principal) -> tuple[Record, list[Entry]]:
         """The record and then its log, when their end is safe, if they have one. Raises as `safe_record`."""
-        return await self._when_safe(id_, with_log=True)
+        return await self._when_safe(id_, who, with_log=True)
 
-    async def _when_safe(self, id_: str, *, with_log: bool) -> tuple[Record, list[Entry]]:
+    async def _when_safe(self, id_: str, who: Principal, *, with_log: bool) -> tuple[Record, list[Entry]]:
         """Reads anew whenever it has waited: Redis may have lost meanwhile what was read."""
         durable = self.hub.durable
         with storage_errors():
             async with asyncio.timeout(_CONFIRM_SECONDS):
                 while True:
                     record = await self.logs.record(id_)
+                    if not who.may_see(record.owner):
+                        raise UnknownGeneration
                     entries = await self.logs.whole(id_) if with_log else []
                     end = durable.held_end(record)
                     if end is None and entries and durable.holds(id_, entries[-1]):
@@ -80,10 +89,10 @@ class Service:
             await file_ended(self.logs, self.coordination, [id_])
 
     async def list(
-        self, state: State | None, before: tuple[int, str] | None, limit: int
+        self, who: Principal, state: State | None, before: tuple[int, str] | None, limit: int
     ) -> tuple[list[Record], tuple[int, str] | None]:
-        """A page of records, newest first, and the cursor behind it, or None at the end. The index may lag: whatever its
-        record contradicts is left out, whatever has expired is taken off the list."""
+        """A page of the records that are there for the one who asks, newest first, and the cursor behind it, or None at the
+        end. The index may lag: whatever its record contradicts is left out, whatever has expired is taken off the list."""
         records: list[Record] = []
         for _ in range(_ROUNDS):
             rows = await self.coordination.listed(state or "all", before, limit - len(records))
@@ -91,7 +100,7 @@ class Service:
                 return records, None
             before = rows[-1]
             found = await self.logs.records([id_ for _, id_ in rows])
-            shown = [self.shown(record) for record in found if record is not None]
+            shown = [self.shown(record) for record in found if record is not None and who.may_see(record.owner)]
             records += [record for record in shown if state is None or record.state == state]
             if gone := [id_ for (_, id_), record in zip(rows, found, strict=True) if record is None]:
                 await self.coordination.unlist(await self.agreement.lost(gone))

@@ -55,12 +55,15 @@ class Submissions:
     derivation: Derivation | None
     watch: Callable[[str], object]
 
-    async def submit(self, request: GenerationRequest, idempotency_key: str | None) -> str:
-        """The id of the generation, a new one or the one that this key made before.
+    async def submit(self, request: GenerationRequest, idempotency_key: str | None, owner: str = "") -> str:
+        """The id of the generation, a new one or the one that this key of this owner made before. `owner`: whose it is, without
+        a NUL in it; empty where nobody is asked who they are.
 
         Raises IdempotencyMismatch, ExpiredGeneration (the key's generation has been and gone), StorageFull,
         NotDurable, StorageUnavailable (nothing happened), OutcomeUnknown (something may have)."""
         fingerprint, derived = request.fingerprint(), None
+        if owner and idempotency_key is not None:
+            idempotency_key = f"{owner}\0{idempotency_key}"  # a key is visible ASCII: no two owners share one
         id_ = new_generation_id()
         reached = False
         try:
@@ -74,11 +77,11 @@ class Submissions:
             if derived is not None and derived.known:
                 await self._see_to(id_)
             elif self.derivation is None and idempotency_key is None:
-                await self._at_once(id_, request, fingerprint)
+                await self._at_once(id_, request, fingerprint, owner)
             else:
                 accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms)
                 id_ = accepted.id
-                created = await self.logs.create(id_, *self._stored(request), fingerprint if derived else "")
+                created = await self.logs.create(id_, *self._stored(request), fingerprint if derived else "", owner)
                 if created:
                     with _accepted():
                         await self._queue(id_, listed=not accepted.known)
@@ -95,11 +98,11 @@ class Submissions:
         await self.logs.record(id_)
         await put_back(self.logs, self.coordination, [id_])
 
-    async def _at_once(self, id_: str, request: GenerationRequest, fingerprint: str) -> None:
+    async def _at_once(self, id_: str, request: GenerationRequest, fingerprint: str, owner: str) -> None:
         with storage_errors():
             pipe = self.coordination.redis.pipeline(transaction=True)
             coordination_steps.submit(id_, None, fingerprint, self.pickup_ms).queue(pipe)
-            log_steps.create(id_, *self._stored(request), "").queue(pipe)
+            log_steps.create(id_, *self._stored(request), "", owner).queue(pipe)
             coordination_steps.enqueue(id_, _FIRST_ORDINAL).queue(pipe)
             await pipe.execute()
 

@@ -31,9 +31,20 @@ def create(
     retention_ms: int,
     durability: Durability,
     fingerprint: str,
+    owner: str,
 ) -> Call[Created]:
-    """Makes the record. `fingerprint` is the body's if the id is an idempotency key's, else empty."""
-    args: list[Argument] = [keys.WAITING_MS, keys.REMEMBERED_MS, fingerprint, model, request, retention_ms, durability]
+    """Makes the record. `fingerprint` is the body's if the id is an idempotency key's, else empty; `owner` is empty where
+    nobody is asked who they are."""
+    args: list[Argument] = [
+        keys.WAITING_MS,
+        keys.REMEMBERED_MS,
+        fingerprint,
+        model,
+        request,
+        retention_ms,
+        durability,
+        owner,
+    ]
     return Call(_CREATE, [keys.record(id_), keys.tombstone(id_)], args, _created)
 
 

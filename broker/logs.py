@@ -110,17 +110,18 @@ class Logs:
         """What an arriving viewer must know. Raises UnknownGeneration or ExpiredGeneration."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
-            pipe.hmget(keys.record(id_), ["state", "terminal_id"])
+            pipe.hmget(keys.record(id_), ["owner", "state", "terminal_id"])
             pipe.exists(keys.tombstone(id_))
             if cursor is not None:
                 pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=1)
-            (state, terminal_id), tombstone, *found = await pipe.execute()
+            (owner, state, terminal_id), tombstone, *found = await pipe.execute()
         if state is None:
             raise ExpiredGeneration if tombstone else UnknownGeneration
         return Visit(
             cast(State, state.decode()),
             EntryId.of_redis(terminal_id) if terminal_id else None,
             bool(found and found[0]),
+            owner.decode() if owner else "",
         )
 
     async def acknowledged(self) -> Literal["disk", "replica"] | None:
@@ -187,10 +188,11 @@ class Logs:
         retention_ms: int,
         durability: Durability = "normal",
         fingerprint: str = "",
+        owner: str = "",
     ) -> bool:
         """Makes the record; False if it is there. Raises ExpiredGeneration if it was there and is gone, IdempotencyMismatch if
         it was made for a body of another fingerprint."""
-        call = log_steps.create(id_, request, model, retention_ms, durability, fingerprint)
+        call = log_steps.create(id_, request, model, retention_ms, durability, fingerprint, owner)
         created = await call.run(self.redis)
         if created == "mismatch":
             raise IdempotencyMismatch

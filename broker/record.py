@@ -23,7 +23,7 @@ SHOWN: tuple[str, ...] = tuple(field.name for field in FIELDS if field.shown)
 class Record:
     """Times are Unix milliseconds by Redis's clock. `request` is None where it was not read. `ordinal` counts the attempts so
     far, `spent` those that count against the limit (a hand-over does not); `usage` is JSON. `unconfirmed`: the end is strictly
-    durable, and nobody has noted yet that Redis has it safe."""
+    durable, and nobody has noted yet that Redis has it safe. `owner` is empty where nobody was asked who they are."""
 
     id: str
     state: State
@@ -39,6 +39,7 @@ class Record:
     terminal_id: EntryId | None
     end: dict[str, object] | None
     unconfirmed: bool
+    owner: str = ""
 
     @property
     def ended(self) -> bool:
@@ -77,6 +78,7 @@ class Record:
                 and terminal_id is not None
                 and fields.get(b"confirmed") != terminal_id
             ),
+            owner=fields.get(b"owner", b"").decode(),
         )
 
 

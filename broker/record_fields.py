@@ -25,6 +25,7 @@ class Field:
 
 FIELDS: Final[tuple[Field, ...]] = (
     Field("state", "`queued`, `running`, `completed`, `failed` or `cancelled`", ("cancel", "claim", "create", "finish")),
+    Field("owner", "whose it is; missing where nobody is asked who they are", ("create",)),
     Field("model", "as it was asked for", ("create",)),
     Field("request", "as it was accepted, JSON; up to a megabyte, which only a worker reads", ("create",), shown=False),
     Field("durability", "`strict`, or `normal`", ("create",)),

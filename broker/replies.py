@@ -96,6 +96,7 @@ class Visit:
     state: State
     terminal_id: EntryId | None
     cursor_known: bool
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

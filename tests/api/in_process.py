@@ -8,9 +8,15 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from api.app import create_app
+from api.dialects.native import NATIVE
+from api.door import DOOR, Door
+from api.framing import plain
+from api.gate import ANONYMOUS, Open, Policy
+from api.rendition import View
 from api.service import Service
 from api.settings import ApiSettings
 from api.stream import Dropped
+from broker.ids import BEGINNING
 from tests.broker.scripted import Server
 
 
@@ -78,6 +84,7 @@ class Api:
         self._server.do(self._end())
 
     async def _end(self) -> None:
+        self.app.state.policy = Open()  # it is used again
         await self._life.__aexit__(None, None, None)
         for _ in range(5):  # what was closed in between is closed a turn later
             await asyncio.sleep(0)
@@ -89,6 +96,20 @@ class Api:
     def change(self, **parts: Any) -> None:
         """Puts others in the place of some of what the routes work with."""
         self.app.state.service = replace(self.service, **parts)
+
+    def police(self, policy: Policy) -> None:
+        """Puts another policy in the place of the application's, on the routes and on the quick way in."""
+        self.app.state.policy = policy
+        self._state[DOOR] = Door(self.service.hub, self.app.state.origins, policy)
+
+    def until_known(self, id_: str) -> None:
+        """Waits until the hub can serve its viewers from memory."""
+        self._server.do(self._until_known(id_))
+
+    async def _until_known(self, id_: str) -> None:
+        async with asyncio.timeout(5):
+            while not self.service.hub.knows(id_, BEGINNING, View(NATIVE, plain), ANONYMOUS):
+                await asyncio.sleep(0)
 
     def get(self, target: str, events: int = 99, /, **headers: str) -> Answer:
         return self.ask("GET", target, headers, events=events)

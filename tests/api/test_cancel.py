@@ -9,6 +9,7 @@ import pytest
 from starlette.requests import Request
 
 from api.durable import Durable
+from api.gate import ANONYMOUS
 from api.generations import cancel
 from api.hub import Hub
 from api.service import Service
@@ -89,7 +90,9 @@ def test_what_ran_when_the_cancel_came_is_202_though_it_has_ended_before_the_ans
     logs = Hasty(server.redis)
     hub = cast(Hub, SimpleNamespace(durable=Durable(logs)))
     hasty = Service(logs, server.coordination, cast(Submissions, None), hub, cast(Agreement, None), False)
-    answers = [server.do(cancel(hasty, generation.id, Request({"type": "http", "headers": []}))) for _ in range(2)]
+    answers = [
+        server.do(cancel(hasty, ANONYMOUS, generation.id, Request({"type": "http", "headers": []}))) for _ in range(2)
+    ]
     assert [(answer.status_code, orjson.loads(answer.body)["state"]) for answer in answers] == [
         (202, "cancelled"),
         (200, "cancelled"),

@@ -108,8 +108,7 @@ def test_a_key_may_be_used_again_when_its_24_hours_are_over(server: Server) -> N
 def test_what_is_remembered_of_a_key_outlives_the_claim_and_the_end(server: Server) -> None:
     id_ = submit(server, "key")
     before = server.command("GET", keys.tombstone(id_))
-    generation = Generation(server)
-    generation.id, generation.keys = id_, [f"{{{id_}}}:{name}" for name in ("record", "log", "cancel", "was")]
+    generation = Generation(server, id_)
     generation.finish(generation.granted(), 1, DONE)
     assert generation.field("state") == "completed"
     assert server.command("GET", keys.tombstone(id_)) == before

@@ -102,7 +102,7 @@ def viewer_of(feed: Feed) -> Viewer:
 
 def new_feed() -> Feed:
     """One that has heard nothing yet."""
-    return Feed(ID, 100_000, 0.0, lambda *_: None)
+    return Feed(ID, "", 100_000, 0.0, lambda *_: None)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 
 from api.door import Door
 from api.framing import chunk
+from api.gate import ANONYMOUS, Open, Principal
 from api.hub import Hub
 from api.origin import Origins
 from api.rendition import View
@@ -26,7 +27,8 @@ class KnownHub:
         self.known: list[tuple[str, EntryId, View]] = []
         self.knowing = True
 
-    def knows(self, id_: str, cursor: EntryId, view: View) -> bool:
+    def knows(self, id_: str, cursor: EntryId, view: View, who: Principal) -> bool:
+        assert who is ANONYMOUS
         self.known.append((id_, cursor, view))
         return self.knowing
 
@@ -39,7 +41,7 @@ class KnownHub:
 
 def door_of(hub: KnownHub) -> Door:
     answers: Any = SimpleNamespace(answers_for=lambda host: host == b"here.example")
-    return Door(cast(Hub, hub), cast(Origins, answers))
+    return Door(cast(Hub, hub), cast(Origins, answers), Open())
 
 
 @pytest.mark.parametrize(

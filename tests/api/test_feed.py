@@ -118,7 +118,7 @@ class Log(Pages):
 
 def new_feed(most_bytes: int = RING_BYTES, id_: str = "gen_x") -> Feed:
     """A feed that is synced."""
-    feed = Feed(id_, most_bytes, 0.0, lambda *_: None)
+    feed = Feed(id_, "", most_bytes, 0.0, lambda *_: None)
     feed.ring.synced = True
     return feed
 

@@ -14,12 +14,11 @@ from broker import keys
 from broker.agreement import Agreement
 from broker.errors import AlreadyEnded, StorageUnavailable
 from broker.events import TEXT, Content, event
-from broker.ids import BEGINNING, new_generation_id
+from broker.ids import new_generation_id
 from broker.logs import Logs
 from broker.record import Ending
 from broker.request import ChatRequest, GenerationRequest
 from tests.api.in_process import Api
-from tests.api.test_feed import PLAIN
 from tests.broker.scripted import DONE, Generation, Server
 
 GENERATIONS = "/v1/generations"
@@ -79,8 +78,7 @@ def test_the_same_key_is_the_same_generation_and_done_is_behind_its_end(api: Api
     assert first == again
     for path in (GENERATIONS, "/v1/chat/stream"):
         id_ = api.post(path, ASKED, 1, idempotency_key=path, **STREAM).headers["generation-id"]
-        generation = Generation(server)
-        generation.id, generation.keys = id_, [keys.record(id_), keys.log(id_), keys.cancel(id_), keys.tombstone(id_)]
+        generation = Generation(server, id_)
         generation.finish(generation.granted(), 1)
         answer = api.post(path, ASKED, idempotency_key=path, **STREAM)
         assert answer.headers["generation-id"] == id_
@@ -394,9 +392,8 @@ class Unsafe:
 def strict_end(api: Api, server: Server, unsafe: Unsafe) -> Generation:
     """One whose end is written, and not safe."""
     api.service.hub.durable._disk = cast(Any, unsafe)
-    generation = Generation(server)
     id_ = api.post(GENERATIONS, {**ASKED, "durability": "strict"}, idempotency_key="key").shown["id"]
-    generation.id, generation.keys = id_, [keys.record(id_), keys.log(id_), keys.cancel(id_), keys.tombstone(id_)]
+    generation = Generation(server, id_)
     generation.finish(generation.granted(), 1)
     return generation
 
@@ -457,12 +454,7 @@ def test_a_viewer_whose_generation_is_watched_is_served_without_a_look_at_redis(
     events = f"{GENERATIONS}/{generation.id}/events"
     assert api.get(events, 4).types[-1] == "text"
 
-    async def known() -> None:
-        async with asyncio.timeout(5):
-            while not api.service.hub.knows(generation.id, BEGINNING, PLAIN):
-                await asyncio.sleep(0)
-
-    server.do(known())
+    api.until_known(generation.id)
     monkeypatch.setattr(Logs, "visit", away)
     assert api.get(events, 4).types[-1] == "text"
     assert api.get(f"{events}?after={attempt}-2", 1).types == ["drain"], "only the plain form comes by there"

@@ -10,6 +10,7 @@ import pytest
 
 from api.dialects.native import local_frame
 from api.dialects.sse import KEEP_ALIVE
+from api.gate import ANONYMOUS
 from api.hub import Hub
 from api.service import Service
 from api.settings import ApiSettings
@@ -239,7 +240,7 @@ def test_who_arrived_just_before_the_end_makes_nobody_wait_who_comes_back_behind
     generation.finish(attempt, 1)
     early = theatre.seat(generation)
     theatre.until(lambda: _has_ended(early))
-    assert not theatre.hub.knows(generation.id, generation.last, PLAIN)
+    assert not theatre.hub.knows(generation.id, generation.last, PLAIN, ANONYMOUS)
     back = theatre.seat(generation, generation.last)
     theatre.until(lambda: back.viewer.done == "end")
     assert back.bytes == b""
@@ -308,7 +309,7 @@ def test_a_strictly_durable_end_is_shown_to_nobody_before_redis_has_it_safe(
         doubt.until(partial(_has_ended, seat))
     assert live.ids == readers[1].ids == ids_of(strict)
     known = _service(doubt, unsure)
-    assert server.do(known.whole(strict.id))[0].state == "completed"
+    assert server.do(known.whole(strict.id, ANONYMOUS))[0].state == "completed"
     assert server.do(unsure.record(strict.id)).unconfirmed is False  # another process need not wait
 
 
@@ -324,7 +325,7 @@ def test_an_end_that_redis_loses_while_it_is_held_back_is_never_shown(
     unsure.safe = False
     alone = [doubt.seat(strict, cursor, ended=True) for cursor in (BEGINNING, EntryId(attempt, 1))]
     late = doubt.seat(strict)
-    reading = server.do(_begin(_service(doubt, unsure).whole(strict.id)))
+    reading = server.do(_begin(_service(doubt, unsure).whole(strict.id, ANONYMOUS)))
     server.do(asyncio.sleep(0.3))
     strict.roll_back(before)
     unsure.safe = True

@@ -12,6 +12,7 @@ import pytest
 from api.dialects.native import local_frame
 from api.dialects.sse import KEEP_ALIVE
 from api.feed import Feed
+from api.gate import ANONYMOUS
 from api.hub import Hub
 from api.settings import ApiSettings
 from api.viewer import Viewer
@@ -229,10 +230,10 @@ def test_a_generation_is_watched_five_seconds_longer_than_its_last_viewer_stays(
         await asyncio.sleep(30)
         here.hub.detach(seat.viewer)
         await asyncio.sleep(5.5)
-        assert here.hub.knows(ID, BEGINNING, PLAIN)
+        assert here.hub.knows(ID, BEGINNING, PLAIN, ANONYMOUS)
         assert here.wire.left == []
         await asyncio.sleep(1)
-        assert not here.hub.knows(ID, BEGINNING, PLAIN)
+        assert not here.hub.knows(ID, BEGINNING, PLAIN, ANONYMOUS)
         assert here.wire.left == [CHANNEL]
 
     run(scene())
@@ -245,7 +246,7 @@ def test_a_generation_that_somebody_watches_is_not_forgotten_because_somebody_le
         here.seat()
         here.hub.detach(first.viewer)
         await asyncio.sleep(60)
-        assert here.hub.knows(ID, BEGINNING, PLAIN)
+        assert here.hub.knows(ID, BEGINNING, PLAIN, ANONYMOUS)
         assert here.wire.left == []
 
     run(scene())
@@ -257,7 +258,7 @@ def test_one_that_has_ended_is_forgotten_with_its_last_viewer() -> None:
         first = await here.watched()
         second = here.seat()
         here.publish(entry(6, 0, END), prev=EntryId(5, 0))
-        assert not here.hub.knows(ID, BEGINNING, PLAIN)
+        assert not here.hub.knows(ID, BEGINNING, PLAIN, ANONYMOUS)
         here.hub.detach(first.viewer)
         assert here.wire.left == []
         here.hub.detach(second.viewer)
@@ -298,17 +299,17 @@ def test_each_generation_is_subscribed_once_and_all_of_them_anew_when_the_connec
 def test_the_quick_way_is_for_what_runs_here_and_is_closed_while_draining() -> None:
     async def scene() -> None:
         here = Scene(*entries(5, 0, 1))
-        assert here.hub.knows(ID, BEGINNING, PLAIN) is False
+        assert here.hub.knows(ID, BEGINNING, PLAIN, ANONYMOUS) is False
         seat = here.seat()
-        assert not here.hub.knows(ID, BEGINNING, PLAIN), "it is not synced yet"
+        assert not here.hub.knows(ID, BEGINNING, PLAIN, ANONYMOUS), "it is not synced yet"
         here.hub.subscribed(CHANNEL)
         await here.settled()
-        assert here.hub.knows(ID, BEGINNING, PLAIN)
-        assert here.hub.knows(ID, EntryId(5, 1), PLAIN)
-        assert not here.hub.knows(ID, EntryId(5, 0), PLAIN), "its cursor is not in the ring"
-        assert not here.hub.knows(OTHER, BEGINNING, PLAIN)
+        assert here.hub.knows(ID, BEGINNING, PLAIN, ANONYMOUS)
+        assert here.hub.knows(ID, EntryId(5, 1), PLAIN, ANONYMOUS)
+        assert not here.hub.knows(ID, EntryId(5, 0), PLAIN, ANONYMOUS), "its cursor is not in the ring"
+        assert not here.hub.knows(OTHER, BEGINNING, PLAIN, ANONYMOUS)
         here.hub.drain()
-        assert not here.hub.knows(ID, BEGINNING, PLAIN)
+        assert not here.hub.knows(ID, BEGINNING, PLAIN, ANONYMOUS)
         assert b'"drain"' in seat.bytes
         assert b"\nretry: " in seat.bytes
         assert seat.viewer.done == "cut"
@@ -320,7 +321,7 @@ def test_a_generation_that_waits_for_its_first_entry_has_no_quick_way() -> None:
     async def scene() -> None:
         here = Scene()
         await here.watched()
-        assert not here.hub.knows(ID, BEGINNING, PLAIN)
+        assert not here.hub.knows(ID, BEGINNING, PLAIN, ANONYMOUS)
 
     run(scene())
 
@@ -447,7 +448,7 @@ def test_while_the_connection_is_down_viewers_read_the_log_by_themselves() -> No
         here = Scene(*entries(5, 0))
         seat = await here.watched()
         here.hub.live_down()
-        assert not here.hub.knows(ID, BEGINNING, PLAIN)
+        assert not here.hub.knows(ID, BEGINNING, PLAIN, ANONYMOUS)
         here.log.entries += entries(5, 1)
         await asyncio.sleep(3)
         assert b"5-1" in seat.bytes

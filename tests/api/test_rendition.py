@@ -276,7 +276,7 @@ def test_places_in_the_queue_are_told_once() -> None:
 
 
 def test_a_new_feed_is_not_synced_and_holds_what_it_hears() -> None:
-    feed = Feed("gen_x", 1000, 7.0, lambda *_: pytest.fail("nothing is noted"))
+    feed = Feed("gen_x", "", 1000, 7.0, lambda *_: pytest.fail("nothing is noted"))
     assert (feed.ring.synced, feed.changed_at, feed.viewers) == (False, 7.0, [])
     shown = feed.rendition(PLAIN, 8.0)
     assert (shown.base, shown.shown, shown.end, shown.left_at, shown.sent_at) == (0, 0, 0, 8.0, 8.0)

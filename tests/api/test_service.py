@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from api.gate import ANONYMOUS
 from api.service import Service
 
 
@@ -28,7 +29,7 @@ class Durable:
 
 
 def service(calls: list[Any], durable: Durable | None = None, look: object = None, pages: Any = ()) -> Service:
-    record = SimpleNamespace(id="a", state="queued")
+    record = SimpleNamespace(id="a", state="queued", owner="")
     left = list(pages)
 
     async def one(_: str) -> object:
@@ -43,7 +44,7 @@ def service(calls: list[Any], durable: Durable | None = None, look: object = Non
         return dict.fromkeys(ids, look)
 
     async def many(ids: list[str]) -> list[object]:
-        return [SimpleNamespace(id=id_, state="queued" if id_ < "m" else "running") for id_ in ids]
+        return [SimpleNamespace(id=id_, state="queued" if id_ < "m" else "running", owner="") for id_ in ids]
 
     async def retire(looks: object) -> None:
         calls.append(looks)
@@ -62,7 +63,7 @@ def service(calls: list[Any], durable: Durable | None = None, look: object = Non
 def test_a_record_is_read_without_its_log_and_anew_once_its_end_is_safe() -> None:
     calls: list[Any] = []
     durable = Durable(of_record="end")
-    assert asyncio.run(service(calls, durable).safe_record("a")).id == "a"
+    assert asyncio.run(service(calls, durable).safe_record("a", ANONYMOUS)).id == "a"
     assert (calls, durable.waited) == (["record", "record"], [("a", "end")])
 
 
@@ -72,7 +73,7 @@ def test_a_log_whose_last_entry_is_an_end_that_is_held_is_read_anew_once_it_is_s
 ) -> None:
     calls: list[Any] = []
     durable = Durable(of_record=held, of_log=True)
-    _, entries = asyncio.run(service(calls, durable).whole("a"))
+    _, entries = asyncio.run(service(calls, durable).whole("a", ANONYMOUS))
     assert [cast(Any, entry.id) for entry in entries] == ["0", "1", "2"]
     assert (calls, durable.waited) == (["record", "log"] * 2, waited)
 
@@ -89,7 +90,7 @@ def test_only_what_has_ended_is_listed_as_ended(state: str | None) -> None:
 def test_a_page_asks_its_own_list_for_as_many_as_it_still_lacks(state: Any, index: str) -> None:
     calls: list[Any] = []
     pages = [[(9, "a"), (8, "x" if state else "b")], [(7, "c")]]
-    shown, behind = asyncio.run(service(calls, pages=pages).list(state, None, 3))
+    shown, behind = asyncio.run(service(calls, pages=pages).list(ANONYMOUS, state, None, 3))
     assert [record.id for record in shown] == (["a", "c"] if state else ["a", "b", "c"])
     assert cast(Any, calls[:2]) == [(index, None, 3), (index, (8, "x" if state else "b"), 2 if state else 1)]
     assert behind == (None if state else (7, "c"))

@@ -89,7 +89,7 @@ class Scene:
         self.log, self.pages = FakeLog(*of), FakePages()
         self.truth = Truth(cast(Logs, self.log), cast(Pages, self.pages), self._add)
         self.truth.up = True
-        self.feed = Feed(ID, 100_000, 0.0, lambda *_: None)
+        self.feed = Feed(ID, "", 100_000, 0.0, lambda *_: None)
         self.added: list[Entry] = []
         self.woken = 0
         self.viewer = arrive(self.feed, cast(Pages, self.pages))

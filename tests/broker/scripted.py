@@ -67,13 +67,14 @@ class Saved:
 class Generation:
     """One generation. Each method is one atomic step, called as the processes call it."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, id_: str | None = None) -> None:
+        """Of an `id_` that is there, or one to make."""
         self.server = server
-        self.id = new_generation_id()
+        self.id = id_ or new_generation_id()
         self.keys = [keys.record(self.id), keys.log(self.id), keys.cancel(self.id), keys.tombstone(self.id)]
 
-    def create(self, retention_ms: int = 3_600_000) -> bool:
-        return self.server.do(self.server.logs.create(self.id, b"{}", "sim-1", retention_ms))
+    def create(self, retention_ms: int = 3_600_000, owner: str = "") -> bool:
+        return self.server.do(self.server.logs.create(self.id, b"{}", "sim-1", retention_ms, owner=owner))
 
     def claim(
         self, planned_from: EntryId | None = None, *, run: bool = True, claimant: str = "", most: int = 3, kept: int = 0

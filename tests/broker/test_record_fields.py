@@ -131,7 +131,7 @@ def test_a_record_is_made_of_the_fields_that_are_shown_and_of_its_request() -> N
 
 def test_a_record_that_has_seen_everything_has_had_every_field_and_no_other(server: Server) -> None:
     generation = Generation(server)
-    generation.create()
+    generation.create(owner="me")
     attempt = generation.granted()
     assert generation.append(attempt, 1, Content(TEXT, b"a"), usage=b"{}", lease_ms=1000) == Appended(1)
     had = set(generation.fields)

@@ -36,7 +36,7 @@ def _mutant(name: str, place: str, old: str, new: str, *tests: str) -> Mutant:
 
 
 _SUBMIT = "accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms)"
-_CREATE = 'created = await self.logs.create(id_, *self._stored(request), fingerprint if derived else "")'
+_CREATE = 'created = await self.logs.create(id_, *self._stored(request), fingerprint if derived else "", owner)'
 _LOST = "tests/api/test_coordination_lost.py::"
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -414,8 +414,12 @@ MUTANTS: tuple[Mutant, ...] = (
         _DIRECT + "test_through_asgi_too_a_viewer_is_slow_only_while_a_send_waits",
     ),
     _mutant(
-        "the quick way is open while draining", "Hub.knows", "or self.draining:", ":",
+        "the quick way is open while draining", "Hub.knows", "or self.draining or", "or",
         _TICKS + "test_the_quick_way_is_for_what_runs_here_and_is_closed_while_draining",
+    ),
+    _mutant(
+        "the quick way is open to whom the generation is not", "Hub.knows", " or not who.may_see(feed.owner):", ":",
+        "tests/api/test_gate.py::test_the_quick_way_in_is_shut_to_whom_it_is_not_and_asks_for_each",
     ),
     _mutant(
         "the quick way tells no page that it may read", "DirectProtocol._begin",
