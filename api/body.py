@@ -32,16 +32,14 @@ STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 HALF_A_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-async def read_json(
-    request: Request, turn: asyncio.Lock, *, max_bytes: int = MAX_BYTES, timeout: float = TIMEOUT
-) -> dict[str, object]:
+async def read_json(request: Request, turn: asyncio.Lock) -> dict[str, object]:
     """The JSON object that the request carries. Raises Problem, and nothing else, for anything that is not one.
 
     Whoever reads large bodies shares one `turn`: between two of them the loop serves everybody else."""
     check_content_type(request.headers)
     try:
-        async with asyncio.timeout(timeout):
-            raw = await _read(request, max_bytes)
+        async with asyncio.timeout(TIMEOUT):
+            raw = await _read(request)
             if len(raw) > SMALL:
                 async with turn:
                     await asyncio.sleep(0)
@@ -64,10 +62,10 @@ def check_content_type(headers: Headers) -> None:
         raise Problem(Code.UNSUPPORTED_MEDIA_TYPE)
 
 
-async def _read(request: Request, max_bytes: int) -> bytes:
+async def _read(request: Request) -> bytes:
     declared = request.headers.get("content-length", "")
     # Python refuses to convert very long numbers: a length of more than 20 digits is too large however it reads.
-    too_large = declared.isascii() and declared.isdigit() and (len(declared) > 20 or int(declared) > max_bytes)
+    too_large = declared.isascii() and declared.isdigit() and (len(declared) > 20 or int(declared) > MAX_BYTES)
     raw = bytearray()
     async with aclosing(request.stream()) as stream:
         # Who asks before sending (`Expect: 100-continue`) gets the answer instead of the permission.
@@ -75,7 +73,7 @@ async def _read(request: Request, max_bytes: int) -> bytes:
             raise Problem(Code.BODY_TOO_LARGE, headers=CLOSE)
         while not too_large and (chunk := await anext(stream, None)) is not None:
             raw += chunk
-            too_large = len(raw) > max_bytes
+            too_large = len(raw) > MAX_BYTES
         if too_large:
             await _discard(stream)
             raise Problem(Code.BODY_TOO_LARGE, headers=CLOSE)

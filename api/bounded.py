@@ -39,7 +39,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """Subclasses override `_begin`, which starts what answers a request whose head is in order."""
 
     owed: Owed | None = None
-    _health_only = False
+    _health_only: bool
     _deaf = False  # what comes is dropped
     _refusal: Problem | None = None  # to be told when what was asked before it is answered
     _in_head = False
@@ -47,7 +47,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _counts = True  # what is parsed is no body's data
     _step = 0  # changes with each of these three
     _unfinished = 0  # bytes since then
-    _size = _lines = 0  # of the head
+    _size: int  # of the head
+    _lines: int
     _upgrading = False
 
     def __init__(self, connections: Connections, *args: Any, **kwargs: Any) -> None:
@@ -256,6 +257,6 @@ def _problem_of(error: httptools.HttpParserError) -> Problem:
                 return refused.problem
             case httptools.HttpParserInvalidURLError():
                 pass
-            case other:
-                return from_unexpected(other if isinstance(other, Exception) else error)
+            case _:
+                return from_unexpected(error)  # the log has the callback's own behind it
     return Problem(Code.MALFORMED_HEAD)

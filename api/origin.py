@@ -108,7 +108,6 @@ class Origins:
 
         self.answers_for = answers_for
         self._lets_in = lets_in
-        self._any = bool(others)
 
     def refusal(self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]]) -> Code | None:
         """Why the request is not answered, or None. Header names are lower case."""
@@ -129,8 +128,6 @@ class Origins:
 
     def sharing(self, headers: Iterable[Header]) -> Sequence[Header]:
         """Headers of the answer to a request with these, which let the page read it that asked, if a page asked and it may."""
-        if not self._any:
-            return ()
         given = [value for name, value in headers if name == b"origin"]
         return ((_ALLOW, given[0]), _EXPOSE) if len(given) == 1 and self._lets_in(given[0]) else ()
 

@@ -25,6 +25,11 @@ def post(body: bytes, *headers: bytes) -> bytes:
     return POST + b"".join(headers) + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
+def joined(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Each header's values as one."""
+    return {name: b", ".join(value for other, value in headers if other == name) for name, _ in headers}
+
+
 class Transport:
     """Keeps what is written."""
 
@@ -88,7 +93,7 @@ class App:
                 self.left += 1
                 return
             body, more = body + message["body"], message["more_body"]
-        self.asked.append((scope["method"], path, dict(scope["headers"]), body))
+        self.asked.append((scope["method"], path, joined(scope["headers"]), body))
         if path == "/slow":
             await self.go_on.wait()
         if path != "/early":
@@ -154,7 +159,7 @@ class Wire:
         status, head, body = self.answers()[-1]
         problem = json.loads(body)
         assert problem["status"] == status
-        assert head.endswith(b"connection: close")
+        assert head.endswith(b"\r\nconnection: close")
         assert b"content-type: application/problem+json" in head
         assert b"x-ours: 1" in head
         assert self.transport.ended
@@ -261,6 +266,24 @@ def test_a_head_that_does_not_end_is_refused_behind_32_kib(loop: asyncio.Abstrac
             assert wire.refusal() == "head_too_large"
 
 
+def test_of_a_head_that_does_not_end_48_kib_are_kept_however_much_comes_at_once(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    for size, statuses in ((48 * 1024, []), (48 * 1024 + 1, [431])):
+        wire = Wire(loop)
+        wire.send((GET[:-2] + b"A: ").ljust(size, b"a"))
+        assert wire.statuses() == statuses
+
+
+def test_what_is_said_of_each_chunk_is_no_part_of_the_head(wire: Wire) -> None:
+    wire.send(CHUNKED)
+    for _ in range(20):
+        wire.protocol.data_received(b"1;" + b"x" * 5000 + b"\r\n")
+        wire.protocol.data_received(b"a\r\n")
+    wire.send(b"0\r\n\r\n")
+    assert [body for *_, body in wire.app.asked] == [b"a" * 20]
+
+
 def test_two_heads_in_turn_have_32_kib_each(wire: Wire) -> None:
     head = GET[:-2] + (b"A: " + b"a" * 990 + b"\r\n") * 20 + b"\r\n"
     wire.send(head * 2, 1000)
@@ -304,7 +327,12 @@ def test_whoever_asks_for_an_upgrade_is_answered_once_and_nothing_behind_it_is_p
 ) -> None:
     letters = bytes(range(97, 123)) * 2000
     asks = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
-    for padding, body in ((b"", letters), (b"A: " + b"a" * 17_000 + b"\r\n", letters), (b"", b"\r\n" * 100 + GET)):
+    for padding, body in (
+        (b"", letters),
+        (b"A: " + b"a" * 17_000 + b"\r\n", letters),
+        (b"", b"\r\n" * 100 + GET),
+        (b"Connection: close\r\n", letters),
+    ):
         for step in (1000, 1 << 30):
             wire = Wire(loop)
             wire.send(post(body, asks, padding, b"B: c\r\n") + GET + b"a" * 50_000, step)
@@ -345,10 +373,13 @@ def test_a_target_that_is_no_url_is_refused_behind_the_answers_before_it(loop: a
     assert running.statuses() == [200, 400]
 
 
-def test_a_failure_of_ours_is_500(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_of_ours_is_500_and_the_log_has_it(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("api.bounded.fault", lambda *_: 1 / 0)
     wire.send(GET)
     assert wire.refusal() == "internal_error"
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_a_refusal_has_no_body_for_head_and_no_end_where_there_is_none_to_write(
@@ -572,4 +603,5 @@ def test_beyond_the_room_for_health_checks_a_connection_is_refused_at_once(loop:
     last = Wire(loop, connections)
     assert last.answers() == []
     connections.wait_for(last.protocol, None)
-    assert Wire(loop, connections).refusal() == "too_many_connections"
+    for state in ({}, {ORIGINS: Origins(None, frozenset({"https://app.example"}))}):
+        assert Wire(loop, connections, state).refusal() == "too_many_connections"

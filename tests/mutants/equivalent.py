@@ -54,6 +54,7 @@ _TOLD = f"{_HUB}._tell_places: for feed, place in zip(feeds, places, strict=True
 _HELD_END = "Durable.held_end: return end if end is not None and (record.id, end) not in self._safe else None =>"
 
 _BOUNDED = "BoundedProtocol"
+_STEP_0, _OF_THREE = "_step = ", "# changes with each of these three"
 _LENIENT = "self.parser.set_dangerous_leniencies(lenient_data_after_close="
 _DROPPED = "# as uvicorn does: it is dropped"
 _LENIENT_TRUE = f"{_BOUNDED}._without_upgrade: {_LENIENT}True) {_DROPPED} =>"
@@ -66,9 +67,13 @@ _UNUSED = "choose: unused = [id_ for id_, tombstone in zip(ids[1:], made[1:]"
 _HELD = 'if sys.platform == "linux" and lent is not None and'
 _ASKED = f"bytes_taken: {_HELD} lent.fileno() >= 0: => {_HELD}"
 _LEAVES = "HttpProtocol.connection_lost: if self._running is not None and not self._running.response_complete: =>"
+_HALF = "parse: if HALF_A_PAIR.search(text): # only an escape can smuggle in half of a pair =>"
+_DEPTH = "_check_structure: if max(accumulate(STEPS[bracket] for bracket in brackets), default="
+_DIGITS = ("_integer: if len(digits) > ", " or not -(1 << 63) <= (number := int(digits)) < 1 << 64:")
 _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "a name that only type checkers read": ('lua -: P = ParamSpec("P") => P = ParamSpec("XXP")',),
     "a number that changes, by whatever": (
+        f"bounded -: {_STEP_0}0 {_OF_THREE} => {_STEP_0}1 {_OF_THREE}",
         f"{_BOUNDED}._enter: self._step += 1 => self._step += 2",
         f"{_BOUNDED}._enter: self._step += 1 => self._step -= 1",
         f"{_BOUNDED}.on_chunk_header: self._step += 1 => self._step += 2",
@@ -483,6 +488,22 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"from_validation_error: return _invalid({_ERRORS}include_url=False, include_input=False), in_body=True)"
         f" => return _invalid({_ERRORS}include_url={others}), in_body=True)"
         for others in ("True, include_input=False", "False, ", "False, include_input=True")
+    ),
+    "a name that only we look up, and by the constant": (
+        'origin -: ORIGINS: Final = "respool.origins" => ORIGINS: Final = "XXrespool.origins"',
+    ),
+    "no page's origin either way, and none that an operator may name": (
+        'Origins.refusal: origin = value if origin is None else b"null" => origin = value if origin is None else b"XXnull"',
+    ),
+    "what is written again without need is written as well": (
+        f"{_HALF} if True: # only an escape can smuggle in half of a pair",
+    ),
+    "what is left of the body there is brackets and commas alone": (
+        '_check_structure: brackets = structure.translate(None, b",") => brackets = structure.translate(None, b"XX,")',
+    ),
+    "neither is too deep": (f"{_DEPTH}0) > MAX_DEPTH: => {_DEPTH.partition(': ')[2]}1) > MAX_DEPTH:",),
+    "no number of 21 digits fits 64 bits, nor is it too long for Python": (
+        f"{'20'.join(_DIGITS)} => {'21'.join(_DIGITS).partition(': ')[2]}",
     ),
     "only who has a viewer looks at it, and each viewer gets its own": (
         "DirectProtocol._return: self._socket = None => pass",
