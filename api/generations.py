@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -11,9 +12,10 @@ from api import views
 from api.body import read_json
 from api.dialects import Dialect
 from api.dialects.native import NATIVE
+from api.dialects.text import TEXT_VIEW
 from api.gate import Policy, Principal
 from api.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
-from api.openapi import CHAT, STREAM, described
+from api.openapi import CHAT, STREAM, VIEWS, described
 from api.problems import ABOUT_STORAGE, Code, Problem
 from api.rendition import View
 from api.service import Service
@@ -40,6 +42,7 @@ _ABOUT_SUBMITTING = (
 )  # fmt: skip
 _SUBMITTED = ("Location", "Generation-Id")
 _MESSAGES = [{"role": "user", "content": "Tell me a story"}]
+_DIALECTS: Final[Mapping[str, Dialect]] = {"native": NATIVE, "text": TEXT_VIEW}
 _LIST_CURSOR = re.compile(r"([0-9]{1,16})\.(gen_[0-9A-Z]{26})", re.ASCII)
 
 
@@ -126,7 +129,7 @@ async def chat(request: Request, service: ServiceOf, who: Who) -> Response:
 @router.get(
     "/generations/{id}/events",
     **described(
-        {200: STREAM, 204: None}, (*_ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST), takes=("Last-Event-ID",)
+        {200: VIEWS, 204: None}, (*_ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST), takes=("Last-Event-ID",)
     ),
 )
 async def events(
@@ -138,13 +141,14 @@ async def events(
     from_: Annotated[
         Literal["beginning", "snapshot"], Query(alias="from", description="Where to begin, without a cursor.")
     ] = "beginning",
+    view: Annotated[Literal["native", "text"], Query(description="The vocabulary: ours, or bare text.")] = "native",
 ) -> Response:
     """The log as an event stream: from its beginning, from behind Last-Event-ID (or `after`), or from a snapshot."""
     negotiate(request.headers, (EVENT_STREAM,))
     # A reconnecting EventSource asks for the same URL again: its header is newer than the URL's `after`.
     given = ", ".join(request.headers.getlist("last-event-id"))
     cursor = given or after
-    return await _follow(request, service, who, id_, cursor, snapshot=from_ == "snapshot")
+    return await _follow(request, service, who, id_, cursor, dialect=_DIALECTS[view], snapshot=from_ == "snapshot")
 
 
 async def _follow(

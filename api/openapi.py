@@ -43,6 +43,10 @@ _ON_EVERY_ANSWER: Final = ("Cache-Control", "X-Content-Type-Options")
 _FRAME_REF: Final[Json] = {"$ref": _REF.format(model="Frame")}
 _DONE: Final[Json] = {"type": "object", "required": ["data"], "properties": {"data": {"const": "[DONE]"}}}
 STREAM: Final = Answer("The event stream.", EVENT_STREAM, {"itemSchema": _FRAME_REF}, ("X-Accel-Buffering",))
+VIEWS: Final = Answer(
+    "The event stream, in the view that was asked for.", EVENT_STREAM,
+    {"itemSchema": {"anyOf": [_FRAME_REF, {"$ref": _REF.format(model="TextFrame")}]}}, STREAM.sends,
+)  # fmt: skip
 CHAT: Final = Answer(
     "The event stream, and behind it `data: [DONE]`.", EVENT_STREAM, {"itemSchema": {"anyOf": [_FRAME_REF, _DONE]}},
     STREAM.sends,
@@ -176,11 +180,21 @@ _FRAME: Final[Json] = {
         "retry": {"type": "integer", "description": "Milliseconds to wait before coming back."},
     },
 }
+_TEXT_FRAME: Final[Json] = {
+    "type": "object",
+    "description": "One server-sent event of the text view: bare text, or, where it has a name, JSON.",
+    "required": ["data"],
+    "properties": {
+        "event": {"enum": ["end", "discard", "queued", "gap", "drain"]},
+        "data": {"type": "string"},
+        **{name: _FRAME["properties"][name] for name in ("id", "retry")},
+    },
+}
 
 
 def _schemas(requests: Sequence[type[BaseModel]], shapes: Sequence[object]) -> Json:
     _, bodies = models_json_schema([(model, "validation") for model in requests], ref_template=_REF)
-    schemas: Json = {"Problem": _PROBLEM, "Frame": _FRAME, **bodies.get("$defs", {})}
+    schemas: Json = {"Problem": _PROBLEM, "Frame": _FRAME, "TextFrame": _TEXT_FRAME, **bodies.get("$defs", {})}
     for shape in (FieldError, *shapes):
         schemas |= _defined(getattr(shape, "__name__", ""), shape)
     return schemas | _defined("Event", Event)

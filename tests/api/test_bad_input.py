@@ -295,6 +295,8 @@ def test_the_key_of_an_expired_generation_is_410_and_starts_nothing(client: Clie
         (f"/v1/generations?limit={CANARY}", "limit"),
         (f"/v1/generations?state={CANARY}", "state"),
         ("/v1/generations/{id}/events?from=end", "from"),
+        ("/v1/generations/{id}/events?view=prose", "view"),
+        ("/v1/generations/{id}/events?view=", "view"),
     ],
 )
 def test_a_wrong_query_parameter_is_422_by_its_name(

@@ -1,0 +1,109 @@
+"""Bare text, for readers that append whatever comes and parse nothing (docs/protocol.md, "The text view"). Pure.
+
+Only text is an unnamed event; what else a reader must know is a named one, whose data is JSON. A line end is LF here, whichever
+it was: server-sent events know no other within their data.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import orjson
+
+from api.dialects import Dialect, State, sse
+from api.dialects.native import NATIVE
+from broker.events import END, EVENT, START, TEXT, Entry
+from broker.ids import EntryId
+from broker.transcript import Transcript
+from broker.vocabulary import GapReason
+
+
+class Mark(NamedTuple):
+    """A place in the text: so many characters are before it; `cr`: the last of them was sent for a CR, so that an LF right
+    behind it is still the same line end."""
+
+    characters: int
+    cr: bool
+
+
+class Said(NamedTuple):
+    """How far the text is, and how far it was when each block was opened."""
+
+    end: Mark
+    blocks: tuple[Mark, ...]
+
+
+class Text(Dialect):
+    begin = Said(Mark(0, False), ())
+    keep_alive = sse.KEEP_ALIVE
+    done = sse.DONE
+
+    def fold(self, state: State, entries: Sequence[Entry]) -> tuple[State, list[bytes]]:
+        assert isinstance(state, Said)
+        frames = []
+        for entry in entries:
+            state, frame = _step(state, entry)
+            frames.append(frame)
+        return state, frames
+
+    def queued(self, position: int) -> bytes:
+        return b"event: queued\n" + NATIVE.queued(position)
+
+    def gap(self, reason: GapReason) -> bytes:
+        return b"event: gap\n" + NATIVE.gap(reason)
+
+    def drain(self, retry_ms: int) -> bytes:
+        return b"event: drain\n" + NATIVE.drain(retry_ms)
+
+    def snapshot(self, transcript: Transcript, cursor: EntryId) -> bytes:
+        """All text so far in one event; nothing if there is none."""
+        text, _ = _lines(transcript.text.encode(), cr=False)
+        return _frame(text, cursor) if text else b""
+
+    def first(self, body: bytes) -> bytes | None:
+        return sse.with_retry(body)
+
+
+def _step(said: Said, entry: Entry) -> tuple[Said, bytes]:
+    """The state behind the entry, and its frame."""
+    id_, kind, value = entry
+    if kind == TEXT:
+        text, cr = _lines(value, cr=said.end.cr)
+        end = Mark(said.end.characters + len(text.decode()), cr)
+        return Said(end, said.blocks), _frame(text, id_) if text else b""
+    if kind == END:
+        return said, b"event: end\n" + _frame(b'{"done":true,' + value[1:], id_)
+    if kind not in (START, EVENT):
+        return said, b""
+    match orjson.loads(value):
+        case {"type": "block_start", "index": int(index)} if index >= len(said.blocks):
+            return Said(said.end, (*said.blocks, said.end)), b""
+        case {"type": "stream_start", "keep_blocks": int(keep)} if keep < len(said.blocks):
+            return _taken_back(said, keep, id_)
+    return said, b""
+
+
+def _taken_back(said: Said, keep: int, id_: EntryId) -> tuple[Said, bytes]:
+    """Blocks from number `keep` on are no more; a reader is told if it was shown any text of them."""
+    end = said.blocks[keep]
+    kept = Said(end, said.blocks[:keep])
+    if end.characters == said.end.characters:
+        return kept, b""
+    told = orjson.dumps({"type": "discard", "keep": end.characters})
+    return kept, b"event: discard\n" + _frame(told, id_)
+
+
+def _lines(text: bytes, *, cr: bool) -> tuple[bytes, bool]:
+    """The text with LF for each line end, and whether its last one may go on; `cr`: the one before it may."""
+    if cr and text.startswith(b"\n"):
+        text = text[1:]
+    if b"\r" not in text:
+        return text, False
+    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n"), text.endswith(b"\r")
+
+
+def _frame(data: bytes, id_: EntryId) -> bytes:
+    """One event; each line of its data is a field of its own."""
+    return b"data: %b\nid: %d-%d\n\n" % (data.replace(b"\n", b"\ndata: "), *id_)
+
+
+TEXT_VIEW: Final = Text()
