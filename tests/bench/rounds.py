@@ -10,14 +10,17 @@ from tests.bench.figures import median, shown, table
 from tests.bench.load import LoadFailed
 from tests.bench.nchan import Nchan, NchanRedis, nchan
 from tests.bench.reach import verdicts
-from tests.bench.servers import Floor, Naive, Paced, Respool, Server
+from tests.bench.servers import Floor, Naive, Paced, Plain, PubSub, Respool, Server
 from tests.bench.system import Skipped, compiled
 
 _TOO_MUCH = {"nchan": ("B500", "B1000", "idle"), "nchan + Redis": ("B500", "B1000", "idle"), "naive": ("A8000",)}
 """What takes minutes to show no more than that the server falls behind."""
 
-_ONLY = {Paced.name: ("A4000",)}
+_ONLY = {Paced.name: ("A4000",), Plain.name: ("A1000", "B1000"), PubSub.name: ("A1000", "B1000")}
 """What is to be seen in one scenario."""
+
+
+_OURS: list[type[Server]] = [Respool, Plain, PubSub, Paced]
 
 
 class Fanout:
@@ -81,5 +84,5 @@ def _available() -> tuple[list[type[Server]], list[str]]:
     try:
         nchan()
     except Skipped as skipped:
-        return [Respool, Paced, Floor, Naive], [f"nchan: {skipped}"]
-    return [Respool, Paced, Floor, Naive, NchanRedis, Nchan], []
+        return [*_OURS, Floor, Naive], [f"nchan: {skipped}"]
+    return [*_OURS, Floor, Naive, NchanRedis, Nchan], []

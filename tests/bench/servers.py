@@ -117,11 +117,12 @@ class OnLogs(Server):
 
 class Respool(OnLogs):
     name = "respool"
+    module = "api"
     settings: Mapping[str, str] = {}
 
     def _serve(self) -> Child:
         environment = {"RESPOOL_REDIS_URL": self.url, "RESPOOL_PORT": str(self.port), **self.settings}
-        return self._child("api", environment, "--alone")
+        return self._child(self.module, environment, "--alone")
 
 
 class Paced(Respool):
@@ -129,6 +130,20 @@ class Paced(Respool):
 
     name = "respool, paced"
     settings: Mapping[str, str] = {"RESPOOL_FANOUT_PACE_MS": "40"}
+
+
+class Plain(Respool):
+    """Without our own protocol class: uvicorn sends, a task for each viewer."""
+
+    name = "respool, plain"
+    settings: Mapping[str, str] = {"RESPOOL_HTTP": "plain"}
+
+
+class PubSub(Respool):
+    """Without our own subscription."""
+
+    name = "respool, redis-py's pubsub"
+    module = "tests.bench.pubsub"
 
 
 class Naive(OnLogs):
