@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fastapi.routing import APIRoute
 
 from api.gate import ANONYMOUS, Header, Open, Principal
-from api.problems import Code
+from api.generations import router
+from api.problems import Code, Problem
 from broker import keys
 from broker.ids import new_generation_id
 from broker.request import GenerationRequest
@@ -125,6 +127,15 @@ def test_a_key_is_its_owners(api: Api, server: Server, policy: Named) -> None:
     assert server.command("HGET", keys.record(mine), "owner") == b"me"
     stream = api.post("/v1/chat/stream", ASKED, 1, x_name="me", **STREAM)
     assert server.command("HGET", keys.record(stream.headers["generation-id"]), "owner") == b"me"
+
+
+def test_a_route_that_forgets_to_ask_is_shut_all_the_same(api: Api, policy: Named) -> None:
+    (asks,) = router.dependencies
+    request = SimpleNamespace(app=api.app, scope={"raw_path": b"/v1/new", "query_string": b"", "headers": []})
+    assert asks.dependency is not None
+    with pytest.raises(Problem):
+        asks.dependency(request)
+    assert policy.asked == [b"/v1/new"]
 
 
 def test_a_query_belongs_to_what_is_asked_for(api: Api, policy: Named) -> None:

@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from api.app import create_app
+from api.gate import Open
 from api.lookout import Lookout
 from api.service import Service
 from api.settings import ApiSettings
@@ -463,6 +464,7 @@ def test_a_viewer_whose_generation_is_watched_is_served_without_a_look_at_redis(
 def test_nothing_else_is_served(api: Api) -> None:
     for path in ("/healthz/", "/redoc", "/v1", "/generations", f"{GENERATIONS}/"):
         assert api.get(path).code == (404, "not_found")
+    assert api.get("/docs").status == api.get("/openapi.json").status == 200
     assert api.get("/healthz").headers["x-content-type-options"] == "nosniff"
 
 
@@ -471,6 +473,8 @@ def test_its_settings_reach_what_it_is_made_of(server: Server) -> None:
         submissions = api.service.submissions
         assert (submissions.pickup_ms, submissions.retention, submissions.derivation) == (7500, 600, None)
         assert api.service.ephemeral
+    policy = Open()
+    assert create_app(ApiSettings(redis_url=server._url), policy).state.policy is policy
     with Api(server, logs_url=server._url.replace("db=0", "db=1")) as api:
         assert api.service.submissions.derivation is not None
         assert api.get("/v1/generations").shown == {"data": [], "next_cursor": None}

@@ -95,15 +95,18 @@ def test_a_submit_repeated_again_and_again_leaves_one_record_and_one_job(server:
     assert len(members(server, keys.QUEUE)) == 1
 
 
-def test_a_submit_repeated_after_the_sweeper_gave_it_up_is_looked_after_again(server: Server) -> None:
+@pytest.mark.parametrize("one_server", [True, False])
+def test_a_submit_repeated_after_the_sweeper_gave_it_up_is_looked_after_again(server: Server, one_server: bool) -> None:
     """Even if the repeated one breaks off too, once the record is made."""
     logs, coordination = Logs(server.redis), Coordination(server.redis)
     with pytest.raises(OutcomeUnknown):
-        server.do(submissions(Dying(logs, "create", False), coordination).submit(REQUEST, "key"))
+        server.do(submissions(Dying(logs, "create", False), coordination, one_server=one_server).submit(REQUEST, "key"))
     (id_,) = members(server, keys.DUE)
     server.do(coordination.unlist([id_]))
     with pytest.raises(OutcomeUnknown):
-        server.do(submissions(logs, Dying(coordination, "enqueue", False)).submit(REQUEST, "key"))
+        server.do(
+            submissions(logs, Dying(coordination, "enqueue", False), one_server=one_server).submit(REQUEST, "key")
+        )
     assert records(server) == members(server, keys.DUE) == {id_}
 
 

@@ -70,10 +70,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/worker/test_writer.py::TestWriting",
         "tests/worker/test_writer.py::test_a_tail_that_redis_lost_is_written_again_under_its_ids",
     ),
-    _mutant(
-        "an end over what is not written", "Producer._finish",
-        "writer.attempt, writer.next_seq, ending", "writer.attempt, writer.acked + 1, ending",
-        "tests/worker/test_producer.py",
+    Mutant(
+        "an end over what is not written",
+        (
+            Edit("Producer._finish", "elif not written:", "elif False:"),
+            Edit("Producer._finish", "writer.next_seq, ending", "writer.acked + 1, ending"),
+        ),
+        ("tests/worker/test_producer.py", "tests/worker/test_producing.py"),
     ),
     _mutant(
         "completed without its tail if Redis is full", "Producer._finish",

@@ -255,7 +255,7 @@ class Run:
         seconds = 0.0
         for test in sorted(tests, key=partial(self._order, mutant.file)):
             seconds += float(self._kept.looked[test]["seconds"])
-            if seconds > _MOST_SECONDS and self._order(mutant.file, test)[0] and not mutant.file.endswith(".lua"):
+            if seconds > _MOST_SECONDS and all(self._order(mutant.file, test)[:2]) and not mutant.file.endswith(".lua"):
                 break
             chosen.append(test)
         return chosen
