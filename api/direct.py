@@ -122,8 +122,8 @@ class DirectProtocol(HttpProtocol):
 
     _viewer: Viewer | None = None
     _left: Callable[[Viewer], object]
-    _last = b""
-    _keep_alive = True
+    _last: bytes
+    _keep_alive: bool
     _paused = False
     _socket: SocketType | None = None
 
@@ -283,9 +283,11 @@ def _take_nothing(_: bytes) -> int:
 class _Complete(RequestResponseCycle):
     """What uvicorn sees of a response that is none of its business: it is complete."""
 
+    response_complete = True
+    message_event = asyncio.Event()
+
     def __init__(self) -> None:
-        self.response_complete = True
-        self.message_event = asyncio.Event()
+        """It has nothing of a request's."""
 
 
 _COMPLETE: Final = _Complete()

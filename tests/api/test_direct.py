@@ -3,6 +3,7 @@ life, or the stream ends."""
 
 import asyncio
 import socket
+import weakref
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -352,6 +353,15 @@ def test_a_client_that_leaves_is_told_of_to_the_running_request_whatever_waits_b
     assert (line.app.paths, line.app.gone) == (["/hang"], ["/hang"])
 
 
+def test_a_connection_that_is_lost_is_no_more_one_of_the_process_and_hears_nothing(line: Line) -> None:
+    line.send(get("/"))
+    assert line.protocol in line.protocol.connections
+    line.lose()
+    assert line.protocol not in line.protocol.connections
+    assert repr(line.protocol._connections) == "<0 of 5 connections; no one waited for>"
+    assert line.send(get("/")) == b""
+
+
 def test_who_is_cut_is_gone_when_the_transport_says_so(line: Line) -> None:
     for seconds, given in ((5.0, ()), (0, (0,))):
         cutting = line.loop.create_task(line.protocol.cut(*given))
@@ -477,6 +487,31 @@ def test_what_is_asked_behind_a_stream_waits_even_if_only_half_a_head_has_come_o
     assert line.app.scopes[-1]["headers"] == [(b"host", b"a"), (b"x-a", b"b")]
 
 
+def test_one_request_behind_a_stream_is_enough_to_read_no_more(line: Line) -> None:
+    line.send(get("/lend"))
+    line.send(get("/"))
+    assert not line.transport.reads
+    assert line.end() == LAST_CHUNK + PLAIN
+    assert line.transport.reads
+
+
+def test_what_comes_while_a_request_from_behind_a_stream_is_answered_waits_for_that(line: Line) -> None:
+    line.send(get("/lend") + get("/wait"))
+    assert line.end() == LAST_CHUNK
+    assert line.send(get("/")) == b""
+    assert line.app.paths == ["/lend", "/wait"]
+    line.app.go_on.set()
+    assert line.run().endswith(LAST_CHUNK + PLAIN * 2)
+
+
+def test_a_connection_that_is_lent_keeps_nothing_of_the_response_that_began_on_it(line: Line) -> None:
+    line.protocol.data_received(get("/lend"))
+    cycle = weakref.ref(line.protocol.cycle)
+    assert line.run() == LENT
+    assert cycle() is None
+    assert line.end() == LAST_CHUNK
+
+
 def test_what_cannot_be_read_is_refused_behind_what_is_being_answered(loop: asyncio.AbstractEventLoop) -> None:
     for path in ("/lend", "/wait"):
         line = Line(loop)
@@ -539,6 +574,24 @@ def test_nothing_is_written_while_the_transport_takes_nothing_not_even_at_first(
     line.viewer.done = "end"
     line.protocol.pause_writing()
     assert line.viewer.blocked_since is None, "it has nothing more to write"
+
+
+def test_a_stream_that_is_lent_while_the_transport_takes_nothing_begins_when_it_takes_more(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = line.transport.write
+
+    def fill(data: bytes) -> None:
+        write(data)
+        if b"ab" in data:
+            line.protocol.pause_writing()
+
+    monkeypatch.setattr(line.transport, "write", fill)
+    line.viewer.tell(TOLD)
+    assert line.send(get("/lend")) == LENT
+    assert line.lent is None
+    line.protocol.resume_writing()
+    assert line.run() == LENT + chunk(RETRY + TOLD)
 
 
 def test_a_feed_writes_to_the_socket_itself_while_that_takes_more(

@@ -53,6 +53,8 @@ _SILENT_FEED = f"{_HUB}._check: silent = self._clock() - feed.changed_at"
 _TOLD = f"{_HUB}._tell_places: for feed, place in zip(feeds, places, strict=True): => for feed, place in zip(feeds, places, "
 _HELD_END = "Durable.held_end: return end if end is not None and (record.id, end) not in self._safe else None =>"
 
+_LOAN = "viewer.lend(Loan(self._socket.send if self._socket else _take_nothing, self.transport.write)"
+
 _BOUNDED = "BoundedProtocol"
 _STEP_0, _OF_THREE = "_step = ", "# changes with each of these three"
 _LENIENT = "self.parser.set_dangerous_leniencies(lenient_data_after_close="
@@ -475,6 +477,9 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "whose answer is complete is told that its client left, either way": (f"{_LEAVES} if self._running is not None:",),
     "while the transport takes nothing, nothing is written": ("DirectProtocol._lets_write: if lets: => if True:",),
+    "a viewer follows only once it was asked for more, and while the transport takes nothing it is not": (
+        f"DirectProtocol._lets_write: {_LOAN} if lets else None) => {_LOAN} if (lets) or True else None)",
+    ),
     "no range is more specific than the offer's own name": (f"wants: {_BEST} => {_BEST.replace('2', '3')}",),
     "Redis answers for each of those that it is asked for": tuple(
         f"Coordination.without_look: {_NO_LOOK} => {_NO_LOOK.replace('strict=True', told)}"
@@ -491,6 +496,8 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "a name that only we look up, and by the constant": (
         'origin -: ORIGINS: Final = "respool.origins" => ORIGINS: Final = "XXrespool.origins"',
+        'direct -: LEND: Final = "respool.lend" => LEND: Final = "XXrespool.lend"',
+        'direct -: CUT: Final = "respool.cut" => CUT: Final = "XXrespool.cut"',
     ),
     "no page's origin either way, and none that an operator may name": (
         'Origins.refusal: origin = value if origin is None else b"null" => origin = value if origin is None else b"XXnull"',
