@@ -373,7 +373,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _mutant(
         "the seam is off by one", "Ring.join",
         "return position + 1 if cursor", "return position + 2 if cursor",
-        _FEED + "test_every_viewer_gets_exactly_what_is_behind_its_cursor",
+        "tests/api/test_ring.py::test_every_place_has_the_id_of_the_entry_before_it_and_every_id_its_place",
     ),
     _mutant(
         "what was known is shown again", "fits",

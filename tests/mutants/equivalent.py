@@ -498,6 +498,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         'origin -: ORIGINS: Final = "respool.origins" => ORIGINS: Final = "XXrespool.origins"',
         'direct -: LEND: Final = "respool.lend" => LEND: Final = "XXrespool.lend"',
         'direct -: CUT: Final = "respool.cut" => CUT: Final = "XXrespool.cut"',
+        'door -: DOOR: Final = "respool.door" => DOOR: Final = "XXrespool.door"',
     ),
     "no page's origin either way, and none that an operator may name": (
         'Origins.refusal: origin = value if origin is None else b"null" => origin = value if origin is None else b"XXnull"',
