@@ -154,7 +154,7 @@ class Viewer:
             return b""
         if self.position is None:
             self.position = rendition.join(self.cursor, self._state)
-        while self.position is not None and self.position != rendition.end:
+        while self.position is not None and self.position < rendition.end:
             ready, self.position = rendition.take(self.position, _MOST_SEND)
             if ready:
                 return ready
