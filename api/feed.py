@@ -19,7 +19,6 @@ from broker.vocabulary import GapReason
 Seen = Literal["known", "added", "hole", "rewound"]
 Note = Callable[[str, Dialect, EntryId, State], object]
 _MOST_HELD: Final = 1000
-_MANY_RUNS: Final = 8
 
 
 def fits(last: EntryId, append: Append) -> tuple[Seen, list[Entry]]:
@@ -69,6 +68,8 @@ class Feed:
         if not ring.synced:
             self._hold(append)
             return []
+        if append.prev == ring.last:  # nearly always
+            return append.entries
         seen, new = fits(ring.last, append)
         if new or seen == "known":
             return new
@@ -84,12 +85,11 @@ class Feed:
 
     def add(self, entries: list[Entry]) -> None:
         """Puts entries that follow the last one into the ring and renders them."""
-        ring = self.ring
-        ring.add(entries)
+        jumped = self.ring.add(entries)
         for rendition in self.renditions.values():
             rendition.add(entries)
-        if len(ring.runs) > _MANY_RUNS:
-            ring.forget(min((rendition.base for rendition in self.renditions.values()), default=ring.end))
+        if jumped:
+            self.ring.forget(min((rendition.base for rendition in self.renditions.values()), default=self.ring.end))
 
     def show(self, now: float) -> None:
         """Gives all viewers what was added since it was last called."""

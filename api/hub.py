@@ -22,7 +22,7 @@ from api.viewer import Viewer
 from broker import keys
 from broker.coordination import Coordination
 from broker.errors import BrokerError
-from broker.events import Entry, parse_append
+from broker.events import END, Entry, parse_append
 from broker.ids import BEGINNING, EntryId
 from broker.logs import Logs
 from broker.tasks import Tasks
@@ -173,7 +173,7 @@ class Hub:
     # -- giving entries to viewers
 
     def _add(self, feed: Feed, entries: list[Entry]) -> None:
-        if self.durable.holds(feed.id, entries[-1]):
+        if entries[-1].kind == END and self.durable.holds(feed.id, entries[-1]):
             if feed not in self._unsafe:
                 self._unsafe.add(feed)
                 self._tasks.spawn(self._await_end(feed, entries[-1].id))

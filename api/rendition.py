@@ -184,22 +184,21 @@ class Rendition:
         if self._ring.ended or not 0 <= at < len(frames):
             self._halt()
         self.shown = self.base + len(frames)
-        if body := b"".join(frames[at:] if at > 0 else frames):
+        if body := frames[at] if at == len(frames) - 1 >= 0 else b"".join(frames[at:] if at > 0 else frames):
             self.sent_at = now
             if self._following:
-                self._send(self.view.framing(body))
+                ready = self.view.framing(body)
+                size = len(ready)
+                for send, write in list(self._following.values()):  # a socket that takes no more leaves meanwhile
+                    try:
+                        sent = send(ready)
+                    except OSError:
+                        sent = 0
+                    if sent < size:
+                        write(ready[sent:])
         if len(self._following) < len(self.viewers):
             for viewer in [each for each in self.viewers if each not in self._following]:
                 viewer.wake()
-
-    def _send(self, ready: bytes) -> None:
-        for send, write in list(self._following.values()):  # a socket that takes no more leaves meanwhile
-            try:
-                sent = send(ready)
-            except OSError:
-                sent = 0
-            if sent < len(ready):
-                write(ready[sent:])
 
     def _halt(self) -> None:
         """Nobody follows any more; each is where it was."""

@@ -38,18 +38,21 @@ class Ring:
         self.runs = [(self.end - 1, last)]
         self._latest.clear()
 
-    def add(self, entries: list[Entry]) -> None:
-        """Takes entries that follow `last`."""
-        last, end, keep = self.last, self.end, self._latest.append
+    def add(self, entries: list[Entry]) -> bool:
+        """Takes entries that follow `last`; whether ids have jumped, so that there is a run more."""
+        jumped = False
+        attempt, seq = self.last
         for id_, kind, value in entries:
-            attempt, seq = last
             if id_ != (attempt, seq + 1):
-                self.runs.append((end, id_))
-            last, end = id_, end + 1
-            keep((kind, value))
-        self.last, self.end = last, end
+                jumped = True
+                self.runs.append((self.end, id_))
+            attempt, seq = id_
+            self.end += 1
+            self._latest.append((kind, value))
+        self.last = id_
         if kind == END:
             self.ended = True
+        return jumped
 
     def forget(self, before: int) -> None:
         """Nobody asks any more for what is in front of this position, but for entries that are kept as such."""

@@ -459,7 +459,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _FEED + "test_viewers_whose_socket_lends_itself_see_the_same",
     ),
     _mutant(
-        "what a socket did not take is lost", "Rendition._send", "write(ready[sent:])", "write(b'')",
+        "what a socket did not take is lost", "Rendition.show", "write(ready[sent:])", "write(b'')",
         _FEED + "test_viewers_whose_socket_lends_itself_see_the_same",
     ),
     _mutant(
