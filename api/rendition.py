@@ -82,15 +82,15 @@ class Rendition:
         self._most_bytes = most_bytes
         self._note = note
         self.restart()
-        if view.dialect.begin is None:
-            self._begin(ring.earliest, None)
 
     def restart(self) -> None:
-        """The ring has begun anew, or this rendition does: there are no frames yet. Nobody is in it."""
+        """The ring has begun anew, or this rendition does. Nobody is in it."""
         self.frames.clear()
         self.base = self.shown = self._ring.end
         self._bytes = self._unnoted = 0
-        self._state: State = None if self.view.dialect.begin is None else UNKNOWN
+        self._state: State = UNKNOWN
+        if self.view.dialect.begin is None:
+            self._begin(self._ring.earliest, None)
 
     def _begin(self, position: int, state: State) -> None:
         self.base, self.shown, self._state = position, self._ring.end, state
@@ -181,10 +181,10 @@ class Rendition:
         """Gives all viewers what was added since it was last called: one write, of the same bytes, for those that follow; the
         others are woken."""
         frames, at = self.frames, self.shown - self.base
-        if self._ring.ended or not 0 <= at < len(frames):
+        if self._ring.ended:
             self._halt()
         self.shown = self.base + len(frames)
-        if body := frames[at] if at == len(frames) - 1 >= 0 else b"".join(frames[at:] if at > 0 else frames):
+        if body := frames[at] if at == len(frames) - 1 else b"".join(frames[at:]):
             self.sent_at = now
             if self._following:
                 ready = self.view.framing(body)

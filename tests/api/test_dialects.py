@@ -269,6 +269,17 @@ def test_what_went_by_live_is_known_as_well() -> None:
     at_once(scene())
 
 
+def test_a_state_is_noted_behind_every_thousand_entries_and_none_that_says_nothing() -> None:
+    noted: list[tuple[str, Dialect, EntryId, State]] = []
+    feed, counting = Feed(ID, "", 900, 0.0, lambda *parts: noted.append(parts)), Counting()
+    feed.ring.synced = True
+    for dialect in (NATIVE, counting):
+        feed.rendition(View(dialect, plain), 0.0).join(BEGINNING, dialect.begin)
+    for each in long_log(2999):
+        feed.add([each])
+    assert noted == [(ID, counting, EntryId(5, 999), 999), (ID, counting, EntryId(5, 1999), 1999)]
+
+
 def test_who_is_sent_to_the_log_and_knows_the_state_there_reads_nothing_twice() -> None:
     async def scene() -> None:
         here = Theatre(long_log(2500))

@@ -82,6 +82,14 @@ def test_what_nobody_asks_for_is_forgotten_and_what_is_kept_as_such_is_not() -> 
     assert ring.join(EntryId(39, 0)) == 30
 
 
+def test_the_run_in_which_the_end_is_stays_whatever_is_forgotten() -> None:
+    ring = ring_of(run(5, *range(LATEST + 9)))
+    for _ in range(2):
+        ring.forget(ring.end)
+        assert ring.runs == [(0, EntryId(5, 0))]
+    assert ring.join(ring.last) == ring.end
+
+
 def test_a_new_start_empties_the_ring_and_counts_on() -> None:
     ring = ring_of(run(5, 0, 1, 2))
     ring.start(EntryId(9, 0), ended=False)

@@ -142,6 +142,7 @@ def test_what_is_taken_back_is_told_in_characters_of_what_was_sent() -> None:
     assert got[9] == b'event: discard\ndata: {"type":"discard","keep":3}\nid: 5-9\n\n'
     assert got[10] == b'event: discard\ndata: {"type":"discard","keep":0}\nid: 5-10\n\n'
     assert got[11] == b"", "there was nothing to take back"
+    assert frames(block[0], start[0]) == [b"", b""]
 
 
 def test_a_block_that_is_gone_on_with_is_where_it_was() -> None:

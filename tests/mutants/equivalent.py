@@ -205,6 +205,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         "Connections._make_room: return False => return None",
         "Connections._make_room: return False => return None #2",
     ),
+    "forgotten more often, with the same outcome": (f"{_RING}.add: jumped = False => jumped = True",),
     "one run more in front of the ring": (
         f"{_RING}.forget: while len(self.runs) > 1 and self.runs[1][0] < before: =>"
         " while len(self.runs) > 2 and self.runs[1][0] < before:",
