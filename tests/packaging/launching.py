@@ -78,7 +78,7 @@ class Launcher:
     def signal(self, number: int) -> None:
         self._process.signal(number)
 
-    def ended(self, seconds: float = 15) -> int:
+    def ended(self, seconds: float = 40) -> int:
         """Wait for its end; its exit code."""
         return self._process.wait(seconds)
 
