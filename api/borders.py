@@ -63,9 +63,9 @@ class Borders:
         return state if border == cursor else UNKNOWN
 
     def _nearest(self, id_: str, dialect: Dialect, cursor: EntryId) -> tuple[EntryId, State]:
-        known = self._known.get((id_, dialect))
-        at = bisect_right(known, cursor, key=_by_id) if known else 0
-        if known is None or not at:
+        known = self._known.get((id_, dialect), [])
+        at = bisect_right(known, cursor, key=_by_id)
+        if not at:
             return BEGINNING, dialect.begin
         self._known.move_to_end((id_, dialect))
         return known[at - 1]

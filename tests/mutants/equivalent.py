@@ -26,6 +26,8 @@ _BEAT = 'await self.redis.set(keys.worker(worker), b"1", px=keys.HEARTBEAT_MS)'
 _ERRORS = "error.errors("
 _BEST = "chosen, best = None, (0.0, 2)"
 _RING, _RENDITION, _TRUTH = "Ring", "Rendition", "Truth"
+_JOIN = f"{_RENDITION}.join: if self._state is UNKNOWN"
+_NEW, _JOINED = f"{_RENDITION}.show: if body := frames[at] if at", ' else b"".join(frames[at:]):'
 _WRITER, _APPEND = "Writer", "append.lua -"
 _FITS = "fits: if first.attempt == last.attempt and first <= last: => if first"
 _PRUNE = f"{_WRITER}._prune: if now - self._pruned_at < _PRUNE_EVERY: => if "
@@ -141,6 +143,9 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "equality was decided on the line before": ("fits: if append.prev > last: => if append.prev >= last:",),
     "work that is spared, with the same outcome": (
         f"{_RENDITION}.show: if self._following: => if True:",
+        f"{_NEW} == len(frames) - 1{_JOINED} => {_NEW.partition(': ')[2][:-2]}(at == len(frames) - 1) and False{_JOINED}",
+        f"{_NEW} == len(frames) - 1{_JOINED} => {_NEW.partition(': ')[2]} == len(frames) + 1{_JOINED}",
+        '_lines: if b"\\r" not in text: => if False:',
         f"{_RENDITION}.show: if len(self._following) < len(self.viewers): => if True:",
         f"{_RENDITION}.show: if len(self._following) < len(self.viewers): => if len(self._following) <= len(self.viewers):",
         f"{_RENDITION}._trim: if not cut: # one entry alone may be larger than the bound =>"
@@ -204,6 +209,13 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "one is as false as the other": (
         "Connections._make_room: return False => return None",
         "Connections._make_room: return False => return None #2",
+    ),
+    "no two are of one entry, so the states behind them are not compared": (
+        "Borders.note: insort(known, (cursor, state), key=_by_id) => insort(known, (cursor, state), )",
+    ),
+    "what begins with an unknown state does not begin": (
+        f"{_JOIN} and state is not UNKNOWN and position >= self._ring.earliest: =>"
+        f"{_JOIN.partition(':')[2]} and position >= self._ring.earliest:",
     ),
     "forgotten more often, with the same outcome": (f"{_RING}.add: jumped = False => jumped = True",),
     "one run more in front of the ring": (
