@@ -41,7 +41,7 @@ help:
 	@echo "make clean       remove the environment and the caches; what .respool/ holds stays"
 
 up: $(VENV)/.embedded
-	@$(BIN)/python -m broker.up --port $(PORT) --with-parent
+	@$(BIN)/python -m broker.local.up --port $(PORT) --with-parent
 
 # Most tests wait for processes more than they compute, so there are more of them at a time than cores.
 test: $(VENV)/.test
@@ -62,16 +62,16 @@ bench: $(VENV)/.test
 	@$(BIN)/python -m tests.bench $(WHAT) --json .respool/bench.json
 
 chaos: $(VENV)/.test
-	@$(BIN)/python -m tests.chaos --seed $(SEED) --seconds $(SECONDS) --faults "$(FAULTS)"
+	@$(BIN)/python -m tests.proof.chaos --seed $(SEED) --seconds $(SECONDS) --faults "$(FAULTS)"
 
 failover: $(VENV)/.test
-	@$(BIN)/python -m tests.failover --rounds $(ROUNDS) --seed $(SEED)
+	@$(BIN)/python -m tests.proof.failover --rounds $(ROUNDS) --seed $(SEED)
 
 crash: $(VENV)/.test
-	@$(BIN)/python -m tests.crash --ends $(ENDS) --fsync-ms $(FSYNC_MS)
+	@$(BIN)/python -m tests.proof.crash --ends $(ENDS) --fsync-ms $(FSYNC_MS)
 
 mutants: $(VENV)/.test
-	@$(BIN)/python -m tests.mutants $(WHAT)
+	@$(BIN)/python -m tests.proof.mutants $(WHAT)
 
 openapi: $(VENV)/.test
 	@$(BIN)/python -m tests.docs.openapi > docs/openapi.json.new && mv docs/openapi.json.new docs/openapi.json

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from api.settings import ApiSettings
 from broker import journal
-from broker.connect import check_safe, connect
 from broker.errors import StorageUnavailable, UnsafeStorage
-from broker.processes import CannotRun, Processes
+from broker.processes.children import CannotRun, Processes
+from broker.store.client import check_safe, connect
 
 
 def listen(settings: ApiSettings, *, shared: bool, port: int | None = None) -> socket.socket:

@@ -11,27 +11,28 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from starlette.types import ASGIApp
 
-from api import docs_page, generations, openapi, problems
-from api.door import DOOR, Door
-from api.gate import Open, Policy
-from api.guard import Guard
-from api.hub import Hub
-from api.lookout import Lookout
-from api.openapi import described
-from api.origin import ORIGINS, Origins
-from api.problems import ABOUT_STORAGE, Code, Problem
-from api.service import Service
+from api.access.gate import Open, Policy
+from api.access.origin import ORIGINS, Origins
+from api.delivery.asgi import FastPathFirst
+from api.delivery.fast_path import FAST_PATH, FastPath
+from api.delivery.guard import Guard
+from api.intake import problems
+from api.intake.lookout import Lookout
+from api.intake.problems import ABOUT_STORAGE, Code, Problem
+from api.routes import docs_page, generations, openapi
+from api.routes.openapi import described
+from api.routes.service import Service
+from api.routes.views import Listing, Status, Whole
 from api.settings import ApiSettings
-from api.stream import DoorFirst
-from api.views import Listing, Status, Whole
-from broker.accepting import Submissions
-from broker.agreement import Agreement
-from broker.connect import check_safe, check_writable, connect
-from broker.coordination import Coordination
-from broker.derived import Derivation
-from broker.logs import Logs
-from broker.recovery import put_back
+from api.viewing.hub import Hub
 from broker.request import ChatRequest, GenerationRequest
+from broker.store.accepting import Submissions
+from broker.store.agreement import Agreement
+from broker.store.client import check_safe, check_writable, connect
+from broker.store.coordination import Coordination
+from broker.store.derived import Derivation
+from broker.store.logs import Logs
+from broker.store.recovery import put_back
 
 _NOT_READY = (Code.DRAINING, *ABOUT_STORAGE, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH)
 _READY_SECONDS = 3.0
@@ -63,7 +64,7 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
         gc.collect()
         gc.freeze()
         try:
-            yield {DOOR: Door(hub, origins, policy), ORIGINS: origins}
+            yield {FAST_PATH: FastPath(hub, origins, policy), ORIGINS: origins}
         finally:
             for task in running:
                 task.cancel()
@@ -83,7 +84,7 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
     app.add_api_route("/readyz", _readyz, **described({200: Status}, _NOT_READY))
     openapi.install(app, (GenerationRequest, ChatRequest), (Whole, Listing, Status))
     problems.install(app)
-    app.add_middleware(DoorFirst)
+    app.add_middleware(FastPathFirst)
     app.state.origins = origins
     app.state.policy = policy
     return app

@@ -13,13 +13,13 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
+from api.access.origin import Origins
 from api.app import create_app
-from api.connections import Connections, bound
-from api.direct import DirectProtocol, HttpProtocol
-from api.origin import Origins
-from api.service import Service
+from api.delivery.connections import Connections, bound
+from api.delivery.uvicorn_direct import DirectProtocol, HttpProtocol
+from api.routes.service import Service
 from api.settings import ApiSettings
-from broker.processes import CannotRun
+from broker.processes.children import CannotRun
 
 LINGER: Final = 1.0
 """Seconds that a process with a successor still answers on the connections that it has, once on each: what is on its way when

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from api.origin import is_loopback, name_of, origins_of
+from api.access.origin import is_loopback, name_of, origins_of
 from broker.settings import BrokerSettings
 
 

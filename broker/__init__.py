@@ -33,24 +33,17 @@ Where to read on, in this order:
     failures.py           every way in which a generation fails: code, meaning, whether another try may succeed
     keys.py, errors.py    every key in Redis and how long it lives; what a call on Redis may raise
     refusals.py           what Redis' error replies mean
-    lua/                  the atomic steps: common.lua, then claim.lua, append.lua and finish.lua; the headers are the contract
-    fsyncs.py             when what Redis has written is on its disk: for ends that must not be taken back
-    log_steps.py, appends.py, coordination_steps.py, replies.py   the same steps as typed functions, and what they answer
-    logs.py               the role that has a generation's record, log and cancel key
-    coordination.py       the role that has `due`, the queue and the indexes
-    indexes.py            filing what has ended
-    accepting.py          the one way to submit: once, whatever breaks in between
-    derived.py            ids that idempotency keys give, where coordination may forget these
-    recovery.py           what coordination has lost, put back from the records
-    agreement.py          whether APIs and workers keep logs on one server
+    replies.py            what the atomic steps answer
     transcript.py         the rule for readers as code: what a log amounts to
     request.py, record.py what may be asked for; what is known of a generation, and record_fields.py who writes it
+    settings.py, tasks.py, journal.py   how processes are configured, own their tasks, and log
 
-    settings.py, connect.py, jobs.py, tasks.py, journal.py   how processes are configured, reach Redis, own their tasks, and log
-    embedded.py, tether.py, supervise.py, processes.py, up.py   `make up`: a server of our own, processes that do not outlive us
+    store/                the two roles of Redis: connections, the atomic steps, the one way to submit
+    processes/            processes that start others, and end with them
+    local/                `make up`: all of it on one machine, with a server of its own
 
 Then worker/__init__.py, for how a generation is produced, and api/__init__.py, for how it is watched. The wire is
 docs/protocol.md, the whole in pictures and tables docs/architecture.md, the reasons docs/decisions/.
 
-Dependencies run downwards only: api and worker import broker, which imports neither.
+Dependencies run downwards only: api and worker import broker, which imports neither; nothing imports broker/local.
 """

@@ -5,11 +5,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from broker import embedded
-from broker.embedded import EmbeddedServer
-from tests.broker.scripted import Server
-from tests.client import Client
-from tests.stack import Stack
+from broker.local import embedded
+from broker.local.embedded import EmbeddedServer
+from tests.broker.store.scripted import Server
+from tests.harness.client import Client
+from tests.harness.stack import Stack
 
 StartStack = Callable[..., Stack]
 

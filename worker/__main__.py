@@ -10,11 +10,11 @@ import sys
 import uvloop
 
 from broker import journal
-from broker.connect import connect
-from broker.coordination import Coordination
 from broker.errors import BrokerError
+from broker.store.client import connect
+from broker.store.coordination import Coordination
+from worker.children import supervise
 from worker.settings import WorkerSettings
-from worker.supervisor import supervise
 from worker.upstreams import NoCredentials
 from worker.upstreams.anthropic.credentials import check_credentials
 

@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 
 from broker import keys
 from broker.refusals import word
-from worker.appender import Appender
+from worker.log.appender import Appender
 
 log = logging.getLogger("respool.cancels")
 

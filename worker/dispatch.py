@@ -21,11 +21,11 @@ from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
 from broker import keys
-from broker.agreement import Agreement
-from broker.coordination import Coordination
 from broker.errors import BrokerError
-from broker.jobs import JOB, generation_of_job
 from broker.refusals import word
+from broker.store.agreement import Agreement
+from broker.store.coordination import Coordination
+from broker.store.jobs import JOB, generation_of_job
 
 log = logging.getLogger("respool.dispatch")
 

@@ -11,16 +11,16 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from broker.agreement import Agreement
-from broker.connect import connect, reach
-from broker.coordination import Coordination
 from broker.errors import BrokerError
-from broker.logs import Logs
 from broker.refusals import word
+from broker.store.agreement import Agreement
+from broker.store.client import connect, reach
+from broker.store.coordination import Coordination
+from broker.store.logs import Logs
 from worker import cancels
-from worker.appender import Appender
 from worker.dispatch import Dispatcher
-from worker.producer import Producer
+from worker.generating.producer import Producer
+from worker.log.appender import Appender
 from worker.rescan import Rescan
 from worker.settings import WorkerSettings
 from worker.sweeper import Sweeper

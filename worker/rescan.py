@@ -5,12 +5,12 @@ import asyncio
 import logging
 
 from broker import keys
-from broker.agreement import Agreement
-from broker.connect import storage_errors
-from broker.coordination import Coordination
 from broker.errors import BrokerError
-from broker.logs import Logs
-from broker.recovery import put_back
+from broker.store.agreement import Agreement
+from broker.store.client import storage_errors
+from broker.store.coordination import Coordination
+from broker.store.logs import Logs
+from broker.store.recovery import put_back
 
 log = logging.getLogger("respool.rescan")
 

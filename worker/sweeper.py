@@ -5,12 +5,12 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from broker.agreement import Agreement
-from broker.coordination import Coordination
 from broker.errors import BrokerError
-from broker.indexes import file_ended
-from broker.logs import Logs
 from broker.replies import Look
+from broker.store.agreement import Agreement
+from broker.store.coordination import Coordination
+from broker.store.indexes import file_ended
+from broker.store.logs import Logs
 
 log = logging.getLogger("respool.sweeper")
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.api.in_process import Api
-from tests.broker.scripted import Server
+from tests.broker.store.scripted import Server
 
 
 @pytest.fixture

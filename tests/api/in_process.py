@@ -7,17 +7,17 @@ from functools import cache
 from types import TracebackType
 from typing import Any, Self, cast
 
+from api.access.gate import ANONYMOUS, Open, Policy
 from api.app import create_app
+from api.delivery.asgi import Dropped
+from api.delivery.fast_path import FAST_PATH, FastPath
 from api.dialects.native import NATIVE
-from api.door import DOOR, Door
-from api.framing import plain
-from api.gate import ANONYMOUS, Open, Policy
-from api.rendition import View
-from api.service import Service
+from api.routes.service import Service
 from api.settings import ApiSettings
-from api.stream import Dropped
+from api.viewing.framing import plain
+from api.viewing.rendition import View
 from broker.ids import BEGINNING
-from tests.broker.scripted import Server
+from tests.broker.store.scripted import Server
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Api:
     async def _begin(self) -> None:
         self._state = cast("dict[str, Any]", await self._life.__aenter__())
         async with asyncio.timeout(5):
-            while not self.service.hub._truth.up:
+            while not self.service.hub._catch_up.up:
                 await asyncio.sleep(0)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -100,7 +100,7 @@ class Api:
     def police(self, policy: Policy) -> None:
         """Puts another policy in the place of the application's, on the routes and on the quick way in."""
         self.app.state.policy = policy
-        self._state[DOOR] = Door(self.service.hub, self.app.state.origins, policy)
+        self._state[FAST_PATH] = FastPath(self.service.hub, self.app.state.origins, policy)
 
     def until_known(self, id_: str) -> None:
         """Waits until the hub can serve its viewers from memory."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from api.body import MAX_BRACKETS, MAX_BYTES, MAX_COMMAS
+from api.intake.body import MAX_BRACKETS, MAX_BYTES, MAX_COMMAS
 from broker.request import MANY_MESSAGES
 from tests.bench.figures import percentile
 from tests.bench.report import Figures

@@ -11,14 +11,14 @@ from typing import TypeVar
 import orjson
 from redis.asyncio.connection import parse_url
 
-from broker.appends import AttemptLog
-from broker.connect import connect
 from broker.events import TEXT, Content
 from broker.ids import BEGINNING, new_generation_id
-from broker.logs import Logs
-from broker.lua import Argument
 from broker.record import Ending
 from broker.replies import Appended, Granted
+from broker.store.appends import AttemptLog
+from broker.store.client import connect
+from broker.store.logs import Logs
+from broker.store.lua import Argument
 from tests.bench.load import Lines
 from tests.bench.system import compiled
 

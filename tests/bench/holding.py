@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 
 from broker import keys
-from broker.connect import connect
 from broker.events import TEXT
+from broker.store.client import connect
 from tests.bench.probe import Caller, Stream
 from tests.bench.report import Figures
 from tests.bench.system import resident_kb
 from tests.bench.systems import Respool, System
-from tests.stack import until
+from tests.harness.stack import until
 from worker.simulator.text import markdown
 
 TOKENS = 4000

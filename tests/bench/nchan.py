@@ -14,7 +14,7 @@ from tests.bench import feed
 from tests.bench.servers import FedByCommand, Feed, Server
 from tests.bench.system import Skipped, compiled, family
 from tests.harness.processes import Child
-from tests.stack import until
+from tests.harness.stack import until
 
 
 class Nchan(Server):
@@ -33,7 +33,7 @@ class Nchan(Server):
         text = _NGINX.format(folder=self.folder, port=self.port, module=module, inside=inside, upstream=upstream)
         config.write_text(text)
         command = [nginx, "-p", str(self.folder), "-c", str(config), "-e", str(self.folder / "error.log")]
-        self._nginx = Child("nginx", command, {}, self.folder, self._tether).start()
+        self._nginx = Child("nginx", command, {}, self.folder, self._orphans).start()
         self._stack.callback(self._end)
         until(self._ready, "nginx is ready", 10)
         time.sleep(0.5)  # its connection to Redis is not told

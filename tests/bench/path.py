@@ -16,7 +16,7 @@ from tests.bench.probe import Caller, Stream
 from tests.bench.report import Figures
 from tests.bench.system import cpu_seconds, idle_seconds
 from tests.bench.systems import System
-from tests.stack import until
+from tests.harness.stack import until
 
 RUNNING = 100
 RATE = 50

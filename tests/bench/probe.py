@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
-from tests.client import Frame, parse
+from tests.harness.client import Frame, parse
 
 SECONDS = 20.0
 

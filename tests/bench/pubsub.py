@@ -6,17 +6,17 @@ import sys
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-import api.hub
 from api.__main__ import main
-from api.live import Listener
-from broker.connect import connect
+from api.viewing import hub
+from api.viewing.subscription import Listener
+from broker.store.client import connect
 
 _PAUSE_SECONDS = 0.2
 
 
 class Subscriber:
-    """As api.live.Live, as one writes it with the library: a loop over `get_message`. What comes in one read is not known
-    here, so each message is told by itself."""
+    """As our Subscription, as one writes it with the library: a loop over `get_message`. What comes in one read is not
+    known here, so each message is told by itself."""
 
     def __init__(self, url: str, listener: Listener) -> None:
         self._redis = connect(url)
@@ -65,5 +65,5 @@ class Subscriber:
 
 
 if __name__ == "__main__":
-    api.hub.Live = Subscriber  # type: ignore[assignment, attr-defined]
+    hub.Subscription = Subscriber  # type: ignore[assignment, attr-defined]
     sys.exit(main())

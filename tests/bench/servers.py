@@ -9,13 +9,13 @@ from typing import Protocol, Self
 
 import httpx2
 
-from broker.embedded import EmbeddedServer, free_port
-from broker.tether import Tether
+from broker.local.embedded import EmbeddedServer, free_port
+from broker.processes.orphans import Orphans
 from tests.bench import feed
 from tests.bench.load import Lines
 from tests.bench.system import compiled, family
 from tests.harness.processes import Child, python
-from tests.stack import until
+from tests.harness.stack import until
 
 
 class Feed(Protocol):
@@ -41,8 +41,8 @@ class Server:
     def __enter__(self) -> Self:
         try:
             self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="respool-bench-")))
-            self._tether = Tether()
-            self._stack.callback(self._tether.close)
+            self._orphans = Orphans()
+            self._stack.callback(self._orphans.close)
             self._start()
         except BaseException:
             self._stack.close()
@@ -78,7 +78,7 @@ class Server:
         return server.url
 
     def _child(self, module: str, environment: dict[str, str], *arguments: str) -> Child:
-        child = Child(self.name, python(module, *arguments), environment, self.folder, self._tether).start()
+        child = Child(self.name, python(module, *arguments), environment, self.folder, self._orphans).start()
         self._stack.callback(child.kill)
         return child
 

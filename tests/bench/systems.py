@@ -7,10 +7,10 @@ from typing import Protocol, Self
 
 import httpx2
 
-from broker.embedded import EmbeddedServer, free_port
-from broker.tether import Tether
+from broker.local.embedded import EmbeddedServer, free_port
+from broker.processes.orphans import Orphans
 from tests.harness.processes import Child, python
-from tests.stack import Stack, until
+from tests.harness.stack import Stack, until
 
 
 class System(Protocol):
@@ -56,15 +56,15 @@ class Naive:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="respool-naive-")))
-            tether = Tether()
-            stack.callback(tether.close)
+            orphans = Orphans()
+            stack.callback(orphans.close)
             server = stack.enter_context(EmbeddedServer(self.folder / "data", free_port()))
             assert server.pid is not None
             self.port, upstream = free_port(), free_port()
             self.redis_url, self.upstream_url = server.url, f"http://127.0.0.1:{upstream}"
 
             def start(name: str, module: str, *arguments: str) -> Child:
-                child = Child(name, python(module, *arguments), environment, self.folder, tether).start()
+                child = Child(name, python(module, *arguments), environment, self.folder, orphans).start()
                 stack.callback(child.kill)
                 return child
 

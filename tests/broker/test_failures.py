@@ -15,7 +15,7 @@ def test_every_code_has_a_row_and_no_row_is_of_another() -> None:
 
 
 def test_the_scripts_write_codes_of_the_table_and_say_of_each_whether_it_is_retryable() -> None:
-    scripts = [file.read_text() for file in files("broker.lua").iterdir() if file.name.endswith(".lua")]
+    scripts = [file.read_text() for file in files("broker.store.lua").iterdir() if file.name.endswith(".lua")]
     written = [found for text in scripts for found in _WRITTEN.findall(text)]
     assert len(written) == sum(len(_CODE.findall(text)) for text in scripts) > 0
     assert [(code, retryable == "true") for code, retryable in written] == [

@@ -12,7 +12,7 @@ from broker.events import TEXT, Content
 from broker.record import SHOWN, Record
 from broker.record_fields import FIELDS, Field, table
 from broker.replies import Appended, Finished
-from tests.broker.scripted import Generation, Server
+from tests.broker.store.scripted import Generation, Server
 from tests.docs.pages import ROOT, page
 
 NAMES = {each.name for each in FIELDS}
@@ -78,7 +78,7 @@ def names(given: list[str]) -> set[str]:
 
 def lua(name: str) -> str:
     """A script without its comments."""
-    return re.sub(r"--.*", "", (files("broker.lua") / f"{name}.lua").read_text())
+    return re.sub(r"--.*", "", (files("broker.store.lua") / f"{name}.lua").read_text())
 
 
 def scripts() -> dict[str, Touched]:
@@ -86,7 +86,7 @@ def scripts() -> dict[str, Touched]:
     shared = {name: touched_by(body) for each in _SHARED for name, body in _FUNCTION.findall(lua(each))}
     assert {"seal", "lease_left"} <= shared.keys()
     found = {}
-    for each in files("broker.lua").iterdir():
+    for each in files("broker.store.lua").iterdir():
         name = each.name.removesuffix(".lua")
         if each.name.endswith(".lua") and name not in _SHARED:
             found[name] = touched_by(lua(name))

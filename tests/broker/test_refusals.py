@@ -14,9 +14,9 @@ from redis.exceptions import (
     TimeoutError,
 )  # fmt: skip
 
-from broker.connect import storage_error, storage_errors
 from broker.errors import StorageForbidden, StorageFull, StorageRefused, StorageUnavailable
 from broker.refusals import REFUSED, away, word
+from broker.store.client import storage_error, storage_errors
 
 PROMPT = "tell me about OOM and MISCONF"
 

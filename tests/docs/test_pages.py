@@ -71,4 +71,4 @@ def test_the_index_of_decisions_has_each_with_its_title_and_status() -> None:
 def test_the_architecture_names_every_script() -> None:
     text = page("docs/architecture.md")
     scripts = {path.name for path in (ROOT / "broker" / "lua").glob("*.lua")} - {"clock.lua", "common.lua", "lease.lua"}
-    assert set(re.findall(r"\(\.\./broker/lua/(\w+\.lua)\)", text)) == scripts
+    assert set(re.findall(r"\(\.\./broker/store/lua/(\w+\.lua)\)", text)) == scripts

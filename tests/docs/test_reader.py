@@ -7,8 +7,8 @@ from typing import Any, Protocol, cast
 
 import pytest
 
-from tests.client import Client, Frame
 from tests.docs.pages import blocks, page, section
+from tests.harness.client import Client, Frame
 
 PROTOCOL = page("docs/protocol.md")
 EVERYTHING = "sim-1?tps=0&tokens=40&ttft_ms=0&seed=3&thinking=1&tool=lookup&citations=1"

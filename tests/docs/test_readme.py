@@ -7,11 +7,11 @@ import subprocess
 
 import pytest
 
-from tests.client import Frame, check_log, frames
 from tests.conftest import StartStack
 from tests.docs.pages import blocks, page
-from tests.faults.family import family
-from tests.stack import Stack
+from tests.harness.client import Frame, check_log, frames
+from tests.harness.stack import Stack
+from tests.system.faults.family import family
 
 COMMAND_BLOCKS = {
     name: next(block for block in blocks(page("README.md"), "sh") if mark in block)

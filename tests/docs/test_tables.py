@@ -9,16 +9,16 @@ from annotated_types import Ge, Gt, Le
 from fastapi.routing import APIRoute
 from pydantic.fields import FieldInfo
 
-from api import generations
 from api.app import create_app
-from api.problems import table as problem_table
+from api.intake.problems import table as problem_table
+from api.routes import generations
 from api.settings import ApiSettings
 from broker.failures import table as failure_table
 from broker.request import ChatRequest, GenerationRequest
 from broker.settings import BrokerSettings
 from broker.vocabulary import EVENTS, GapReason
 from tests.docs.pages import PAGES, blocks, named, page, section, table
-from tests.vocabulary import misfit
+from tests.harness.vocabulary import misfit
 from worker.settings import WorkerSettings
 
 PROTOCOL = page("docs/protocol.md")

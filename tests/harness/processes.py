@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from broker.tether import Tether, TetheredProcess
+from broker.processes.orphans import HeldProcess, Orphans
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _END_SECONDS = 20.0
@@ -32,7 +32,7 @@ class Child:
         command: Sequence[str | Path],
         environment: Mapping[str, str | None],
         folder: Path,
-        tether: Tether | None = None,
+        orphans: Orphans | None = None,
         *,
         cwd: Path = ROOT,
     ) -> None:
@@ -40,19 +40,19 @@ class Child:
         self._command = command
         self._environment = {key: value for key, value in {**os.environ, **environment}.items() if value is not None}
         self._path = folder / f"{name}.log"
-        self._tether = tether
+        self._orphans = orphans
         self._cwd = cwd
-        self._process: TetheredProcess | None = None
+        self._process: HeldProcess | None = None
 
     def start(self) -> Self:
         with self._path.open("ab") as output:
-            self._process = TetheredProcess(
-                self._command, tether=self._tether, output=output, env=self._environment, cwd=self._cwd
+            self._process = HeldProcess(
+                self._command, orphans=self._orphans, output=output, env=self._environment, cwd=self._cwd
             )
         return self
 
     @property
-    def process(self) -> TetheredProcess:
+    def process(self) -> HeldProcess:
         assert self._process is not None
         return self._process
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx2
 
-from tests.client import Client
+from tests.harness.client import Client
 
 
 class Reached:

@@ -1,4 +1,4 @@
-"""A launcher (broker/up.py) as a real process, watched from outside."""
+"""A launcher (broker/local/up.py) as a real process, watched from outside."""
 
 import os
 import re
@@ -10,14 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from broker.embedded import free_port
+from broker.local.embedded import free_port
 from tests.harness.processes import Child
 
 STAND_INS = """
-import sys, broker.up
-for name in broker.up.COMMANDS:
-    broker.up.COMMANDS[name] = ["-m", "tests.packaging.stand_in", name]
-sys.exit(broker.up.main(sys.argv[1:]))
+import sys, broker.local.up
+for name in broker.local.up.COMMANDS:
+    broker.local.up.COMMANDS[name] = ["-m", "tests.packaging.stand_in", name]
+sys.exit(broker.local.up.main(sys.argv[1:]))
 """
 
 
@@ -38,7 +38,7 @@ class Launcher:
         self.port = free_port() if port is None else port
         self.url = f"http://127.0.0.1:{self.port}"
         unset = {name: None for name in os.environ if name.startswith(("RESPOOL_", "ANTHROPIC_"))}
-        program = ["-m", "broker.up"] if real else ["-c", STAND_INS]
+        program = ["-m", "broker.local.up"] if real else ["-c", STAND_INS]
         command = [sys.executable, *program, "--port", str(self.port), "--data", str(self.data)]
         if under_make:
             makefile = where / "Makefile"

@@ -19,7 +19,7 @@ import redis
 import yaml
 from pydantic_settings import BaseSettings
 
-from broker.embedded import free_port, server_binary
+from broker.local.embedded import free_port, server_binary
 from broker.settings import BrokerSettings
 from tests.harness.processes import Child
 from tests.packaging.launching import eventually
@@ -189,7 +189,7 @@ def settings() -> set[str]:
     return {f"{found.model_config['env_prefix']}{field}".upper() for found in classes for field in found.model_fields}
 
 
-@pytest.mark.parametrize("file", ["compose.yaml", "Dockerfile", "Makefile", "broker/up.py", "README.md"])
+@pytest.mark.parametrize("file", ["compose.yaml", "Dockerfile", "Makefile", "broker/local/up.py", "README.md"])
 def test_every_variable_that_is_named_is_a_setting(file: str) -> None:
     named = set(re.findall(r"\bRESPOOL_[A-Z0-9_]+\b", (ROOT / file).read_text()))
     assert named - settings() == set()

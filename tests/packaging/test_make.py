@@ -62,7 +62,7 @@ def test_up_makes_the_environment_installs_the_pins_and_starts(tmp_path: Path) -
     venv, install, up = checkout.calls()[-3:]
     assert venv == "-m venv .venv"
     assert install == "-m pip install --quiet --disable-pip-version-check -e .[embedded]"
-    assert up == "-m broker.up --port 8123 --with-parent"
+    assert up == "-m broker.local.up --port 8123 --with-parent"
 
 
 def test_a_second_up_starts_at_once(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_second_up_starts_at_once(tmp_path: Path) -> None:
     checkout.make("up")
     before = len(checkout.calls())
     checkout.make("up")
-    assert checkout.calls()[before:] == ["-m broker.up --port 8000 --with-parent"]
+    assert checkout.calls()[before:] == ["-m broker.local.up --port 8000 --with-parent"]
 
 
 def test_other_pins_are_installed_at_the_next_command(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_what_the_tests_need_includes_what_up_needs(tmp_path: Path) -> None:
         "-m pytest -n 3 --dist worksteal",
     ]
     checkout.make("up")
-    assert checkout.calls()[-2:] == ["-m pytest -n 3 --dist worksteal", "-m broker.up --port 8000 --with-parent"]
+    assert checkout.calls()[-2:] == ["-m pytest -n 3 --dist worksteal", "-m broker.local.up --port 8000 --with-parent"]
 
 
 def test_an_interpreter_that_does_not_run_is_passed_over(tmp_path: Path) -> None:

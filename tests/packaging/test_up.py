@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from broker.embedded import EmbeddedServer
+from broker.local.embedded import EmbeddedServer
 from tests.harness.processes import alive, children, command_of
 from tests.packaging.launching import Launcher, eventually
 
@@ -72,7 +72,7 @@ def test_its_server_is_the_users_own_even_in_a_directory_that_was_open_and_takes
 def test_one_signal_stops_all_of_it_in_the_order_that_loses_nothing(tmp_path: Path, number: signal.Signals) -> None:
     with Launcher(tmp_path) as stack:
         theirs = children(stack.up().pid)
-        assert len(theirs) == 5, "Valkey, the simulator, the API, the worker and the tether"
+        assert len(theirs) == 5, "Valkey, the simulator, the API, the worker and what watches for orphans"
         stack.signal(number)
         assert stack.ended() == 0
         assert re.findall(r"(\w+) ends", stack.output) == ["api", "worker", "simulator"]

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.harness.processes import Child, python
+from tests.harness.stack import STARTS, until
 from tests.simulator.sdk import Upstream
-from tests.stack import STARTS, until
 
 
 @contextmanager

@@ -8,11 +8,11 @@ from arq.connections import ArqRedis
 from redis.exceptions import ConnectionError
 
 from broker import keys
-from broker.logs import Logs
-from tests.clockwork import at_once
-from worker.appender import Appender
+from broker.store.logs import Logs
+from tests.harness.clockwork import at_once
 from worker.cancels import listen
-from worker.writer import Writer
+from worker.log.appender import Appender
+from worker.log.writer import Writer
 
 
 class Channel:

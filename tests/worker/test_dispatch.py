@@ -10,10 +10,10 @@ import pytest
 from arq.worker import Worker
 from redis.exceptions import ConnectionError
 
-from broker.agreement import Agreement
-from broker.coordination import Coordination
-from broker.jobs import dumps_job, loads_job
 from broker.replies import Taken
+from broker.store.agreement import Agreement
+from broker.store.coordination import Coordination
+from broker.store.jobs import dumps_job, loads_job
 from worker.dispatch import Dispatcher
 
 JOB = "gen_0123456789abcdefghjkmnpqrs:0"

@@ -12,12 +12,12 @@ from arq.worker import Worker
 from redis.exceptions import ConnectionError, OutOfMemoryError
 
 from broker import keys
-from broker.agreement import Agreement
-from broker.coordination import Coordination
 from broker.errors import StorageUnavailable
-from broker.jobs import dumps_job, loads_job
 from broker.replies import Taken
-from tests.clockwork import at_once
+from broker.store.agreement import Agreement
+from broker.store.coordination import Coordination
+from broker.store.jobs import dumps_job, loads_job
+from tests.harness.clockwork import at_once
 from worker.dispatch import Dispatcher, DispatcherStatistics
 
 HOURS = 3600

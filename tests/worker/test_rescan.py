@@ -7,12 +7,12 @@ from typing import Any, cast
 import pytest
 
 from broker import keys
-from broker.agreement import Agreement
-from broker.coordination import Coordination
 from broker.errors import StorageUnavailable
-from broker.logs import Logs
 from broker.replies import Look
-from tests.clockwork import at_once
+from broker.store.agreement import Agreement
+from broker.store.coordination import Coordination
+from broker.store.logs import Logs
+from tests.harness.clockwork import at_once
 from worker.rescan import Rescan
 
 WAITING = cast(Look, type("Waiting", (), {"state": "queued"}))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.embedded import EmbeddedServer
+from broker.local.embedded import EmbeddedServer
 from tests.harness.processes import ROOT
 
 

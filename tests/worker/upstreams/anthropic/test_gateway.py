@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.client import Client
-from tests.stack import Stack
+from tests.harness.client import Client
+from tests.harness.stack import Stack
 
 KEY = "sk-ant-api03-CANARYCANARYCANARY"
 INNER = "http://10.11.12.13:9090/v1"

@@ -1,0 +1,5 @@
+"""Who may. Pure.
+
+gate.py    who asks, and whether a generation is there for that one: asked by the routes and by the fast path alike
+origin.py  which hosts are answered for, and which pages may read and change something
+"""

@@ -1,0 +1,62 @@
+"""The fast path: the way in for viewers whom the hub can serve from memory: those who come back to a generation that is watched
+here, or join it. Whoever drops comes back through it, a whole crowd at once perhaps, so it asks neither Redis nor the router.
+Whom it does not let in goes on to the routes, which answer everybody, these viewers too, alike.
+
+Our own protocol class asks it before there is a call of the application (uvicorn_direct.py); on any other server a middleware
+does (asgi.py)."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from api.access.gate import Policy, Principal
+from api.access.origin import Origins
+from api.dialects.native import NATIVE
+from api.intake.negotiate import EVENT_STREAM
+from api.viewing.framing import Framing
+from api.viewing.hub import Hub
+from api.viewing.rendition import View
+from api.viewing.viewer import Viewer
+from broker.ids import BEGINNING, EntryId
+
+FAST_PATH: Final = "respool.fast_path"
+"""Under which name the application's life span puts it into its state."""
+_EVENTS: Final = re.compile(rb"/v1/generations/(gen_[0-9A-Z]{26})/events")
+_NO_CURSORS: Final = (None, BEGINNING)
+_TAKES_STREAMS: Final = (EVENT_STREAM.encode(), b"*/*")
+
+
+class FastPath:
+    def __init__(self, hub: Hub, origins: Origins, policy: Policy) -> None:
+        self._hub = hub
+        self._authenticate = policy.authenticate
+        self._answers_for = origins.answers_for
+        self.left = hub.detach
+
+    def admit(self, target: bytes, headers: Sequence[tuple[bytes, bytes]], framing: Framing) -> Viewer | None:
+        """The viewer that a GET of this target asks for, if nothing needs to be found out for it; it is attached, and `left`
+        detaches it. Other views than ours are asked for in a query, and have no quick way."""
+        if (match := _EVENTS.fullmatch(target)) is None:
+            return None
+        cursor: EntryId | None = None
+        for name, value in headers:
+            if name == b"accept":
+                other = value not in _TAKES_STREAMS
+            elif name == b"host":
+                other = not self._answers_for(value.lower())
+            elif name == b"last-event-id":
+                other = cursor is not None or (cursor := EntryId.parse(value)) in _NO_CURSORS
+            else:
+                continue
+            if other:
+                return None
+        who = self._authenticate(target, headers)
+        if not isinstance(who, Principal):
+            return None
+        id_ = match[1].decode()
+        if cursor is None:
+            cursor = BEGINNING
+        view = View(NATIVE, framing)
+        if not self._hub.knows(id_, cursor, view, who):
+            return None
+        return self._hub.attach(id_, cursor, view, ended=False)

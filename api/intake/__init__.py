@@ -1,0 +1,7 @@
+"""From bytes to a valid request.
+
+body.py       from bytes to one JSON object
+negotiate.py  what the headers ask for
+problems.py   every answer that is not a success
+lookout.py    looks once more, some seconds later, at what was accepted
+"""

@@ -1,0 +1,260 @@
+"""`/v1/generations`: submit, read, list, follow, cancel; and `/v1/chat/stream`, the plain chat form of submit and follow."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
+
+import orjson
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+
+from api.access.gate import Policy, Principal
+from api.delivery.asgi import EventStream, framing_of
+from api.dialects import Dialect
+from api.dialects.native import NATIVE
+from api.dialects.text import TEXT_VIEW
+from api.intake.body import read_json
+from api.intake.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
+from api.intake.problems import ABOUT_STORAGE, Code, Problem
+from api.routes import views
+from api.routes.openapi import CHAT, STREAM, VIEWS, described
+from api.routes.service import Service
+from api.viewing.rendition import View
+from broker.errors import AlreadyEnded, StorageUnavailable, UnknownGeneration
+from broker.events import END
+from broker.ids import BEGINNING, GENERATION_ID, EntryId, is_generation_id
+from broker.record import TERMINAL, State
+from broker.request import ChatRequest, GenerationRequest
+from broker.transcript import Transcript
+
+_NO_STORE = {"cache-control": "no-store"}
+_VISIT_SECONDS = 6.0
+"""How long a viewer that arrives waits for Redis before it is sent away: so long that one dead connection is got over."""
+_ABOUT_ONE = (Code.NOT_FOUND, Code.EXPIRED, *ABOUT_STORAGE)
+_ABOUT_BODIES = (
+    Code.MALFORMED_JSON, Code.DUPLICATE_KEY, Code.NOT_UTF8, Code.UNSUPPORTED_JSON, Code.INCOMPLETE_BODY, Code.BODY_TIMEOUT,
+    Code.BODY_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE, Code.INVALID_REQUEST,
+)  # fmt: skip
+_ABOUT_SUBMITTING = (
+    *_ABOUT_BODIES, Code.IDEMPOTENCY_KEY_INVALID, Code.IDEMPOTENCY_MISMATCH, Code.EXPIRED, Code.NOT_DURABLE,
+    Code.NOT_ACCEPTABLE, *ABOUT_STORAGE, Code.STORAGE_FULL, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH, Code.OUTCOME_UNKNOWN,
+    Code.DRAINING, Code.CROSS_SITE,
+)  # fmt: skip
+_SUBMITTED = ("Location", "Generation-Id")
+_MESSAGES = [{"role": "user", "content": "Tell me a story"}]
+_DIALECTS: Final[Mapping[str, Dialect]] = {"native": NATIVE, "text": TEXT_VIEW}
+_LIST_CURSOR = re.compile(r"([0-9]{1,16})\.(gen_[0-9A-Z]{26})", re.ASCII)
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def _who(request: Request) -> Principal:
+    """Raises Problem, as the policy says."""
+    policy: Policy = request.app.state.policy
+    query: bytes = request.scope["query_string"]
+    target = request.scope["raw_path"] + (b"?" + query if query else b"")
+    who = policy.authenticate(target, request.scope["headers"])
+    if isinstance(who, Code):
+        raise Problem(who)
+    return who
+
+
+def _known_shape(id_: Annotated[str, Path(alias="id", json_schema_extra={"pattern": f"^{GENERATION_ID}$"})]) -> str:
+    if not is_generation_id(id_):
+        raise UnknownGeneration
+    return id_
+
+
+ServiceOf = Annotated[Service, Depends(_service)]
+Who = Annotated[Principal, Depends(_who)]
+Id = Annotated[str, Depends(_known_shape)]
+
+router = APIRouter(prefix="/v1", dependencies=[Depends(_who)])
+"""The gate is asked before each of its routes, whatever that route looks at."""
+
+
+def _json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(content), status, {**_NO_STORE, **(headers or {})}, JSON)
+
+
+# -- submit
+
+
+@router.post(
+    "/generations",
+    **described(
+        {202: views.Summary, 200: STREAM}, _ABOUT_SUBMITTING, body=GenerationRequest, takes=("Idempotency-Key",),
+        sends={202: ("Location",), 200: _SUBMITTED}, example={"model": "sim-1", "messages": _MESSAGES},
+    ),
+)  # fmt: skip
+async def submit(request: Request, service: ServiceOf, who: Who) -> Response:
+    """Accepts a generation. 202 with its record; with `Accept: text/event-stream`, its events."""
+    form = negotiate(request.headers, (JSON, EVENT_STREAM))
+    key = idempotency_key(request.headers)
+    asked = GenerationRequest.model_validate(await read_json(request, service.parsing))
+    service.refuse_unless_accepting()
+    id_ = await service.submissions.submit(asked, key, who.owner)
+    location = f"/v1/generations/{id_}"
+    if form == EVENT_STREAM:
+        headers = [(b"location", location.encode()), (b"generation-id", id_.encode())]
+        return await _follow(request, service, who, id_, None, headers=headers)
+    record = service.shown(await service.logs.record(id_))
+    return _json(views.summary(record), 202, {"location": location})
+
+
+@router.post(
+    "/chat/stream",
+    **described(
+        {200: CHAT}, _ABOUT_SUBMITTING, body=ChatRequest, takes=("Idempotency-Key",), sends={200: _SUBMITTED},
+        example={"model": "sim-1", "system": "Be brief.", "messages": _MESSAGES},
+    ),
+)  # fmt: skip
+async def chat(request: Request, service: ServiceOf, who: Who) -> Response:
+    """Submit and follow in one, for readers that append every `text` until `[DONE]`."""
+    negotiate(request.headers, (EVENT_STREAM,))
+    key = idempotency_key(request.headers)
+    asked = ChatRequest.model_validate(await read_json(request, service.parsing))
+    service.refuse_unless_accepting()
+    id_ = await service.submissions.submit(asked.as_generation(), key, who.owner)
+    headers = [(b"location", f"/v1/generations/{id_}".encode()), (b"generation-id", id_.encode())]
+    return await _follow(request, service, who, id_, None, headers=headers, last=NATIVE.done)
+
+
+# -- follow
+
+
+@router.get(
+    "/generations/{id}/events",
+    **described(
+        {200: VIEWS, 204: None}, (*_ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST), takes=("Last-Event-ID",)
+    ),
+)
+async def events(
+    request: Request,
+    service: ServiceOf,
+    who: Who,
+    id_: Id,
+    after: Annotated[str | None, Query(description="As Last-Event-ID, for those who cannot send it.")] = None,
+    from_: Annotated[
+        Literal["beginning", "snapshot"], Query(alias="from", description="Where to begin, without a cursor.")
+    ] = "beginning",
+    view: Annotated[Literal["native", "text"], Query(description="The vocabulary: ours, or bare text.")] = "native",
+) -> Response:
+    """The log as an event stream: from its beginning, from behind Last-Event-ID (or `after`), or from a snapshot."""
+    negotiate(request.headers, (EVENT_STREAM,))
+    # A reconnecting EventSource asks for the same URL again: its header is newer than the URL's `after`.
+    given = ", ".join(request.headers.getlist("last-event-id"))
+    cursor = given or after
+    return await _follow(request, service, who, id_, cursor, dialect=_DIALECTS[view], snapshot=from_ == "snapshot")
+
+
+async def _follow(
+    request: Request,
+    service: Service,
+    who: Principal,
+    id_: str,
+    cursor: str | None,
+    *,
+    dialect: Dialect = NATIVE,
+    snapshot: bool = False,
+    headers: list[tuple[bytes, bytes]] | None = None,
+    last: bytes = b"",
+) -> Response:
+    """A stream from behind the cursor; one that points at nothing in the log is answered with a `gap` and a replay."""
+    view = View(dialect, framing_of(request.scope))
+    after = EntryId.parse(cursor) if cursor else None
+    try:
+        async with asyncio.timeout(_VISIT_SECONDS):
+            visit = await service.logs.visit(id_, after)
+    except (StorageUnavailable, TimeoutError):
+        # Anything but 200 would make an EventSource stop for ever.
+        return EventStream(service.hub, service.hub.turn_away(id_, view), headers=headers)
+    if service.hub.draining:
+        return EventStream(service.hub, service.hub.turn_away(id_, view), headers=headers)
+    if not who.may_see(visit.owner):
+        raise UnknownGeneration
+    ended = visit.state in TERMINAL
+    if after is not None and after == visit.terminal_id:
+        return Response(status_code=204, headers=_NO_STORE)
+    first, place = b"", None
+    if cursor and not visit.cursor_known:
+        first = dialect.gap("bad_cursor" if after is None else "unknown_cursor")
+        after = None
+    elif after is None and snapshot and (entry := await _snapshot(service, id_, dialect)) is not None:
+        after, first = entry
+    elif visit.state == "queued":
+        (place,) = await service.coordination.positions([id_])
+        first = dialect.queued(place or 0)
+    viewer = service.hub.attach(id_, after or BEGINNING, view, ended=ended, owner=visit.owner, place=place)
+    return EventStream(service.hub, viewer, first=first, last=last, headers=headers)
+
+
+async def _snapshot(service: Service, id_: str, dialect: Dialect) -> tuple[EntryId, bytes] | None:
+    """The cursor behind everything but the end, and the frame that stands for it."""
+    transcript = Transcript(entry for entry in await service.logs.whole(id_) if entry.kind != END)
+    if transcript.last == BEGINNING:
+        return None
+    return transcript.last, dialect.snapshot(transcript, transcript.last)
+
+
+# -- read, list, cancel
+
+
+@router.get("/generations/{id}", **described({200: views.Whole}, (*_ABOUT_ONE, Code.NOT_ACCEPTABLE)))
+async def read(service: ServiceOf, who: Who, id_: Id, request: Request) -> Response:
+    """The record, and everything that was produced so far."""
+    negotiate(request.headers, (JSON,))
+    record, entries = await service.whole(id_, who)
+    return _json(views.whole(record, Transcript(entries)))
+
+
+@router.get(
+    "/generations",
+    **described({200: views.Listing}, (Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST, *ABOUT_STORAGE)),
+)
+async def listing(
+    service: ServiceOf,
+    who: Who,
+    request: Request,
+    state: State | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Annotated[str | None, Query(description="A page's `next_cursor`: the page behind it.")] = None,
+) -> Response:
+    """Generations, newest first, without their output. `cursor` is the page's `next_cursor`."""
+    negotiate(request.headers, (JSON,))
+    before = None
+    if cursor is not None:
+        match = _LIST_CURSOR.fullmatch(cursor)
+        if match is None:
+            raise Problem(Code.INVALID_REQUEST, "`cursor` must be a `next_cursor` of an earlier page.")
+        before = (int(match[1]), match[2])
+    records, following = await service.list(who, state, before, limit)
+    next_cursor = None if following is None else f"{following[0]}.{following[1]}"
+    return _json({"data": [views.summary(record) for record in records], "next_cursor": next_cursor})
+
+
+@router.post(
+    "/generations/{id}/cancel",
+    **described(
+        {200: views.Summary, 202: views.Summary},
+        (*_ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.ALREADY_ENDED, Code.CROSS_SITE),
+    ),
+)
+async def cancel(service: ServiceOf, who: Who, id_: Id, request: Request) -> Response:
+    """Asks for the end. 200 with the record if nobody ran it, so that it has ended here, or had before; 202 if its worker has
+    been told, who may have ended it by the time that the record is read; 409 if it has ended otherwise."""
+    negotiate(request.headers, (JSON,))
+    await service.refuse_unless_seen(id_, who)
+    try:
+        outcome = await service.logs.cancel(id_)
+    except AlreadyEnded:
+        await service.safe_record(id_, who)
+        outcome = await service.logs.cancel(id_)  # Redis may have lost that end meanwhile
+    if outcome == "cancelled":
+        await service.file_ended(id_)
+    record = await service.safe_record(id_, who)
+    cancelled = outcome == "cancelled" and record.state == "cancelled"
+    return _json(views.summary(record), 200 if cancelled else 202)

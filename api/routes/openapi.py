@@ -1,0 +1,227 @@
+"""The API describes itself: `/openapi.json` (OpenAPI 3.2).
+
+What a route takes and answers stands at the route (`described`), made of what it works with: the models that validate, the
+shapes that it sends, the table of problems, the vocabulary of events. Nothing is written a second time here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from inspect import getdoc
+from typing import Any, Final, TypedDict
+
+import orjson
+from fastapi import FastAPI, Response
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import models_json_schema
+
+from api.intake.negotiate import EVENT_STREAM, IDEMPOTENCY_KEY, JSON
+from api.intake.problems import MAX_ERRORS, Code, FieldError
+from broker.record import TERMINAL
+from broker.vocabulary import Event
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """In place of a shape: what is not one JSON object of a model. `sends`: names of headers, of HEADERS."""
+
+    description: str
+    media_type: str
+    content: Json
+    sends: Sequence[str] = ()
+
+
+_REF: Final = "#/components/schemas/{model}"
+EVERYWHERE: Final = (
+    Code.MALFORMED_HEAD, Code.METHOD_NOT_ALLOWED, Code.HEAD_TIMEOUT, Code.HOST_NOT_ALLOWED,
+    Code.TOO_MANY_PIPELINED, Code.HEAD_TOO_LARGE, Code.INTERNAL_ERROR, Code.TOO_MANY_CONNECTIONS,
+)  # fmt: skip
+_ON_EVERY_ANSWER: Final = ("Cache-Control", "X-Content-Type-Options")
+_FRAME_REF: Final[Json] = {"$ref": _REF.format(model="Frame")}
+_DONE: Final[Json] = {"type": "object", "required": ["data"], "properties": {"data": {"const": "[DONE]"}}}
+STREAM: Final = Answer("The event stream.", EVENT_STREAM, {"itemSchema": _FRAME_REF}, ("X-Accel-Buffering",))
+VIEWS: Final = Answer(
+    "The event stream, in the view that was asked for.", EVENT_STREAM,
+    {"itemSchema": {"anyOf": [_FRAME_REF, {"$ref": _REF.format(model="TextFrame")}]}}, STREAM.sends,
+)  # fmt: skip
+CHAT: Final = Answer(
+    "The event stream, and behind it `data: [DONE]`.", EVENT_STREAM, {"itemSchema": {"anyOf": [_FRAME_REF, _DONE]}},
+    STREAM.sends,
+)  # fmt: skip
+
+
+class Described(TypedDict):
+    """What FastAPI's decorators take."""
+
+    responses: dict[int | str, Json]
+    openapi_extra: Json
+    response_class: type[Response]
+
+
+def described(
+    answers: Mapping[int, object],
+    problems: Sequence[Code] = (),
+    *,
+    body: type[BaseModel] | None = None,
+    example: object = None,
+    takes: Sequence[str] = (),
+    sends: Mapping[int, Sequence[str]] | None = None,
+) -> Described:
+    """What a route takes and answers. `answers`: by status a shape, an Answer, or None for no body; `body`: the model that
+    validates it; `takes`: names of PARAMETERS; `sends`: by status, names of HEADERS beside those of every answer."""
+    extra: Json = {"parameters": [{"$ref": f"#/components/parameters/{name}"} for name in takes]} if takes else {}
+    if body is not None:
+        media: Json = {"schema": {"$ref": _REF.format(model=body.__name__)}}
+        extra["requestBody"] = {
+            "required": True,
+            "content": {JSON: media if example is None else {**media, "example": example}},
+        }
+    responses: dict[int | str, Json] = {
+        status: _answer(shape, (sends or {}).get(status, ())) for status, shape in answers.items()
+    }
+    return {
+        "responses": {**responses, **_problems((*problems, *EVERYWHERE))},
+        "openapi_extra": extra,
+        "response_class": Response,
+    }
+
+
+def _answer(shape: object, sends: Sequence[str]) -> Json:
+    """A success: its description is the shape's own."""
+    if shape is None:
+        return {"description": "There is nothing behind the cursor, and never will be.", "headers": _headers(*sends)}
+    if isinstance(shape, Answer):
+        content: Json = {shape.media_type: shape.content}
+        return {"description": shape.description, "headers": _headers(*shape.sends, *sends), "content": content}
+    name, said = getattr(shape, "__name__", ""), getdoc(shape) or ""
+    content = {JSON: {"schema": {"$ref": _REF.format(model=name)}}}
+    return {"description": said, "headers": _headers(*sends), "content": content}
+
+
+def _headers(*names: str) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in (*_ON_EVERY_ANSWER, *names)}
+
+
+def _problems(codes: Sequence[Code]) -> dict[int | str, Json]:
+    """The problems by status, each status with its codes and what they mean. Any other status is a problem too."""
+    by_status: dict[int, list[Code]] = {}
+    for code in dict.fromkeys(codes):
+        by_status.setdefault(code.value.status, []).append(code)
+    return {
+        **{status: _problem(group) for status, group in sorted(by_status.items())},
+        "default": _problem([Code.HTTP_ERROR]),
+    }
+
+
+def _problem(codes: list[Code]) -> Json:
+    names = {"properties": {"code": {"enum": [code.name.lower() for code in codes]}}}
+    retry = ("Retry-After",) if any(code.value.retry_after for code in codes) else ()
+    allow = ("Allow",) if Code.METHOD_NOT_ALLOWED in codes else ()
+    return {
+        "description": " ".join(f"`{code.name.lower()}`: {code.value.meaning}" for code in codes),
+        "headers": _headers(*retry, *allow),
+        "content": {"application/problem+json": {"schema": {"allOf": [{"$ref": _REF.format(model="Problem")}, names]}}},
+    }
+
+
+PARAMETERS: Final[Mapping[str, Json]] = {
+    "Idempotency-Key": {
+        "name": "Idempotency-Key", "in": "header", "required": False,
+        "description": "Names the request: sent again with the same key within 24 hours, it is accepted once.",
+        "schema": {"type": "string", "pattern": f"^{IDEMPOTENCY_KEY.pattern}$"},
+    },
+    "Last-Event-ID": {
+        "name": "Last-Event-ID", "in": "header", "required": False,
+        "description": "The id of the last event that was seen: the stream begins behind it. It wins over `after`.",
+        "schema": {"type": "string", "examples": ["1795262599262-29"]},
+    },
+}  # fmt: skip
+HEADERS: Final[Mapping[str, Json]] = {
+    "Location": {"description": "The generation's record.", "schema": {"type": "string"}},
+    "Generation-Id": {"description": "The generation's id.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds after which the same request may succeed.", "schema": {"type": "integer"}},
+    "Allow": {"description": "The methods that the path has.", "schema": {"type": "string"}},
+    "Cache-Control": {"description": "No answer may be kept.", "schema": {"const": "no-store"}},
+    "X-Content-Type-Options": {"description": "It is what it says.", "schema": {"const": "nosniff"}},
+    "X-Accel-Buffering": {"description": "Tells a proxy to hand on at once.", "schema": {"const": "no"}},
+    "Content-Security-Policy": {"description": "The page loads nothing from elsewhere.", "schema": {"type": "string"}},
+}
+_ABOUT: Final = (
+    "docs/protocol.md says what all this means. Where pages of other origins are let in, each answer has the headers of CORS "
+    "besides, and preflights are answered."
+)
+_PROBLEM: Final[Json] = {
+    "type": "object",
+    "description": "RFC 9457. `type` and `code` are stable, `title` and `detail` are for people.",
+    "required": ["type", "title", "status", "code", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string", "enum": [code.name.lower() for code in Code]},
+        "detail": {"type": "string"},
+        "errors": {"type": "array", "maxItems": MAX_ERRORS, "items": {"$ref": _REF.format(model="FieldError")}},
+        "state": {"enum": sorted(TERMINAL), "description": "How the generation has ended."},
+        "generation": {"type": "string", "description": "The id of what may have been accepted."},
+        "offers": {"type": "array", "items": {"type": "string"}, "description": "The media types that there are."},
+        "instance": {"type": "string", "format": "uri", "description": "Finds it in the server's log."},
+    },
+}
+_FRAME: Final[Json] = {
+    "type": "object",
+    "description": "One server-sent event: `data:`, then `id:`, then a blank line. Events of the connection have no id.",
+    "required": ["data"],
+    "properties": {
+        "data": {"type": "string", "contentMediaType": JSON, "contentSchema": {"$ref": _REF.format(model="Event")}},
+        "id": {"type": "string", "pattern": "^(0|[1-9][0-9]*)-(0|[1-9][0-9]*)$"},
+        "retry": {"type": "integer", "description": "Milliseconds to wait before coming back."},
+    },
+}
+_TEXT_FRAME: Final[Json] = {
+    "type": "object",
+    "description": "One server-sent event of the text view: bare text, or, where it has a name, JSON.",
+    "required": ["data"],
+    "properties": {
+        "event": {"enum": ["end", "discard", "queued", "gap", "drain"]},
+        "data": {"type": "string"},
+        **{name: _FRAME["properties"][name] for name in ("id", "retry")},
+    },
+}
+
+
+def _schemas(requests: Sequence[type[BaseModel]], shapes: Sequence[object]) -> Json:
+    _, bodies = models_json_schema([(model, "validation") for model in requests], ref_template=_REF)
+    schemas: Json = {"Problem": _PROBLEM, "Frame": _FRAME, "TextFrame": _TEXT_FRAME, **bodies.get("$defs", {})}
+    for shape in (FieldError, *shapes):
+        schemas |= _defined(getattr(shape, "__name__", ""), shape)
+    return schemas | _defined("Event", Event)
+
+
+def _defined(name: str, shape: Any) -> Json:
+    """The shape's schema under its name, and those that it refers to."""
+    schema = TypeAdapter(shape).json_schema(ref_template=_REF)
+    return {**schema.pop("$defs", {}), name: schema}
+
+
+def install(app: FastAPI, requests: Sequence[type[BaseModel]], shapes: Sequence[object]) -> None:
+    """Adds `/openapi.json`. `requests`: the models of bodies; `shapes`: what answers are."""
+
+    @cache
+    def document() -> Json:
+        described = get_openapi(
+            title=app.title, version=app.version, summary=app.summary, routes=app.routes, description=_ABOUT,
+            openapi_version="3.2.0",  # the first that can say what the items of a stream are
+        )  # fmt: skip
+        described["components"] = {"schemas": _schemas(requests, shapes), "parameters": PARAMETERS, "headers": HEADERS}
+        return described
+
+    async def openapi() -> Response:
+        """This document."""
+        return Response(orjson.dumps(document()), media_type=JSON, headers={"cache-control": "no-store"})
+
+    app.openapi = document  # type: ignore[method-assign]
+    itself = Answer("An OpenAPI 3.2 document.", JSON, {"schema": {"type": "object"}})
+    app.add_api_route("/openapi.json", openapi, **described({200: itself}))

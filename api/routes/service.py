@@ -1,0 +1,109 @@
+"""What the routes work with: one object per process."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from api.access.gate import Principal
+from api.intake.problems import Code, Problem
+from api.viewing.hub import Hub
+from broker.errors import BrokerError, UnknownGeneration
+from broker.events import Entry
+from broker.record import Record, State
+from broker.store.accepting import Submissions
+from broker.store.agreement import Agreement
+from broker.store.client import storage_errors
+from broker.store.coordination import Coordination
+from broker.store.indexes import file_ended
+from broker.store.logs import Logs
+
+_ROUNDS = 5
+_CONFIRM_SECONDS = 6.0
+"""How long a reader waits for a strictly durable end to be safe, before it is told to come again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The two roles of Redis, the hub, and what takes more than one call of these."""
+
+    logs: Logs
+    coordination: Coordination
+    submissions: Submissions
+    hub: Hub
+    agreement: Agreement
+    ephemeral: bool
+    parsing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a large body is parsed."""
+
+    def refuse_unless_accepting(self) -> None:
+        """Raises Problem (503) if this process is about to go, or no worker would find what it accepts."""
+        if self.hub.draining:
+            raise Problem(Code.DRAINING)
+        if self.agreement.apart:
+            raise Problem(Code.STORAGE_MISMATCH)
+
+    def shown(self, record: Record) -> Record:
+        """The record as it may be shown now: with an end that is not safe yet, as it was before that. The end is seen to."""
+        end = self.hub.strict_ends.held_end(record)
+        if end is None:
+            return record
+        self.hub.strict_ends.confirm(record.id, end)
+        return record.before_the_end()
+
+    async def refuse_unless_seen(self, id_: str, who: Principal) -> None:
+        """Raises UnknownGeneration, ExpiredGeneration or StorageUnavailable if the generation is not there for the one who
+        asks. A record's owner never changes."""
+        if not who.sees_all and not who.may_see((await self.logs.visit(id_, None)).owner):
+            raise UnknownGeneration
+
+    async def safe_record(self, id_: str, who: Principal) -> Record:
+        """The record, when its end is safe, if it has one. Raises UnknownGeneration (if it is not there for the one who asks,
+        too), ExpiredGeneration; StorageUnavailable if that takes too long."""
+        record, _ = await self._when_safe(id_, who, with_log=False)
+        return record
+
+    async def whole(self, id_: str, who: Principal) -> tuple[Record, list[Entry]]:
+        """The record and then its log, when their end is safe, if they have one. Raises as `safe_record`."""
+        return await self._when_safe(id_, who, with_log=True)
+
+    async def _when_safe(self, id_: str, who: Principal, *, with_log: bool) -> tuple[Record, list[Entry]]:
+        """Reads anew whenever it has waited: Redis may have lost meanwhile what was read."""
+        strict_ends = self.hub.strict_ends
+        with storage_errors():
+            async with asyncio.timeout(_CONFIRM_SECONDS):
+                while True:
+                    record = await self.logs.record(id_)
+                    if not who.may_see(record.owner):
+                        raise UnknownGeneration
+                    entries = await self.logs.whole(id_) if with_log else []
+                    end = strict_ends.held_end(record)
+                    if end is None and entries and strict_ends.holds(id_, entries[-1]):
+                        end = entries[-1].id
+                    if end is None:
+                        return record, entries
+                    await strict_ends.safe(id_, end)
+
+    async def file_ended(self, id_: str) -> None:
+        """Lists a generation as ended, if it has. Failing that, a sweeper does it."""
+        with suppress(BrokerError):
+            await file_ended(self.logs, self.coordination, [id_])
+
+    async def list(
+        self, who: Principal, state: State | None, before: tuple[int, str] | None, limit: int
+    ) -> tuple[list[Record], tuple[int, str] | None]:
+        """A page of the records that are there for the one who asks, newest first, and the cursor behind it, or None at the
+        end. The index may lag: whatever its record contradicts is left out, whatever has expired is taken off the list."""
+        records: list[Record] = []
+        for _ in range(_ROUNDS):
+            rows = await self.coordination.listed(state or "all", before, limit - len(records))
+            if not rows:
+                return records, None
+            before = rows[-1]
+            found = await self.logs.records([id_ for _, id_ in rows])
+            shown = [self.shown(record) for record in found if record is not None and who.may_see(record.owner)]
+            records += [record for record in shown if state is None or record.state == state]
+            if gone := [id_ for (_, id_), record in zip(rows, found, strict=True) if record is None]:
+                await self.coordination.unlist(await self.agreement.lost(gone))
+            if len(records) >= limit:
+                break
+        return records, before

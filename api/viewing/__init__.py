@@ -1,0 +1,14 @@
+"""What viewers see of a log. Writes to sockets that are lent to it, and knows nothing of HTTP.
+
+    hub.py           the one reader of the process, and the tick for all that depends on time
+    subscription.py  what is published, with as little as possible in between
+    feed.py          what is known of one watched generation, the seam between history and live; ring.py: where its entries are
+    rendition.py     a feed in one dialect and one framing: its latest frames, made once, and those who follow them
+    framing.py       how what is written at once lies on its connection
+    viewer.py        one open event stream: a cursor and a socket, no queue
+    catch_up.py      keeps feeds true to their logs: what was missed, what was lost, what has expired
+    pages.py         what is read from logs, rendered once and kept for the next reader; borders.py: where a dialect may begin
+    strict_end.py    keeps a strictly durable end back until it is safe; disk.py waits until Redis has it on its disk
+
+feed, ring, rendition, framing and borders do no I/O but writes to lent sockets.
+"""

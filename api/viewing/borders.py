@@ -1,0 +1,71 @@
+"""States of dialects behind entries here and there in logs: a resume in a dialect that remembers something costs no more than
+what lies between two of them."""
+
+from bisect import bisect_right, insort
+from collections import OrderedDict
+from operator import itemgetter
+from typing import Final
+
+from api.dialects import UNKNOWN, Dialect, State
+from broker.ids import BEGINNING, EntryId
+from broker.store.logs import Logs
+
+_ENTRIES: Final = 1000
+_MOST_LOGS: Final = 2000
+_by_id = itemgetter(0)
+
+
+class Borders:
+    """What is known of `_MOST_LOGS` logs, each in a dialect; the one that was not asked for for longest leaves first. All of it
+    can be found out again by reading the log."""
+
+    def __init__(self, logs: Logs) -> None:
+        self._logs = logs
+        self._known: OrderedDict[tuple[str, Dialect], list[tuple[EntryId, State]]] = OrderedDict()
+
+    def note(self, id_: str, dialect: Dialect, cursor: EntryId, state: State) -> None:
+        """Remembers the state behind this entry."""
+        key = (id_, dialect)
+        known = self._known.setdefault(key, [])
+        self._known.move_to_end(key)
+        at = bisect_right(known, cursor, key=_by_id)
+        if not at or known[at - 1][0] != cursor:
+            insort(known, (cursor, state), key=_by_id)
+        while len(self._known) > _MOST_LOGS:
+            self._known.popitem(last=False)
+
+    def forget(self, id_: str) -> None:
+        """The log has gone or is not what it was."""
+        for key in [key for key in self._known if key[0] == id_]:
+            del self._known[key]
+
+    def forget_all(self) -> None:
+        self._known.clear()
+
+    async def state(self, id_: str, dialect: Dialect, cursor: EntryId) -> State:
+        """The state behind this entry of the log; UNKNOWN if the log does not have it. Raises StorageUnavailable."""
+        border, state = self._nearest(id_, dialect, cursor)
+        while border < cursor:
+            entries = await self._logs.from_(id_, border, _ENTRIES + 1)
+            if border != BEGINNING:
+                if not entries or entries[0].id != border:  # what is known of this log is not what it is
+                    self.forget(id_)
+                    border, state = BEGINNING, dialect.begin
+                    continue
+                entries = entries[1:]
+            before = [entry for entry in entries[:_ENTRIES] if entry.id <= cursor]
+            if not before:
+                break
+            state, _ = dialect.fold(state, before)
+            border = before[-1].id
+            if len(before) == _ENTRIES:
+                self.note(id_, dialect, border, state)
+        return state if border == cursor else UNKNOWN
+
+    def _nearest(self, id_: str, dialect: Dialect, cursor: EntryId) -> tuple[EntryId, State]:
+        known = self._known.get((id_, dialect), [])
+        at = bisect_right(known, cursor, key=_by_id)
+        if not at:
+            return BEGINNING, dialect.begin
+        self._known.move_to_end((id_, dialect))
+        return known[at - 1]

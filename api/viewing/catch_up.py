@@ -1,0 +1,117 @@
+"""Keeping feeds true to their logs: reading what was missed, finding out that a log has lost its tail or has expired. While
+all is well nothing of this is on the way of a token."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from api.viewing.feed import Feed
+from api.viewing.pages import Pages
+from broker.errors import StorageUnavailable
+from broker.events import END, Entry
+from broker.ids import BEGINNING
+from broker.store.logs import Logs
+from broker.tasks import Tasks
+
+log = logging.getLogger("respool.catch_up")
+
+_RESYNC_ENTRIES = 5000
+_PAUSE_SECONDS = 0.2
+
+
+class CatchUp:
+    """`add` puts entries that follow a feed's last one into it. `up` is whether the live connection is; while it is not,
+    nothing can be synced."""
+
+    def __init__(self, logs: Logs, pages: Pages, add: Callable[[Feed, list[Entry]], None]) -> None:
+        self._logs = logs
+        self._pages = pages
+        self._add = add
+        self._reading: set[Feed] = set()
+        self._tasks = Tasks(log)
+        self.up = False
+
+    def cancel(self) -> None:
+        self._tasks.cancel()
+
+    def sync(self, feed: Feed) -> None:
+        """Begins to bring the feed to where its log is. One reading at a time: a second reason to read makes the first read
+        once more."""
+        feed.fall_behind()
+        if feed not in self._reading:
+            self._reading.add(feed)
+            self._tasks.spawn(self._sync(feed))
+
+    def check(self, feed: Feed) -> None:
+        """The slow safety read: is there anything that was not published, or is something gone?"""
+        self._tasks.spawn(self._check(feed))
+
+    async def _sync(self, feed: Feed) -> None:
+        try:
+            while not feed.ring.synced and self.up:
+                feed.reading()
+                try:
+                    await self._catch_up(feed)
+                except StorageUnavailable:
+                    await asyncio.sleep(_PAUSE_SECONDS)
+                    continue
+                if not self.up:
+                    feed.lose()
+                elif new := feed.caught_up():
+                    self._add(feed, new)
+        finally:
+            self._reading.discard(feed)
+        feed.wake()
+
+    async def _catch_up(self, feed: Feed) -> None:
+        """Reads what the log has behind the feed's last entry, which must still be there."""
+        last = feed.ring.last
+        if last == BEGINNING:
+            newest = await self._logs.last(feed.id)
+            if newest is not None:
+                _start(feed, newest)
+            elif await self._logs.look(feed.id) is None:
+                await self._rewound(feed)
+            return
+        entries = await self._logs.from_(feed.id, last, _RESYNC_ENTRIES)
+        if not entries or entries[0].id != last:
+            await self._rewound(feed)
+        elif len(entries) == _RESYNC_ENTRIES:
+            await self._skip_ahead(feed)
+        elif len(entries) > 1:
+            self._add(feed, entries[1:])
+
+    async def _skip_ahead(self, feed: Feed) -> None:
+        """Too much was missed to hold it here: viewers read it from the log."""
+        newest = await self._logs.last(feed.id)
+        if newest is not None:
+            _start(feed, newest)
+
+    async def _rewound(self, feed: Feed) -> None:
+        """Entries that viewers have seen are in the log no more."""
+        self._pages.forget(feed.id)
+        newest = await self._logs.last(feed.id)
+        gone = newest is None and await self._logs.look(feed.id) is None
+        log.warning("%s: the log %s", feed.id, "has expired" if gone else "has lost its tail")
+        _start(feed, newest)
+        feed.reset("expired" if gone else "rewound")
+
+    async def _check(self, feed: Feed) -> None:
+        last = feed.ring.last
+        try:
+            if last == BEGINNING:
+                behind = await self._logs.last(feed.id) is not None or await self._logs.look(feed.id) is None
+            else:
+                behind = [entry.id for entry in await self._logs.from_(feed.id, last, 2)] != [last]
+        except StorageUnavailable:
+            return
+        if behind and feed.ring.synced and feed.ring.last == last:
+            self.sync(feed)
+
+
+def _start(feed: Feed, newest: Entry | None) -> None:
+    """The feed goes on behind the log's newest entry; viewers read in the log what is before it."""
+    if newest is None:
+        feed.start(BEGINNING, ended=False)
+    else:
+        feed.start(newest.id, ended=newest.kind == END)

@@ -1,0 +1,199 @@
+"""What this process knows of one generation that somebody watches: which entries it has, whether any is missing, and in which
+views it is shown. Does no I/O.
+
+The seam between history and live: the feed is subscribed first, then the tail of the log is read; what is published from
+then on joins the ring without a hole, or the feed knows that it has missed something. A viewer reads pages of the log
+until its cursor is inside the ring, and is from then on a position in it.
+"""
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+from api.dialects import Dialect, State
+from api.viewing.rendition import Follower, Rendition, View
+from api.viewing.ring import Ring
+from broker.events import Append, Entry
+from broker.ids import EntryId
+from broker.vocabulary import GapReason
+
+Seen = Literal["known", "added", "hole", "rewound"]
+Note = Callable[[str, Dialect, EntryId, State], object]
+_MOST_HELD: Final = 1000
+
+
+def fits(last: EntryId, append: Append) -> tuple[Seen, list[Entry]]:
+    """How what was published joins a copy of the log that ends with `last`, and what is new of it.
+
+    It was all there before (a tail re-appended after Redis lost it has the same ids and bytes) | it goes on right here, or
+    overlaps within an attempt | something in between was missed | the log was shorter than the copy when this was written,
+    so the copy has entries that are no more.
+    """
+    if append.entries[-1].id <= last:
+        return "known", []
+    first = append.entries[0].id
+    if append.prev == last:
+        return "added", append.entries
+    if append.prev > last:
+        return "hole", []
+    if first.attempt == last.attempt and first <= last:
+        return "added", [entry for entry in append.entries if entry.id > last]
+    return "rewound", []
+
+
+class Feed:
+    """While it is not synced, what is published is held. Should that be too much, or should there be another reason to read
+    the log while it is being read, `_missed` says that it must be read once more."""
+
+    __slots__ = (
+        "_held", "_missed", "_note", "_place", "_ring_bytes", "changed_at", "id", "owner", "renditions", "ring",
+    )  # fmt: skip
+
+    def __init__(self, id_: str, owner: str, ring_bytes: int, now: float, note: Note) -> None:
+        self.id = id_
+        self.owner = owner
+        self.ring = Ring()
+        self.renditions: dict[View, Rendition] = {}
+        self.changed_at = now
+        self._ring_bytes = ring_bytes
+        self._note = note
+        self._held: list[Append] = []
+        self._missed = False
+        self._place: int | None = None
+
+    # -- what is published
+
+    def take(self, append: Append) -> list[Entry] | None:
+        """What is new of it; None if the feed has fallen behind with it: then the log must be read."""
+        ring = self.ring
+        if not ring.synced:
+            self._hold(append)
+            return []
+        if append.prev == ring.last:  # nearly always
+            return append.entries
+        seen, new = fits(ring.last, append)
+        if new or seen == "known":
+            return new
+        self.fall_behind()
+        self._hold(append)
+        return None
+
+    def _hold(self, append: Append) -> None:
+        if len(self._held) < _MOST_HELD:
+            self._held.append(append)
+        else:
+            self._missed = True
+
+    def add(self, entries: list[Entry]) -> None:
+        """Puts entries that follow the last one into the ring and renders them."""
+        jumped = self.ring.add(entries)
+        for rendition in self.renditions.values():
+            rendition.add(entries)
+        if jumped:
+            self.ring.forget(min((rendition.base for rendition in self.renditions.values()), default=self.ring.end))
+
+    def show(self, now: float) -> None:
+        """Gives all viewers what was added since it was last called."""
+        self.changed_at = now
+        for rendition in self.renditions.values():
+            rendition.show(now)
+
+    # -- what is read from the log
+
+    def fall_behind(self) -> None:
+        """Something is missing, or may be."""
+        self.ring.synced = False
+        self._missed = True
+
+    def lose(self) -> None:
+        """Nothing is heard any more; what was held may never have been."""
+        self.ring.synced = False
+        self._held.clear()
+
+    def reading(self) -> None:
+        """The log is about to be read: whatever is published from now on counts as heard."""
+        self._missed = False
+
+    def caught_up(self) -> list[Entry] | None:
+        """The log has been read. What is new of what was held meanwhile; None if something is missing still: then the log must
+        be read once more."""
+        held, self._held = self._held, []
+        if self._missed:
+            return None
+        last, found = self.ring.last, list[Entry]()
+        for append in held:
+            seen, new = fits(last, append)
+            if new:
+                found += new
+                last = new[-1].id
+            elif seen != "known":
+                return None
+        self.ring.synced = True
+        return found
+
+    def start(self, last: EntryId, *, ended: bool) -> None:
+        """The ring begins, empty, behind `last`; viewers read in the log what is before it."""
+        self.send_to_log()
+        self.ring.start(last, ended=ended)
+        for rendition in self.renditions.values():
+            rendition.restart()
+
+    # -- its viewers
+
+    def rendition(self, view: View, now: float) -> Rendition:
+        """The generation in this view."""
+        found = self.renditions.get(view)
+        if found is None:
+
+            def note(cursor: EntryId, state: State) -> None:
+                self._note(self.id, view.dialect, cursor, state)
+
+            found = self.renditions[view] = Rendition(self.ring, view, self._ring_bytes, now, note)
+        return found
+
+    def forget_left(self, limit: float) -> bool:
+        """Gives up renditions that their last viewer has left before this time; whether none remains."""
+        for view, rendition in list(self.renditions.items()):
+            if not rendition.viewers and rendition.left_at < limit:
+                del self.renditions[view]
+        return not self.renditions
+
+    def has(self, cursor: EntryId, view: View) -> bool:
+        """Whether who comes with this cursor needs nothing of the log."""
+        rendition = self.renditions.get(view)
+        return rendition is not None and rendition.join(cursor, view.dialect.behind(cursor)) is not None
+
+    @property
+    def viewers(self) -> list[Follower]:
+        return [viewer for rendition in self.renditions.values() for viewer in rendition.viewers]
+
+    def wake(self) -> None:
+        for viewer in self.viewers:
+            viewer.wake()
+
+    def send_to_log(self) -> None:
+        """All viewers leave the ring and read the log from where they are."""
+        for rendition in self.renditions.values():
+            rendition.send_to_log()
+
+    def reset(self, reason: GapReason) -> None:
+        """What was shown is not in the log any more: everybody begins anew. Nothing follows a log that has `expired`."""
+        for viewer in self.viewers:
+            viewer.reset(reason)
+            if reason == "expired":
+                viewer.drop()
+
+    def keep_alive(self, quiet: float, now: float) -> None:
+        """Says that the connections live where nothing was sent since `quiet`."""
+        for rendition in self.renditions.values():
+            rendition.keep_alive(quiet, now)
+
+    def know_place(self, place: int | None) -> None:
+        """Its viewers have been told this place in the queue."""
+        self._place = place
+
+    def tell_place(self, place: int) -> None:
+        """Tells all viewers the generation's place in the queue, if it has changed."""
+        if place != self._place:
+            self._place = place
+            for rendition in list(self.renditions.values()):
+                rendition.tell(rendition.view.dialect.queued(place))

@@ -1,0 +1,289 @@
+"""The one reader of an API process. It watches each generation once, however many viewers there are, and tells them.
+
+What is published is the live path: from a feed through its renditions to sockets. The log is the truth (catch_up.py): a hole,
+a reconnect or a slow safety read sends the hub back to it. One tick serves all viewers: places in the queue, keep-alives,
+safety reads, stalled sockets.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+from api.access.gate import Principal
+from api.settings import ApiSettings
+from api.viewing.catch_up import CatchUp
+from api.viewing.feed import Feed
+from api.viewing.pages import Pages
+from api.viewing.rendition import View
+from api.viewing.strict_end import StrictEnds
+from api.viewing.subscription import Subscription
+from api.viewing.viewer import Viewer
+from broker import keys
+from broker.errors import BrokerError
+from broker.events import END, Entry, parse_append
+from broker.ids import BEGINNING, EntryId
+from broker.store.coordination import Coordination
+from broker.store.logs import Logs
+from broker.tasks import Tasks
+
+log = logging.getLogger("respool.hub")
+
+_TICK = 1.0
+_SAFETY_TICKS = 5
+_LINGER = 5.0
+"""Seconds for which a generation is watched after its last viewer has left."""
+_RETRY_MS = (500, 3000)
+
+
+class Hub:
+    """Run it as a task. `attach` and `detach` viewers; between the two they are told of everything new. `placeless` is told,
+    every second, of what waits without a place in the queue: it begins just now, or coordination has lost it."""
+
+    def __init__(
+        self, logs: Logs, coordination: Coordination, settings: ApiSettings, placeless: Callable[[str], object]
+    ) -> None:
+        self.strict_ends = StrictEnds(logs)
+        self.pages = Pages(logs, self.strict_ends, settings.replay_cache_bytes)
+        self.draining = False
+        self._catch_up = CatchUp(logs, self.pages, self._add)
+        self._coordination = coordination
+        self._placeless = placeless
+        self._settings = settings
+        self._subscription = Subscription(settings.effective_logs_url, self)
+        self._feeds: dict[bytes, Feed] = {}  # by channel
+        self._viewers: set[Viewer] = set()
+        self._tasks = Tasks(log)
+        self._clock = asyncio.get_running_loop().time
+        self._unshown: set[Feed] = set()
+        self._unsafe: set[Feed] = set()
+        self._alone: dict[Viewer, float] = {}
+        self._reading = False
+        self._telling = False
+        self._turn = 0
+        self._pace = settings.fanout_pace_ms / 1000
+        self._showing: asyncio.TimerHandle | None = None
+
+    async def run(self) -> None:
+        """Lives until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._subscription.run())
+                group.create_task(self._tick_forever())
+        finally:
+            for owner in (self._tasks, self._catch_up, self.pages, self.strict_ends):
+                owner.cancel()
+
+    def knows(self, id_: str, cursor: EntryId, view: View, who: Principal) -> bool:
+        """Whether a viewer with this cursor can be attached without a look at Redis: its generation runs, is watched here, is
+        there for the one who asks, and the cursor is its beginning or among its latest entries."""
+        feed = self._feeds.get(_channel(id_))
+        if feed is None or self.draining or not who.may_see(feed.owner):
+            return False
+        ring = feed.ring
+        if not ring.synced or ring.ended or ring.last == BEGINNING:
+            return False
+        return cursor == BEGINNING or feed.has(cursor, view)
+
+    def attach(
+        self, id_: str, cursor: EntryId, view: View, *, ended: bool, owner: str = "", place: int | None = None
+    ) -> Viewer:
+        """A viewer of this generation of `owner`, from behind the cursor on. One that has ended is read from its log alone;
+        `place` is the place in the queue that the viewer has been told."""
+        if ended:
+            viewer = Viewer(id_, view, None, self.pages, cursor)
+            self._alone[viewer] = self._clock()
+        else:
+            channel = _channel(id_)
+            feed = self._feeds.get(channel)
+            if feed is None:
+                feed = self._feeds[channel] = Feed(
+                    id_, owner, self._settings.ring_bytes, self._clock(), self.pages.note
+                )
+                self._subscription.subscribe(channel)
+            feed.know_place(place)
+            rendition = feed.rendition(view, self._clock())
+            viewer = Viewer(id_, view, rendition, self.pages, cursor)
+            rendition.viewers[viewer] = None
+        self._viewers.add(viewer)
+        return viewer
+
+    def turn_away(self, id_: str, view: View) -> Viewer:
+        """A viewer that is only told to come back soon, and cut off."""
+        viewer = Viewer(id_, view, None, self.pages, BEGINNING)
+        _send_away(viewer)
+        return viewer
+
+    def detach(self, viewer: Viewer) -> None:
+        """A generation without a viewer is watched a little longer: who drops comes back, perhaps as one of a crowd."""
+        self._viewers.discard(viewer)
+        self._alone.pop(viewer, None)
+        if viewer.rendition is not None:
+            viewer.rendition.leave(viewer, self._clock())
+            feed = self._feeds.get(_channel(viewer.id))
+            if feed is not None and feed.ring.ended and not feed.viewers:
+                self._forget(feed)
+
+    def _forget(self, feed: Feed) -> None:
+        channel = _channel(feed.id)
+        del self._feeds[channel]
+        self._subscription.unsubscribe(channel)
+
+    def drain(self) -> None:
+        """Sends every viewer away, to come back soon, to another process or to this one's successor."""
+        self.draining = True
+        for viewer in list(self._viewers):
+            _send_away(viewer)
+
+    # -- what the live connection tells
+
+    def live_up(self) -> None:
+        self._catch_up.up = True
+        self.pages.forget_all()
+        for channel in self._feeds:
+            self._subscription.subscribe(channel)
+
+    def live_down(self) -> None:
+        """Viewers keep their streams: nothing is lost, it only comes later."""
+        self._catch_up.up = False
+        for feed in self._feeds.values():
+            feed.lose()
+
+    def subscribed(self, channel: bytes) -> None:
+        feed = self._feeds.get(channel)
+        if feed is not None:
+            self._catch_up.sync(feed)
+
+    def published(self, channel: bytes, payload: bytes) -> None:
+        feed = self._feeds.get(channel)
+        if feed is not None:
+            self._reading = True
+            new = feed.take(parse_append(payload))
+            if new:
+                self._add(feed, new)
+            elif new is None:
+                self._catch_up.sync(feed)
+
+    def read(self) -> None:
+        """Entries that came in one read go out in one write: that is what keeps an overloaded hub from falling behind."""
+        self._reading = False
+        if self._unshown:
+            self._show()
+
+    # -- giving entries to viewers
+
+    def _add(self, feed: Feed, entries: list[Entry]) -> None:
+        if entries[-1].kind == END and self.strict_ends.holds(feed.id, entries[-1]):
+            if feed not in self._unsafe:
+                self._unsafe.add(feed)
+                self._tasks.spawn(self._await_end(feed, entries[-1].id))
+            entries = entries[:-1]
+        if not entries:
+            return
+        feed.add(entries)
+        self._unshown.add(feed)
+        if not self._reading:
+            self._show()
+
+    async def _await_end(self, feed: Feed, end: EntryId) -> None:
+        """Reads the log anew once its strictly durable end is safe: Redis may have lost it meanwhile."""
+        try:
+            await self.strict_ends.safe(feed.id, end)
+        finally:
+            self._unsafe.discard(feed)
+        if feed.ring.synced and not feed.ring.ended:
+            self._catch_up.sync(feed)
+
+    def _show(self) -> None:
+        if not self._pace:
+            self._show_now()
+        elif self._showing is None:
+            self._showing = asyncio.get_running_loop().call_later(self._pace, self._show_now)
+
+    def _show_now(self) -> None:
+        self._showing = None
+        unshown, self._unshown = self._unshown, set()
+        now = self._clock()
+        for feed in unshown:
+            feed.show(now)
+
+    # -- the tick
+
+    async def _tick_forever(self) -> None:
+        """Waits for nothing but time: a frozen Redis must not keep viewers from their keep-alives."""
+        while True:
+            await asyncio.sleep(_TICK)
+            self._look_for_themselves()
+            self._keep_alive()
+            self._drop_stalled()
+            self._check()
+            self._forget_left()
+            waiting = [feed for feed in self._feeds.values() if feed.ring.last == BEGINNING]
+            if waiting and not self._telling:
+                self._telling = True
+                self._tasks.spawn(self._tell_places(waiting))
+
+    def _look_for_themselves(self) -> None:
+        """While nothing is heard of new entries, viewers look into the log by themselves."""
+        if not self._catch_up.up:
+            for feed in self._feeds.values():
+                feed.send_to_log()
+                feed.wake()
+
+    def _keep_alive(self) -> None:
+        """What a rendition sent last tells for all its viewers. A viewer without one may wait for an end to be safe: it always
+        gets them. The tick is part of the longest silence."""
+        now = self._clock()
+        quiet = now - self._settings.keep_alive + 2 * _TICK
+        for feed in self._feeds.values():
+            feed.keep_alive(quiet, now)
+        for viewer, at in list(self._alone.items()):
+            if at <= quiet:
+                self._alone[viewer] = now
+                viewer.tell(viewer.view.dialect.keep_alive)
+
+    def _drop_stalled(self) -> None:
+        now, seconds = self._clock(), self._settings.stalled_viewer
+        for viewer in list(self._viewers):
+            if viewer.stalls(now, seconds):
+                viewer.abort()
+
+    def _forget_left(self) -> None:
+        limit = self._clock() - _LINGER
+        for feed in list(self._feeds.values()):
+            if feed.forget_left(limit):
+                self._forget(feed)
+
+    def _check(self) -> None:
+        """The safety reads of the feeds that are silent, each in its turn."""
+        self._turn = (self._turn + 1) % _SAFETY_TICKS
+        for feed in self._feeds.values():
+            silent = self._clock() - feed.changed_at > _TICK
+            if feed.ring.synced and hash(feed.id) % _SAFETY_TICKS == self._turn and silent:
+                self._catch_up.check(feed)
+
+    async def _tell_places(self, feeds: list[Feed]) -> None:
+        """Tells viewers of waiting generations their place in the queue, where it has changed."""
+        try:
+            places = await self._coordination.positions([feed.id for feed in feeds])
+        except BrokerError:
+            return
+        finally:
+            self._telling = False
+        for feed, place in zip(feeds, places, strict=True):
+            if feed.ring.last != BEGINNING:
+                continue
+            if place is None:
+                self._placeless(feed.id)
+            else:
+                feed.tell_place(place)
+
+
+def _channel(id_: str) -> bytes:
+    return keys.live(id_).encode()
+
+
+def _send_away(viewer: Viewer) -> None:
+    """To come back soon; how soon differs, so that a crowd does not come back as one."""
+    viewer.tell(viewer.view.dialect.drain(random.randint(*_RETRY_MS)))
+    viewer.drop()

@@ -1,0 +1,14 @@
+"""The two roles of Redis.
+
+client.py               connections: how long they wait, how they retry, which errors they raise
+lua/                    the atomic steps: common.lua, then claim.lua, append.lua and finish.lua; the headers are the contract
+log_steps.py, appends.py, coordination_steps.py   the same steps as typed functions
+logs.py                 the role that has a generation's record, log and cancel key
+coordination.py         the role that has `due`, the queue and the indexes; jobs.py: how arq's jobs look
+accepting.py            the one way to submit: once, whatever breaks in between
+derived.py              ids that idempotency keys give, where coordination may forget these
+indexes.py              filing what has ended
+recovery.py             what coordination has lost, put back from the records
+agreement.py            whether APIs and workers keep logs on one server
+fsyncs.py               when what Redis has written is on its disk: for ends that must not be taken back
+"""

@@ -1,0 +1,119 @@
+"""Accepting a generation, the one way to submit: once, whatever breaks in between.
+
+    reserve   the id, and with it an idempotency key and the place in `due`: from here on somebody looks after it
+    record    what was asked for
+    job       what a worker takes
+
+Each step may be repeated; a client that got no answer repeats all of them with its idempotency key. Where one server plays both
+roles and there is no such key, whose owner must be known first, the three are one transaction. Where there are two servers,
+coordination may forget what it has just done: a key's id is then derived from it, so that the records tell whether it was used
+(broker/store/derived.py), and what was accepted is looked at once more (`watch`).
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from broker.errors import NotDurable, OutcomeUnknown, StorageFull, StorageUnavailable
+from broker.ids import new_generation_id
+from broker.refusals import REFUSED
+from broker.request import Durability, GenerationRequest
+from broker.store import coordination_steps, log_steps
+from broker.store.client import storage_errors
+from broker.store.coordination import Coordination
+from broker.store.derived import Derivation
+from broker.store.logs import Logs
+from broker.store.recovery import put_back
+
+_FIRST_ORDINAL = 1
+
+
+@contextmanager
+def _accepted() -> Iterator[None]:
+    """The record is made and `due` has it: what Redis refuses from here on, a sweeper does later."""
+    try:
+        yield
+    except StorageFull:
+        pass
+    except StorageUnavailable as error:
+        if error.why not in REFUSED:
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class Submissions:
+    """Accepts requests, for whoever submits: knows nothing of HTTP.
+
+    `pickup_ms`: when a sweeper first looks whether a worker has come. `retention`: seconds, where the request has none.
+    `derivation`: of ids from keys, None where coordination and logs are one server. `watch` has what was accepted looked at in
+    some seconds, where they are two."""
+
+    logs: Logs
+    coordination: Coordination
+    pickup_ms: int
+    retention: int
+    derivation: Derivation | None
+    watch: Callable[[str], object]
+
+    async def submit(self, request: GenerationRequest, idempotency_key: str | None, owner: str = "") -> str:
+        """The id of the generation, a new one or the one that this key of this owner made before. `owner`: whose it is, without
+        a NUL in it; empty where nobody is asked who they are.
+
+        Raises IdempotencyMismatch, ExpiredGeneration (the key's generation has been and gone), StorageFull,
+        NotDurable, StorageUnavailable (nothing happened), OutcomeUnknown (something may have)."""
+        fingerprint, derived = request.fingerprint(), None
+        if owner and idempotency_key is not None:
+            idempotency_key = f"{owner}\0{idempotency_key}"  # a key is visible ASCII: no two owners share one
+        id_ = new_generation_id()
+        reached = False
+        try:
+            await self.coordination.ready()
+            if request.durability == "strict" and not await self.logs.can_confirm():
+                raise NotDurable
+            if self.derivation is not None and idempotency_key is not None:
+                derived = await self.derivation.of(idempotency_key, fingerprint)
+                id_ = derived.id
+            reached = True
+            if derived is not None and derived.known:
+                await self._see_to(id_)
+            elif self.derivation is None and idempotency_key is None:
+                await self._at_once(id_, request, fingerprint, owner)
+            else:
+                accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms)
+                id_ = accepted.id
+                created = await self.logs.create(id_, *self._stored(request), fingerprint if derived else "", owner)
+                if created:
+                    with _accepted():
+                        await self._queue(id_, listed=not accepted.known)
+        except StorageUnavailable as error:
+            if reached and error.why not in REFUSED:
+                raise OutcomeUnknown(id_) from None
+            raise
+        if self.derivation is not None:
+            self.watch(id_)
+        return id_
+
+    async def _see_to(self, id_: str) -> None:
+        """What the key made before stays so, and is in somebody's care. Raises ExpiredGeneration."""
+        await self.logs.record(id_)
+        await put_back(self.logs, self.coordination, [id_])
+
+    async def _at_once(self, id_: str, request: GenerationRequest, fingerprint: str, owner: str) -> None:
+        with storage_errors():
+            pipe = self.coordination.redis.pipeline(transaction=True)
+            coordination_steps.submit(id_, None, fingerprint, self.pickup_ms).queue(pipe)
+            log_steps.create(id_, *self._stored(request), "", owner).queue(pipe)
+            coordination_steps.enqueue(id_, _FIRST_ORDINAL).queue(pipe)
+            await pipe.execute()
+
+    def _stored(self, request: GenerationRequest) -> tuple[bytes, str, int, Durability]:
+        """The request as its record has it, the model, the retention in ms, the durability."""
+        options = request.options()
+        return request.to_bytes(), request.model, (options.retention or self.retention) * 1000, options.durability
+
+    async def _queue(self, id_: str, *, listed: bool) -> None:
+        """Queues a generation whose record was just made. One that an earlier try reserved may have left the lists since."""
+        if not listed:
+            record = await self.logs.record(id_)
+            await self.coordination.move(id_, "queued", record.created_ms)
+        await self.coordination.enqueue(id_, _FIRST_ORDINAL)

@@ -1,0 +1,227 @@
+"""The coordination role: accepting requests once, `due`, the queue, indexes, heartbeats.
+
+arq's queue is how a worker learns quickly of work; `due` is what guarantees that somebody does. Indexes are hints: a
+reader of one looks at the records and believes these.
+
+Every method may raise StorageUnavailable or StorageFull (see broker.store.client).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from arq.connections import ArqRedis
+from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix, retry_key_prefix
+from redis.asyncio.client import Pipeline
+
+from broker import keys
+from broker.errors import IdempotencyMismatch, StorageForbidden, StorageRefused
+from broker.record import State
+from broker.replies import Accepted, Look, Mismatch
+from broker.store import coordination_steps
+from broker.store.client import storage_errors
+from broker.store.jobs import job_name
+from broker.store.lua import step
+
+_EXPIRY_SLACK_MS = 1000
+_DOUBT_MS = 10_000
+"""Several times what a crash or a failover of Redis may lose."""
+_MOST_JOBS = 20
+
+
+class Coordination:
+    """Holds no state but the connection."""
+
+    def __init__(self, redis: ArqRedis) -> None:
+        self.redis = redis
+
+    async def ready(self) -> None:
+        """Raises StorageUnavailable if there is no connection to Redis to be had."""
+        pool = self.redis.connection_pool
+        with storage_errors():
+            await pool.release(await pool.get_connection())
+
+    # -- submitting
+
+    async def submit(self, id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int) -> Accepted:
+        """Reserves the id: from now on `due` holds it. May be repeated. Raises IdempotencyMismatch."""
+        call = coordination_steps.submit(id_, idempotency_key, fingerprint, first_due_ms)
+        accepted = await call.run(self.redis)
+        if isinstance(accepted, Mismatch):
+            raise IdempotencyMismatch
+        return accepted
+
+    async def enqueue(self, id_: str, ordinal: int, *, created_ms: int | None = None) -> None:
+        """Puts the job for attempt number `ordinal` into arq's queue, unless it waits there, and wakes a worker; removes
+        those of earlier attempts. Its place is that of its submit, however often it is enqueued; `created_ms` tells it where
+        the lists have forgotten it."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=True)
+            _queue_job(pipe, id_, ordinal, created_ms)
+            await pipe.execute()
+
+    # -- taking
+
+    take = step(coordination_steps.take)
+
+    async def put_back(self, jobs: dict[str, float]) -> None:
+        """Returns jobs that were taken to their places in the queue, and wakes another worker."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=True)
+            pipe.delete(*(in_progress_key_prefix + name for name in jobs))
+            pipe.zadd(keys.QUEUE, jobs)
+            pipe.lpush(keys.WAKE, *jobs)
+            pipe.pexpire(keys.WAKE, keys.WAKE_MS)
+            await pipe.execute()
+
+    # -- looking after
+
+    overdue = step(coordination_steps.overdue)
+
+    async def look_again(self, in_ms: Mapping[str, int]) -> None:
+        """Sets when somebody must look at generations, by Redis's clock."""
+        if in_ms:
+            await coordination_steps.look_again(in_ms).run(self.redis)
+
+    async def waiting(self, ordinals: Mapping[str, int]) -> set[str]:
+        """Of which of these generations the job of this attempt is where a worker will find it: in the queue, and in nobody's
+        hands."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            for id_, ordinal in ordinals.items():
+                name = job_name(id_, ordinal)
+                pipe.zscore(keys.QUEUE, name)
+                pipe.exists(job_key_prefix + name)
+                pipe.exists(in_progress_key_prefix + name)
+            replies = iter(await pipe.execute())
+        rows = zip(ordinals, replies, replies, replies, strict=True)
+        return {id_ for id_, place, known, locked in rows if place is not None and known and not locked}
+
+    async def enqueue_lost(self, looks: Mapping[str, Look]) -> None:
+        """Enqueues the next attempts of generations whose jobs arq has lost, and removes every trace of these."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=True)
+            for id_, look in looks.items():
+                _drop_jobs(pipe, id_, [look.ordinal + 1])
+                _queue_job(pipe, id_, look.ordinal + 1, look.created_ms)
+            await pipe.execute()
+
+    # -- recovering
+
+    async def run_id(self) -> str | None:
+        """A name that the server has until it ends, and no other, nor it after a restart; None if it does not tell."""
+        try:
+            with storage_errors():
+                told = await self.redis.info("server")
+        except (StorageForbidden, StorageRefused):
+            return None
+        run = told.get("run_id")
+        return None if run is None else str(run)
+
+    async def without_look(self, ids: Sequence[str]) -> list[str]:
+        """Those of these generations that `due` does not have."""
+        if not ids:
+            return []
+        with storage_errors():
+            looks = await self.redis.zmscore(keys.DUE, list(ids))
+        return [id_ for id_, look in zip(ids, looks, strict=True) if look is None]
+
+    async def list_again(self, lost: Mapping[str, Look]) -> None:
+        """Lists generations that are on no list any more, in the order of their submits, and has a sweeper look at them at
+        once. The look comes last, for by that it is seen what was lost."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            for id_, look in lost.items():
+                _move(pipe, id_, look.state, look.created_ms)
+                pipe.zadd(keys.DUE, {id_: 0}, nx=True)
+            pipe.pexpire(keys.DUE, keys.INDEX_MS)
+            await pipe.execute()
+
+    # -- indexes
+
+    async def move(self, id_: str, state: State, created_ms: int) -> None:
+        """Lists the generation under `state` and no other."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            _move(pipe, id_, state, created_ms)
+            await pipe.execute()
+
+    async def retire(self, ended: Mapping[str, Look]) -> None:
+        """Lists ended generations under their final states, removes what is left of their jobs, and, only when that is done,
+        lets a sweeper look again no sooner than when they have expired, to take them off the lists. But Redis may take a fresh
+        end back, in this very moment perhaps: one is looked at again soon, and filed for good when it has stood."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            for id_, look in ended.items():
+                _move(pipe, id_, look.state, look.created_ms)
+                _drop_jobs(pipe, id_, range(1, look.ordinal + 2))
+            await pipe.execute()
+        stood = {id_: look for id_, look in ended.items() if look.ended_ms >= _DOUBT_MS}
+        await self.look_again(dict.fromkeys(ended.keys() - stood.keys(), _DOUBT_MS))
+        if stood:
+            expiries = {id_: look.expires_ms + _EXPIRY_SLACK_MS for id_, look in stood.items()}
+            await coordination_steps.expire_in(expiries).run(self.redis)
+
+    async def listed(self, index: str, before: tuple[int, str] | None, limit: int) -> list[tuple[int, str]]:
+        """Up to `limit` of (µs of submit, id), newest first, behind `before`."""
+        top: str = "+inf" if before is None else str(before[0])
+        with storage_errors():
+            # Two submits may share a microsecond; a few more than asked for let those be skipped that come before the cursor.
+            rows = await self.redis.zrevrangebyscore(keys.index(index), top, "-inf", 0, limit + 8, withscores=True)
+        found = [(int(score), raw.decode()) for raw, score in rows]
+        return [row for row in found if before is None or row < before][:limit]
+
+    async def positions(self, ids: Iterable[str]) -> list[int | None]:
+        """How many generations were submitted before each and still wait; None for one that does not wait."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            for id_ in ids:
+                pipe.zrank(keys.index("queued"), id_)
+            ranks: list[int | None] = await pipe.execute()
+        return ranks
+
+    async def unlist(self, ids: Iterable[str]) -> None:
+        """Takes generations that have expired, or that Redis has lost, out of the queue, of all indexes and, last, of `due`."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            for id_ in ids:
+                _drop_jobs(pipe, id_, range(1, _MOST_JOBS + 1))
+                for index in ("all", *keys.STATES):
+                    pipe.zrem(keys.index(index), id_)
+                pipe.zrem(keys.EXPIRING, id_)
+                pipe.zrem(keys.DUE, id_)
+            await pipe.execute()
+
+    # -- workers
+
+    async def beat(self, worker: str) -> None:
+        """Writes a worker's heartbeat."""
+        with storage_errors():
+            await self.redis.set(keys.worker(worker), b"1", px=keys.HEARTBEAT_MS)
+
+    async def alive(self, worker: str) -> bool:
+        with storage_errors():
+            return bool(await self.redis.exists(keys.worker(worker)))
+
+
+def _queue_job(pipe: Pipeline, id_: str, ordinal: int, created_ms: int | None) -> None:
+    coordination_steps.enqueue(id_, ordinal, created_ms=created_ms).queue(pipe)
+    _drop_jobs(pipe, id_, range(1, ordinal))
+
+
+def _move(pipe: Pipeline, id_: str, state: State, created_ms: int) -> None:
+    for other in keys.STATES:
+        if other != state:
+            pipe.zrem(keys.index(other), id_)
+    for index in ("all", state):
+        pipe.zadd(keys.index(index), {id_: created_ms * 1000}, nx=True)
+        pipe.pexpire(keys.index(index), keys.INDEX_MS)
+
+
+def _drop_jobs(pipe: Pipeline, id_: str, ordinals: Sequence[int]) -> None:
+    """Removes the jobs of these attempts from arq's queue. One whose worker died stays there, and its lock for as long as a
+    job may run; one that arq gave up has left a result, and arq takes no job that has one. Attempts without number are
+    bounded by the latest few."""
+    names = [job_name(id_, ordinal) for ordinal in ordinals[-_MOST_JOBS:]]
+    if names:
+        prefixes = (job_key_prefix, in_progress_key_prefix, retry_key_prefix, result_key_prefix)
+        pipe.zrem(keys.QUEUE, *names)
+        pipe.delete(*(prefix + name for prefix in prefixes for name in names))

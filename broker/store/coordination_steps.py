@@ -1,0 +1,106 @@
+"""The atomic steps of the coordination role as typed functions, one a script: the parameters are what the script is told, the
+reply is a type; what a step does and when it refuses is in the script's header.
+
+Each returns the call, not made yet: `Coordination` makes it at once, a transaction takes it with others. Pure.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from arq.constants import in_progress_key_prefix, job_key_prefix
+
+from broker import keys
+from broker.replies import Accepted, Announced, Mismatch, Overdue, Taken
+from broker.store.jobs import job, job_name
+from broker.store.lua import Argument, Call, Script
+
+_SUBMIT: Final = Script("submit")
+_ENQUEUE: Final = Script("enqueue")
+_TAKE: Final = Script("take")
+_OVERDUE: Final = Script("overdue")
+_LOOK_AGAIN: Final = Script("look_again")
+_ANNOUNCE: Final = Script("announce")
+
+_WAITING_LOOK_MS = 8000
+"""How often a sweeper sees to it that what waits stands in the queue: a lost job is found after this and a sweep."""
+_LONGEST_LOOK_MS = 61_000
+"""More than any lease, `pickup_grace` or doubt: what is due later than that was scored before the clock jumped back."""
+
+
+def submit(id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int) -> Call[Accepted | Mismatch]:
+    """Reserves the id: from now on `due` holds it, with a first look after `first_due_ms`. May be repeated."""
+    touched = [keys.DUE, keys.index("all"), keys.index("queued")]
+    if idempotency_key is not None:
+        touched.append(keys.idempotency(hashlib.sha256(idempotency_key.encode()).hexdigest()))
+    args: list[Argument] = [id_, fingerprint, keys.IDEMPOTENCY_MS, first_due_ms, keys.INDEX_MS]
+    return Call(_SUBMIT, touched, args, _submitted)
+
+
+def _submitted(reply: Sequence[bytes]) -> Accepted | Mismatch:
+    verdict, id_ = reply
+    return Mismatch() if verdict == b"mismatch" else Accepted(id_.decode(), verdict == b"known")
+
+
+def enqueue(id_: str, ordinal: int, *, created_ms: int | None = None) -> Call[None]:
+    """Puts the job for attempt number `ordinal` into arq's queue, unless it waits there, and wakes a worker. Its place is
+    that of its submit, however often it is enqueued; `created_ms` tells it where the lists have forgotten it."""
+    name = job_name(id_, ordinal)
+    touched = [keys.QUEUE, keys.WAKE, keys.DUE, keys.index("all"), job_key_prefix + name]
+    args: list[Argument] = [id_, name, job(id_), keys.WAITING_MS, created_ms or "", keys.WAKE_MS, keys.INDEX_MS]
+    return Call(_ENQUEUE, touched, args, _nothing)
+
+
+def take(most: int, *, lock_ms: int, again_ms: int) -> Call[Taken]:
+    """Takes up to `most` jobs out of the queue, those that were submitted first, and locks them for `lock_ms`. A sweeper
+    looks at their generations after `again_ms`."""
+    return Call(_TAKE, [keys.QUEUE, keys.WAKE, keys.DUE], [most, in_progress_key_prefix, lock_ms, again_ms], _taken)
+
+
+def _taken(reply: Sequence[Any]) -> Taken:
+    left, *rows = reply
+    names = [name.decode() for name in rows[::2]]
+    return Taken(int(left), dict(zip(names, map(float, rows[1::2]), strict=True)))
+
+
+def overdue(limit: int, again_ms: int) -> Call[Overdue]:
+    """Takes up to `limit` generations that are overdue; nobody else gets them for `again_ms`."""
+    touched = [keys.DUE, keys.EXPIRING, keys.QUEUE, keys.index("all")]
+    return Call(_OVERDUE, touched, [limit, again_ms, _WAITING_LOOK_MS, _LONGEST_LOOK_MS, keys.INDEX_MS], _overdue)
+
+
+def _overdue(reply: Sequence[Any]) -> Overdue:
+    found, *ids = reply
+    return Overdue(int(found), [raw.decode() for raw in ids])
+
+
+def look_again(in_ms: Mapping[str, int]) -> Call[None]:
+    """Sets when somebody must look at generations, in ms from now by Redis's clock."""
+    return _set_looks([keys.DUE], in_ms)
+
+
+def expire_in(in_ms: Mapping[str, int]) -> Call[None]:
+    """Takes generations that have ended out of `due` until they have expired, in ms from now by Redis's clock."""
+    return _set_looks([keys.EXPIRING, keys.DUE], in_ms)
+
+
+def _set_looks(lists: list[str], in_ms: Mapping[str, int]) -> Call[None]:
+    args: list[Argument] = [keys.INDEX_MS]
+    for at in in_ms.items():
+        args += at
+    return Call(_LOOK_AGAIN, lists, args, _nothing)
+
+
+def announce(identity: str, role: str, other: str) -> Call[Announced]:
+    """Notes that a process of this role works on the logs server of this identity, and tells on which the other role does."""
+    sets = [keys.announced(each) for each in (role, other, "api")]
+    return Call(_ANNOUNCE, sets, [identity, keys.HEARTBEAT_MS, keys.WAITING_MS], _announced)
+
+
+def _announced(reply: Sequence[Sequence[bytes]]) -> Announced:
+    live, remembered = (frozenset(raw.decode() for raw in identities) for identities in reply)
+    return Announced(live, remembered)
+
+
+def _nothing(_: object) -> None:
+    return None

@@ -1,0 +1,146 @@
+"""The atomic steps of the logs role as typed functions, one a script (append, the token path, is in appends.py). The
+parameters are what the script is told, the reply is a type; what a step does and when it refuses is in the script's header.
+
+Each returns the call, not made yet: `Logs` makes it at once, a transaction takes it with others. Pure.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Literal, cast
+
+from broker import keys
+from broker.ids import EntryId
+from broker.record import Ending, State
+from broker.replies import Cancelled, Created, Finished, Granted, Look, Refused
+from broker.request import Durability
+from broker.store.lua import Argument, Call, Script
+
+_CREATE: Final = Script("create")
+_CLAIM: Final = Script("claim")
+_FINISH: Final = Script("finish")
+_CANCEL: Final = Script("cancel")
+_RELEASE: Final = Script("release")
+_LOOK: Final = Script("look")
+_CONFIRM: Final = Script("confirm")
+_SYNC: Final = Script("sync")
+
+
+def create(
+    id_: str,
+    request: bytes,
+    model: str,
+    retention_ms: int,
+    durability: Durability,
+    fingerprint: str,
+    owner: str,
+) -> Call[Created]:
+    """Makes the record. `fingerprint` is the body's if the id is an idempotency key's, else empty; `owner` is empty where
+    nobody is asked who they are."""
+    args: list[Argument] = [
+        keys.WAITING_MS,
+        keys.REMEMBERED_MS,
+        fingerprint,
+        model,
+        request,
+        retention_ms,
+        durability,
+        owner,
+    ]
+    return Call(_CREATE, [keys.record(id_), keys.tombstone(id_)], args, _created)
+
+
+def _created(reply: bytes) -> Created:
+    return cast(Created, reply.decode())
+
+
+def claim(
+    id_: str,
+    claimant: str,
+    *,
+    lease_ms: int,
+    most_attempts: int,
+    planned_from: EntryId,
+    run: bool,
+    start_json: bytes,
+    kept_chunks: int,
+) -> Call[Granted | Refused]:
+    """Starts an attempt. `start_json` is its first entry's JSON object, to which the script adds `attempt`.
+    `claimant` is a name that no other claim has: the same claim, repeated, is granted again."""
+    args: list[Argument] = [
+        *(keys.live(id_), claimant, lease_ms, keys.WAITING_MS, keys.REMEMBERED_MS, most_attempts),
+        *(str(planned_from), "run" if run else "fail", start_json.removesuffix(b"}"), kept_chunks),
+    ]
+    return Call(_CLAIM, _all_keys(id_), args, _claimed)
+
+
+def _claimed(reply: Sequence[bytes]) -> Granted | Refused:
+    match reply:
+        case [b"granted", attempt, ordinal]:
+            return Granted(int(attempt), int(ordinal))
+        case [b"held", ms]:
+            return Refused("held", int(ms))
+    return Refused(cast('Literal["moved", "ended", "sealed", "unknown"]', reply[0].decode()))
+
+
+def finish(id_: str, attempt: int, seq: int, ending: Ending) -> Call[Finished]:
+    """Writes the terminal entry, if the log ends with the attempt's entry before `seq`. May be repeated."""
+    args: list[Argument] = [
+        *(keys.live(id_), attempt, seq, keys.REMEMBERED_MS, ending.state, ending.stop_reason),
+        *(ending.code, ending.message, int(ending.retryable)),
+    ]
+    return Call(_FINISH, _all_keys(id_), args, _finished)
+
+
+def _finished(reply: Sequence[bytes]) -> Finished:
+    why = cast('Literal["ended", "fenced", "behind"]', reply[0].decode())
+    return Finished(why, int(reply[1]) if why == "behind" else 0)
+
+
+def cancel(id_: str) -> Call[Cancelled]:
+    """Sets the cancel key; ends the generation here if nobody runs it."""
+    args: list[Argument] = [keys.live(id_), keys.CANCELS, id_, keys.WAITING_MS, keys.REMEMBERED_MS]
+    return Call(_CANCEL, _all_keys(id_), args, _cancelled)
+
+
+def _cancelled(reply: Sequence[bytes]) -> Cancelled:
+    why = cast('Literal["cancelled", "cancelling", "ended", "unknown"]', reply[0].decode())
+    return Cancelled(why, cast(State, reply[1].decode()) if why == "ended" else None)
+
+
+def release(id_: str, attempt: int, *, counts: bool) -> Call[bool]:
+    """Gives the lease back; with `counts=False` the attempt does not count against the limit. False if the attempt no
+    longer runs."""
+    return Call(_RELEASE, [keys.record(id_)], [attempt, int(not counts)], _is_one)
+
+
+def look(id_: str) -> Call[Look | None]:
+    """What a sweeper must know, or None if there is no record."""
+    return Call(_LOOK, [keys.record(id_)], [], _looked)
+
+
+def _looked(reply: Sequence[object]) -> Look | None:
+    if not reply:
+        return None
+    state, *numbers = reply
+    return Look(cast(State, cast(bytes, state).decode()), *cast("list[int]", numbers))
+
+
+def confirm(id_: str, end: EntryId) -> Call[bool]:
+    """Notes in the record that this end of it is safe. False if the record does not end so (any more)."""
+    return Call(_CONFIRM, [keys.record(id_)], [str(end)], _is_one)
+
+
+def sync() -> Call[None]:
+    """A write for its own sake: something for Redis to sync or to replicate."""
+    return Call(_SYNC, [keys.SYNC], [keys.SYNC_MS], _nothing)
+
+
+def _is_one(reply: int) -> bool:
+    return reply == 1
+
+
+def _nothing(_: object) -> None:
+    return None
+
+
+def _all_keys(id_: str) -> list[str]:
+    return [keys.record(id_), keys.log(id_), keys.cancel(id_), keys.tombstone(id_)]

@@ -1,0 +1,228 @@
+"""The logs role: one generation's record, log and cancel key, and the atomic steps on them.
+
+Every method may raise StorageUnavailable or StorageFull (see broker.store.client).
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Literal, cast
+
+from arq.connections import ArqRedis
+from redis.exceptions import ResponseError
+
+from broker import keys
+from broker.errors import AlreadyEnded, ExpiredGeneration, IdempotencyMismatch, StorageRefused, UnknownGeneration
+from broker.events import Entry
+from broker.ids import BEGINNING, EntryId
+from broker.record import SHOWN, Record, State
+from broker.replies import AppendReply, Cancelled, Held, Look, Visit
+from broker.request import Durability
+from broker.store import appends, log_steps
+from broker.store.appends import AppendCall
+from broker.store.client import storage_errors
+from broker.store.fsyncs import Sample
+from broker.store.lua import run_all, step
+
+log = logging.getLogger("respool.logs")
+
+PAGE_ENTRIES = 1000
+_CONFIRM_MS = 2000
+
+
+class Logs:
+    """Reads and changes generations. Holds no state but the connection."""
+
+    def __init__(self, redis: ArqRedis) -> None:
+        self.redis = redis
+
+    # -- reading
+
+    async def record(self, id_: str, *, with_request: bool = False) -> Record:
+        """Raises UnknownGeneration or ExpiredGeneration."""
+        fields = [*SHOWN, "request"] if with_request else list(SHOWN)
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            pipe.hmget(keys.record(id_), fields)
+            pipe.exists(keys.tombstone(id_))
+            values, tombstone = await pipe.execute()
+        record = _record(id_, fields, values)
+        if record is None:
+            raise ExpiredGeneration if tombstone else UnknownGeneration
+        return record
+
+    async def records(self, ids: Sequence[str]) -> list[Record | None]:
+        """Many records in one trip, without their requests; None for those that are not there."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            for id_ in ids:
+                pipe.hmget(keys.record(id_), list(SHOWN))
+            rows = await pipe.execute() if ids else []
+        return [_record(id_, SHOWN, values) for id_, values in zip(ids, rows, strict=True)]
+
+    async def looks(self, ids: Sequence[str]) -> dict[str, Look | None]:
+        """As `look`, at many in one trip, without those whose key is none of ours."""
+        found = dict(zip(ids, await run_all(self.redis, [log_steps.look(id_) for id_ in ids]), strict=True))
+        if refused := [id_ for id_, look in found.items() if isinstance(look, StorageRefused)]:
+            log.warning("Redis refuses a look at %d records: %s", len(refused), ", ".join(refused[:5]))
+        return {id_: look for id_, look in found.items() if not isinstance(look, StorageRefused)}
+
+    async def held_by(self, name: str, ids: list[str]) -> list[Held]:
+        """Which of these generations run under a claim of the process of this name (claimants are `<name>/<nonce>`)."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            for id_ in ids:
+                pipe.hmget(keys.record(id_), ["claimant", "attempt", "ordinal", "created_ms"])
+            rows = await pipe.execute()
+        prefix = f"{name}/".encode()
+        return [
+            Held(id_, int(attempt), int(ordinal), int(created))
+            for id_, (claimant, attempt, ordinal, created) in zip(ids, rows, strict=True)
+            if claimant is not None and claimant.startswith(prefix)
+        ]
+
+    async def page(self, id_: str, after: EntryId, count: int = PAGE_ENTRIES) -> list[Entry]:
+        """Up to `count` entries behind a cursor, in order; none at the log's end or if there is no log."""
+        with storage_errors():
+            rows = await self.redis.xrange(keys.log(id_), f"({after}", "+", count=count)
+        return _entries(rows)
+
+    async def whole(self, id_: str) -> list[Entry]:
+        """The log from its first entry to its last, page by page."""
+        entries: list[Entry] = []
+        while page := await self.page(id_, entries[-1].id if entries else BEGINNING):
+            entries += page
+            if len(page) < PAGE_ENTRIES:
+                break
+        return entries
+
+    async def from_(self, id_: str, first: EntryId, count: int) -> list[Entry]:
+        """Up to `count` entries from this id on, the id's own included."""
+        with storage_errors():
+            rows = await self.redis.xrange(keys.log(id_), str(first), "+", count=count)
+        return _entries(rows)
+
+    async def last(self, id_: str) -> Entry | None:
+        """The log's newest entry."""
+        with storage_errors():
+            rows = await self.redis.xrevrange(keys.log(id_), count=1)
+        return _entries(rows)[0] if rows else None
+
+    async def visit(self, id_: str, cursor: EntryId | None) -> Visit:
+        """What an arriving viewer must know. Raises UnknownGeneration or ExpiredGeneration."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            pipe.hmget(keys.record(id_), ["owner", "state", "terminal_id"])
+            pipe.exists(keys.tombstone(id_))
+            if cursor is not None:
+                pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=1)
+            (owner, state, terminal_id), tombstone, *found = await pipe.execute()
+        if state is None:
+            raise ExpiredGeneration if tombstone else UnknownGeneration
+        return Visit(
+            cast(State, state.decode()),
+            EntryId.of_redis(terminal_id) if terminal_id else None,
+            bool(found and found[0]),
+            owner.decode() if owner else "",
+        )
+
+    async def acknowledged(self) -> Literal["disk", "replica"] | None:
+        """Where Redis says that all it has executed is safe, after 2 s at most; None if it does not say so. Of its disk it may
+        say so too early (fsyncs.py). It is a connection's own last write that is waited for, and so there is one."""
+        commands: tuple[tuple[Literal["disk", "replica"], tuple[str | int, ...]], ...] = (
+            ("disk", ("WAITAOF", 1, 0, _CONFIRM_MS)),
+            ("replica", ("WAIT", 1, _CONFIRM_MS)),
+        )
+        with storage_errors():
+            for where, command in commands:
+                pipe = self.redis.pipeline(transaction=False)
+                log_steps.sync().queue(pipe)
+                pipe.execute_command(*command)
+                _, reply = await pipe.execute(raise_on_error=False)
+                if isinstance(reply, ResponseError):  # WAITAOF is refused where there is no file
+                    continue
+                if isinstance(reply, Exception):
+                    raise reply
+                return where if int(reply[0] if isinstance(reply, list) else reply) >= 1 else None
+        return None
+
+    async def fsyncs(self) -> Sample | None:
+        """What Redis does with its append-only file; and one write behind that, so that there is something to sync. None if
+        there is no such file, or if Redis does not tell."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            pipe.execute_command("INFO", "server", "persistence")
+            pipe.execute_command("CONFIG GET", "*appendfsync*")
+            log_steps.sync().queue(pipe)
+            info, config, _ = await pipe.execute(raise_on_error=False)
+        if isinstance(info, Exception):
+            return None
+        return Sample.of_info(info, {} if isinstance(config, Exception) else config)
+
+    async def can_confirm(self) -> bool:
+        """Whether an end can ever be confirmed: this Redis persists, by itself, and can tell when (WAITAOF is of Redis 7.2); or
+        it does not, and has a replica. One that does not tell its `appendfsync` is taken at its operator's word."""
+        with storage_errors():
+            try:
+                await self.redis.execute_command("WAITAOF", 1, 0, 1)  # type: ignore[no-untyped-call]
+            except ResponseError:
+                return bool((await self.redis.info("replication")).get("connected_slaves"))
+        sample = await self.fsyncs()
+        return sample is not None and sample.policy != "no"
+
+    # -- the atomic steps
+
+    async def append(self, calls: Sequence[AppendCall]) -> list[AppendReply]:
+        """Makes appends of many attempts in one trip; see broker/store/appends.py."""
+        return await appends.send(self.redis, calls)
+
+    claim = step(log_steps.claim)
+    finish = step(log_steps.finish)
+    release = step(log_steps.release)
+    look = step(log_steps.look)
+    confirm = step(log_steps.confirm)
+
+    async def create(
+        self,
+        id_: str,
+        request: bytes,
+        model: str,
+        retention_ms: int,
+        durability: Durability = "normal",
+        fingerprint: str = "",
+        owner: str = "",
+    ) -> bool:
+        """Makes the record; False if it is there. Raises ExpiredGeneration if it was there and is gone, IdempotencyMismatch if
+        it was made for a body of another fingerprint."""
+        call = log_steps.create(id_, request, model, retention_ms, durability, fingerprint, owner)
+        created = await call.run(self.redis)
+        if created == "mismatch":
+            raise IdempotencyMismatch
+        if created == "expired":
+            raise ExpiredGeneration
+        return created == "created"
+
+    async def cancel(self, id_: str) -> Literal["cancelled", "cancelling"]:
+        """Sets the cancel key; ends the generation here if nobody runs it. Raises AlreadyEnded (unless it was cancelled),
+        UnknownGeneration or ExpiredGeneration."""
+        match await log_steps.cancel(id_).run(self.redis):
+            case Cancelled("cancelling"):
+                return "cancelling"
+            case Cancelled("cancelled") | Cancelled("ended", "cancelled"):
+                return "cancelled"
+            case Cancelled("ended", str(state)):
+                raise AlreadyEnded(state)
+        await self.record(id_)  # raises which of the two it is
+        raise UnknownGeneration
+
+
+def _record(id_: str, fields: Sequence[str], values: list[bytes | None]) -> Record | None:
+    found = {field.encode(): value for field, value in zip(fields, values, strict=True) if value is not None}
+    return Record.of_hash(id_, found) if b"state" in found else None
+
+
+def _entries(rows: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Entry]:
+    entries = []
+    for raw_id, fields in rows:
+        ((kind, value),) = fields.items()
+        entries.append(Entry(EntryId.of_redis(raw_id), kind, value))
+    return entries

@@ -1,0 +1,97 @@
+"""Whom the quick way in lets in, and what it leaves to the routes."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from api.access.gate import ANONYMOUS, Open, Principal
+from api.access.origin import Origins
+from api.delivery.fast_path import FastPath
+from api.viewing.framing import chunk
+from api.viewing.hub import Hub
+from api.viewing.rendition import View
+from broker.ids import BEGINNING, EntryId
+from tests.api.viewing.test_feed import CHUNKED
+
+ID = "gen_" + "0" * 26
+TARGET = f"/v1/generations/{ID}/events".encode()
+HOST, ACCEPT, CURSOR = (b"host", b"Here.Example"), (b"accept", b"text/event-stream"), (b"last-event-id", b"5-2")
+
+
+class KnownHub:
+    """Knows one generation; `attached` is who was let in."""
+
+    def __init__(self) -> None:
+        self.attached: list[tuple[str, EntryId, View, bool]] = []
+        self.known: list[tuple[str, EntryId, View]] = []
+        self.knowing = True
+
+    def knows(self, id_: str, cursor: EntryId, view: View, who: Principal) -> bool:
+        assert who is ANONYMOUS
+        self.known.append((id_, cursor, view))
+        return self.knowing
+
+    def attach(self, id_: str, cursor: EntryId, view: View, *, ended: bool) -> object:
+        self.attached.append((id_, cursor, view, ended))
+        return self
+
+    def detach(self, _: object) -> None: ...
+
+
+def fast_path_of(hub: KnownHub) -> FastPath:
+    answers: Any = SimpleNamespace(answers_for=lambda host: host == b"here.example")
+    return FastPath(cast(Hub, hub), cast(Origins, answers), Open())
+
+
+@pytest.mark.parametrize(
+    ("headers", "cursor"),
+    [
+        ([], BEGINNING),
+        ([HOST], BEGINNING),
+        ([HOST, ACCEPT], BEGINNING),
+        ([HOST, (b"accept", b"*/*")], BEGINNING),
+        ([HOST, (b"user-agent", b"text/html"), CURSOR], EntryId(5, 2)),
+        ([(b"x-other", b"0-0"), CURSOR, ACCEPT, HOST], EntryId(5, 2)),
+    ],
+)
+def test_who_asks_plainly_for_what_is_known_here_is_let_in(headers: list[tuple[bytes, bytes]], cursor: EntryId) -> None:
+    hub = KnownHub()
+    assert fast_path_of(hub).admit(TARGET, headers, chunk) is cast(Any, hub)
+    assert hub.known == [(ID, cursor, CHUNKED)]
+    assert hub.attached == [(ID, cursor, CHUNKED, False)]
+
+
+@pytest.mark.parametrize(
+    ("target", "headers"),
+    [
+        (TARGET + b"?after=5-2", [HOST]),
+        (TARGET.removesuffix(b"/events"), [HOST]),
+        (TARGET.upper(), [HOST]),
+        (b"/", [HOST]),
+        (TARGET, [(b"host", b"there.example")]),
+        (TARGET, [HOST, (b"accept", b"application/json")]),
+        (TARGET, [HOST, (b"accept", b"text/event-stream, */*")]),
+        (TARGET, [HOST, (b"last-event-id", b"0-0")]),
+        (TARGET, [HOST, (b"last-event-id", b"the last one")]),
+        (TARGET, [HOST, CURSOR, CURSOR]),
+        (TARGET, [CURSOR, (b"last-event-id", b"5-3"), HOST]),
+        (TARGET, [(b"host", b"there.example"), ACCEPT]),
+    ],
+)
+def test_all_else_is_left_to_the_routes(target: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    hub = KnownHub()
+    assert fast_path_of(hub).admit(target, headers, chunk) is None
+    assert hub.attached == []
+
+
+def test_what_is_not_known_here_is_left_to_the_routes() -> None:
+    hub = KnownHub()
+    hub.knowing = False
+    assert fast_path_of(hub).admit(TARGET, [HOST], chunk) is None
+    assert hub.attached == []
+
+
+def test_who_was_let_in_is_detached_by_the_hub() -> None:
+    hub = KnownHub()
+    assert fast_path_of(hub).left == hub.detach

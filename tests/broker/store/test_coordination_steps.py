@@ -1,0 +1,35 @@
+"""How the replies of coordination's scripts read; no server. What they are told is tested with one (test_coordination.py)."""
+
+from broker import keys
+from broker.replies import Accepted, Announced, Mismatch, Overdue, Taken
+from broker.store import coordination_steps
+
+
+def test_a_submit_is_accepted_or_known_or_of_another_body() -> None:
+    call = coordination_steps.submit("g", None, "f", 3000)
+    assert call.args == ["g", "f", keys.IDEMPOTENCY_MS, 3000, keys.INDEX_MS]
+    assert call.read([b"accepted", b"g"]) == Accepted("g", known=False)
+    assert call.read([b"known", b"h"]) == Accepted("h", known=True)
+    assert call.read([b"mismatch", b"h"]) == Mismatch()
+
+
+def test_jobs_are_taken_with_their_places() -> None:
+    call = coordination_steps.take(5, lock_ms=10, again_ms=20)
+    assert call.read([3, b"g:1", b"7.5", b"h:2", b"8"]) == Taken(3, {"g:1": 7.5, "h:2": 8.0})
+    assert call.read([0]) == Taken(0, {})
+
+
+def test_of_what_is_overdue_some_wait_in_the_queue() -> None:
+    assert coordination_steps.overdue(5, 10).read([3, b"g"]) == Overdue(3, ["g"])
+
+
+def test_each_look_has_its_own_time_and_what_expires_is_due_no_more() -> None:
+    again, expires = coordination_steps.look_again({"g": 1, "h": 2}), coordination_steps.expire_in({"g": 1})
+    assert (again.keys, again.args) == ([keys.DUE], [keys.INDEX_MS, "g", 1, "h", 2])
+    assert (expires.keys, expires.args) == ([keys.EXPIRING, keys.DUE], [keys.INDEX_MS, "g", 1])
+
+
+def test_who_announces_itself_hears_where_the_others_are() -> None:
+    call = coordination_steps.announce("me", "worker", "api")
+    assert call.keys == [keys.announced("worker"), keys.announced("api"), keys.announced("api")]
+    assert call.read([[b"a"], [b"a", b"b"]]) == Announced(frozenset("a"), frozenset("ab"))

@@ -1,0 +1,508 @@
+"""The seeded bugs: each is a mistake that somebody could make in a place that matters, and the tests that must notice."""
+
+from dataclasses import dataclass
+
+_LUA = "tests/broker/store/test_lua.py::"
+_HUB = "tests/api/viewing/test_hub.py::"
+_FEED = "tests/api/viewing/test_feed.py::"
+_APPENDER = "tests/worker/log/test_appender.py::"
+_TICKS = "tests/api/viewing/test_hub_ticks.py::"
+_LIVES = "tests/broker/store/test_lifetimes.py::"
+_DIRECT = "tests/api/delivery/test_uvicorn_direct.py::"
+MODEL = "tests/broker/store/test_model.py::test_whatever_happens_in_whatever_order_the_scripts_do_as_the_model"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """`old` becomes `new` in this place: a function, class or constant by its qualified name, or a script (places.py). `old`
+    must be there exactly once."""
+
+    place: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """`tests` are pytest's node ids: at least one of them must fail."""
+
+    name: str
+    edits: tuple[Edit, ...]
+    tests: tuple[str, ...]
+
+
+def _mutant(name: str, place: str, old: str, new: str, *tests: str) -> Mutant:
+    return Mutant(name, (Edit(place, old, new),), tests)
+
+
+_SUBMIT = "accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms)"
+_CREATE = 'created = await self.logs.create(id_, *self._stored(request), fingerprint if derived else "", owner)'
+_LOST = "tests/system/test_coordination_lost.py::"
+
+MUTANTS: tuple[Mutant, ...] = (
+    # -- the fence, and ids that never change
+    Mutant(
+        "no fence",
+        (
+            Edit("append.lua", "if r[1] ~= attempt or not r[2] then", "if not r[3] then"),
+            Edit("append.lua", "attempt .. '-' .. next_seq, kind", "r[1] .. '-' .. next_seq, kind"),
+        ),
+        (_LUA + "test_a_paused_worker_cannot_append_after_its_successor_has_claimed", MODEL),
+    ),
+    _mutant(
+        "XADD *", "append.lua", "attempt .. '-' .. next_seq, kind", "'*', kind",
+        _LUA + "test_an_append_writes_all_entries_and_publishes_them_once",
+        "tests/system/test_main_path.py::test_a_generation_streams_from_beginning_to_end",
+    ),
+    _mutant(
+        "a retry under a new seq", "append.lua",
+        "local skip = last + 1 - first", "local skip = math.min(0, last + 1 - first)",
+        _LUA + "test_an_append_repeated_or_overlapping_writes_nothing_twice", MODEL,
+    ),
+    _mutant(
+        "a lost tail is not missed", "append.lua",
+        "if skip < 0 then return { -2, last } end", "if skip < 0 then skip = 0 end",
+        _APPENDER + "test_a_tail_that_the_server_has_lost_is_there_again_under_its_ids", MODEL,
+    ),
+    _mutant(
+        "a lost tail is not written again", "Writer.settle",
+        "self._rewind(last_seq)", "self.flushed_at = now",
+        "tests/worker/log/test_writer.py::TestWriting",
+        "tests/worker/log/test_writer.py::test_a_tail_that_redis_lost_is_written_again_under_its_ids",
+    ),
+    Mutant(
+        "an end over what is not written",
+        (
+            Edit("Producer._finish", "elif not written:", "elif False:"),
+            Edit("Producer._finish", "writer.next_seq, ending", "writer.acked + 1, ending"),
+        ),
+        ("tests/worker/generating/test_producer.py", "tests/worker/generating/test_producing.py"),
+    ),
+    _mutant(
+        "completed without its tail if Redis is full", "Producer._finish",
+        "ending = without_tail(ending, writer.unwritable)", "",
+        "tests/worker/generating/test_producer.py",
+    ),
+    _mutant(
+        "a full disk is a refusal", "REFUSED",
+        '- {"unreachable", "silent"}', '- {"unreachable", "silent", "MISCONF"}',
+        "tests/broker/test_refusals.py",
+    ),
+    _mutant(
+        "a lease that was given back is renewed", "append.lua", "or not r[2] then", "then",
+        _LUA + "test_a_released_attempt_cannot_renew_its_lease", MODEL,
+    ),
+    _mutant(
+        "an attempt's name is the clock", "common.lua", "math.max(now, last_attempt + 1)", "now",
+        _LUA + "test_attempts_rise_even_where_the_clock_does_not",
+    ),
+    _mutant(
+        "a claim by an old plan", "claim.lua",
+        "if prev ~= ARGV[7] then return { 'moved' } end", "",
+        _LUA + "test_a_claim_planned_from_an_older_log_is_refused", MODEL,
+    ),
+    _mutant(
+        "two claims at a time", "claim.lua",
+        "if left > 0 then return { 'held', int(left) } end", "",
+        _LUA + "test_a_claim_repeated_because_its_reply_was_lost_is_granted_again", MODEL,
+    ),
+    # -- one end
+    _mutant(
+        "no terminal guard in claim", "claim.lua",
+        "if TERMINAL[state] then return { 'ended', state } end", "",
+        _LUA + "test_a_cancel_of_what_nobody_runs_ends_it_at_once", MODEL,
+    ),
+    _mutant(
+        "no terminal guard in cancel", "cancel.lua",
+        "if TERMINAL[r[1]] then return { 'ended', r[1] } end", "",
+        _LUA + "test_a_cancel_after_the_end_or_of_nothing_says_so", MODEL,
+    ),
+    _mutant(
+        "the end takes the attempt's next seq", "common.lua",
+        "int(new_attempt(now, attempt)) .. '-0'", "int(attempt) .. '-' .. int(seq + 1)",
+        _LUA + "test_an_end_written_again_after_it_was_lost_has_another_id", MODEL,
+    ),
+    _mutant(
+        "an end before the tail is back", "finish.lua",
+        "if last + 1 < seq then return { 'behind', int(last) } end", "",
+        _LUA + "test_a_finish_behind_a_lost_tail_is_refused_until_the_tail_is_back", MODEL,
+    ),
+    _mutant(
+        "the terminal is trusted from a clean EOF", "attempt._ended",
+        'return Interrupted("upstream_truncated", "The upstream\'s answer ended without its end.")',
+        'return Ending("completed", stop_reason="end_turn")',
+        "tests/worker/generating/test_attempt.py::"
+        "test_an_answer_that_ends_without_its_end_is_never_complete_however_much_has_come",
+        "tests/system/test_upstream_failures.py::"
+        "test_an_answer_that_breaks_off_is_continued_to_the_very_same_text[eof]",
+    ),
+    _mutant(
+        "a cut looks like an end", "Viewer._next", 'self.done = "cut"', 'self.done = "end"',
+        _FEED + "test_a_viewer_that_is_dropped_hears_why_and_does_not_look_finished",
+    ),
+    _mutant(
+        "a strict end is shown before it is safe", "StrictEnds.holds",
+        "return entry.kind == END and _STRICT in entry.value and (id_, entry.id) not in self._safe", "return False",
+        _HUB + "test_a_strictly_durable_end_is_shown_to_nobody_before_redis_has_it_safe",
+    ),
+    _mutant(
+        "a strict end is read before it is safe", "Pages._read",
+        "if entries and self._strict_ends.holds(id_, entries[-1]):", "if False:",
+        _HUB + "test_a_strictly_durable_end_is_shown_to_nobody_before_redis_has_it_safe",
+    ),
+    _mutant(
+        "a strict end is safe when WAITAOF says so", "Disk._complete", "if cycle.see(sample):", "if True:",
+        "tests/proof/crash/test_strict.py::test_no_strict_end_that_was_shown_is_taken_back_by_a_crash[quick]",
+    ),
+    _mutant(
+        "a page shows the end that was read before the wait", "Pages._read",
+        "                return await self._read(key, state)\n            entries.pop()",
+        "            else:\n                entries.pop()",
+        _HUB + "test_an_end_that_redis_loses_while_it_is_held_back_is_never_shown",
+    ),
+    _mutant(
+        "a fsync that was under way counts", "Cycle.see", "free = not sample.syncing or", "free = True or",
+        "tests/broker/store/test_fsyncs.py::test_an_fsync_that_was_under_way_may_not_have_it",
+    ),
+    Mutant(
+        "a finish that does not wait for the tail to be back",
+        (
+            Edit("Producer._finish", "written = await writer.flushed(give_up - clock())", "written = True"),
+            Edit("Producer._finish", "writer.attempt, writer.next_seq, ending", "writer.attempt, writer.acked + 1, ending"),
+        ),
+        ("tests/worker/generating/test_producer.py",),
+    ),
+    # -- cancels
+    _mutant(
+        "a claim does not look for a cancel", "claim.lua", "redis.call('EXISTS', KEYS[3]) == 1", "false",
+        _LUA + "test_a_claim_after_a_cancel_ends_the_generation", MODEL,
+    ),
+    _mutant(
+        "an append does not look for a cancel", "append.lua",
+        "redis.call('EXISTS', KEYS[3])", "0",
+        _APPENDER + "test_a_silent_attempt_finds_out_that_it_was_cancelled_or_has_lost_its_claim",
+    ),
+    _mutant(
+        "a cancel is forgotten after 5 s", "cancel.lua",
+        "redis.call('SET', KEYS[3], '1', 'PX', ARGV[4])", "redis.call('SET', KEYS[3], '1', 'PX', 5000)",
+        _LIVES + "test_a_cancel_is_not_forgotten_before_the_generation_is",
+    ),
+    # -- time
+    _mutant(
+        "a record is made anew after it expired", "create.lua",
+        "if tombstone then return 'expired' end", "",
+        _LUA + "test_create_does_not_bring_back_what_has_expired",
+    ),
+    Mutant(
+        "a log is made anew after it expired",
+        (
+            Edit("append.lua", "'NOMKSTREAM',", ""),
+            Edit("append.lua", "if last < 0 then return { -1 } end", "last = math.max(last, 0)"),
+        ),
+        (_LUA + "test_an_append_does_not_make_a_log_anew",),
+    ),
+    _mutant(
+        "a silent attempt does not renew its lease", "Appender._call",
+        "if now - writer.renewed_at >=", "if contents and now - writer.renewed_at >=",
+        _APPENDER + "test_an_attempt_whose_upstream_is_silent_keeps_its_lease",
+    ),
+    _mutant(
+        "a cancel key lives for ever", "cancel.lua", ", 'PX', ARGV[4])", ")",
+        _LUA + "test_a_cancel_of_what_runs_tells_the_workers", MODEL,
+    ),
+    _mutant(
+        "what no worker has is not queued again", "Sweeper._see_to_jobs",
+        "if id_ not in waiting}:", "if False}:",
+        "tests/system/faults/test_submits.py::test_a_record_that_was_never_queued_runs",
+    ),
+    _mutant(
+        "a fresh end is filed for good", "Coordination.retire", "if look.ended_ms >= _DOUBT_MS}", "}",
+        "tests/broker/store/test_coordination.py::test_an_end_that_redis_takes_back_while_it_is_filed_is_looked_at_again_soon",
+    ),
+    _mutant(
+        "a lease is believed whatever it says", "lease.lua", "if left <= most then", "if true then",
+        _LUA + "test_no_lease_is_believed_to_last_longer_than_it_was_granted_for",
+        "tests/system/faults/test_clocks.py::test_a_worker_that_was_dead_when_the_clock_jumped_back_is_replaced",
+    ),
+    _mutant(
+        "what was due before the clock jumped back waits", "overdue.lua", "if #ids < most then", "if false then",
+        _LUA + "test_what_is_due_beyond_any_look_was_so_before_the_clock_jumped_back",
+        "tests/system/faults/test_clocks.py::test_a_worker_that_was_dead_when_the_clock_jumped_back_is_replaced",
+    ),
+    _mutant(
+        "what waits is looked at again and again", "overdue.lua",
+        "local waits = places[i] or waits_again(id)", "local waits = false",
+        _LUA + "test_what_waits_in_the_queue_is_looked_at_by_nobody_unless_its_job_is_lost",
+    ),
+    _mutant(
+        "a lost job is taken for one that waits", "overdue.lua",
+        "local waits = places[i] or waits_again(id)", "local waits = true",
+        _LUA + "test_what_waits_in_the_queue_is_looked_at_by_nobody_unless_its_job_is_lost",
+    ),
+    _mutant(
+        "what was interrupted goes to the end", "enqueue.lua",
+        "submitted_us and tonumber(submitted_us) / 1000 or tonumber(ARGV[5]) or now_ms()", "now_ms()",
+        _LUA + "test_jobs_are_taken_in_the_order_of_their_submits_however_late_they_were_queued",
+    ),
+    _mutant(
+        "the order of submits follows the clock", "submit.lua",
+        "math.max(us, tonumber(newest[2] or '0') + 1)", "us",
+        _LUA + "test_the_order_of_submits_stands_when_the_clock_jumps_back",
+    ),
+    _mutant(
+        "a freed slot waits for the bell", "Dispatcher.listen",
+        "await self._slot_freed.wait()\n                    left = 1",
+        "await self._slot_freed.wait()\n                    left = 0",
+        "tests/system/faults/test_places.py::test_what_waited_longer_than_wake_ups_live_is_taken_as_soon_as_a_slot_is_free",
+    ),
+    _mutant(
+        "what a worker took is not looked after", "take.lua",
+        "redis.call('ZADD', KEYS[3], look, string.match(name, '^(.*):'))", "",
+        _LUA + "test_a_job_that_was_taken_is_locked_and_looked_after",
+    ),
+    _mutant(
+        "no retention on what failed", "common.lua", "redis.call('PEXPIRE', K[1], r[6])",
+        "if final.state ~= 'failed' then redis.call('PEXPIRE', K[1], r[6]) end",
+        _LIVES + "test_however_it_ended_it_is_kept_for_the_retention_and_remembered_a_day_longer",
+    ),
+    _mutant(
+        "an old attempt's end takes the new one's writer away", "Appender.remove",
+        "if self._writers.get(writer.id) is writer:", "if writer.id in self._writers:",
+        _APPENDER + "test_an_old_attempts_end_leaves_its_successors_writer_alone",
+    ),
+    _mutant(
+        "usage that came during a flush is taken for written", "Appender._take",
+        "writer.usage_written = usage", "writer.usage_written = writer.usage",
+        _APPENDER + "test_usage_that_came_while_a_flush_was_under_way_is_written_by_the_next",
+    ),
+    # -- submitting
+    Mutant(
+        "the idempotency key is written after the record",
+        (
+            Edit("Submissions.submit", _SUBMIT, "pass"),
+            Edit("Submissions.submit", "id_ = accepted.id", "pass"),
+            Edit("Submissions.submit", _CREATE, f"{_CREATE}; {_SUBMIT}; id_ = accepted.id"),
+        ),
+        ("tests/broker/store/test_accepting.py",),
+    ),
+    _mutant(
+        "no recovery look", "Submissions.submit", "self.watch(id_)", "pass",
+        _LOST + "test_what_was_accepted_is_looked_at_once_more_where_there_are_two_servers",
+    ),
+    _mutant(
+        "what a look finds lost stays so", "put_back", "await coordination.list_again(lost)", "",
+        _LOST + "test_what_coordination_has_lost_is_put_back_in_its_old_place_and_nothing_else_is",
+    ),
+    _mutant(
+        "what was put back is not looked at again", "Lookout._look", "for id_ in lost:", "for id_ in ():",
+        "tests/api/intake/test_lookout.py::test_what_was_put_back_is_looked_at_again_for_that_may_be_lost_too",
+    ),
+    _mutant(
+        "what waits without a place goes on waiting", "Hub._tell_places", "self._placeless(feed.id)", "pass",
+        _TICKS + "test_what_waits_without_a_place_is_told_of_every_second_until_it_begins_or_has_one",
+    ),
+    _mutant(
+        "coordination starts anew unnoticed", "Rescan.look", "found = await self._search()", "found = 0",
+        _LOST + "test_after_coordination_has_started_anew_one_worker_finds_what_it_has_lost",
+    ),
+    _mutant(
+        "a key that coordination has forgotten takes any body", "choose",
+        "if made_for != fingerprint.encode():", "if False:",
+        _LOST + "test_a_key_that_coordination_has_forgotten_is_refused_to_another_body",
+    ),
+    _mutant(
+        "a record takes any body", "create.lua",
+        "if made_for and made_for ~= ARGV[3] then return 'mismatch' end", "",
+        _LOST + "test_of_two_bodies_that_came_at_once_the_one_that_made_the_record_has_the_key",
+    ),
+    _mutant(
+        "the claim forgets what a key asked for", "claim.lua",
+        "redis.call('PEXPIRE', KEYS[4], int(", "redis.call('SET', KEYS[4], '1', 'PX', int(",
+        _LOST + "test_what_is_remembered_of_a_key_outlives_the_claim_and_the_end",
+    ),
+    _mutant(
+        "an idempotency key takes any body", "submit.lua",
+        "if fingerprint ~= ARGV[2] then return { 'mismatch', known } end", "",
+        _LUA + "test_one_idempotency_key_is_one_generation", MODEL,
+    ),
+    _mutant(
+        "a repeated submit is not looked after", "submit.lua",
+        "redis.call('ZADD', KEYS[1], 'NX'", "local _ = verdict == 'accepted' and redis.call('ZADD', KEYS[1], 'NX'",
+        "tests/broker/store/test_accepting.py::test_a_submit_repeated_after_the_sweeper_gave_it_up_is_looked_after_again",
+    ),
+    _mutant(
+        "a late submit is not looked after", "enqueue.lua", "redis.call('ZADD', KEYS[3], 'NX', 0, ARGV[1])", "",
+        "tests/broker/store/test_accepting.py::test_an_api_that_slept_until_the_sweeper_gave_up_is_looked_after_all_the_same",
+    ),
+    _mutant(
+        "an idempotency key is forgotten after a minute", "submit.lua", "'PX', ARGV[3])", "'PX', 60000)",
+        _LIVES + "test_an_idempotency_key_is_known_for_a_day",
+    ),
+    # -- two logs servers
+    _mutant(
+        "what is not on our logs server is nowhere", "Agreement.lost", "if not heard.elsewhere:", "if True:",
+        "tests/broker/store/test_agreement.py::test_a_generation_is_lost_unless_an_api_may_have_made_it_elsewhere",
+    ),
+    _mutant(
+        "a process that stopped long ago still counts", "announce.lua",
+        "int(now - live_ms), int(now), 'BYSCORE'", "'-inf', '+inf', 'BYSCORE'",
+        "tests/broker/store/test_agreement.py::test_a_process_that_has_not_announced_itself_for_15_s_counts_no_more",
+    ),
+    _mutant(
+        "an emptied logs server is another one", "Agreement._identify",
+        "self._identity or secrets.token_hex(16)", "secrets.token_hex(16)",
+        "tests/broker/store/test_agreement.py::test_an_identity_that_is_lost_is_restored_and_another_one_is_taken_over",
+    ),
+    _mutant(
+        "a worker takes what it will not find", "Dispatcher.listen", "if self._agreement.apart:", "if False:",
+        "tests/system/faults/test_other_logs.py::test_submits_are_refused_and_the_worker_says_why_until_it_has_the_logs_of_the_api",
+    ),
+    # -- what viewers see
+    # Inside the script nobody can see the order of the two: it must be somebody else who publishes first.
+    _mutant(
+        "publish before append", "appends.send",
+        'pipe.execute_command("EVALSHA", *call)',
+        "live, attempt, first, _, _, *contents = call[2 + call[1] :]\n"
+        "        said = [b'%b%d:%b' % (kind, len(value), value) for kind, value in zip(contents[::2], contents[1::2])]\n"
+        "        if said:\n"
+        "            await redis.publish(live, f'{attempt}-{first}\\n'.encode() + b''.join(said))\n"
+        '        pipe.execute_command("EVALSHA", *call)',
+        _APPENDER + "test_what_redis_does_not_take_is_never_shown",
+        _APPENDER + "test_what_a_full_redis_refuses_is_never_shown",
+    ),
+    _mutant(
+        "the seam is off by one", "Ring.join",
+        "return position + 1 if cursor", "return position + 2 if cursor",
+        "tests/api/viewing/test_ring.py::test_every_place_has_the_id_of_the_entry_before_it_and_every_id_its_place",
+    ),
+    _mutant(
+        "what was known is shown again", "fits",
+        "[entry for entry in append.entries if entry.id > last]", "append.entries",
+        _HUB + "test_a_tail_that_is_back_under_its_ids_is_shown_once",
+    ),
+    _mutant(
+        "a hole is taken for the next one", "fits",
+        'if append.prev > last:\n        return "hole", []',
+        'if append.prev > last:\n        return "added", append.entries',
+        _HUB + "test_what_was_written_and_never_heard_of_is_read_from_the_log",
+    ),
+    _mutant(
+        "one missed entry is taken for none", "fits", "if append.prev == last:",
+        "if append.prev in (last, EntryId(last.attempt, last.seq + 1)):",
+        _FEED + "test_what_is_published_goes_on_overlaps_leaves_a_hole_or_shows_that_the_log_was_rewound",
+    ),
+    _mutant(
+        "a hole among what was held is taken for none", "Feed.caught_up",
+        "return None\n        self.ring.synced = True", "break\n        self.ring.synced = True",
+        "tests/api/viewing/test_catch_up.py::test_one_entry_that_was_missed_while_the_log_was_read_is_read_too",
+    ),
+    _mutant(
+        "messages are kept from before a loss", "Feed.lose", "self._held.clear()", "",
+        _TICKS + "test_messages_from_before_a_loss_are_not_shown_behind_it",
+    ),
+    _mutant(
+        "who left before the stream began is never detached", "DirectProtocol._follow",
+        "left(viewer)\n            return", "return",
+        _DIRECT + "test_who_left_before_the_stream_began_is_detached",
+    ),
+    _mutant(
+        "who was slow once is cut later", "DirectProtocol._lets_write",
+        "viewer.blocked_since = None if lets else self.loop.time()",
+        "viewer.blocked_since = viewer.blocked_since if lets else self.loop.time()",
+        _DIRECT + "test_who_was_slow_and_reads_again_is_slow_no_more",
+    ),
+    _mutant(
+        "who was slow once is cut later, through ASGI", "EventStream._pump",
+        "viewer.blocked_since = None", "",
+        _DIRECT + "test_through_asgi_too_a_viewer_is_slow_only_while_a_send_waits",
+    ),
+    _mutant(
+        "the quick way is open while draining", "Hub.knows", "or self.draining or", "or",
+        _TICKS + "test_the_quick_way_is_for_what_runs_here_and_is_closed_while_draining",
+    ),
+    _mutant(
+        "the quick way is open to whom the generation is not", "Hub.knows", " or not who.may_see(feed.owner):", ":",
+        "tests/api/access/test_gate.py::test_the_quick_way_in_is_shut_to_whom_it_is_not_and_asks_for_each",
+    ),
+    _mutant(
+        "the quick way tells no page that it may read", "DirectProtocol._begin",
+        'lines += [b"%b: %b\\r\\n" % header for header in self._sharing()]', "",
+        "tests/system/http/test_both_ways_in.py::test_both_ways_answer_alike",
+        "tests/system/http/test_cors.py::test_a_viewer_that_joins_may_read_its_stream",
+    ),
+    _mutant(
+        "what the parser refuses no page may read", "BoundedProtocol._answer",
+        "*self._sharing(), *response.raw_headers", "*response.raw_headers",
+        "tests/system/http/test_cors.py::test_every_answer_lets_its_page_read_it",
+    ),
+    _mutant(
+        "any name is loopback", "Origins.__init__", "is_loopback(name_of(web[1]))", "name_of(web[1]) != \"\"",
+        "tests/system/http/test_cors.py::test_the_word_loopback_stands_for_any_port_of_this_machine_and_a_name_for_itself",
+    ),
+    _mutant(
+        "a stream that begins forgets the head behind it", "DirectProtocol._follow",
+        "if not self._in_head:  # of a request behind this one", "if True:",
+        "tests/system/http/test_connection.py::test_a_head_that_comes_in_two_pieces_while_a_stream_begins_is_one_head",
+    ),
+    _mutant(
+        "a cursor is shown its own entry again", "Pages._read", "entries = entries[1:]", "",
+        _HUB + "test_a_viewer_with_a_cursor_gets_what_follows_it_and_nothing_else",
+    ),
+    _mutant(
+        "who falls behind the ring reads twice", "Rendition.send_to_log",
+        "viewer.move(self._ring.id_before(position))", "viewer.move(self._ring.id_before(self.base))",
+        _FEED + "test_every_viewer_gets_exactly_what_is_behind_its_cursor",
+    ),
+    _mutant(
+        "who stops following forgets where it was", "Viewer.halt",
+        "self.position = self.rendition.shown", "pass",
+        _FEED + "test_viewers_whose_socket_lends_itself_see_the_same",
+    ),
+    _mutant(
+        "what a socket did not take is lost", "Rendition.show", "write(ready[sent:])", "write(b'')",
+        _FEED + "test_viewers_whose_socket_lends_itself_see_the_same",
+    ),
+    _mutant(
+        "a gap is not told", "Viewer.reset",
+        "self.tell(self.view.dialect.gap(reason))", "self.wake()",
+        _FEED + "test_a_reset_says_gap_first_and_begins_anew_however_much_was_told_before",
+        _HUB + "test_a_viewer_ahead_of_the_log_is_told_of_the_gap_and_gets_what_there_is",
+    ),
+    _mutant(
+        "what was lost comes behind the gap", "Viewer.reset",
+        "self._pieces = []\n        self._ended = False", "self._ended = False",
+        "tests/api/viewing/test_viewer.py::test_nothing_of_what_was_lost_comes_behind_the_gap",
+    ),
+    _mutant(
+        "a page follows a cursor that is lost", "Pages._read", "if entries[0].id != cursor:", "if False:",
+        _HUB + "test_a_cursor_that_the_log_has_lost_is_told_so_before_what_there_is",
+    ),
+    _mutant(
+        "pages of what was lost are kept", "CatchUp._rewound", "self._pages.forget(feed.id)", "pass",
+        _HUB + "test_an_end_that_was_read_and_then_lost_is_not_shown_to_who_comes_later",
+    ),
+    _mutant(
+        "pages outlive a loss of the connection", "Pages.forget_all",
+        "self._kept.clear()\n        self._bytes = 0", "return",
+        _HUB + "test_what_was_read_before_redis_went_away_is_read_again",
+    ),
+    _mutant(
+        "a log that lost its tail is not noticed", "CatchUp._catch_up",
+        "if not entries or entries[0].id != last:", "if not entries:",
+        _HUB + "test_a_viewer_ahead_of_the_log_is_told_of_the_gap_and_gets_what_there_is",
+    ),
+    _mutant(
+        "a silent loss is not looked for", "CatchUp._check",
+        "if behind and feed.ring.synced and feed.ring.last == last:", "if False:",
+        _HUB + "test_a_silent_loss_is_found_out_too",
+    ),
+    _mutant(
+        "a hub that comes behind the end does not know it", "catch_up._start", "ended=newest.kind == END", "ended=False",
+        _HUB + "test_who_arrived_just_before_the_end_makes_nobody_wait_who_comes_back_behind_it",
+    ),
+    _mutant(
+        "a reader ignores where an attempt begins", "Transcript._apply_event",
+        "del self._blocks[keep:]", "",
+        "tests/broker/test_transcript.py::test_an_answer_cut_again_and_again_and_continued_is_the_whole_answer",
+    ),
+)  # fmt: skip

@@ -1,0 +1,74 @@
+"""Pages in Chromium: one of another port on this machine uses the API if its origin is named, and reads nothing if not; our own
+shows the API without the internet."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.stack import Stack
+from tests.system.browser.test_restarts import CHROMIUM
+
+pytestmark = pytest.mark.browser
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: make browser")
+
+
+class Pages(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing about requests."""
+
+
+@pytest.fixture(scope="module")
+def pages() -> Iterator[int]:
+    """The port on which this folder's pages are, by the names `localhost` and `127.0.0.1`: two origins."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Pages, directory=str(Path(__file__).parent))) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        yield server.server_port
+        server.shutdown()
+        serving.join()
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Any]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("Chromium is not installed")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
+        yield browser.new_page()
+        browser.close()
+
+
+def test_a_page_of_a_named_origin_uses_the_api_and_one_of_another_reads_nothing(pages: int, page: Any) -> None:
+    with Stack(cors_origins=f"http://localhost:{pages}") as stack:
+        page.goto(f"http://localhost:{pages}/asking.html")
+        told = page.evaluate("(api) => ask(api)", stack.url)
+        assert told["location"].startswith("/v1/generations/gen_")
+        assert f"id: {told['first']}\n" not in told["rest"]
+        assert "stream_end" in told["rest"]
+        assert told["code"] == "not_found"
+        events = f"{stack.url}{told['location']}/events"
+        assert page.evaluate("(url) => follow(url)", events) == "read"
+
+        page.goto(f"http://127.0.0.1:{pages}/asking.html")
+        assert page.evaluate("(url) => follow(url)", events) == "refused"
+        for path in ("/v1/generations", told["location"], "/healthz"):
+            with pytest.raises(playwright.Error, match="Failed to fetch"):
+                page.evaluate("(url) => fetch(url)", f"{stack.url}{path}")
+        with pytest.raises(playwright.Error, match="Failed to fetch"):
+            page.evaluate("(api) => ask(api)", stack.url)
+
+
+def test_the_docs_are_shown_and_ask_nobody_but_the_api(page: Any) -> None:
+    with Stack(workers=0) as stack:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{stack.url}/docs")
+        page.get_by_text("/v1/generations/{id}/cancel").first.wait_for(timeout=30_000)
+        assert all(url.startswith((stack.url, "data:")) for url in asked)

@@ -1,0 +1,177 @@
+"""One attempt: call the upstream, put what it sends into the log, say how it went.
+
+The upstream is read in a task of its own, so that whoever stops the attempt (a cancel, a watchdog, a lost claim, a drain)
+cancels the reading, which closes the socket, and nothing else.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+import orjson
+
+from broker.events import DELTAS, Content, event
+from broker.failures import FailureCode
+from broker.record import Ending
+from broker.request import Options
+from worker.generating.retry import pause
+from worker.generating.usage import Usage, added_usage
+from worker.log.writer import Cause, Writer
+from worker.settings import WorkerSettings
+from worker.upstreams import Call, Upstream, UpstreamFailure
+
+log = logging.getLogger("respool.attempt")
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The upstream broke off after it had begun: another attempt may follow."""
+
+    code: FailureCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The attempt is not this worker's any more: it was fenced, or handed over at shutdown."""
+
+    cause: Cause
+
+
+Outcome = Ending | Interrupted | Left
+
+_STOPPED: dict[Cause, Outcome] = {
+    "cancelled": Ending("cancelled"),
+    "first_token_timeout": Ending.failed("first_token_timeout", "The upstream sent no token in time."),
+    "idle_timeout": Interrupted("idle_timeout", "The upstream fell silent."),
+    "total_timeout": Ending.failed("total_timeout", "The generation took too long."),
+    "storage_full": Ending.failed("storage_full", "The storage is full."),
+    "storage_error": Ending.failed("storage_error", "The storage refused an entry."),
+}
+
+
+def without_tail(ending: Ending, cause: Cause | None) -> Ending:
+    """How a generation ends whose last entries could not be written, for this cause: never as `completed`. A cancel was
+    asked for, and may leave entries out."""
+    if ending.state == "cancelled":
+        return ending
+    stopped = _STOPPED["storage_full" if cause == "storage_full" else "storage_error"]
+    assert isinstance(stopped, Ending)
+    return stopped
+
+
+class OutputLimit(Exception):
+    """The generation has put out more bytes than a log may hold."""
+
+
+class Attempt:
+    """`usage` and `output_bytes` are what earlier attempts left."""
+
+    def __init__(
+        self, writer: Writer, upstream: Upstream, settings: WorkerSettings, call: Call, options: Options,
+        *, usage: Usage, output_bytes: int,
+    ) -> None:  # fmt: skip
+        self._writer = writer
+        self._upstream = upstream
+        self._settings = settings
+        self._call = call
+        self._earlier_usage = usage
+        self._output_bytes = output_bytes
+        self._first_timeout = options.first_token_timeout or settings.first_token_timeout
+        self._idle_timeout = options.idle_timeout or settings.idle_timeout
+        self._clock = asyncio.get_running_loop().time
+        self._ends_at = self._clock() + options.total_timeout
+        self._begun = False
+
+    async def run(self) -> Outcome:
+        """Runs to an outcome; what was put is written when it returns, as far as it can be."""
+        reading = asyncio.create_task(self._read())
+        self._writer.on_stop = reading.cancel
+        if self._writer.cause is not None:
+            reading.cancel()
+        try:
+            await asyncio.wait({reading})
+        finally:
+            self._writer.deadline = None
+            if not reading.done():
+                reading.cancel()
+                await asyncio.wait({reading}, timeout=5)
+        if not reading.cancelled():
+            error = reading.exception()
+            outcome = _ended(reading.result()) if error is None else self._broken(error)
+        elif (cause := self._writer.cause) is not None:
+            outcome = _STOPPED.get(cause) or Left(cause)
+        else:
+            raise asyncio.CancelledError
+        await self._writer.flushed(self._settings.outage)
+        return outcome
+
+    def _broken(self, error: BaseException) -> Outcome:
+        match error:
+            case UpstreamFailure() if self._begun and error.retryable:
+                return Interrupted(error.code, error.message)
+            case UpstreamFailure():
+                return Ending.failed(error.code, error.message, retryable=error.retryable)
+            case OutputLimit():
+                return Ending.failed("output_limit", "The output is larger than a log may hold.")
+        log.error("%s: the attempt failed in a way that has no code", self._writer.id, exc_info=error)
+        return Interrupted("internal_error", "The worker failed.")
+
+    # -- reading
+
+    async def _read(self) -> str | None:
+        """Calls the upstream until it answers, then reads the answer to its end: its stop reason if it is whole. Raises what
+        `_broken` knows."""
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return await self._read_once()
+            except UpstreamFailure as failure:
+                self._begun = self._begun or failure.begun
+                if self._begun or not failure.retryable or tries >= self._settings.upstream_tries:
+                    raise
+                wait = pause(tries, failure.retry_after, self._settings.retry_after_cap)
+                self._watch(None)
+                self._writer.put([event("retrying", code=failure.code, tries=tries, delay_ms=round(wait * 1000))])
+                await asyncio.sleep(wait)
+
+    async def _read_once(self) -> str | None:
+        writer = self._writer
+        token = False
+        self._watch("first_token_timeout")
+        async with self._upstream.answer_to(self._call) as answer:
+            usage = answer.usage
+            async for contents in answer:
+                self._begun = True
+                self._count(contents)
+                writer.put(contents)
+                if answer.usage is not usage:
+                    usage = answer.usage
+                    writer.usage = orjson.dumps(added_usage(self._earlier_usage, usage))
+                if writer.crowded:
+                    self._watch(None)  # it is Redis that is slow now
+                    await writer.room()
+                token = token or any(content.kind in DELTAS for content in contents)
+                if token:
+                    self._watch("idle_timeout")
+        return answer.stop_reason if answer.whole else None
+
+    def _count(self, contents: list[Content]) -> None:
+        self._output_bytes += sum(len(content.value) for content in contents)
+        if self._output_bytes > self._settings.max_output_bytes:
+            raise OutputLimit
+
+    def _watch(self, cause: Cause | None) -> None:
+        """Sets the watchdog: for the first token, for progress, or for nothing but the total."""
+        end: tuple[float, Cause] = (self._ends_at, "total_timeout")
+        if cause is not None:
+            seconds = self._first_timeout if cause == "first_token_timeout" else self._idle_timeout
+            end = min(end, (self._clock() + seconds, cause))
+        self._writer.deadline = end
+
+
+def _ended(stop_reason: str | None) -> Outcome:
+    if stop_reason is None:
+        return Interrupted("upstream_truncated", "The upstream's answer ended without its end.")
+    return Ending("completed", stop_reason=stop_reason)

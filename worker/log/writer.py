@@ -1,0 +1,156 @@
+"""One attempt's hand on its log: what is written, what waits, what may have to be written again. Does no I/O.
+
+The buffer holds the attempt's latest entries in order of seq:
+
+    base … acked          written, and kept for a while: Redis may come back without them (a failover, a crash)
+    acked + 1 … next - 1  unwritten
+
+A flush takes the unwritten ones; whatever Redis answers, `settle` moves `acked` to what the log really ends with. So a
+repeated write and the re-append of a lost tail are the same thing: writing everything behind `acked`, under the ids that
+these entries have always had.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, Literal
+
+from broker.events import Content
+from broker.store.appends import AttemptLog
+
+Cause = Literal[
+    "cancelled", "fenced", "rewound", "storage_full", "storage_error", "first_token_timeout", "idle_timeout", "total_timeout",
+    "drain",
+]  # fmt: skip
+"""Why an attempt is stopped from outside. `fenced`: it is no longer the one that runs. `rewound`: Redis has lost more of
+the log than the buffer holds."""
+
+_LOST: Final = frozenset[Cause](("fenced", "rewound"))
+_UNWRITABLE: Final = _LOST | frozenset[Cause](("storage_full", "storage_error"))
+
+TAIL_SECONDS: Final = 10.0
+"""How long written entries are kept: several times what AOF everysec or a lagging replica may lose."""
+_FLUSH_ENTRIES: Final = 500
+_PRUNE_EVERY: Final = 1.0
+
+
+class Writer:
+    """`max_unwritten` bounds what may wait for Redis; a producer that finds the writer `crowded` waits for `room`."""
+
+    def __init__(self, id_: str, attempt: int, *, max_unwritten: int, now: float) -> None:
+        self.id = id_
+        self.attempt = attempt
+        self.log = AttemptLog(id_, attempt)
+        self.acked = 0  # the claim has written <attempt>-0
+        self.cause: Cause | None = None
+        self.writable = True
+        """Whether appending still makes sense: a cancelled attempt may write its last words, a fenced one may not."""
+        self.unwritable: Cause | None = None
+        """Why it does not."""
+        self.on_stop: Callable[[], object] = lambda: None
+        self.on_put: Callable[[Writer], None] = lambda _: None
+        self.usage: bytes = b""
+        self.usage_written: bytes = b""
+        self.flushed_at = now
+        self.renewed_at = now
+        self.looked_at = now
+        self.deadline: tuple[float, Cause] | None = None
+        self._max_unwritten = max_unwritten
+        self._base = 1
+        self._buffer: list[Content] = []
+        self._marks: deque[tuple[float, int]] = deque()
+        self._pruned_at = now
+        self._settled = asyncio.Event()
+
+    @property
+    def next_seq(self) -> int:
+        return self._base + len(self._buffer)
+
+    @property
+    def unwritten(self) -> int:
+        return self.next_seq - 1 - self.acked
+
+    @property
+    def crowded(self) -> bool:
+        return self.unwritten >= self._max_unwritten
+
+    def put(self, contents: list[Content]) -> None:
+        self._buffer += contents
+        self.on_put(self)
+
+    def stop(self, cause: Cause) -> None:
+        """Ends the attempt from outside. The first cause stays, unless the log turns out to be another's: that overrules
+        whatever this attempt was ended for."""
+        if cause in _UNWRITABLE and self.writable:
+            self.writable, self.unwritable = False, cause
+        first = self.cause is None
+        if first or cause in _LOST:
+            self.cause = cause
+        self._settled.set()
+        if first:
+            self.on_stop()
+
+    def drop_unwritten(self) -> int:
+        """Forgets the entries that could not be written; how many."""
+        dropped = self.unwritten
+        del self._buffer[len(self._buffer) - dropped :]
+        return dropped
+
+    async def room(self) -> None:
+        """Waits until fewer entries are unwritten than the bound, or the attempt is stopped."""
+        while self.crowded and self.cause is None:
+            await self._settlement()
+
+    async def flushed(self, seconds: float) -> bool:
+        """Waits until everything is written; False if the attempt can write no more, or not in time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.unwritten and self.writable:
+                    await self._settlement()
+        return not self.unwritten
+
+    async def _settlement(self) -> None:
+        self._settled.clear()
+        await self._settled.wait()
+
+    # -- the appender's side
+
+    def batch(self) -> tuple[int, list[Content]]:
+        """The seq of the first unwritten entry and the entries from there on, a bounded number."""
+        start = self.acked + 1 - self._base
+        return self.acked + 1, self._buffer[start : start + _FLUSH_ENTRIES]
+
+    def settle(self, last_seq: int, now: float) -> None:
+        """The log ends with `last_seq`: after a write, or because Redis has come back without what followed."""
+        self.flushed_at = now
+        if last_seq < self.acked:
+            self._rewind(last_seq)
+        elif last_seq > self.acked:
+            self.acked = last_seq
+            self._marks.append((now, last_seq))
+            self._prune(now)
+        self._settled.set()
+
+    def _rewind(self, last_seq: int) -> None:
+        if last_seq < self._base - 1:
+            self.stop("rewound")
+            return
+        self.acked = last_seq
+        self.usage_written = b""
+        while self._marks and self._marks[-1][1] > last_seq:
+            self._marks.pop()
+
+    def _prune(self, now: float) -> None:
+        if now - self._pruned_at < _PRUNE_EVERY:
+            return
+        self._pruned_at = now
+        old = self._base - 1
+        while self._marks and self._marks[0][0] < now - TAIL_SECONDS:
+            old = self._marks.popleft()[1]
+        del self._buffer[: old + 1 - self._base]
+        self._base = old + 1
+
+    def expired(self, now: float) -> Cause | None:
+        """The watchdog's verdict, if its time is over."""
+        return self.deadline[1] if self.deadline is not None and now >= self.deadline[0] else None
