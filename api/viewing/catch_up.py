@@ -21,7 +21,7 @@ _PAUSE_SECONDS = 0.2
 
 class CatchUp:
     """`add` puts entries that follow a feed's last one into it. `up` is whether the live connection is; while it is not,
-    nothing can be synced."""
+    nothing can be synced. `repairs` counts reads of logs, `rewound` logs that had lost their tail or were gone."""
 
     def __init__(self, logs: Logs, pages: Pages, add: Callable[[Feed, list[Entry]], None]) -> None:
         self._logs = logs
@@ -30,6 +30,7 @@ class CatchUp:
         self._reading: set[Feed] = set()
         self._tasks = Tasks(log)
         self.up = False
+        self.repairs = self.rewound = 0
 
     def cancel(self) -> None:
         self._tasks.cancel()
@@ -50,6 +51,7 @@ class CatchUp:
         try:
             while not feed.ring.synced and self.up:
                 feed.reading()
+                self.repairs += 1
                 try:
                     await self._catch_up(feed)
                 except StorageUnavailable:
@@ -89,6 +91,7 @@ class CatchUp:
 
     async def _rewound(self, feed: Feed) -> None:
         """Entries that viewers have seen are in the log no more."""
+        self.rewound += 1
         self._pages.forget(feed.id)
         newest = await self._logs.last(feed.id)
         gone = newest is None and await self._logs.look(feed.id) is None

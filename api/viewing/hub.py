@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from api.access.gate import Principal
 from api.settings import ApiSettings
@@ -36,6 +37,37 @@ _LINGER = 5.0
 _RETRY_MS = (500, 3000)
 
 
+@dataclass(frozen=True, slots=True)
+class HubStatistics:
+    """What a hub holds, and what it has done since its process began. Nothing of it is counted per token."""
+
+    up: bool
+    """Whether the live connection is."""
+    feeds: int
+    """Generations that are watched."""
+    viewers: int
+    """Open event streams."""
+    attached: int
+    """Streams that were begun."""
+    attached_ended: int
+    """Of these, streams of generations that had ended: they read logs alone."""
+    turned_away: int
+    """Viewers that were told to come back soon, without a stream."""
+    stalled: int
+    """Viewers that were dropped because they took nothing."""
+    lost: int
+    """How often the live connection was lost."""
+    repairs: int
+    """Reads of logs that feeds needed: at their beginning, and behind what they had missed."""
+    rewound: int
+    """Logs that had lost their tail, or were gone."""
+    page_hits: int
+    """Pages of logs that were in the cache, or were just being read."""
+    page_reads: int
+    page_bytes: int
+    """Bytes of frames that the cache holds."""
+
+
 class Hub:
     """Run it as a task. `attach` and `detach` viewers; between the two they are told of everything new. `placeless` is told,
     every second, of what waits without a place in the queue: it begins just now, or coordination has lost it."""
@@ -55,6 +87,7 @@ class Hub:
         self._viewers: set[Viewer] = set()
         self._tasks = Tasks(log)
         self._clock = asyncio.get_running_loop().time
+        self._attached = self._attached_ended = self._turned_away = self._stalled = self._lost = 0
         self._unshown: set[Feed] = set()
         self._unsafe: set[Feed] = set()
         self._alone: dict[Viewer, float] = {}
@@ -63,6 +96,23 @@ class Hub:
         self._turn = 0
         self._pace = settings.fanout_pace_ms / 1000
         self._showing: asyncio.TimerHandle | None = None
+
+    def statistics(self) -> HubStatistics:
+        return HubStatistics(
+            up=self._catch_up.up,
+            feeds=len(self._feeds),
+            viewers=len(self._viewers),
+            attached=self._attached,
+            attached_ended=self._attached_ended,
+            turned_away=self._turned_away,
+            stalled=self._stalled,
+            lost=self._lost,
+            repairs=self._catch_up.repairs,
+            rewound=self._catch_up.rewound,
+            page_hits=self.pages.hits,
+            page_reads=self.pages.reads,
+            page_bytes=self.pages.bytes,
+        )
 
     async def run(self) -> None:
         """Lives until cancelled."""
@@ -90,7 +140,9 @@ class Hub:
     ) -> Viewer:
         """A viewer of this generation of `owner`, from behind the cursor on. One that has ended is read from its log alone;
         `place` is the place in the queue that the viewer has been told."""
+        self._attached += 1
         if ended:
+            self._attached_ended += 1
             viewer = Viewer(id_, view, None, self.pages, cursor)
             self._alone[viewer] = self._clock()
         else:
@@ -110,6 +162,7 @@ class Hub:
 
     def turn_away(self, id_: str, view: View) -> Viewer:
         """A viewer that is only told to come back soon, and cut off."""
+        self._turned_away += 1
         viewer = Viewer(id_, view, None, self.pages, BEGINNING)
         _send_away(viewer)
         return viewer
@@ -145,6 +198,7 @@ class Hub:
 
     def live_down(self) -> None:
         """Viewers keep their streams: nothing is lost, it only comes later."""
+        self._lost += self._catch_up.up
         self._catch_up.up = False
         for feed in self._feeds.values():
             feed.lose()
@@ -246,6 +300,7 @@ class Hub:
         now, seconds = self._clock(), self._settings.stalled_viewer
         for viewer in list(self._viewers):
             if viewer.stalls(now, seconds):
+                self._stalled += 1
                 viewer.abort()
 
     def _forget_left(self) -> None:

@@ -35,14 +35,15 @@ _Key = tuple[str, Dialect, EntryId]
 
 
 class Pages:
-    """A cache of `most_bytes` in front of Logs.page. Readers of the same page at the same time share one read."""
+    """A cache of `most_bytes` in front of the logs. Readers of the same page at the same time share one read. `bytes` is what
+    it holds, `hits` and `reads` say how it served."""
 
     def __init__(self, logs: Logs, strict_ends: StrictEnds, most_bytes: int) -> None:
         self._logs = logs
         self._strict_ends = strict_ends
         self._borders = Borders(logs)
         self._most_bytes = most_bytes
-        self._bytes = 0
+        self.bytes = self.hits = self.reads = 0
         self._kept: OrderedDict[_Key, Page] = OrderedDict()
         self._reads: dict[_Key, asyncio.Task[Page]] = {}
 
@@ -52,9 +53,13 @@ class Pages:
         key = (id_, dialect, cursor)
         if (kept := self._kept.get(key)) is not None:
             self._kept.move_to_end(key)
+            self.hits += 1
             return kept
         read = self._reads.get(key)
-        if read is None:
+        if read is not None:
+            self.hits += 1
+        else:
+            self.reads += 1
             read = self._reads[key] = asyncio.get_running_loop().create_task(self._read(key, state))
             read.add_done_callback(lambda done: self._read_done(key, done))
         return read
@@ -71,13 +76,13 @@ class Pages:
     def forget(self, id_: str) -> None:
         """The log has gone or is not what it was."""
         for key in [key for key in self._kept if key[0] == id_]:
-            self._bytes -= _size(self._kept.pop(key))
+            self.bytes -= _size(self._kept.pop(key))
         self._borders.forget(id_)
 
     def forget_all(self) -> None:
         """Redis was away: any log may have come back without its tail."""
         self._kept.clear()
-        self._bytes = 0
+        self.bytes = 0
         self._borders.forget_all()
 
     def cancel(self) -> None:
@@ -115,10 +120,10 @@ class Pages:
         if _size(page) > self._most_bytes:
             return
         self._kept[key] = page
-        self._bytes += _size(page)
-        while self._bytes > self._most_bytes:
+        self.bytes += _size(page)
+        while self.bytes > self._most_bytes:
             _, dropped = self._kept.popitem(last=False)
-            self._bytes -= _size(dropped)
+            self.bytes -= _size(dropped)
 
 
 def _pieces(entries: list[Entry], frames: list[bytes]) -> list[tuple[bytes, EntryId]]:

@@ -4,6 +4,7 @@ live connection comes and goes."""
 import asyncio
 import random
 from collections.abc import Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from api.dialects.native import local_frame
 from api.dialects.sse import KEEP_ALIVE
 from api.settings import ApiSettings
 from api.viewing.feed import Feed
-from api.viewing.hub import Hub
+from api.viewing.hub import Hub, HubStatistics
 from api.viewing.viewer import Viewer
 from broker import keys
 from broker.errors import StorageUnavailable
@@ -28,6 +29,7 @@ from tests.harness.clockwork import at_once
 
 ID, OTHER = "gen_" + "0" * 26, "gen_" + "1" * 26
 CHANNEL = keys.live(ID).encode()
+STILL = HubStatistics(True, *[0] * 12)
 
 
 class Queue:
@@ -647,5 +649,49 @@ def test_a_hub_that_ends_leaves_nothing_running() -> None:
         here.running.cancel()
         await here.settled()
         assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run(scene())
+
+
+def test_its_statistics_say_what_it_holds_and_what_it_has_done() -> None:
+    async def scene() -> None:
+        here = Scene(*entries(5, 0), stalled_viewer=30)
+        assert here.hub.statistics() == STILL
+        seat, other = await here.watched(), here.seat()
+        ended = here.seat(ended=True)
+        here.hub.turn_away(ID, PLAIN)
+        seen = here.hub.statistics()
+        assert (seen.feeds, seen.viewers, seen.attached, seen.attached_ended, seen.turned_away) == (1, 3, 3, 1, 1)
+        assert (seen.repairs, seen.rewound, seen.lost) == (1, 0, 0)
+        assert (seen.page_hits, seen.page_reads, seen.page_bytes) == (1, 2, 0), "a read that two wait for"
+        here.hub.live_down()
+        here.hub.live_down()
+        assert replace(here.hub.statistics(), up=True) == replace(seen, lost=1)
+        here.log.entries = []
+        here.hub.live_up()
+        here.hub.subscribed(CHANNEL)
+        await here.settled()
+        seen = here.hub.statistics()
+        assert (seen.up, seen.repairs, seen.rewound, seen.lost) == (True, 2, 1, 1)
+        seat.viewer.blocked_since = asyncio.get_running_loop().time()
+        while not seat.aborted:
+            await asyncio.sleep(1)
+        for each in (seat, other, ended):
+            here.hub.detach(each.viewer)
+        assert here.hub.statistics() == replace(seen, viewers=0, stalled=1)
+
+    run(scene())
+
+
+def test_pages_that_are_kept_count_as_hits_and_their_bytes() -> None:
+    async def scene() -> None:
+        here = Scene(*entries(5, 0), *entries(5, 1), entry(5, 2, END))
+        for _ in range(3):
+            seat = here.seat(ended=True)
+            await here.settled()
+        assert b"5-2" in seat.bytes
+        seen = here.hub.statistics()
+        assert (seen.page_hits, seen.page_reads, seen.feeds) == (2, 1, 0)
+        assert len(seat.bytes) < seen.page_bytes < len(seat.bytes) + 1000
 
     run(scene())

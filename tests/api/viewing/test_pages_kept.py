@@ -190,7 +190,7 @@ def test_the_page_that_was_not_asked_for_for_longest_leaves_first() -> None:
         await shelf.page(cursors[0])
         await shelf.page(cursors[2])
         assert [shelf.kept(cursor) for cursor in cursors] == [True, False, True]
-        assert shelf.pages._bytes == sizes[0] + sizes[2]
+        assert shelf.pages.bytes == sizes[0] + sizes[2]
 
     scene(read())
 
@@ -229,11 +229,11 @@ def test_the_pages_of_a_log_that_has_gone_are_forgotten_and_their_room_is_free()
         await shelf.page(later, OTHER)
         shelf.pages.forget(ID)
         assert (shelf.kept(), shelf.kept(later, OTHER)) == (False, True)
-        assert shelf.pages._bytes == size(log[1:])
+        assert shelf.pages.bytes == size(log[1:])
         await shelf.page()
         assert (shelf.kept(), shelf.kept(later, OTHER)) == (True, True)
         shelf.pages.forget_all()
-        assert (shelf.pages._kept, shelf.pages._bytes) == ({}, 0)
+        assert (shelf.pages._kept, shelf.pages.bytes) == ({}, 0)
         await shelf.page()
         await shelf.page(later, OTHER)
         assert (shelf.kept(), shelf.kept(later, OTHER)) == (True, True)

@@ -483,7 +483,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "pages outlive a loss of the connection", "Pages.forget_all",
-        "self._kept.clear()\n        self._bytes = 0", "return",
+        "self._kept.clear()\n        self.bytes = 0", "return",
         _HUB + "test_what_was_read_before_redis_went_away_is_read_again",
     ),
     _mutant(
