@@ -10,6 +10,5 @@ rooms, from the outside in; each may import those below it, never one above (a c
     intake/    from bytes to a valid request, and every answer that is not a success
     dialects/  the vocabularies in which a log is shown, each a fold over its entries; pure
 
-A token's way is subscription, hub, feed, rendition, socket. What is published is the live path; the log is the truth, and
-catch_up.py keeps to it.
+A token's way is subscription, hub, feed, rendition, socket. What is published is the live path; the log is the truth.
 """

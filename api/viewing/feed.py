@@ -62,14 +62,17 @@ class Feed:
 
     # -- what is published
 
-    def take(self, append: Append) -> list[Entry] | None:
-        """What is new of it; None if the feed has fallen behind with it: then the log must be read."""
+    def take(self, prev: EntryId | None, entries: list[Entry]) -> list[Entry] | None:
+        """What is new of entries that were appended behind `prev`, which is the one in front of the first of them if it is
+        None. Returns None if the feed has fallen behind with it: then the log must be read."""
         ring = self.ring
+        attempt, seq = entries[0].id
+        if prev is None and ring.synced and ring.last == (attempt, seq - 1):  # nearly always
+            return entries
+        append = Append(prev or EntryId(attempt, seq - 1), entries)
         if not ring.synced:
             self._hold(append)
             return []
-        if append.prev == ring.last:  # nearly always
-            return append.entries
         seen, new = fits(ring.last, append)
         if new or seen == "known":
             return new

@@ -17,6 +17,8 @@ from broker.vocabulary import GapReason
 _PLACE_BYTES: Final = 8
 """What each frame takes besides its own bytes: empty ones are not for nothing."""
 _BORDER_ENTRIES: Final = 1000
+_MOST_HELD: Final = 64
+"""Entries: so many may come while somebody who knows how it begins reads what is before them."""
 
 
 class View(NamedTuple):
@@ -64,8 +66,8 @@ class Rendition:
     told an entry and the state behind it, so that who falls back to the log need not have it folded from its beginning."""
 
     __slots__ = (
-        "_bytes", "_fold", "_following", "_most_bytes", "_note", "_ring", "_state", "_unnoted", "base", "frames", "left_at",
-        "sent_at", "shown", "view", "viewers",
+        "_bytes", "_fold", "_following", "_framing", "_held", "_most_bytes", "_note", "_ring", "_state", "_twice", "_unnoted",
+        "base", "frames", "left_at", "sent_at", "shown", "view", "viewers",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +75,7 @@ class Rendition:
     ) -> None:
         self.view = view
         self._fold = view.dialect.fold
+        self._framing = view.framing
         self.viewers: dict[Follower, None] = {}
         self.left_at = now
         self.sent_at = now
@@ -80,33 +83,41 @@ class Rendition:
         self._following: dict[Follower, Loan] = {}
         self._ring = ring
         self._most_bytes = most_bytes
+        self._twice = 2 * most_bytes
         self._note = note
         self.restart()
 
     def restart(self) -> None:
         """The ring has begun anew, or this rendition does. Nobody is in it."""
         self.frames.clear()
+        self._held: list[Entry] = []
         self.base = self.shown = self._ring.end
         self._bytes = self._unnoted = 0
-        self._state: State = UNKNOWN
-        if self.view.dialect.begin is None:
-            self._begin(self._ring.earliest, None)
+        self._state: State = None if self.view.dialect.begin is None else UNKNOWN
 
     def _begin(self, position: int, state: State) -> None:
+        held, self._held = self._held[position - self.base :], []
         self.base, self.shown, self._state = position, self._ring.end, state
-        self.add(self._ring.since(position))
+        if held:
+            self.add(held)
+
+    def _hold(self, entries: list[Entry]) -> None:
+        """Nobody has said yet in which state it begins: whoever will is reading the log now, up to one of these entries."""
+        self._held = [*self._held, *entries][-_MOST_HELD:]
+        self.base = self.shown = self._ring.end - len(self._held)
 
     def add(self, entries: list[Entry]) -> None:
         """Renders what the ring has taken."""
         if (state := self._state) is UNKNOWN:
+            self._hold(entries)
             return
         state, frames = self._fold(state, entries)
         self.frames += frames
-        size = self._bytes
+        size = self._bytes + len(frames) * _PLACE_BYTES
         for frame in frames:
-            size += len(frame) + _PLACE_BYTES
+            size += len(frame)
         self._bytes = size
-        if size > 2 * self._most_bytes:
+        if size > self._twice:
             self._trim()
         if state is not None:
             self._remember(state, len(entries))
@@ -148,7 +159,7 @@ class Rendition:
         position = self._ring.join(cursor)
         if position is None:
             return None
-        if self._state is UNKNOWN and state is not UNKNOWN and position >= self._ring.earliest:
+        if self._state is UNKNOWN and state is not UNKNOWN and position >= self.base:
             self._begin(position, state)
         return position if position >= self.base and self._state is not UNKNOWN else None
 
@@ -180,24 +191,25 @@ class Rendition:
     def show(self, now: float) -> None:
         """Gives all viewers what was added since it was last called: one write, of the same bytes, for those that follow; the
         others are woken."""
-        frames, at = self.frames, self.shown - self.base
+        frames, base, following = self.frames, self.base, self._following
+        at, end = self.shown - base, len(frames)
         if self._ring.ended:
             self._halt()
-        self.shown = self.base + len(frames)
-        if body := frames[at] if at == len(frames) - 1 else b"".join(frames[at:]):
+        self.shown = base + end
+        if body := frames[at] if at == end - 1 else b"".join(frames[at:]):
             self.sent_at = now
-            if self._following:
-                ready = self.view.framing(body)
+            if following:
+                ready = self._framing(body)
                 size = len(ready)
-                for send, write in list(self._following.values()):  # a socket that takes no more leaves meanwhile
+                for send, write in list(following.values()):  # a socket that takes no more leaves meanwhile
                     try:
                         sent = send(ready)
                     except OSError:
                         sent = 0
                     if sent < size:
                         write(ready[sent:])
-        if len(self._following) < len(self.viewers):
-            for viewer in [each for each in self.viewers if each not in self._following]:
+        if len(following) < len(self.viewers):
+            for viewer in [each for each in self.viewers if each not in following]:
                 viewer.wake()
 
     def _halt(self) -> None:

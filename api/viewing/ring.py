@@ -7,21 +7,15 @@ Ids are not kept one by one, as an attempt's count on without holes: `runs` has 
 ids there. The first run begins in front of the ring, at the latest with the entry before it.
 """
 
-from collections import deque
-from typing import Final
-
 from broker.events import END, Entry
 from broker.ids import BEGINNING, EntryId
-
-LATEST: Final = 64
-"""Entries that are kept as such: so many may come while somebody who wants them rendered reads what is before them."""
 
 
 class Ring:
     """`last` is the newest entry that is known; `ended`: it is the terminal one. `synced`: nothing is missing up to it, and
     whatever comes next is heard."""
 
-    __slots__ = ("_latest", "end", "ended", "last", "runs", "synced")
+    __slots__ = ("end", "ended", "last", "runs", "synced")
 
     def __init__(self) -> None:
         self.synced = False
@@ -29,34 +23,33 @@ class Ring:
         self.ended = False
         self.end = 0
         self.runs = [(-1, BEGINNING)]
-        self._latest: deque[tuple[bytes, bytes]] = deque(maxlen=LATEST)
 
     def start(self, last: EntryId, *, ended: bool) -> None:
         """It goes on, empty, behind `last`, which may be the log's end (one that was there before may have been lost)."""
         self.last = last
         self.ended = ended
         self.runs = [(self.end - 1, last)]
-        self._latest.clear()
 
     def add(self, entries: list[Entry]) -> bool:
         """Takes entries that follow `last`; whether ids have jumped, so that there is a run more."""
-        jumped = False
         attempt, seq = self.last
-        for id_, kind, value in entries:
+        last, kind, _ = entries[-1]
+        self.last = last
+        if kind == END:
+            self.ended = True
+        # Nearly always: as ids rise, none in between has jumped either.
+        if last == (attempt, seq + len(entries)):
+            self.end += len(entries)
+            return False
+        for id_, _, _ in entries:
             if id_ != (attempt, seq + 1):
-                jumped = True
                 self.runs.append((self.end, id_))
             attempt, seq = id_
             self.end += 1
-            self._latest.append((kind, value))
-        self.last = id_
-        if kind == END:
-            self.ended = True
-        return jumped
+        return True
 
     def forget(self, before: int) -> None:
-        """Nobody asks any more for what is in front of this position, but for entries that are kept as such."""
-        before = min(before, self.earliest)
+        """Nobody asks any more for what is in front of this position."""
         while len(self.runs) > 1 and self.runs[1][0] < before:
             del self.runs[0]
 
@@ -77,13 +70,3 @@ class Ring:
         """The cursor of whoever is at this position."""
         start, first = next(run for run in reversed(self.runs) if run[0] < position)
         return EntryId(first.attempt, first.seq + position - 1 - start)
-
-    @property
-    def earliest(self) -> int:
-        """The position from which on entries are kept as such."""
-        return self.end - len(self._latest)
-
-    def since(self, position: int) -> list[Entry]:
-        """The entries from a position on, which is not before the `earliest`."""
-        first = self.earliest
-        return [Entry(self.id_before(at + 1), *self._latest[at - first]) for at in range(position, self.end)]

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from redis.exceptions import ConnectionError
 
-from api.viewing.subscription import Live
+from api.viewing.subscription import Subscription
 from broker.local.embedded import EmbeddedServer
 from broker.store.client import checks_hostname, connect
 from tests.system.http.certificate import Certificate, make_certificate
@@ -100,8 +100,8 @@ async def _ping(url: str) -> bool:
 async def _subscribes(url: str) -> str:
     """`up`, or why it is not."""
     heard = Heard()
-    live = Live(url, heard)
-    running = asyncio.create_task(live.run())
+    subscription = Subscription(url, heard)
+    running = asyncio.create_task(subscription.run())
     up = asyncio.create_task(heard.up.wait())
     try:
         async with asyncio.timeout(_SECONDS):

@@ -38,6 +38,7 @@ so partial + continuation == the whole text.
 `GET /_sim/requests[?model=&user_id=]` tells what was asked, how many tokens went out, and when and by whom the stream was
 closed (`client`, `server`, `fault`); `DELETE` forgets that. `GET /_sim/health` answers 200.
 
-Pure: plan (the model's name), asked (the request), text, answer (which blocks), script (which frames), protocol (bytes).
-With I/O: stream (pacing and faults), connection (HTTP/1.1), server (routes), record (what happened).
+Pure: plan.py (the model's name), asked.py (the request), refused.py (how it says no), text.py, answer.py (which blocks),
+script.py (which frames), protocol.py (bytes). With I/O: stream.py (pacing and faults), connection.py (HTTP/1.1), server.py
+(routes), record.py (what happened).
 """

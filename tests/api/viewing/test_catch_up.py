@@ -106,7 +106,7 @@ class Scene:
 
     def hear(self, append: Append) -> None:
         """As the hub does with what is published."""
-        new = self.feed.take(append)
+        new = self.feed.take(append.prev, append.entries)
         if new:
             self._add(self.feed, new)
         elif new is None:

@@ -1,7 +1,7 @@
 """The ring, entry by entry: what each place in it is called, and which entries it still has."""
 
-from api.viewing.ring import LATEST, Ring
-from broker.events import END, TEXT, THINKING, Entry
+from api.viewing.ring import Ring
+from broker.events import END, TEXT, Entry
 from broker.ids import BEGINNING, EntryId
 
 
@@ -26,7 +26,7 @@ ENTRIES = [*run(5, 0, 1, 2), *run(9, 0, 1), *run(12, 0)]
 
 def test_a_new_ring_is_empty_and_not_synced() -> None:
     ring = Ring()
-    assert (ring.synced, ring.last, ring.ended, ring.end, ring.earliest) == (False, BEGINNING, False, 0, 0)
+    assert (ring.synced, ring.last, ring.ended, ring.end) == (False, BEGINNING, False, 0)
     assert ring.join(BEGINNING) is None
     ring.synced = True
     assert ring.join(BEGINNING) == 0
@@ -68,22 +68,19 @@ def test_only_the_terminal_entry_ends_it() -> None:
     assert ring.ended
 
 
-def test_what_nobody_asks_for_is_forgotten_and_what_is_kept_as_such_is_not() -> None:
+def test_what_nobody_asks_for_is_forgotten() -> None:
     ring = ring_of([])
-    for attempt in range(10, 10 + LATEST + 30):
+    for attempt in range(10, 50):
         ring.add(run(attempt, 0))
     ring.forget(20)
     assert ring.runs[0] == (19, EntryId(29, 0))
-    assert ring.join(EntryId(28, 0)) is None
+    assert (ring.join(EntryId(28, 0)), ring.join(EntryId(29, 0))) == (None, 20)
     ring.forget(ring.end)
-    assert ring.earliest == 30
-    assert ring.runs[0] == (29, EntryId(39, 0))
-    assert [each.id.attempt for each in ring.since(30)] == list(range(40, 40 + LATEST))
-    assert ring.join(EntryId(39, 0)) == 30
+    assert ring.runs == [(39, EntryId(49, 0))]
 
 
 def test_the_run_in_which_the_end_is_stays_whatever_is_forgotten() -> None:
-    ring = ring_of(run(5, *range(LATEST + 9)))
+    ring = ring_of(run(5, *range(70)))
     for _ in range(2):
         ring.forget(ring.end)
         assert ring.runs == [(0, EntryId(5, 0))]
@@ -93,17 +90,9 @@ def test_the_run_in_which_the_end_is_stays_whatever_is_forgotten() -> None:
 def test_a_new_start_empties_the_ring_and_counts_on() -> None:
     ring = ring_of(run(5, 0, 1, 2))
     ring.start(EntryId(9, 0), ended=False)
-    assert (ring.end, ring.earliest, ring.ended, ring.last) == (3, 3, False, EntryId(9, 0))
+    assert (ring.end, ring.ended, ring.last) == (3, False, EntryId(9, 0))
     assert (ring.join(EntryId(9, 0)), ring.join(EntryId(5, 2)), ring.id_before(3)) == (3, None, EntryId(9, 0))
     ring.add(run(9, 1, 2))
-    assert ring.since(3) == run(9, 1, 2)
+    assert (ring.end, ring.join(EntryId(9, 1))) == (5, 4)
     ring.start(EntryId(20, 0), ended=True)
     assert ring.ended
-
-
-def test_the_latest_entries_are_kept_as_such() -> None:
-    entries = [*run(5, *range(LATEST)), Entry(EntryId(9, 0), THINKING, b"so"), *run(9, 1)]
-    ring = ring_of(entries)
-    assert ring.earliest == 2
-    for place in (2, 3, LATEST, LATEST + 2):
-        assert ring.since(place) == entries[place:]

@@ -199,4 +199,7 @@ class Heard:
         return self._server.do(read())
 
     def appends(self) -> list[Append]:
-        return [parse_append(payload) for payload in self.messages()]
+        return [
+            Append(prev or EntryId(entries[0].id.attempt, entries[0].id.seq - 1), entries)
+            for prev, entries in map(parse_append, self.messages())
+        ]

@@ -139,12 +139,14 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "equality was decided on the line before": ("fits: if append.prev > last: => if append.prev >= last:",),
     "work that is spared, with the same outcome": (
-        f"{_RENDITION}.show: if self._following: => if True:",
-        f"{_NEW} == len(frames) - 1{_JOINED} => {_NEW.partition(': ')[2][:-2]}(at == len(frames) - 1) and False{_JOINED}",
-        f"{_NEW} == len(frames) - 1{_JOINED} => {_NEW.partition(': ')[2]} == len(frames) + 1{_JOINED}",
+        f"{_RENDITION}.show: if following: => if True:",
+        f"{_RENDITION}._begin: if held: => if True:",
+        f"{_NEW} == end - 1{_JOINED} => {_NEW.partition(': ')[2][:-2]}(at == end - 1) and False{_JOINED}",
+        f"{_NEW} == end - 1{_JOINED} => {_NEW.partition(': ')[2]} == end + 1{_JOINED}",
+        "Ring.add: if last == (attempt, seq + len(entries)): => if False:",
         '_lines: if b"\\r" not in text: => if False:',
-        f"{_RENDITION}.show: if len(self._following) < len(self.viewers): => if True:",
-        f"{_RENDITION}.show: if len(self._following) < len(self.viewers): => if len(self._following) <= len(self.viewers):",
+        f"{_RENDITION}.show: if len(following) < len(self.viewers): => if True:",
+        f"{_RENDITION}.show: if len(following) < len(self.viewers): => if len(following) <= len(self.viewers):",
         f"{_RENDITION}._trim: if not cut: # one entry alone may be larger than the bound =>"
         " if False: # one entry alone may be larger than the bound",
         f"{_RENDITION}.take: if at == len(self.frames) - 1: => if False:",
@@ -211,10 +213,11 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         "Borders.note: insort(known, (cursor, state), key=_by_id) => insort(known, (cursor, state), )",
     ),
     "what begins with an unknown state does not begin": (
-        f"{_JOIN} and state is not UNKNOWN and position >= self._ring.earliest: =>"
-        f"{_JOIN.partition(':')[2]} and position >= self._ring.earliest:",
+        f"{_JOIN} and state is not UNKNOWN and position >= self.base: =>"
+        f"{_JOIN.partition(':')[2]} and position >= self.base:",
     ),
-    "forgotten more often, with the same outcome": (f"{_RING}.add: jumped = False => jumped = True",),
+    "forgotten more often, with the same outcome": (f"{_RING}.add: return False => return True",),
+    "false either way": (f"{_RING}.add: return False => return None",),
     "one run more in front of the ring": (
         f"{_RING}.forget: while len(self.runs) > 1 and self.runs[1][0] < before: =>"
         " while len(self.runs) > 2 and self.runs[1][0] < before:",

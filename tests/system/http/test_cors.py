@@ -11,7 +11,7 @@ import pytest
 from api.__main__ import main
 from api.access.origin import Origins, origins_of
 from api.app import create_app
-from api.delivery.fast_path import DOOR
+from api.delivery.fast_path import FAST_PATH
 from api.intake.problems import Code, Problem
 from api.settings import ApiSettings
 from tests.harness.client import Client
@@ -147,7 +147,7 @@ def test_on_another_server_it_is_the_same_for_what_breaks_too() -> None:
     app = create_app(ApiSettings(cors_origins=PAGE))
 
     async def with_state(scope, receive, send) -> None:  # type: ignore[no-untyped-def]
-        await app({**scope, "state": {DOOR: SimpleNamespace(admit=lambda *_: None)}}, receive, send)
+        await app({**scope, "state": {FAST_PATH: SimpleNamespace(admit=lambda *_: None)}}, receive, send)
 
     def refuse() -> NoReturn:
         raise Problem(Code.DRAINING)
