@@ -25,7 +25,7 @@ from broker.errors import BrokerError
 from broker.refusals import word
 from broker.store.agreement import Agreement
 from broker.store.coordination import Coordination
-from broker.store.jobs import JOB, generation_of_job
+from broker.store.queue import JOB, generation_of_job
 
 log = logging.getLogger("respool.dispatch")
 

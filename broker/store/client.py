@@ -17,7 +17,7 @@ from redis.exceptions import ConnectionError, RedisError, ResponseError, Timeout
 from broker import keys
 from broker.errors import BrokerError, StorageForbidden, StorageFull, StorageRefused, StorageUnavailable, UnsafeStorage
 from broker.refusals import SilentError, away, word
-from broker.store.jobs import dumps_job, loads_job
+from broker.store.queue import dumps_job, loads_job
 
 log = logging.getLogger("respool.connect")
 

@@ -9,22 +9,19 @@ Every method may raise StorageUnavailable or StorageFull (see broker.store.clien
 from collections.abc import Iterable, Mapping, Sequence
 
 from arq.connections import ArqRedis
-from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix, retry_key_prefix
 from redis.asyncio.client import Pipeline
 
 from broker import keys
 from broker.errors import IdempotencyMismatch, StorageForbidden, StorageRefused
 from broker.record import State
 from broker.replies import Accepted, Look, Mismatch
-from broker.store import coordination_steps
+from broker.store import coordination_steps, queue
 from broker.store.client import storage_errors
-from broker.store.jobs import job_name
 from broker.store.lua import step
 
 _EXPIRY_SLACK_MS = 1000
 _DOUBT_MS = 10_000
 """Several times what a crash or a failover of Redis may lose."""
-_MOST_JOBS = 20
 
 
 class Coordination:
@@ -66,10 +63,7 @@ class Coordination:
         """Returns jobs that were taken to their places in the queue, and wakes another worker."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=True)
-            pipe.delete(*(in_progress_key_prefix + name for name in jobs))
-            pipe.zadd(keys.QUEUE, jobs)
-            pipe.lpush(keys.WAKE, *jobs)
-            pipe.pexpire(keys.WAKE, keys.WAKE_MS)
+            queue.put_back(pipe, jobs)
             await pipe.execute()
 
     # -- looking after
@@ -86,21 +80,17 @@ class Coordination:
         hands."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
-            for id_, ordinal in ordinals.items():
-                name = job_name(id_, ordinal)
-                pipe.zscore(keys.QUEUE, name)
-                pipe.exists(job_key_prefix + name)
-                pipe.exists(in_progress_key_prefix + name)
+            queue.look(pipe, (queue.job_name(id_, ordinal) for id_, ordinal in ordinals.items()))
             replies = iter(await pipe.execute())
         rows = zip(ordinals, replies, replies, replies, strict=True)
-        return {id_ for id_, place, known, locked in rows if place is not None and known and not locked}
+        return {id_ for id_, *reply in rows if queue.waits(*reply)}
 
     async def enqueue_lost(self, looks: Mapping[str, Look]) -> None:
         """Enqueues the next attempts of generations whose jobs arq has lost, and removes every trace of these."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=True)
             for id_, look in looks.items():
-                _drop_jobs(pipe, id_, [look.ordinal + 1])
+                queue.drop(pipe, id_, [look.ordinal + 1])
                 _queue_job(pipe, id_, look.ordinal + 1, look.created_ms)
             await pipe.execute()
 
@@ -152,7 +142,7 @@ class Coordination:
             pipe = self.redis.pipeline(transaction=False)
             for id_, look in ended.items():
                 _move(pipe, id_, look.state, look.created_ms)
-                _drop_jobs(pipe, id_, range(1, look.ordinal + 2))
+                queue.drop(pipe, id_, range(1, look.ordinal + 2))
             await pipe.execute()
         stood = {id_: look for id_, look in ended.items() if look.ended_ms >= _DOUBT_MS}
         await self.look_again(dict.fromkeys(ended.keys() - stood.keys(), _DOUBT_MS))
@@ -183,7 +173,7 @@ class Coordination:
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
             for id_ in ids:
-                _drop_jobs(pipe, id_, range(1, _MOST_JOBS + 1))
+                queue.drop(pipe, id_, range(1, queue.MOST_JOBS + 1))
                 for index in ("all", *keys.STATES):
                     pipe.zrem(keys.index(index), id_)
                 pipe.zrem(keys.EXPIRING, id_)
@@ -204,7 +194,7 @@ class Coordination:
 
 def _queue_job(pipe: Pipeline, id_: str, ordinal: int, created_ms: int | None) -> None:
     coordination_steps.enqueue(id_, ordinal, created_ms=created_ms).queue(pipe)
-    _drop_jobs(pipe, id_, range(1, ordinal))
+    queue.drop(pipe, id_, range(1, ordinal))
 
 
 def _move(pipe: Pipeline, id_: str, state: State, created_ms: int) -> None:
@@ -214,14 +204,3 @@ def _move(pipe: Pipeline, id_: str, state: State, created_ms: int) -> None:
     for index in ("all", state):
         pipe.zadd(keys.index(index), {id_: created_ms * 1000}, nx=True)
         pipe.pexpire(keys.index(index), keys.INDEX_MS)
-
-
-def _drop_jobs(pipe: Pipeline, id_: str, ordinals: Sequence[int]) -> None:
-    """Removes the jobs of these attempts from arq's queue. One whose worker died stays there, and its lock for as long as a
-    job may run; one that arq gave up has left a result, and arq takes no job that has one. Attempts without number are
-    bounded by the latest few."""
-    names = [job_name(id_, ordinal) for ordinal in ordinals[-_MOST_JOBS:]]
-    if names:
-        prefixes = (job_key_prefix, in_progress_key_prefix, retry_key_prefix, result_key_prefix)
-        pipe.zrem(keys.QUEUE, *names)
-        pipe.delete(*(prefix + name for prefix in prefixes for name in names))

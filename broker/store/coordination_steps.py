@@ -12,8 +12,8 @@ from arq.constants import in_progress_key_prefix, job_key_prefix
 
 from broker import keys
 from broker.replies import Accepted, Announced, Mismatch, Overdue, Taken
-from broker.store.jobs import job, job_name
 from broker.store.lua import Argument, Call, Script
+from broker.store.queue import job, job_name
 
 _SUBMIT: Final = Script("submit")
 _ENQUEUE: Final = Script("enqueue")

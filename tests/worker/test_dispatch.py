@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError
 from broker.replies import Taken
 from broker.store.agreement import Agreement
 from broker.store.coordination import Coordination
-from broker.store.jobs import dumps_job, loads_job
+from broker.store.queue import dumps_job, loads_job
 from worker.dispatch import Dispatcher
 
 JOB = "gen_0123456789abcdefghjkmnpqrs:0"

@@ -16,7 +16,7 @@ from broker.errors import StorageUnavailable
 from broker.replies import Taken
 from broker.store.agreement import Agreement
 from broker.store.coordination import Coordination
-from broker.store.jobs import dumps_job, loads_job
+from broker.store.queue import dumps_job, loads_job
 from tests.harness.clockwork import at_once
 from worker.dispatch import Dispatcher, DispatcherStatistics
 

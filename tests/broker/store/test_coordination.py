@@ -16,7 +16,7 @@ from broker.replies import Look, Taken
 from broker.store import coordination_steps
 from broker.store.client import connect
 from broker.store.coordination import Coordination
-from broker.store.jobs import generation_of_job, job_name, loads_job
+from broker.store.queue import generation_of_job, job_name, loads_job
 from tests.broker.store.scripted import Generation, Server
 
 SOON_MS = 10_000

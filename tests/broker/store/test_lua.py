@@ -22,8 +22,8 @@ from broker.ids import BEGINNING, EntryId, new_generation_id
 from broker.record import Ending
 from broker.replies import Appended, Behind, Fenced, Finished, Granted, Refused, Taken
 from broker.store import log_steps
-from broker.store.jobs import job_name
 from broker.store.lua import Argument, Script, step
+from broker.store.queue import job_name
 from tests.broker.store.scripted import LEASE_MS, Generation, Heard, Server
 
 A, B, C = (Content(TEXT, text) for text in (b"a", "b\u2028\n:".encode(), b"c"))

@@ -15,8 +15,8 @@ from broker.ids import new_generation_id
 from broker.request import GenerationRequest
 from broker.store.client import connect
 from broker.store.coordination import Coordination
-from broker.store.jobs import job_name
 from broker.store.logs import Logs
+from broker.store.queue import job_name
 from tests.harness.stack import Stack, until
 from tests.system.faults.watching import PROMPT, crew, whole_text
 

@@ -2,7 +2,7 @@
 
 import json
 
-from broker.store.jobs import dumps_job, generation_of_job, job_name, loads_job
+from broker.store.queue import dumps_job, generation_of_job, job_name, loads_job
 
 
 def test_a_job_is_stored_as_json_and_read_back() -> None:

@@ -1,0 +1,76 @@
+"""arq's queue: what its jobs look like, and every key of arq's that is touched from outside arq. A job is JSON, its only
+argument a generation's id, its name that of one attempt."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix, retry_key_prefix
+from arq.jobs import serialize_job
+from arq.utils import timestamp_ms
+from redis.asyncio.client import Pipeline
+
+from broker import keys
+
+MOST_JOBS: Final = 20
+"""Of one generation's attempts, the latest, whose jobs are removed at a time: attempts are without number."""
+
+
+def dumps_job(job: dict[str, Any]) -> bytes:
+    """arq's job dictionary as JSON. A result or an exception that JSON cannot say is stored as its `repr`: nobody reads
+    arq's results here."""
+    return orjson.dumps(job, default=repr)
+
+
+def loads_job(data: bytes) -> dict[str, Any]:
+    job: dict[str, Any] = orjson.loads(data)
+    return job
+
+
+JOB = "generate"
+"""The name of arq's one function."""
+
+
+def job(id_: str) -> bytes:
+    """The job to produce this generation."""
+    return serialize_job(JOB, (id_,), {}, None, timestamp_ms(), serializer=dumps_job)
+
+
+def job_name(id_: str, ordinal: int) -> str:
+    """arq's job id for one attempt: a job of an earlier attempt, or its lock, never blocks a later one."""
+    return f"{id_}:{ordinal}"
+
+
+def generation_of_job(name: str) -> str:
+    return name.rpartition(":")[0]
+
+
+def put_back(pipe: Pipeline, jobs: Mapping[str, float]) -> None:
+    """Returns jobs that were taken to their places, and wakes another worker."""
+    pipe.delete(*(in_progress_key_prefix + name for name in jobs))
+    pipe.zadd(keys.QUEUE, dict(jobs))
+    pipe.lpush(keys.WAKE, *jobs)
+    pipe.pexpire(keys.WAKE, keys.WAKE_MS)
+
+
+def look(pipe: Pipeline, names: Iterable[str]) -> None:
+    """Three replies for each job; `waits` reads them."""
+    for name in names:
+        pipe.zscore(keys.QUEUE, name)
+        pipe.exists(job_key_prefix + name)
+        pipe.exists(in_progress_key_prefix + name)
+
+
+def waits(place: float | None, known: int, locked: int) -> bool:
+    """Whether a worker will find the job: in the queue, and in nobody's hands."""
+    return place is not None and bool(known) and not locked
+
+
+def drop(pipe: Pipeline, id_: str, ordinals: Sequence[int]) -> None:
+    """Removes the jobs of these attempts. One whose worker died stays in the queue, and its lock for as long as a job may run;
+    one that arq gave up has left a result, and arq takes no job that has one."""
+    names = [job_name(id_, ordinal) for ordinal in ordinals[-MOST_JOBS:]]
+    if names:
+        prefixes = (job_key_prefix, in_progress_key_prefix, retry_key_prefix, result_key_prefix)
+        pipe.zrem(keys.QUEUE, *names)
+        pipe.delete(*(prefix + name for prefix in prefixes for name in names))
