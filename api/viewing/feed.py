@@ -52,7 +52,7 @@ class Feed:
         self.id = id_
         self.owner = owner
         self.ring = Ring()
-        self.renditions: dict[View, Rendition] = {}
+        self.renditions: tuple[Rendition, ...] = ()
         self.changed_at = now
         self._ring_bytes = ring_bytes
         self._note = note
@@ -89,15 +89,15 @@ class Feed:
     def add(self, entries: list[Entry]) -> None:
         """Puts entries that follow the last one into the ring and renders them."""
         jumped = self.ring.add(entries)
-        for rendition in self.renditions.values():
+        for rendition in self.renditions:
             rendition.add(entries)
         if jumped:
-            self.ring.forget(min((rendition.base for rendition in self.renditions.values()), default=self.ring.end))
+            self.ring.forget(min((rendition.base for rendition in self.renditions), default=self.ring.end))
 
     def show(self, now: float) -> None:
         """Gives all viewers what was added since it was last called."""
         self.changed_at = now
-        for rendition in self.renditions.values():
+        for rendition in self.renditions:
             rendition.show(now)
 
     # -- what is read from the log
@@ -137,37 +137,39 @@ class Feed:
         """The ring begins, empty, behind `last`; viewers read in the log what is before it."""
         self.send_to_log()
         self.ring.start(last, ended=ended)
-        for rendition in self.renditions.values():
+        for rendition in self.renditions:
             rendition.restart()
 
     # -- its viewers
 
     def rendition(self, view: View, now: float) -> Rendition:
         """The generation in this view."""
-        found = self.renditions.get(view)
+        found = self._shown_as(view)
         if found is None:
 
             def note(cursor: EntryId, state: State) -> None:
                 self._note(self.id, view.dialect, cursor, state)
 
-            found = self.renditions[view] = Rendition(self.ring, view, self._ring_bytes, now, note)
+            found = Rendition(self.ring, view, self._ring_bytes, now, note)
+            self.renditions += (found,)
         return found
+
+    def _shown_as(self, view: View) -> Rendition | None:
+        return next((each for each in self.renditions if each.view == view), None)
 
     def forget_left(self, limit: float) -> bool:
         """Gives up renditions that their last viewer has left before this time; whether none remains."""
-        for view, rendition in list(self.renditions.items()):
-            if not rendition.viewers and rendition.left_at < limit:
-                del self.renditions[view]
+        self.renditions = tuple(each for each in self.renditions if each.viewers or each.left_at >= limit)
         return not self.renditions
 
     def has(self, cursor: EntryId, view: View) -> bool:
         """Whether who comes with this cursor needs nothing of the log."""
-        rendition = self.renditions.get(view)
+        rendition = self._shown_as(view)
         return rendition is not None and rendition.join(cursor, view.dialect.behind(cursor)) is not None
 
     @property
     def viewers(self) -> list[Follower]:
-        return [viewer for rendition in self.renditions.values() for viewer in rendition.viewers]
+        return [viewer for rendition in self.renditions for viewer in rendition.viewers]
 
     def wake(self) -> None:
         for viewer in self.viewers:
@@ -175,7 +177,7 @@ class Feed:
 
     def send_to_log(self) -> None:
         """All viewers leave the ring and read the log from where they are."""
-        for rendition in self.renditions.values():
+        for rendition in self.renditions:
             rendition.send_to_log()
 
     def reset(self, reason: GapReason) -> None:
@@ -187,7 +189,7 @@ class Feed:
 
     def keep_alive(self, quiet: float, now: float) -> None:
         """Says that the connections live where nothing was sent since `quiet`."""
-        for rendition in self.renditions.values():
+        for rendition in self.renditions:
             rendition.keep_alive(quiet, now)
 
     def know_place(self, place: int | None) -> None:
@@ -198,5 +200,5 @@ class Feed:
         """Tells all viewers the generation's place in the queue, if it has changed."""
         if place != self._place:
             self._place = place
-            for rendition in list(self.renditions.values()):
+            for rendition in self.renditions:
                 rendition.tell(rendition.view.dialect.queued(place))

@@ -212,7 +212,8 @@ class Hub:
         feed = self._feeds.get(channel)
         if feed is not None:
             self._reading = True
-            new = feed.take(*parse_append(payload))
+            prev, entries = parse_append(payload)
+            new = feed.take(prev, entries)
             if new:
                 self._add(feed, new)
             elif new is None:

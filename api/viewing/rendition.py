@@ -111,7 +111,8 @@ class Rendition:
         if (state := self._state) is UNKNOWN:
             self._hold(entries)
             return
-        state, frames = self._fold(state, entries)
+        fold = self._fold  # called as a variable: a call of an attribute that is no method is slow
+        state, frames = fold(state, entries)
         self.frames += frames
         size = self._bytes + len(frames) * _PLACE_BYTES
         for frame in frames:
@@ -199,7 +200,8 @@ class Rendition:
         if body := frames[at] if at == end - 1 else b"".join(frames[at:]):
             self.sent_at = now
             if following:
-                ready = self._framing(body)
+                framing = self._framing
+                ready = framing(body)
                 size = len(ready)
                 for send, write in list(following.values()):  # a socket that takes no more leaves meanwhile
                     try:

@@ -63,7 +63,7 @@ class Coordination:
         """Returns jobs that were taken to their places in the queue, and wakes another worker."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=True)
-            queue.put_back(pipe, jobs)
+            queue.give_back(pipe, jobs)
             await pipe.execute()
 
     # -- looking after

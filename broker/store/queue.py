@@ -45,7 +45,7 @@ def generation_of_job(name: str) -> str:
     return name.rpartition(":")[0]
 
 
-def put_back(pipe: Pipeline, jobs: Mapping[str, float]) -> None:
+def give_back(pipe: Pipeline, jobs: Mapping[str, float]) -> None:
     """Returns jobs that were taken to their places, and wakes another worker."""
     pipe.delete(*(in_progress_key_prefix + name for name in jobs))
     pipe.zadd(keys.QUEUE, dict(jobs))
