@@ -13,8 +13,11 @@ from typing import Self
 from broker.local.embedded import free_port
 from tests.harness.processes import Child
 
+# A terminal's signals are as a shell leaves them for what it runs in front; tests may run under nohup.
 STAND_INS = """
-import sys, broker.local.up
+import signal, sys, broker.local.up
+for number in (signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
 for name in broker.local.up.COMMANDS:
     broker.local.up.COMMANDS[name] = ["-m", "tests.packaging.stand_in", name]
 sys.exit(broker.local.up.main(sys.argv[1:]))
@@ -78,7 +81,7 @@ class Launcher:
     def signal(self, number: int) -> None:
         self._process.signal(number)
 
-    def ended(self, seconds: float = 40) -> int:
+    def ended(self, seconds: float = 20) -> int:
         """Wait for its end; its exit code."""
         return self._process.wait(seconds)
 
