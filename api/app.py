@@ -49,7 +49,7 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
         coordination_redis, logs_redis = connect(settings.redis_url), connect(settings.effective_logs_url)
         logs, coordination = Logs(logs_redis), Coordination(coordination_redis)
         lookout = Lookout(partial(put_back, logs, coordination)) if settings.two_servers else None
-        watch = lookout.watch if lookout else _nobody
+        watch = lookout.watch if lookout else _nothing
         submissions = Submissions(
             logs, coordination, round(settings.pickup_grace * 1000), settings.retention,
             Derivation(logs_redis) if settings.two_servers else None, watch,
@@ -97,7 +97,7 @@ class _Guarded(FastAPI):
         return Guard(super().build_middleware_stack(), self.state.origins)
 
 
-def _nobody(_: str) -> None:
+def _nothing(_: str) -> None:
     """What one server has accepted, it has with its place."""
 
 

@@ -58,10 +58,10 @@ def parse_append(payload: bytes) -> tuple[EntryId | None, list[Entry]]:
     """Reads a message of a live channel, as the scripts publish it: `[<prev> ]<first>` LF, then `<kind><length>:<value>` for
     each entry. Returns the entries, and which id was the log's last before, where that is not the one in front of the first."""
     head, _, body = payload.partition(b"\n")
-    told = None
+    before = None
     if b" " in head:
         prev, _, head = head.partition(b" ")
-        told = EntryId.of_redis(prev)
+        before = EntryId.of_redis(prev)
     first, _, second = head.partition(b"-")
     attempt, seq = int(first), int(second)
     entries, at, size = [], 0, len(body)
@@ -70,4 +70,4 @@ def parse_append(payload: bytes) -> tuple[EntryId | None, list[Entry]]:
         end = colon + 1 + int(body[at + 1 : colon])
         entries.append(_new(Entry, (_new(EntryId, (attempt, seq)), body[at : at + 1], body[colon + 1 : end])))
         seq, at = seq + 1, end
-    return told, entries
+    return before, entries

@@ -53,8 +53,8 @@ class Native(Dialect):
         return sse.coming_back(local_frame("drain"), retry_ms)
 
     def snapshot(self, transcript: Transcript, cursor: EntryId) -> bytes:
-        told = local_frame("snapshot", text=transcript.text, content=transcript.content, open=transcript.open)
-        return told[:-1] + b"id: " + str(cursor).encode() + b"\n\n"
+        event = local_frame("snapshot", text=transcript.text, content=transcript.content, open=transcript.open)
+        return event[:-1] + b"id: " + str(cursor).encode() + b"\n\n"
 
     def first(self, body: bytes) -> bytes | None:
         return sse.with_retry(body)

@@ -88,8 +88,8 @@ def _taken_back(said: Said, keep: int, id_: EntryId) -> tuple[Said, bytes]:
     kept = Said(end, said.blocks[:keep])
     if end.characters == said.end.characters:
         return kept, b""
-    told = orjson.dumps({"type": "discard", "keep": end.characters})
-    return kept, b"event: discard\n" + _frame(told, id_)
+    body = orjson.dumps({"type": "discard", "keep": end.characters})
+    return kept, b"event: discard\n" + _frame(body, id_)
 
 
 def _lines(text: bytes, *, cr: bool) -> tuple[bytes, bool]:

@@ -165,7 +165,7 @@ class Feed:
     def has(self, cursor: EntryId, view: View) -> bool:
         """Whether who comes with this cursor needs nothing of the log."""
         rendition = self._shown_as(view)
-        return rendition is not None and rendition.join(cursor, view.dialect.behind(cursor)) is not None
+        return rendition is not None and rendition.position_behind(cursor, view.dialect.behind(cursor)) is not None
 
     @property
     def viewers(self) -> list[Follower]:

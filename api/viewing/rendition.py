@@ -154,10 +154,10 @@ class Rendition:
         """Whether the last frame is that of the generation's end."""
         return self._ring.ended
 
-    def join(self, cursor: EntryId, state: State) -> int | None:
+    def position_behind(self, cursor: EntryId, state: State) -> int | None:
         """The position behind the cursor, from which on there are frames; None if what is between must come from the log.
         `state` is that behind the cursor, if it is known."""
-        position = self._ring.join(cursor)
+        position = self._ring.position_behind(cursor)
         if position is None:
             return None
         if self._state is UNKNOWN and state is not UNKNOWN and position >= self.base:

@@ -53,7 +53,7 @@ class Ring:
         while len(self.runs) > 1 and self.runs[1][0] < before:
             del self.runs[0]
 
-    def join(self, cursor: EntryId) -> int | None:
+    def position_behind(self, cursor: EntryId) -> int | None:
         """The position behind `cursor`; None if entries between the two must come from the log, or if the cursor is ahead (a
         page of the log can be newer than what was published so far)."""
         if not self.synced:

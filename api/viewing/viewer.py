@@ -11,7 +11,7 @@ from broker.ids import BEGINNING, EntryId
 from broker.vocabulary import GapReason
 
 _MOST_SEND: Final = 64 * 1024
-_MOST_TOLD: Final = 8
+_MOST_NOTICES: Final = 8
 _RETRY_SECONDS: Final = 0.25
 
 
@@ -27,7 +27,7 @@ class Viewer:
     """
 
     __slots__ = (
-        "_begun", "_ended", "_loan", "_over", "_pages", "_pieces", "_read", "_seen", "_state", "_told", "abort",
+        "_begun", "_ended", "_loan", "_notices", "_over", "_pages", "_pieces", "_read", "_seen", "_state", "abort",
         "blocked_since", "cursor", "done", "id", "position", "rendition", "taken", "view", "wake",
     )  # fmt: skip
 
@@ -40,8 +40,8 @@ class Viewer:
         self.rendition = rendition
         self.done: Literal["end", "cut"] | None = None
         self.blocked_since: float | None = None
-        self.wake: Callable[[], None] = _nobody
-        self.abort: Callable[[], object] = _nobody
+        self.wake: Callable[[], None] = _nothing
+        self.abort: Callable[[], object] = _nothing
         self.taken: Callable[[], int] = _unknown
         self._seen = -1
         self._begun = False
@@ -49,14 +49,14 @@ class Viewer:
         self._pages = pages
         self._pieces: list[tuple[bytes, EntryId]] = []
         self._read: tuple[asyncio.Task[Page], EntryId] | None = None
-        self._told: list[bytes] = []
+        self._notices: list[bytes] = []
         self._ended = False
         self._over = False
         self.move(cursor)
 
     def release(self) -> None:
         """Its socket is gone, or has nothing more to write."""
-        self.wake = self.abort = _nobody
+        self.wake = self.abort = _nothing
         self.taken = _unknown
         self.lend(None)
 
@@ -80,8 +80,8 @@ class Viewer:
 
     def tell(self, frame: bytes) -> None:
         """Says something about the connection itself. Bounded: a viewer that does not read misses such words."""
-        if len(self._told) < _MOST_TOLD:
-            self._told.append(frame)
+        if len(self._notices) < _MOST_NOTICES:
+            self._notices.append(frame)
         self.wake()
 
     def reset(self, reason: GapReason) -> None:
@@ -90,7 +90,7 @@ class Viewer:
         self.move(BEGINNING)
         self._pieces = []
         self._ended = False
-        self._told.clear()  # a gap that found no room would be a splice
+        self._notices.clear()  # a gap that found no room would be a splice
         self.tell(self.view.dialect.gap(reason))
 
     def stalls(self, now: float, seconds: float) -> bool:
@@ -124,10 +124,10 @@ class Viewer:
     def _next(self) -> bytes:
         self.halt()
         while self.done is None:
-            if self._told:
-                told = b"".join(self._told)
-                self._told.clear()
-                return told
+            if self._notices:
+                notices = b"".join(self._notices)
+                self._notices.clear()
+                return notices
             if self._over:
                 self.done = "cut"
             elif self._pieces:
@@ -153,7 +153,7 @@ class Viewer:
         if rendition is None:
             return b""
         if self.position is None:
-            self.position = rendition.join(self.cursor, self._state)
+            self.position = rendition.position_behind(self.cursor, self._state)
         while self.position is not None and self.position < rendition.end:
             ready, self.position = rendition.take(self.position, _MOST_SEND)
             if ready:
@@ -199,7 +199,7 @@ class Viewer:
         return learned or bool(page.pieces)
 
 
-def _nobody() -> None:
+def _nothing() -> None:
     """Nobody owns the socket yet, or any more."""
 
 

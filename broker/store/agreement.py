@@ -112,8 +112,8 @@ class Agreement:
 
     async def _hear(self) -> Heard:
         ours = self._identity or await self._identify()
-        told = await coordination_steps.announce(ours, self._role, _OTHER[self._role]).run(self._coordination)
-        heard = Heard(ours, told.live, told.remembered)
+        reply = await coordination_steps.announce(ours, self._role, _OTHER[self._role]).run(self._coordination)
+        heard = Heard(ours, reply.live, reply.remembered)
         self._judge(heard)
         return heard
 

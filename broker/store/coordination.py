@@ -100,10 +100,10 @@ class Coordination:
         """A name that the server has until it ends, and no other, nor it after a restart; None if it does not tell."""
         try:
             with storage_errors():
-                told = await self.redis.info("server")
+                info = await self.redis.info("server")
         except (StorageForbidden, StorageRefused):
             return None
-        run = told.get("run_id")
+        run = info.get("run_id")
         return None if run is None else str(run)
 
     async def without_look(self, ids: Sequence[str]) -> list[str]:

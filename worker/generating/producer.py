@@ -118,7 +118,7 @@ class Producer:
                 return None
             entries = await self._logs.whole(id_) if record.ordinal else []
             the_plan = plan(record, Transcript(entries), self._upstream.resumed)
-            verdict = await self._logs.claim(
+            reply = await self._logs.claim(
                 id_,
                 claimant,
                 lease_ms=round(self._settings.lease * 1000),
@@ -128,11 +128,11 @@ class Producer:
                 start_json=the_plan.start_json,
                 kept_chunks=the_plan.keep_chunks,
             )
-            if isinstance(verdict, Granted):
-                return the_plan, verdict
-            if verdict.why == "sealed":
+            if isinstance(reply, Granted):
+                return the_plan, reply
+            if reply.why == "sealed":
                 await self._file_ended(id_)
-            if verdict.why != "moved":
+            if reply.why != "moved":
                 return None
         return None
 
@@ -190,7 +190,7 @@ class Producer:
             if finished.why != "behind":
                 await self._file_ended(writer.id)
                 return
-            writer.settle(finished.seq, clock())
+            writer.acknowledge(finished.seq, clock())
             writer.put([])
         log.error("%s: Redis was away too long to write the end", writer.id)
 

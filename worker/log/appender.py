@@ -152,7 +152,7 @@ class Appender:
     def _take(self, writer: Writer, reply: AppendReply, usage: bytes, now: float) -> None:
         match reply:
             case Appended(seq, cancel_pending):
-                writer.settle(seq, now)
+                writer.acknowledge(seq, now)
                 writer.usage_written = usage
                 if cancel_pending:
                     writer.stop("cancelled")
@@ -162,7 +162,7 @@ class Appender:
             case Behind(seq):
                 self._tails_lost += 1
                 log.warning("%s: the log's tail is back at %d-%d, re-appending", writer.id, writer.attempt, seq)
-                writer.settle(seq, now)
+                writer.acknowledge(seq, now)
             case NotAppended(error):
                 self._refused(writer, error)
         if writer.unwritten and writer.writable:

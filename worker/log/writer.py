@@ -5,7 +5,7 @@ The buffer holds the attempt's latest entries in order of seq:
     base … acked          written, and kept for a while: Redis may come back without them (a failover, a crash)
     acked + 1 … next - 1  unwritten
 
-A flush takes the unwritten ones; whatever Redis answers, `settle` moves `acked` to what the log really ends with. So a
+A flush takes the unwritten ones; whatever Redis answers, `acknowledge` moves `acked` to what the log really ends with. So a
 repeated write and the re-append of a lost tail are the same thing: writing everything behind `acked`, under the ids that
 these entries have always had.
 """
@@ -121,7 +121,7 @@ class Writer:
         start = self.acked + 1 - self._base
         return self.acked + 1, self._buffer[start : start + _FLUSH_ENTRIES]
 
-    def settle(self, last_seq: int, now: float) -> None:
+    def acknowledge(self, last_seq: int, now: float) -> None:
         """The log ends with `last_seq`: after a write, or because Redis has come back without what followed."""
         self.flushed_at = now
         if last_seq < self.acked:

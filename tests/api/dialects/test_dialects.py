@@ -274,7 +274,7 @@ def test_a_state_is_noted_behind_every_thousand_entries_and_none_that_says_nothi
     feed, counting = Feed(ID, "", 900, 0.0, lambda *parts: noted.append(parts)), Counting()
     feed.ring.synced = True
     for dialect in (NATIVE, counting):
-        feed.rendition(View(dialect, plain), 0.0).join(BEGINNING, dialect.begin)
+        feed.rendition(View(dialect, plain), 0.0).position_behind(BEGINNING, dialect.begin)
     for each in long_log(2999):
         feed.add([each])
     assert noted == [(ID, counting, EntryId(5, 999), 999), (ID, counting, EntryId(5, 1999), 1999)]
@@ -345,16 +345,18 @@ def test_a_rendition_begins_with_the_first_who_knows_the_state_where_it_is() -> 
     here = Theatre([], 1 << 20)
     shown = here.rendition(Counting())
     here.publish(log)
-    assert (shown.frames, shown.join(BEGINNING, 0)) == ([], None), "what is before the latest entries is in the log"
-    assert shown.join(EntryId(5, 98), UNKNOWN) is None
+    assert (shown.frames, shown.position_behind(BEGINNING, 0)) == ([], None), (
+        "what is before the latest entries is in the log"
+    )
+    assert shown.position_behind(EntryId(5, 98), UNKNOWN) is None
     assert shown.frames == []
-    assert shown.join(EntryId(5, 49), 49) == 50
+    assert shown.position_behind(EntryId(5, 49), 49) == 50
     assert (shown.base, shown.end, shown.shown) == (50, 100, 100)
-    assert shown.join(EntryId(5, 98), UNKNOWN) == 99
-    assert shown.join(EntryId(5, 48), 48) is None
+    assert shown.position_behind(EntryId(5, 98), UNKNOWN) == 99
+    assert shown.position_behind(EntryId(5, 48), 48) is None
     assert shown.take(50, 30) == (b"data: 50\n\ndata: 51\n\ndata: 52\n\n", 53)
     here.feed.start(EntryId(5, 200), ended=False)
-    assert shown.join(EntryId(5, 200), UNKNOWN) is None
+    assert shown.position_behind(EntryId(5, 200), UNKNOWN) is None
 
 
 def test_what_is_not_shown_is_no_write_and_no_sign_of_life() -> None:

@@ -77,7 +77,7 @@ class Scene:
         return self
 
     def joins(self, cursor: EntryId) -> int | None:
-        return self.shown.join(cursor, None)
+        return self.shown.position_behind(cursor, None)
 
 
 def chunk_of(entries: list[Entry]) -> bytes:
@@ -163,10 +163,10 @@ def test_a_view_that_is_asked_for_later_begins_with_what_comes_next() -> None:
     late = here.feed.rendition(PLAIN, 0.0)
     assert here.feed.rendition(PLAIN, 1.0) is late
     assert (late.base, late.end, late.shown, late.frames) == (100, 100, 100, [])
-    assert (late.join(EntryId(5, 98), None), late.join(EntryId(5, 99), None)) == (None, 100)
+    assert (late.position_behind(EntryId(5, 98), None), late.position_behind(EntryId(5, 99), None)) == (None, 100)
     here.show(*run(5, 100))
     assert (late.base, late.shown, late.frames) == (100, 101, frames_of(run(5, 100)))
-    assert (late.join(EntryId(5, 98), None), late.join(EntryId(5, 99), None)) == (None, 100)
+    assert (late.position_behind(EntryId(5, 98), None), late.position_behind(EntryId(5, 99), None)) == (None, 100)
 
 
 # ── who is written to ──

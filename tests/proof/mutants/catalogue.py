@@ -65,7 +65,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _APPENDER + "test_a_tail_that_the_server_has_lost_is_there_again_under_its_ids", MODEL,
     ),
     _mutant(
-        "a lost tail is not written again", "Writer.settle",
+        "a lost tail is not written again", "Writer.acknowledge",
         "self._rewind(last_seq)", "self.flushed_at = now",
         "tests/worker/log/test_writer.py::TestWriting",
         "tests/worker/log/test_writer.py::test_a_tail_that_redis_lost_is_written_again_under_its_ids",
@@ -371,7 +371,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _APPENDER + "test_what_a_full_redis_refuses_is_never_shown",
     ),
     _mutant(
-        "the seam is off by one", "Ring.join",
+        "the seam is off by one", "Ring.position_behind",
         "return position + 1 if cursor", "return position + 2 if cursor",
         "tests/api/viewing/test_ring.py::test_every_place_has_the_id_of_the_entry_before_it_and_every_id_its_place",
     ),

@@ -23,7 +23,7 @@ _BEAT = 'await self.redis.set(keys.worker(worker), b"1", px=keys.HEARTBEAT_MS)'
 _ERRORS = "error.errors("
 _BEST = "chosen, best = None, (0.0, 2)"
 _RING, _RENDITION, _CATCH_UP = "Ring", "Rendition", "CatchUp"
-_JOIN = f"{_RENDITION}.join: if self._state is UNKNOWN"
+_JOIN = f"{_RENDITION}.position_behind: if self._state is UNKNOWN"
 _NEW, _JOINED = f"{_RENDITION}.show: if body := frames[at] if at", ' else b"".join(frames[at:]):'
 _WRITER, _APPEND = "Writer", "append.lua -"
 _FITS = "fits: if first.attempt == last.attempt and first <= last: => if first"
@@ -223,8 +223,8 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " while len(self.runs) > 2 and self.runs[1][0] < before:",
     ),
     "one mark more of a place that has one": (
-        f"{_WRITER}.settle: elif last_seq > self.acked: => elif True:",
-        f"{_WRITER}.settle: elif last_seq > self.acked: => elif last_seq >= self.acked:",
+        f"{_WRITER}.acknowledge: elif last_seq > self.acked: => elif True:",
+        f"{_WRITER}.acknowledge: elif last_seq > self.acked: => elif last_seq >= self.acked:",
     ),
     "the newest mark was made just now, so there is always one that is young": (
         f"{_MARKS}[0][0] < now - TAIL_SECONDS:",

@@ -25,7 +25,7 @@ def run(*answers: list[Any], output_bytes: int = 0, **settings: Any) -> tuple[Ou
         def takes(writer: Writer) -> None:
             first, contents = writer.batch()
             put.extend(content.value.decode() for content in contents if content.kind == TEXT)
-            writer.settle(first + len(contents) - 1, 0.0)
+            writer.acknowledge(first + len(contents) - 1, 0.0)
 
         writer.on_put = takes
         attempt = Attempt(

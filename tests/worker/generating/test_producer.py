@@ -68,11 +68,11 @@ def finish(
 
 
 def writes_all(logs: Ends) -> Callable[[Writer], object]:
-    def settle(writer: Writer) -> None:
+    def acknowledge(writer: Writer) -> None:
         logs.written = writer.next_seq - 1
-        writer.settle(logs.written, 0)
+        writer.acknowledge(logs.written, 0)
 
-    return settle
+    return acknowledge
 
 
 def test_an_end_names_the_seq_behind_everything_that_was_put() -> None:
@@ -85,7 +85,7 @@ def test_what_redis_lost_again_is_written_before_the_end() -> None:
 
     def loses_the_tail_once(writer: Writer) -> None:
         calls.append(writer.next_seq)
-        writer.settle(3, 0)
+        writer.acknowledge(3, 0)
         logs.written = 3 if len(calls) > 1 else 1
 
     assert finish(logs, COMPLETED, loses_the_tail_once) == (4, COMPLETED)
@@ -94,7 +94,7 @@ def test_what_redis_lost_again_is_written_before_the_end() -> None:
 
 def test_a_full_redis_never_makes_it_complete() -> None:
     def full_behind_the_first(writer: Writer) -> None:
-        writer.settle(1, 0)
+        writer.acknowledge(1, 0)
         writer.stop("storage_full")
 
     asked = finish(Ends(1), COMPLETED, full_behind_the_first)
@@ -124,7 +124,7 @@ def test_an_attempt_that_has_lost_its_log_ends_nothing(cause: Any) -> None:
 
 def test_what_was_written_whole_before_redis_was_full_is_complete() -> None:
     def takes_all_and_is_full(writer: Writer) -> None:
-        writer.settle(3, 0)
+        writer.acknowledge(3, 0)
         writer.stop("storage_full")
 
     assert finish(Ends(3), COMPLETED, takes_all_and_is_full) == (4, COMPLETED)

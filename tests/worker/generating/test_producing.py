@@ -127,7 +127,7 @@ class World(Teller):
         def write(writer: Writer) -> None:
             first, contents = writer.batch()
             self.put += contents
-            writer.settle(first + len(contents) - 1, 0.0)
+            writer.acknowledge(first + len(contents) - 1, 0.0)
 
         assert writer.flushed_at == asyncio.get_running_loop().time()
         writer.on_put = write

@@ -54,7 +54,7 @@ class Scene:
         if self.takes:
             first, contents = writer.batch()
             self.put += contents
-            writer.settle(first + len(contents) - 1, 0.0)
+            writer.acknowledge(first + len(contents) - 1, 0.0)
 
     async def run(self) -> Outcome:
         ticker = asyncio.create_task(self._tick())

@@ -47,7 +47,7 @@ class Writing(RuleBasedStateMachine):
             self.log += [(self.now, each) for each in new]
             answer = len(self.log) - 1
         if answered and self.writer.writable:
-            self.writer.settle(answer, self.now)
+            self.writer.acknowledge(answer, self.now)
 
     @rule(lost=st.integers(1, 50))
     def redis_comes_back_without_its_latest(self, lost: int) -> None:
@@ -96,16 +96,16 @@ def test_a_reply_that_was_lost_is_no_second_write() -> None:
     first = it.batch()
     it.put(contents("c"))
     assert it.batch() == (first[0], contents("a", "b", "c")), "the same again, under the same ids, and what is new"
-    it.settle(3, 1.0)
+    it.acknowledge(3, 1.0)
     assert it.batch() == (4, [])
 
 
 def test_a_tail_that_redis_lost_is_written_again_under_its_ids() -> None:
     it = writer()
     it.put(contents("a", "b", "c"))
-    it.settle(3, 1.0)
+    it.acknowledge(3, 1.0)
     it.usage = it.usage_written = b"{}"
-    it.settle(1, 2.0)
+    it.acknowledge(1, 2.0)
     assert it.batch() == (2, contents("b", "c"))
     assert it.usage_written == b"", "the record's figures went with it"
 
@@ -113,10 +113,10 @@ def test_a_tail_that_redis_lost_is_written_again_under_its_ids() -> None:
 def test_a_loss_that_is_older_than_the_buffer_ends_the_attempt() -> None:
     it = writer()
     it.put(contents("a"))
-    it.settle(1, 1.0)
+    it.acknowledge(1, 1.0)
     it.put(contents("b"))
-    it.settle(2, 1.0 + TAIL_SECONDS + 2)
-    it.settle(0, 14.0)
+    it.acknowledge(2, 1.0 + TAIL_SECONDS + 2)
+    it.acknowledge(0, 14.0)
     assert it.cause == "rewound"
     assert not it.writable
 
@@ -125,7 +125,7 @@ def test_the_buffer_forgets_what_is_old() -> None:
     it = writer()
     for second in range(100):
         it.put(contents("x" * 1000))
-        it.settle(second + 1, float(second))
+        it.acknowledge(second + 1, float(second))
     assert len(it._buffer) <= TAIL_SECONDS + 3
 
 
@@ -148,7 +148,7 @@ def test_a_producer_waits_for_room_and_no_longer(most: int, put: int) -> None:
         await asyncio.sleep(0)
         assert waiting.done() is (put < most)
         if put >= most:
-            it.settle(put - most + 1, 1.0)
+            it.acknowledge(put - most + 1, 1.0)
         async with asyncio.timeout(5):
             await waiting
 
@@ -205,7 +205,7 @@ def test_the_watchdog_bites_when_its_time_is_over() -> None:
 def put_and_written(*texts: str, now: float = 0.0) -> Writer:
     each = writer()
     each.put(contents(*texts))
-    each.settle(len(texts), now)
+    each.acknowledge(len(texts), now)
     return each
 
 
@@ -213,20 +213,20 @@ def test_what_was_written_more_than_ten_seconds_ago_is_let_go_and_the_rest_is_no
     for lost, cause in ((0, "rewound"), (1, None)):
         each = put_and_written("a")
         each.put(contents("b"))
-        each.settle(2, 5.0)
+        each.acknowledge(2, 5.0)
         each.put(contents("c"))
-        each.settle(3, 10.5)
-        each.settle(lost, 11.0)
+        each.acknowledge(3, 10.5)
+        each.acknowledge(lost, 11.0)
         assert each.cause == cause
 
 
 def test_what_is_old_is_let_go_after_a_loss_too() -> None:
     each = put_and_written("a")
     each.put(contents("b", "c"))
-    each.settle(3, 5.0)
-    each.settle(1, 6.0)
-    each.settle(3, 10.5)
-    each.settle(0, 11.0)
+    each.acknowledge(3, 5.0)
+    each.acknowledge(1, 6.0)
+    each.acknowledge(3, 10.5)
+    each.acknowledge(0, 11.0)
     assert each.cause == "rewound"
 
 
@@ -251,9 +251,9 @@ def test_the_first_reason_why_nothing_more_is_written_stays() -> None:
 def test_a_flush_that_changes_nothing_is_a_sign_of_life_and_takes_no_usage_back() -> None:
     each = put_and_written("a")
     each.usage_written = b"{}"
-    each.settle(1, 7.0)
+    each.acknowledge(1, 7.0)
     assert (each.flushed_at, each.usage_written) == (7.0, b"{}")
-    each.settle(0, 8.0)
+    each.acknowledge(0, 8.0)
     assert (each.flushed_at, each.usage_written, each.unwritten) == (8.0, b"", 1)
 
 
@@ -262,8 +262,8 @@ def test_flushed_waits_until_all_is_written_or_cannot_be_or_time_is_over() -> No
         loop = asyncio.get_running_loop()
         each = writer()
         each.put(contents("a", "b"))
-        loop.call_later(1, each.settle, 1, 1.0)
-        loop.call_later(2, each.settle, 2, 2.0)
+        loop.call_later(1, each.acknowledge, 1, 1.0)
+        loop.call_later(2, each.acknowledge, 2, 2.0)
         begun = loop.time()
         assert await each.flushed(10)
         assert loop.time() - begun == 2
