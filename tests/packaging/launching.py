@@ -13,15 +13,21 @@ from typing import Self
 from broker.local.embedded import free_port
 from tests.harness.processes import Child
 
-# A terminal's signals are as a shell leaves them for what it runs in front; tests may run under nohup.
-STAND_INS = """
+# Signals are as a shell leaves them for what it runs in front: the tests may run under nohup, or behind a shell's `&`.
+REAL = """
 import signal, sys, broker.local.up
 for number in (signal.SIGINT, signal.SIGHUP):
     signal.signal(number, signal.SIG_DFL)
-for name in broker.local.up.COMMANDS:
-    broker.local.up.COMMANDS[name] = ["-m", "tests.packaging.stand_in", name]
 sys.exit(broker.local.up.main(sys.argv[1:]))
 """
+STAND_INS = (
+    """
+import broker.local.up
+for name in broker.local.up.COMMANDS:
+    broker.local.up.COMMANDS[name] = ["-m", "tests.packaging.stand_in", name]
+"""
+    + REAL
+)
 
 
 def eventually(condition: Callable[[], object], seconds: float = 20) -> None:
@@ -41,8 +47,9 @@ class Launcher:
         self.port = free_port() if port is None else port
         self.url = f"http://127.0.0.1:{self.port}"
         unset = {name: None for name in os.environ if name.startswith(("RESPOOL_", "ANTHROPIC_"))}
-        program = ["-m", "broker.local.up"] if real else ["-c", STAND_INS]
-        command = [sys.executable, *program, "--port", str(self.port), "--data", str(self.data)]
+        program = where / "launch.py"  # a file, as make takes one line
+        program.write_text(REAL if real else STAND_INS)
+        command = [sys.executable, str(program), "--port", str(self.port), "--data", str(self.data)]
         if under_make:
             makefile = where / "Makefile"
             makefile.write_text(f"up:\n\t@{shlex.join([*command, '--with-parent'])}\n".replace("$", "$$"))
