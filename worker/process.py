@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from broker.errors import BrokerError
 from broker.refusals import word
 from broker.store.agreement import Agreement
+from broker.store.appends import Appends
 from broker.store.client import connect, reach
 from broker.store.coordination import Coordination
 from broker.store.logs import Logs
@@ -43,7 +44,8 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     watch = connect(settings.effective_logs_url, connections=2, retries=0, answer_seconds=8.0)
     upstream = AnthropicUpstream(settings.max_jobs + 50)
     logs, coordination = Logs(logs_redis), Coordination(coordination_redis)
-    appender = Appender(logs, round(settings.lease * 1000))
+    appends = Appends(settings.effective_logs_url)
+    appender = Appender(appends, round(settings.lease * 1000))
     producer = Producer(name, logs, coordination, appender, upstream, settings)
     again_ms = round(settings.pickup_grace * 1000)
     agreement = Agreement("worker", logs_redis, coordination_redis)
@@ -85,6 +87,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
             await _end(running)
     finally:
         await upstream.aclose()
+        appends.close()
         for redis in (coordination_redis, logs_redis, wakes, watch):
             await redis.aclose(close_connection_pool=True)
 

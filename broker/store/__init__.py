@@ -1,6 +1,7 @@
 """The two roles of Redis.
 
 client.py               connections: how long they wait, how they retry, which errors they raise
+wire.py                 a connection of our own: the token path, appends and what is published, speaks to Redis itself
 lua/                    the atomic steps: common.lua, then claim.lua, append.lua and finish.lua; the headers are the contract
 log_steps.py, appends.py, coordination_steps.py   the same steps as typed functions
 logs.py                 the role that has a generation's record, log and cancel key

@@ -1,25 +1,36 @@
-"""The append step, typed: entries of many attempts in one trip, one script call each.
+"""The append step, typed, and its way to Redis: entries of many attempts in one trip, one script call each.
 
-This is the token path. Names are made once an attempt, a reply is looked at once, and nothing else is made for a token.
+This is the token path. An attempt's names are written out once, a call is bytes that are ready to be sent, and a reply is
+looked at once.
 """
 
 from collections.abc import Sequence
 from typing import Final, cast
 
-from arq.connections import ArqRedis
-from redis.exceptions import NoScriptError
+from redis.exceptions import ResponseError
 
 from broker import keys
 from broker.events import Content
+from broker.refusals import word
 from broker.replies import Appended, AppendReply, Behind, Fenced, NotAppended
 from broker.store.client import storage_error, storage_errors
 from broker.store.lua import Argument, Script
+from broker.store.wire import Wire, open_wire
 
 _APPEND: Final = Script("append")
 
 
-AppendCall = list[Argument]
-"""One call of the script, not made yet: the words behind EVALSHA, the script's own SHA first."""
+def _bulk(*words: Argument) -> bytes:
+    """Words of a command, as Redis reads them behind its count of words."""
+    encoded = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+    return b"".join(b"$%d\r\n%b\r\n" % (len(each), each) for each in encoded)
+
+
+_BY_SHA: Final = _bulk("EVALSHA", _APPEND.sha)
+_IN_FULL: Final = _bulk("EVAL", _APPEND.text)
+
+AppendCall = bytes
+"""One call of the script, ready to be sent."""
 
 
 class AttemptLog:
@@ -29,40 +40,49 @@ class AttemptLog:
 
     def __init__(self, id_: str, attempt: int) -> None:
         record, log, cancel, live = keys.record(id_), keys.log(id_), keys.cancel(id_), keys.live(id_)
-        self._begin: AppendCall = [_APPEND.sha, 2, record, log, live, attempt]
-        self._begin_looking: AppendCall = [_APPEND.sha, 3, record, log, cancel, live, attempt]
+        self._begin = _BY_SHA + _bulk(2, record, log, live, attempt)
+        self._begin_looking = _BY_SHA + _bulk(3, record, log, cancel, live, attempt)
 
     def append(
-        self, first: int, contents: list[Content], *, lease_ms: int = 0, usage: bytes = b"", look: bool = False
+        self, first: int, contents: Sequence[Content], *, lease_ms: int = 0, usage: bytes = b"", look: bool = False
     ) -> AppendCall:
         """Appends `contents` under the seqs from `first` on. `lease_ms`: the new lease, 0 leaves it. `usage`: JSON, empty
         leaves it. `look`: asks whether a cancel is pending too."""
-        call = [*(self._begin_looking if look else self._begin), first, lease_ms, usage]
-        for content in contents:
-            call += content
-        return call
+        words, begin = (11, self._begin_looking) if look else (10, self._begin)
+        seq, lease = b"%d" % first, b"%d" % lease_ms
+        head = b"*%d\r\n%b$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
+            words + 2 * len(contents), begin, len(seq), seq, len(lease), lease, len(usage), usage,
+        )  # fmt: skip
+        return head + b"".join([b"$1\r\n%b\r\n$%d\r\n%b\r\n" % (kind, len(value), value) for kind, value in contents])
 
 
-async def send(redis: ArqRedis, calls: Sequence[AppendCall]) -> list[AppendReply]:
-    """Makes the calls in one trip; the reply to each, in order. Those that the server did not know the script for are made
-    again with it. Raises StorageUnavailable if there was no answer: any may have been made, and all may be made again."""
-    pipe = redis.pipeline(transaction=False)
-    for call in calls:
-        pipe.execute_command("EVALSHA", *call)
-    with storage_errors():
-        replies = await pipe.execute(raise_on_error=False)
-        if NoScriptError in set(map(type, replies)):
-            await _send_again(redis, calls, replies)
-    return [Appended(reply) if type(reply) is int else _read(reply) for reply in replies]
+class Appends:
+    """A process's way to the logs for its appends: a connection that is made when it is needed. Not for two tasks at once."""
 
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._wire: Wire | None = None
 
-async def _send_again(redis: ArqRedis, calls: Sequence[AppendCall], replies: list[object]) -> None:
-    unknown = [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-    pipe = redis.pipeline(transaction=False)
-    for at in unknown:
-        pipe.execute_command("EVAL", _APPEND.text, *calls[at][1:])
-    for at, reply in zip(unknown, await pipe.execute(raise_on_error=False), strict=True):
-        replies[at] = reply
+    async def send(self, calls: Sequence[AppendCall]) -> list[AppendReply]:
+        """Makes the calls in one trip; the reply to each, in order. Those that the server did not know the script for are made
+        again with it. Raises StorageUnavailable if there was no answer: any may have been made, and all may be made again."""
+        with storage_errors():
+            if self._wire is None or self._wire.lost.is_set():
+                self._wire = await open_wire(self._url, Wire)
+            replies = await self._wire.exchange(b"".join(calls), len(calls))
+            if ResponseError in set(map(type, replies)):
+                unknown = [
+                    at for at, reply in enumerate(replies) if type(reply) is ResponseError and word(reply) == "NOSCRIPT"
+                ]
+                if unknown:
+                    again = b"".join([calls[at].replace(_BY_SHA, _IN_FULL, 1) for at in unknown])
+                    for at, reply in zip(unknown, await self._wire.exchange(again, len(unknown)), strict=True):
+                        replies[at] = reply
+        return [Appended(reply) if type(reply) is int else _read(reply) for reply in replies]
+
+    def close(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
 
 
 def _read(reply: object) -> AppendReply:

@@ -15,10 +15,9 @@ from broker.errors import AlreadyEnded, ExpiredGeneration, IdempotencyMismatch, 
 from broker.events import Entry
 from broker.ids import BEGINNING, EntryId
 from broker.record import SHOWN, Record, State
-from broker.replies import AppendReply, Cancelled, Held, Look, Visit
+from broker.replies import Cancelled, Held, Look, Visit
 from broker.request import Durability
-from broker.store import appends, log_steps
-from broker.store.appends import AppendCall
+from broker.store import log_steps
 from broker.store.client import storage_errors
 from broker.store.fsyncs import Sample
 from broker.store.lua import run_all, step
@@ -170,10 +169,6 @@ class Logs:
         return sample is not None and sample.policy != "no"
 
     # -- the atomic steps
-
-    async def append(self, calls: Sequence[AppendCall]) -> list[AppendReply]:
-        """Makes appends of many attempts in one trip; see broker/store/appends.py."""
-        return await appends.send(self.redis, calls)
 
     claim = step(log_steps.claim)
     finish = step(log_steps.finish)

@@ -14,11 +14,10 @@ from redis.asyncio.connection import parse_url
 from broker.events import TEXT, Content
 from broker.ids import BEGINNING, new_generation_id
 from broker.record import Ending
-from broker.replies import Appended, Granted
-from broker.store.appends import AttemptLog
+from broker.replies import Appended, AppendReply, Granted
+from broker.store.appends import AppendCall, Appends, AttemptLog
 from broker.store.client import connect
 from broker.store.logs import Logs
-from broker.store.lua import Argument
 from tests.bench.load import Lines
 from tests.bench.system import compiled
 
@@ -48,13 +47,21 @@ def with_logs(url: str, work: Callable[[Logs], Awaitable[T]]) -> T:
     async def run() -> T:
         redis = connect(url)
         try:
-            logs = Logs(redis)
-            await logs.append([AttemptLog("nobody", 1).append(1, [])])  # from now on the server knows the script
-            return await work(logs)
+            await _appended(url, AttemptLog("nobody", 1).append(1, []))  # from now on the server knows the script
+            return await work(Logs(redis))
         finally:
             await redis.aclose(close_connection_pool=True)
 
     return asyncio.run(run())
+
+
+async def _appended(url: str, call: AppendCall) -> AppendReply:
+    appends = Appends(url)
+    try:
+        (reply,) = await appends.send([call])
+    finally:
+        appends.close()
+    return reply
 
 
 def claim(url: str, count: int) -> list[Claimed]:
@@ -84,8 +91,8 @@ def fill(url: str, generation: Claimed, entries: int) -> None:
         for first in range(1, entries + 1, 500):
             seqs = range(first, min(first + 500, entries + 1))
             texts = (f"{0:016} #{seq:<8} ".encode().ljust(TEXT_BYTES, b"x") for seq in seqs)
-            replies = await logs.append([generation.log.append(first, [Content(TEXT, text) for text in texts])])
-            assert replies == [Appended(seqs[-1])]
+            reply = await _appended(url, generation.log.append(first, [Content(TEXT, text) for text in texts]))
+            assert reply == Appended(seqs[-1])
         await logs.finish(generation.id, generation.attempt, entries + 1, Ending("completed", stop_reason="end_turn"))
 
     with_logs(url, write)
@@ -116,13 +123,7 @@ class LogFeed(Lines):
 def _template(generation: Claimed) -> bytes:
     """The append call but for seq and text, as the feed wants it: no new lease, no usage. A worker renews, and looks for a
     cancel, now and then, not with every token."""
-    *front, _, lease, usage, kind, _ = generation.log.append(1, [Content(TEXT, b"")])
-    front, behind = [b"EVALSHA", *front], [lease, usage, kind]
-    head = b"*%d\r\n" % (len(front) + len(behind) + 2) + _bulks(front)
-    middle = _bulks(behind)
+    call = generation.log.append(1, [Content(TEXT, b"")])
+    head, _, behind = call.rpartition(b"$1\r\n1\r\n")
+    middle = behind.removesuffix(b"$0\r\n\r\n")
     return b"gen %d %d\n" % (len(head), len(middle)) + head + middle
-
-
-def _bulks(arguments: list[Argument]) -> bytes:
-    encoded = [str(one).encode() if not isinstance(one, bytes) else one for one in arguments]
-    return b"".join(b"$%d\r\n%b\r\n" % (len(one), one) for one in encoded)

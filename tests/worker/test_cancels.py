@@ -8,7 +8,7 @@ from arq.connections import ArqRedis
 from redis.exceptions import ConnectionError
 
 from broker import keys
-from broker.store.logs import Logs
+from broker.store.appends import Appends
 from tests.harness.clockwork import at_once
 from worker.cancels import listen
 from worker.log.appender import Appender
@@ -63,7 +63,7 @@ def heard(seconds: float, *says: Any) -> tuple[Channel, dict[str, Writer]]:
     writers: dict[str, Writer] = {}
 
     async def scene() -> None:
-        appender = Appender(cast(Logs, None), 1000)
+        appender = Appender(cast(Appends, None), 1000)
         for id_ in "abc":
             writers[id_] = Writer(id_, 7, max_unwritten=9, now=0.0)
             appender.add(writers[id_])

@@ -1,5 +1,5 @@
-"""The one task of a worker process that appends: all that its generations have put since the last flush goes out as one
-pipeline, one script call per generation. While it is under way the next batch gathers, so nothing is held back for a batch
+"""The one task of a worker process that appends: all that its generations have put since the last flush goes out at once,
+one script call per generation. While it is under way the next batch gathers, so nothing is held back for a batch
 and a busy worker still batches.
 
 Now and then a call also renews the lease and looks for a cancel. The tick, one timer for all generations, sees to it that there
@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from broker.errors import BrokerError, StorageFull, StorageUnavailable
 from broker.replies import Appended, AppendReply, Behind, Fenced, NotAppended
-from broker.store.appends import AppendCall
-from broker.store.logs import Logs
+from broker.store.appends import AppendCall, Appends
 from worker.log.writer import Writer
 
 log = logging.getLogger("respool.appender")
@@ -35,7 +34,7 @@ class AppenderStatistics:
     crowded: int
     """Generations with so many of them that their upstreams are not read."""
     flushes: int
-    """Pipelines that were sent, whether or not Redis answered."""
+    """Trips to Redis, whether or not it answered."""
     calls: int
     """Script calls in them."""
     entries: int
@@ -53,8 +52,8 @@ class AppenderStatistics:
 class Appender:
     """Run it as a task; it lives as long as the process. `lease_ms` is renewed at a third of it."""
 
-    def __init__(self, logs: Logs, lease_ms: int) -> None:
-        self._logs = logs
+    def __init__(self, appends: Appends, lease_ms: int) -> None:
+        self._appends = appends
         self._lease_ms = lease_ms
         self._writers: dict[str, Writer] = {}
         self._dirty: dict[str, Writer] = {}
@@ -131,7 +130,7 @@ class Appender:
         usages = [writer.usage for writer in batch]
         self._flushes += 1
         self._calls += len(batch)
-        replies = await self._logs.append(calls)
+        replies = await self._appends.send(calls)
         for writer, usage, reply in zip(batch, usages, replies, strict=True):
             self._take(writer, reply, usage, now)
         for reply in replies:

@@ -12,7 +12,7 @@ from broker.events import Append, Content, Entry, parse_append
 from broker.ids import BEGINNING, EntryId, new_generation_id
 from broker.record import Ending
 from broker.replies import AppendReply, Finished, Granted, NotAppended, Refused
-from broker.store.appends import AttemptLog
+from broker.store.appends import Appends, AttemptLog
 from broker.store.client import connect
 from broker.store.coordination import Coordination
 from broker.store.logs import Logs
@@ -41,8 +41,10 @@ class Server:
     async def _connect(self) -> None:
         self.redis = connect(self._url, connections=4)
         self.logs, self.coordination = Logs(self.redis), Coordination(self.redis)
+        self.appends = Appends(self._url)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.appends.close()
         self.do(self.redis.aclose(close_connection_pool=True))
         self._loop.close()
 
@@ -104,7 +106,7 @@ class Generation:
     ) -> AppendReply:
         """As the appender appends."""
         call = AttemptLog(self.id, attempt).append(first, list(contents), lease_ms=lease_ms, usage=usage, look=look)
-        (reply,) = self.server.do(self.server.logs.append([call]))
+        (reply,) = self.server.do(self.server.appends.send([call]))
         if isinstance(reply, NotAppended):
             raise reply.error
         return reply

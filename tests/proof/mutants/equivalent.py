@@ -62,7 +62,7 @@ _LENIENT_TRUE = f"{_BOUNDED}._without_upgrade: {_LENIENT}True) {_DROPPED} =>"
 _DERIVATION = "Derivation.of"
 _LOOKED = "Logs.looks: found = dict(zip(ids, await run_all(self.redis, [log_steps.look(id_) for id_ in ids])"
 _RUN_ALL = "run_all: return [await _read(redis, call, reply) for call, reply in zip(calls, replies"
-_SENT_AGAIN = "_send_again: for at, reply in zip(unknown, await pipe.execute(raise_on_error=False)"
+_SENT_AGAIN = "Appends.send: for at, reply in zip(unknown, await self._wire.exchange(again, len(unknown))"
 _CHOOSES = "return choose(ids, made, seconds * 1000"
 _UNUSED = "choose: unused = [id_ for id_, tombstone in zip(ids[1:], made[1:]"
 _HELD = 'if sys.platform == "linux" and lent is not None and'
@@ -119,10 +119,6 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         "Disk._try: return False => return None",
         "Disk._complete: return False => return None",
         f"{_VIEWER}._from_log: return False => return True",
-    ),
-    "set anew when there is a connection, and not looked at before": (
-        "_Wire.__init__: self._heard = 0.0 => pass",
-        "_Wire.__init__: self._heard = 0.0 => self._heard = 1.0",
     ),
     "what is in no table is taken for what is wanted by default": (
         '_tls: context.verify_mode = needs.get(str(where.get("ssl_cert_reqs", "required")).lower(),'

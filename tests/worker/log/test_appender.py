@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from broker import keys
 from broker.events import TEXT, Content
+from broker.replies import AppendReply
+from broker.store.appends import AppendCall
 from tests.broker.store.scripted import Generation, Heard, Server
 from worker.log.appender import Appender
 from worker.log.writer import Writer
@@ -26,7 +27,7 @@ class Desk:
         self.generation = Generation(server)
         self.generation.create()
         self.attempt = self.generation.granted()
-        self.appender = Appender(server.logs, _LEASE_MS)
+        self.appender = Appender(server.appends, _LEASE_MS)
         self.writer = Writer(self.generation.id, self.attempt, max_unwritten=100, now=0.0)
         self.appender.add(self.writer)
 
@@ -139,24 +140,16 @@ def test_what_an_attempt_has_cost_so_far_is_in_the_record_and_again_after_it_was
 def test_usage_that_came_while_a_flush_was_under_way_is_written_by_the_next(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pipeline = desk.server.redis.pipeline
+    send = desk.server.appends.send
 
-    def slow(*, transaction: bool) -> Any:
-        pipe = pipeline(transaction=transaction)
-        execute = pipe.execute
-
-        async def meanwhile(**how: Any) -> Any:
-            replies = await execute(**how)
-            if not any(isinstance(reply, Exception) for reply in replies):
-                desk.writer.usage = b'{"output_tokens":2}'
-            return replies
-
-        monkeypatch.setattr(pipe, "execute", meanwhile)
-        return pipe
+    async def meanwhile(calls: Sequence[AppendCall]) -> list[AppendReply]:
+        replies = await send(calls)
+        desk.writer.usage = b'{"output_tokens":2}'
+        return replies
 
     desk.writer.usage = b'{"output_tokens":1}'
     desk.writer.put([ONE])
-    monkeypatch.setattr(desk.server.redis, "pipeline", slow)
+    monkeypatch.setattr(desk.server.appends, "send", meanwhile)
     desk.silence(1.0)
     assert desk.generation.field("usage") == '{"output_tokens":2}'
 

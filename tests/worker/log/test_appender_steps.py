@@ -5,25 +5,26 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, cast
 
+import hiredis
 import pytest
-from arq.connections import ArqRedis
-from redis.exceptions import ConnectionError, NoScriptError, OutOfMemoryError, RedisError, ResponseError
 
 from broker import keys
+from broker.errors import StorageForbidden, StorageFull, StorageRefused, StorageUnavailable
 from broker.events import TEXT, Content
-from broker.store.logs import Logs
+from broker.refusals import Away
+from broker.replies import Appended, AppendReply, Behind, Fenced, NotAppended
+from broker.store.appends import Appends
 from tests.harness.clockwork import at_once
 from worker.log.appender import Appender, AppenderStatistics
 from worker.log.writer import Writer
 
 LEASE_MS = 3000
-Reply = Any
-Rule = Callable[[int, int], Reply]
+Rule = Callable[[int, int], AppendReply]
 """The reply to a call that writes `count` entries from seq `first` on."""
 
 
-def takes(first: int, count: int) -> Reply:
-    return first + count - 1
+def takes(first: int, count: int) -> AppendReply:
+    return Appended(first + count - 1)
 
 
 class Redis:
@@ -36,9 +37,8 @@ class Redis:
         self.calls: list[tuple[str, int, int, bytes, bool, tuple[bytes, ...]]] = []
         """Each call: generation, first seq, lease, usage, whether a cancel is looked for, values."""
         self.flushes: list[tuple[float, list[str]]] = []
-        self.sent_in_full = 0
         self.writers: list[Writer] = []
-        self.appender = Appender(Logs(cast(ArqRedis, self)), LEASE_MS)
+        self.appender = Appender(cast(Appends, self), LEASE_MS)
         self._clock = asyncio.get_running_loop().time
         self._begun = self._clock()
 
@@ -54,48 +54,41 @@ class Redis:
 
     # -- what the appender uses
 
-    def pipeline(self, *, transaction: bool) -> "Pipe":
-        assert not transaction, "others need not wait"
-        return Pipe(self)
+    async def send(self, calls: list[bytes]) -> list[AppendReply]:
+        await asyncio.sleep(0)
+        self.flushes.append((self.seconds, []))
+        if self.away:
+            self.away -= 1
+            raise StorageUnavailable
+        before = len(self.calls)
+        replies = [self._called(*words_of(call)) for call in calls]
+        self.flushes[-1][1].extend(call[0] for call in self.calls[before:])
+        return replies
 
-    def called(self, script: str, count: int, *words: Any) -> Reply:
-        self.sent_in_full += "\n" in script
-        names, args = words[:count], words[count:]
+    def _called(self, command: bytes, _sha: bytes, count: bytes, *words: bytes) -> AppendReply:
+        assert command == b"EVALSHA"
+        names, args = [name.decode() for name in words[: int(count)]], words[int(count) :]
         live, attempt, first, lease, usage, *contents = args
-        (id_,) = (writer.id for writer in self.writers if keys.live(writer.id) == live)
+        (id_,) = (writer.id for writer in self.writers if keys.live(writer.id) == live.decode())
         assert names in (
-            (keys.record(id_), keys.log(id_)),
-            (keys.record(id_), keys.log(id_), keys.cancel(id_)),
+            [keys.record(id_), keys.log(id_)],
+            [keys.record(id_), keys.log(id_), keys.cancel(id_)],
         )
-        assert (live, attempt) == (keys.live(id_), 7)
+        assert attempt == b"7"
         assert set(contents[::2]) <= {TEXT}
-        self.calls.append((id_, first, lease, usage, count == 3, tuple(contents[1::2])))
+        self.calls.append((id_, int(first), int(lease), usage, len(names) == 3, tuple(contents[1::2])))
         rules = self.rules.get(id_)
         rule = rules.pop(0) if rules else takes
-        return rule(first, len(contents) // 2) if callable(rule) else rule
+        return rule(int(first), len(contents) // 2) if callable(rule) else rule
 
 
-class Pipe:
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-        self._words: list[tuple[Any, ...]] = []
-
-    def execute_command(self, name: str, *words: Any) -> None:
-        assert name in ("EVALSHA", "EVAL")
-        self._words.append(words)
-
-    async def execute(self, *, raise_on_error: bool) -> list[Reply]:
-        assert not raise_on_error
-        await asyncio.sleep(0)
-        redis = self._redis
-        redis.flushes.append((redis.seconds, []))
-        if redis.away:
-            redis.away -= 1
-            raise ConnectionError("gone")
-        before = len(redis.calls)
-        replies = [redis.called(*words) for words in self._words]
-        redis.flushes[-1][1].extend(call[0] for call in redis.calls[before:])
-        return replies
+def words_of(call: bytes) -> list[bytes]:
+    """A command as Redis reads it."""
+    reader = hiredis.Reader()
+    reader.feed(call)
+    words: list[bytes] = reader.gets()
+    assert reader.gets() is False, "one command"
+    return words
 
 
 def put(writer: Writer, *texts: str) -> None:
@@ -146,7 +139,7 @@ def test_what_comes_during_a_flush_goes_out_with_the_next_and_so_does_what_was_t
     async def work(redis: Redis) -> None:
         writer = redis.writer()
 
-        def meanwhile(first: int, count: int) -> Reply:
+        def meanwhile(first: int, count: int) -> AppendReply:
             put(writer, "2")
             return takes(first, count)
 
@@ -205,14 +198,14 @@ def test_usage_that_was_refused_or_came_too_late_is_written_again() -> None:
     async def work(redis: Redis) -> None:
         writer = redis.writer()
 
-        def later(first: int, count: int) -> Reply:
+        def later(first: int, count: int) -> AppendReply:
             writer.usage = b"second"
             return takes(first, count)
 
-        redis.rules["a"] = [NoScriptError("x"), later]
+        redis.rules["a"] = [NotAppended(StorageUnavailable()), later]
         writer.usage = b"first"
         put(writer, "1")
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
         put(writer, "2")
         await asyncio.sleep(0.01)
         assert [call[3] for call in redis.calls] == [b"first", b"first", b"second"]
@@ -223,11 +216,11 @@ def test_usage_that_was_refused_or_came_too_late_is_written_again() -> None:
 @pytest.mark.parametrize(
     ("reply", "cause"),
     [
-        ([-1], "fenced"), (OutOfMemoryError("x"), "storage_full"), (ResponseError("WRONGTYPE x"), "storage_error"),
-        (ResponseError("NOPERM x"), "storage_error"),
+        (Fenced(), "fenced"), (NotAppended(StorageFull()), "storage_full"),
+        (NotAppended(StorageRefused("WRONGTYPE")), "storage_error"), (NotAppended(StorageForbidden()), "storage_error"),
     ],
 )  # fmt: skip
-def test_a_log_that_takes_no_more_stops_its_attempt_and_nothing_more_is_sent(reply: Reply, cause: str) -> None:
+def test_a_log_that_takes_no_more_stops_its_attempt_and_nothing_more_is_sent(reply: AppendReply, cause: str) -> None:
     async def work(redis: Redis) -> None:
         writer, other = redis.writer("a"), redis.writer("b")
         redis.rules["a"] = [reply]
@@ -239,7 +232,7 @@ def test_a_log_that_takes_no_more_stops_its_attempt_and_nothing_more_is_sent(rep
         put(writer, "3")
         await asyncio.sleep(0.01)
         assert [call[0] for call in redis.calls].count("a") == 1
-        assert (other.cause, other.acked, redis.sent_in_full) == (None, 1, 0)
+        assert (other.cause, other.acked) == (None, 1)
         seen = redis.appender.statistics()
         assert (seen.fenced, seen.refused) == ((1, 0) if cause == "fenced" else (0, 1))
         assert (seen.entries, seen.unwritten, seen.unavailable) == (1, 2, 0)
@@ -250,7 +243,7 @@ def test_a_log_that_takes_no_more_stops_its_attempt_and_nothing_more_is_sent(rep
 def test_a_cancel_stops_the_attempt_whose_last_words_are_written_all_the_same() -> None:
     async def work(redis: Redis) -> None:
         writer = redis.writer()
-        redis.rules["a"] = [lambda first, count: [first + count - 1, 1]]
+        redis.rules["a"] = [lambda first, count: Appended(first + count - 1, cancel_pending=True)]
         writer.usage = b"{}"
         put(writer, "1", "2")
         await asyncio.sleep(0.01)
@@ -267,40 +260,13 @@ def test_a_tail_that_is_missing_is_sent_again_under_its_ids() -> None:
         writer = redis.writer()
         put(writer, "1", "2", "3")
         await asyncio.sleep(0.01)
-        redis.rules["a"] = [[-2, 1]]
+        redis.rules["a"] = [Behind(1)]
         put(writer, "4")
         await asyncio.sleep(0.01)
         assert [(call[1], call[5]) for call in redis.calls[1:]] == [(4, (b"4",)), (2, (b"2", b"3", b"4"))]
         assert (writer.acked, writer.cause) == (4, None)
         seen = redis.appender.statistics()
         assert (seen.tails_lost, seen.entries, seen.calls) == (1, 4, 3)
-
-    scene(work)
-
-
-def test_a_server_that_does_not_know_the_script_is_told_it_with_the_same_call() -> None:
-    async def work(redis: Redis) -> None:
-        writer = redis.writer()
-        writer.renewed_at = writer.looked_at = 0.0  # both are due with the next call
-        redis.rules["a"] = [NoScriptError("x")]
-        put(writer, "1")
-        await asyncio.sleep(0.1)
-        asked = ("a", 1, LEASE_MS, b"", True, (b"1",))
-        assert redis.calls == [asked, asked]
-        assert (redis.sent_in_full, writer.acked, writer.cause) == (1, 1, None)
-
-    scene(work)
-
-
-def test_what_the_server_has_done_is_not_asked_for_again_because_of_what_it_has_not() -> None:
-    async def work(redis: Redis) -> None:
-        a, b = redis.writer("a"), redis.writer("b")
-        redis.rules["b"] = [NoScriptError("x")]
-        put(a, "1")
-        put(b, "2")
-        await asyncio.sleep(0.1)
-        assert [call[0] for call in redis.calls] == ["a", "b", "b"]
-        assert (redis.sent_in_full, a.acked, b.acked) == (1, 1, 1)
 
     scene(work)
 
@@ -329,19 +295,17 @@ def test_while_redis_is_away_it_is_asked_after_growing_pauses_and_nothing_is_los
     scene(work)
 
 
-@pytest.mark.parametrize("reply", [ResponseError("MISCONF x"), ResponseError("READONLY x"), ConnectionError("cut")])
-def test_a_reply_that_says_not_now_is_waited_out_and_is_no_failure(
-    reply: RedisError, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.mark.parametrize("why", ["MISCONF", "READONLY", "unreachable"])
+def test_a_reply_that_says_not_now_is_waited_out_and_is_no_failure(why: Away, caplog: pytest.LogCaptureFixture) -> None:
     async def work(redis: Redis) -> None:
         writer, other = redis.writer("a"), redis.writer("b")
-        redis.rules["a"] = [reply, reply, reply]
+        redis.rules["a"] = [NotAppended(StorageUnavailable(why))] * 3
         put(writer, "1")
         put(other, "2")
         await asyncio.sleep(0.3)
         assert [seconds for seconds, ids in redis.flushes if "a" in ids][:3] == [0.0, 0.05, 0.15]
         await asyncio.sleep(1)
-        assert (writer.acked, writer.cause, other.acked, redis.sent_in_full) == (1, None, 1, 0)
+        assert (writer.acked, writer.cause, other.acked) == (1, None, 1)
         seen = redis.appender.statistics()
         assert (seen.unavailable, seen.refused) == (3, 0)
         assert len(caplog.messages) == 1
