@@ -23,8 +23,8 @@ A generation's life, `queued → running → completed | failed | cancelled`:
 5. `finish` seals the log: the terminal entry and the terminal state in one step. Nothing is ever appended behind it.
 
 And if the worker dies: its lease runs out, a sweeper finds that in `due`, and the next attempt goes on from the last complete
-text, or begins again, or is not made, as the submitter chose. Its first entry tells readers what to keep. A cancel is a key
-that every append and every claim looks at.
+text, or begins again, or is not made, as the submitter chose. Its first entry tells readers what to keep. A cancel is a field
+of the record that every append and every claim looks at.
 
 Where to read on, in this order:
 

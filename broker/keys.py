@@ -5,9 +5,8 @@ belongs to the *coordination* role. By default one server plays both.
 
 | key | type | what | lives |
 |---|---|---|---|
-| `{gen}:record` | hash | request, state, attempt, lease, usage, times | retention after the end; WAITING until then |
+| `{gen}:record` | hash | request, state, attempt, lease, a cancel, usage, times | retention after the end; WAITING until then |
 | `{gen}:log` | stream | the entries | as the record |
-| `{gen}:cancel` | string | a cancel was asked for | as the record |
 | `{gen}:was` | string | tombstone: when made, for which body if its id is derived; for 410, not 404 | retention + REMEMBERED |
 | `respool:due` | zset | when somebody must look at a generation that has not ended (ms) | INDEX, renewed by every write |
 | `respool:expiring` | zset | generations that have ended, by when they have expired (ms) | as `due` |
@@ -69,10 +68,6 @@ def generation(record: str) -> str:
 
 def log(generation_id: str) -> str:
     return f"{{{generation_id}}}:log"
-
-
-def cancel(generation_id: str) -> str:
-    return f"{{{generation_id}}}:cancel"
 
 
 def tombstone(generation_id: str) -> str:

@@ -45,6 +45,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("before", "how many entries the log had before the attempt's first", ("claim",), shown=False),
     Field("kept", "how many chunks of earlier attempts a reader keeps", ("claim",), shown=False),
     Field("others", "how many of the attempt's entries are no chunks", ("append", "claim"), shown=False),
+    Field("cancel", "that a cancel was asked for while an attempt ran", ("cancel",), _ENDING, shown=False),
     Field("usage", "tokens of all attempts so far, JSON", ("append",)),
     Field("terminal_id", "the id of the log's terminal entry", _ENDING),
     Field("end", "the terminal entry's content, JSON", _ENDING),

@@ -1,4 +1,4 @@
-"""Hears of cancels as they are asked for. The cancel key is the truth and is looked at anyway; this makes it quick."""
+"""Hears of cancels as they are asked for. The record is the truth and every append tells of it; this makes it quick."""
 
 import asyncio
 import logging

@@ -36,22 +36,17 @@ AppendCall = bytes
 class AttemptLog:
     """The log of one attempt: the names of all that its appends touch."""
 
-    __slots__ = ("_begin", "_begin_looking")
+    __slots__ = ("_begin",)
 
     def __init__(self, id_: str, attempt: int) -> None:
-        record, log, cancel, live = keys.record(id_), keys.log(id_), keys.cancel(id_), keys.live(id_)
-        self._begin = _BY_SHA + _bulk(2, record, log, live, attempt)
-        self._begin_looking = _BY_SHA + _bulk(3, record, log, cancel, live, attempt)
+        self._begin = _BY_SHA + _bulk(2, keys.record(id_), keys.log(id_), keys.live(id_), attempt)
 
-    def append(
-        self, first: int, contents: Sequence[Content], *, lease_ms: int = 0, usage: bytes = b"", look: bool = False
-    ) -> AppendCall:
+    def append(self, first: int, contents: Sequence[Content], *, lease_ms: int = 0, usage: bytes = b"") -> AppendCall:
         """Appends `contents` under the seqs from `first` on. `lease_ms`: the new lease, 0 leaves it. `usage`: JSON, empty
-        leaves it. `look`: asks whether a cancel is pending too."""
-        words, begin = (11, self._begin_looking) if look else (10, self._begin)
+        leaves it."""
         seq, lease = b"%d" % first, b"%d" % lease_ms
         head = b"*%d\r\n%b$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
-            words + 2 * len(contents), begin, len(seq), seq, len(lease), lease, len(usage), usage,
+            10 + 2 * len(contents), self._begin, len(seq), seq, len(lease), lease, len(usage), usage,
         )  # fmt: skip
         return head + b"".join([b"$1\r\n%b\r\n$%d\r\n%b\r\n" % (kind, len(value), value) for kind, value in contents])
 

@@ -96,8 +96,8 @@ def _finished(reply: Sequence[bytes]) -> Finished:
 
 
 def cancel(id_: str) -> Call[Cancelled]:
-    """Sets the cancel key; ends the generation here if nobody runs it."""
-    args: list[Argument] = [keys.live(id_), keys.CANCELS, id_, keys.WAITING_MS, keys.REMEMBERED_MS]
+    """Notes the cancel in the record; ends the generation here if nobody runs it."""
+    args: list[Argument] = [keys.live(id_), keys.CANCELS, id_, keys.REMEMBERED_MS]
     return Call(_CANCEL, _all_keys(id_), args, _cancelled)
 
 
@@ -143,4 +143,4 @@ def _nothing(_: object) -> None:
 
 
 def _all_keys(id_: str) -> list[str]:
-    return [keys.record(id_), keys.log(id_), keys.cancel(id_), keys.tombstone(id_)]
+    return [keys.record(id_), keys.log(id_), keys.tombstone(id_)]

@@ -1,4 +1,4 @@
-"""The logs role: one generation's record, log and cancel key, and the atomic steps on them.
+"""The logs role: one generation's record and log, and the atomic steps on them.
 
 Every method may raise StorageUnavailable or StorageFull (see broker.store.client).
 """
@@ -197,8 +197,8 @@ class Logs:
         return created == "created"
 
     async def cancel(self, id_: str) -> Literal["cancelled", "cancelling"]:
-        """Sets the cancel key; ends the generation here if nobody runs it. Raises AlreadyEnded (unless it was cancelled),
-        UnknownGeneration or ExpiredGeneration."""
+        """Notes the cancel in the record; ends the generation here if nobody runs it. Raises AlreadyEnded (unless it was
+        cancelled), UnknownGeneration or ExpiredGeneration."""
         match await log_steps.cancel(id_).run(self.redis):
             case Cancelled("cancelling"):
                 return "cancelling"

@@ -58,5 +58,5 @@ async def events(id_: str, request: Request) -> EventSourceResponse:
 
 @app.post("/v1/generations/{id_}/cancel", status_code=202)
 async def cancel(id_: str) -> dict[str, str]:
-    await app.state.redis.set(keys.cancel(id_), 1, ex=3600)
+    await app.state.redis.set(f"{id_}:cancel", 1, ex=3600)
     return {"id": id_}

@@ -26,7 +26,7 @@ async def generate(ctx: dict[str, Any], id_: str, body: dict[str, Any]) -> None:
             if event.type == "content_block_delta" and event.delta.type == "text_delta":
                 seq += 1
                 await append(type="text", text=event.delta.text)
-                if await redis.exists(keys.cancel(id_)):
+                if await redis.exists(f"{id_}:cancel"):
                     break
     await append(type="stream_end", status="completed")
     await redis.expire(keys.log(id_), 3600)

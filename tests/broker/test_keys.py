@@ -12,7 +12,6 @@ HOUR_MS = 60 * MINUTE_MS
 NAMES = {
     "{gen}:record": keys.record("gen"),
     "{gen}:log": keys.log("gen"),
-    "{gen}:cancel": keys.cancel("gen"),
     "{gen}:was": keys.tombstone("gen"),
     "{gen}:live": keys.live("gen"),
     "respool:due": keys.DUE,

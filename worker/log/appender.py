@@ -2,8 +2,8 @@
 one script call per generation. While it is under way the next batch gathers, so nothing is held back for a batch
 and a busy worker still batches.
 
-Now and then a call also renews the lease and looks for a cancel. The tick, one timer for all generations, sees to it that there
-is such a call where upstream is silent, and lets the watchdogs bite.
+Every call tells whether a cancel is pending, and now and then one renews the lease. The tick, one timer for all generations,
+sees to it that there is a call where upstream is silent, and lets the watchdogs bite.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ log = logging.getLogger("respool.appender")
 
 _TICK = 0.1
 _LOOK_EVERY = 0.4
-"""Seconds after which a generation looks at its cancel key, and, however silent, at its claim."""
+"""Seconds after which a generation looks for a cancel, and at its claim, however silent its upstream is."""
 _LONGEST_PAUSE = 0.5
 
 
@@ -142,11 +142,8 @@ class Appender:
         lease_ms = 0
         if now - writer.renewed_at >= self._lease_ms / 3000:
             writer.renewed_at, lease_ms = now, self._lease_ms
-        look = now - writer.looked_at >= _LOOK_EVERY
-        if look:
-            writer.looked_at = now
         usage = writer.usage if writer.usage is not writer.usage_written else b""
-        return writer.log.append(first, contents, lease_ms=lease_ms, usage=usage, look=look)
+        return writer.log.append(first, contents, lease_ms=lease_ms, usage=usage)
 
     def _take(self, writer: Writer, reply: AppendReply, usage: bytes, now: float) -> None:
         match reply:
@@ -168,7 +165,7 @@ class Appender:
             self._mark(writer)
 
     def _refused(self, writer: Writer, error: BrokerError) -> None:
-        writer.renewed_at = writer.looked_at = 0.0  # not known to have happened: the next call does
+        writer.renewed_at = 0.0  # not known to have happened: the next call does
         if isinstance(error, StorageUnavailable):
             return
         self._refusals += 1

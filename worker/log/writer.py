@@ -54,7 +54,6 @@ class Writer:
         self.usage_written: bytes = b""
         self.flushed_at = now
         self.renewed_at = now
-        self.looked_at = now
         self.deadline: tuple[float, Cause] | None = None
         self._max_unwritten = max_unwritten
         self._base = 1

@@ -1,20 +1,20 @@
 -- uses clock
--- Appends an attempt's entries, all or none, and tells, if asked, whether a cancel is pending. The same call repeated writes
+-- Appends an attempt's entries, all or none, and tells whether a cancel is pending. The same call repeated writes
 -- nothing twice: what the log already has of it is skipped, by seq. This is the token path: a token costs one write, and
 -- nothing is read or made that it does not need.
 --
 -- There is a lease only while an attempt runs. Where the log ends is told by its length: the claim has noted how long it was,
 -- and since then only this attempt appends.
 --
--- KEYS  record, log, and the cancel key if a cancel is to be looked for
+-- KEYS  record, log
 -- ARGV  channel, attempt, seq of the first entry, new lease in ms ('0': leave it), usage JSON ('': leave it), then kind,
 --       value …
--- Returns the seq of the log's last entry, or, if a cancel was looked for and is pending, {that seq, 1}; or refuses:
+-- Returns the seq of the log's last entry, or, if a cancel is pending, {that seq, 1}; or refuses:
 --   {-1}        fenced: the generation does not run, or by another attempt, or this one has given its lease back (which must
 --               not be renewed then), or the log has gone (it is never made anew)
 --   {-2, seq}   the log ends at seq, before the entry that should precede these: Redis came back without its tail
 local attempt, first = ARGV[2], tonumber(ARGV[3])
-local r = redis.call('HMGET', KEYS[1], 'attempt', 'lease_until', 'before', 'first_ms')
+local r = redis.call('HMGET', KEYS[1], 'attempt', 'lease_until', 'before', 'first_ms', 'cancel')
 if r[1] ~= attempt or not r[2] then return { -1 } end
 local last = redis.call('XLEN', KEYS[2]) - r[3] - 1
 if last < 0 then return { -1 } end
@@ -41,5 +41,5 @@ if first_chunk or ARGV[4] ~= '0' then
   if ARGV[4] ~= '0' then redis.call('HSET', KEYS[1], 'lease_until', int(now + ARGV[4])) end
 end
 if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'usage', ARGV[5]) end
-if KEYS[3] and redis.call('EXISTS', KEYS[3]) == 1 then return { seq, 1 } end
+if r[5] then return { seq, 1 } end
 return seq

@@ -2,7 +2,7 @@
 -- Grants the right to produce a generation: a new attempt, a lease, and the entry `<attempt>-0` which fences every
 -- earlier attempt, as Redis refuses ids at or below the last one.
 --
--- KEYS  record, log, cancel, tombstone
+-- KEYS  record, log, tombstone
 -- ARGV  channel, claimant (a name that no other claim has), lease ms, waiting ms, remembered ms, most attempts,
 --       id of the last entry that the plan was made from ('0-0': none), 'run' or 'fail' (what to do after an interruption),
 --       JSON of the first entry without its closing brace, chunks that are kept
@@ -12,7 +12,7 @@
 --   {'held', ms}          another attempt's lease is alive for so long
 --   {'moved'}             the log has grown since the plan was made: read it again
 --   {'sealed', state}     it ended here and now: a cancel was pending, or no attempt may follow
-local r = redis.call('HMGET', KEYS[1], 'state', 'lease_until', 'ordinal', 'spent', 'claimant', 'attempt', 'lease_ms')
+local r = redis.call('HMGET', KEYS[1], 'state', 'lease_until', 'ordinal', 'spent', 'claimant', 'attempt', 'lease_ms', 'cancel')
 local state = r[1]
 if not state then return { 'unknown' } end
 if TERMINAL[state] then return { 'ended', state } end
@@ -25,7 +25,7 @@ if left > 0 then return { 'held', int(left) } end
 local channel, remembered = ARGV[1], tonumber(ARGV[5])
 local final
 local ordinal, spent = tonumber(r[3] or '0'), tonumber(r[4] or '0')
-if redis.call('EXISTS', KEYS[3]) == 1 then
+if r[8] then
   final = { state = 'cancelled', stop_reason = '' }
 elseif ordinal > 0 and ARGV[8] == 'fail' then
   final = { state = 'failed', code = 'interrupted', retryable = true,
@@ -55,6 +55,6 @@ redis.call('HSETNX', KEYS[1], 'started_ms', int(now))
 -- Until it ends, a generation lives as long as one may wait: retention must never end one that is merely silent.
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
-redis.call('PEXPIRE', KEYS[4], int(tonumber(ARGV[4]) + remembered))
+redis.call('PEXPIRE', KEYS[3], int(tonumber(ARGV[4]) + remembered))
 redis.call('PUBLISH', channel, prev .. ' ' .. id .. '\n' .. netstring('s', json))
 return { 'granted', attempt, int(ordinal + 1) }

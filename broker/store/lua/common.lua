@@ -26,7 +26,7 @@ local function new_attempt(now, last_attempt)
   return math.max(now, last_attempt + 1)
 end
 
--- Writes the one terminal entry and the terminal state, and starts the retention. `K` is {record, log, cancel, tombstone}; the
+-- Writes the one terminal entry and the terminal state, and starts the retention. `K` is {record, log, tombstone}; the
 -- caller has made sure that the generation is not terminal. Nothing can be appended after it: every script that appends
 -- looks at the state first.
 --
@@ -53,10 +53,9 @@ local function seal(K, channel, now, final, remembered_ms)
   end
   redis.call('XADD', K[2], id, 'z', json)
   redis.call('HSET', K[1], 'state', final.state, 'finished_ms', int(now), 'terminal_id', id, 'end', json)
-  redis.call('HDEL', K[1], 'lease_until', 'claimant')
-  redis.call('DEL', K[3])
+  redis.call('HDEL', K[1], 'lease_until', 'claimant', 'cancel')
   redis.call('PEXPIRE', K[1], r[6])
   redis.call('PEXPIRE', K[2], r[6])
-  redis.call('PEXPIRE', K[4], int(tonumber(r[6]) + remembered_ms))
+  redis.call('PEXPIRE', K[3], int(tonumber(r[6]) + remembered_ms))
   redis.call('PUBLISH', channel, prev .. ' ' .. id .. '\n' .. netstring('z', json))
 end

@@ -4,7 +4,7 @@
 -- limit, as the end of a running generation must be tellable when Redis is full. The entry gets an attempt of its own, as
 -- all ends do: its figures hold the time, so a finish repeated after Redis lost the first one would give its id other bytes.
 --
--- KEYS  record, log, cancel, tombstone
+-- KEYS  record, log, tombstone
 -- ARGV  channel, attempt, seq behind its last entry, remembered ms, state, stop reason, error code, error message,
 --       retryable '0' | '1'
 -- Returns {'ended', state} (also if an earlier call of the same did it), or refuses:

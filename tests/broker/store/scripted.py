@@ -73,7 +73,7 @@ class Generation:
         """Of an `id_` that is there, or one to make."""
         self.server = server
         self.id = id_ or new_generation_id()
-        self.keys = [keys.record(self.id), keys.log(self.id), keys.cancel(self.id), keys.tombstone(self.id)]
+        self.keys = [keys.record(self.id), keys.log(self.id), keys.tombstone(self.id)]
 
     def create(self, retention_ms: int = 3_600_000, owner: str = "") -> bool:
         return self.server.do(self.server.logs.create(self.id, b"{}", "sim-1", retention_ms, owner=owner))
@@ -102,10 +102,10 @@ class Generation:
         return verdict.attempt
 
     def append(
-        self, attempt: int, first: int, *contents: Content, lease_ms: int = 0, usage: bytes = b"", look: bool = True
+        self, attempt: int, first: int, *contents: Content, lease_ms: int = 0, usage: bytes = b""
     ) -> AppendReply:
         """As the appender appends."""
-        call = AttemptLog(self.id, attempt).append(first, list(contents), lease_ms=lease_ms, usage=usage, look=look)
+        call = AttemptLog(self.id, attempt).append(first, list(contents), lease_ms=lease_ms, usage=usage)
         (reply,) = self.server.do(self.server.appends.send([call]))
         if isinstance(reply, NotAppended):
             raise reply.error

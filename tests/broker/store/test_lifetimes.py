@@ -5,7 +5,7 @@ import pytest
 from broker import keys
 from broker.ids import new_generation_id
 from broker.record import Ending
-from broker.replies import Finished
+from broker.replies import Finished, Refused
 from tests.broker.store.scripted import Generation, Server
 
 _SLACK_MS = 30_000
@@ -34,7 +34,7 @@ def shorten(generation: Generation, *, but: str = "") -> None:
 
 
 def test_what_is_queued_is_remembered_a_day_longer_than_it_may_wait(generation: Generation) -> None:
-    record, _, _, tombstone = map(generation.ttl, generation.keys)
+    record, _, tombstone = map(generation.ttl, generation.keys)
     assert lives(record, keys.WAITING_MS)
     assert lives(tombstone, keys.WAITING_MS + keys.REMEMBERED_MS)
 
@@ -44,7 +44,7 @@ def test_a_claim_begins_the_waiting_time_anew_however_long_it_has_waited(generat
     generation.expire_lease()
     shorten(generation)
     generation.granted()
-    record, log, _, tombstone = map(generation.ttl, generation.keys)
+    record, log, tombstone = map(generation.ttl, generation.keys)
     assert lives(record, keys.WAITING_MS)
     assert lives(log, keys.WAITING_MS)
     assert lives(tombstone, keys.WAITING_MS + keys.REMEMBERED_MS)
@@ -53,7 +53,9 @@ def test_a_claim_begins_the_waiting_time_anew_however_long_it_has_waited(generat
 def test_a_cancel_is_not_forgotten_before_the_generation_is(generation: Generation) -> None:
     generation.granted()
     assert generation.cancel() == "cancelling"
-    assert lives(generation.ttl(generation.keys[2]), keys.WAITING_MS)
+    assert lives(generation.ttl(generation.keys[0]), keys.WAITING_MS)
+    generation.expire_lease()
+    assert generation.claim() == Refused("sealed")
 
 
 @pytest.mark.parametrize(
@@ -67,10 +69,9 @@ def test_however_it_ended_it_is_kept_for_the_retention_and_remembered_a_day_long
     generation.cancel()
     shorten(generation, but=generation.keys[0])
     assert generation.finish(attempt, 1, ending) == Finished("ended")
-    record, log, cancel, tombstone = map(generation.ttl, generation.keys)
+    record, log, tombstone = map(generation.ttl, generation.keys)
     assert lives(record, RETENTION_MS)
     assert lives(log, RETENTION_MS)
-    assert cancel == -2
     assert lives(tombstone, RETENTION_MS + keys.REMEMBERED_MS)
 
 
@@ -85,10 +86,9 @@ def test_what_no_worker_ended_is_kept_as_long(generation: Generation, by: str) -
         generation.cancel()
     else:
         generation.claim(most=3 if "cancelled" in by else 0)
-    record, log, cancel, tombstone = map(generation.ttl, generation.keys)
+    record, log, tombstone = map(generation.ttl, generation.keys)
     assert lives(record, RETENTION_MS)
     assert lives(log, RETENTION_MS)
-    assert cancel == -2
     assert lives(tombstone, RETENTION_MS + keys.REMEMBERED_MS)
 
 

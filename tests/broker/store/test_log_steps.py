@@ -10,7 +10,7 @@ from broker.record import Ending
 from broker.replies import Cancelled, Finished, Granted, Look, Refused
 from broker.store import log_steps
 
-ALL_KEYS = [keys.record("g"), keys.log("g"), keys.cancel("g"), keys.tombstone("g")]
+ALL_KEYS = [keys.record("g"), keys.log("g"), keys.tombstone("g")]
 
 
 def claim(*, run: bool = True) -> Any:

@@ -272,7 +272,7 @@ class Machine(RuleBasedStateMachine):
         assert fields[b"state"].decode() == model.state
         assert (int(fields.get(b"spent", 0)), int(fields.get(b"ordinal", 0))) == (model.spent, model.ordinal)
         store = generation.save()
-        assert (store.keys[2][1] is not None) == model.cancel
+        assert (generation.field("cancel") is not None) == model.cancel
         assert all(ttl != -1 for _, _, ttl in store.keys), "a key that lives for ever"
         self.saved.append((copy.deepcopy(model), store))
         self.seen.append(invariants.Read([_frame(entry) for entry in log]))

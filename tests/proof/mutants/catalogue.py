@@ -174,17 +174,16 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     # -- cancels
     _mutant(
-        "a claim does not look for a cancel", "claim.lua", "redis.call('EXISTS', KEYS[3]) == 1", "false",
+        "a claim does not look for a cancel", "claim.lua", "if r[8] then", "if false then",
         _LUA + "test_a_claim_after_a_cancel_ends_the_generation", MODEL,
     ),
     _mutant(
         "an append does not look for a cancel", "append.lua",
-        "redis.call('EXISTS', KEYS[3])", "0",
+        "if r[5] then return { seq, 1 } end", "",
         _APPENDER + "test_a_silent_attempt_finds_out_that_it_was_cancelled_or_has_lost_its_claim",
     ),
     _mutant(
-        "a cancel is forgotten after 5 s", "cancel.lua",
-        "redis.call('SET', KEYS[3], '1', 'PX', ARGV[4])", "redis.call('SET', KEYS[3], '1', 'PX', 5000)",
+        "a cancel is told and not noted", "cancel.lua", "redis.call('HSET', KEYS[1], 'cancel', '1')", "",
         _LIVES + "test_a_cancel_is_not_forgotten_before_the_generation_is",
     ),
     # -- time
@@ -207,7 +206,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _APPENDER + "test_an_attempt_whose_upstream_is_silent_keeps_its_lease",
     ),
     _mutant(
-        "a cancel key lives for ever", "cancel.lua", ", 'PX', ARGV[4])", ")",
+        "an end leaves its cancel behind", "common.lua", "'claimant', 'cancel')", "'claimant')",
         _LUA + "test_a_cancel_of_what_runs_tells_the_workers", MODEL,
     ),
     _mutant(
@@ -317,7 +316,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "the claim forgets what a key asked for", "claim.lua",
-        "redis.call('PEXPIRE', KEYS[4], int(", "redis.call('SET', KEYS[4], '1', 'PX', int(",
+        "redis.call('PEXPIRE', KEYS[3], int(", "redis.call('SET', KEYS[3], '1', 'PX', int(",
         _LOST + "test_what_is_remembered_of_a_key_outlives_the_claim_and_the_end",
     ),
     _mutant(

@@ -242,8 +242,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " redis.call('XADD', KEYS[2], attempt .. '-' .. next_seq, kind, value)",
     ),
     "a flag: whether it is there is looked at, its value never": (
-        "cancel.lua -: redis.call('SET', KEYS[3], '1', 'PX', ARGV[4]) =>"
-        " redis.call('SET', KEYS[3], '0', 'PX', ARGV[4])",
+        "cancel.lua -: redis.call('HSET', KEYS[1], 'cancel', '1') => redis.call('HSET', KEYS[1], 'cancel', '0')",
         "sync.lua -: redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) => redis.call('SET', KEYS[1], '0', 'PX', ARGV[1])",
     ),
     "what is only read, or may be done in part and is done again, is done in one step: the replies are the same": tuple(
@@ -381,8 +380,6 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_PRODUCER}._finish: continue => break",
     ),
     "the one tick of a clock at which all is over": (
-        f"{_APPENDER}._call: look = now - writer.looked_at >= _LOOK_EVERY =>"
-        " look = now - writer.looked_at > _LOOK_EVERY",
         f"{_SILENT} if now - writer.flushed_at > _LOOK_EVERY and writer.writable:",
     ),
     "half of two is as much as half of one, rounded up": (
@@ -408,8 +405,8 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_SILENT} if now - writer.flushed_at >= _LOOK_EVERY:",
     ),
     "a second after the machine's start is as long ago": (
-        f"{_APPENDER}._refused: writer.renewed_at = writer.looked_at = 0.0 # not known to have happened: the next call does"
-        " => writer.renewed_at = writer.looked_at = 1.0 # not known to have happened: the next call does",
+        f"{_APPENDER}._refused: writer.renewed_at = 0.0 # not known to have happened: the next call does"
+        " => writer.renewed_at = 1.0 # not known to have happened: the next call does",
     ),
     "who is done cannot be cancelled, nor waited for": ("Attempt.run: if not reading.done(): => if True:",),
     "the same sum, found once more": ("Attempt._read_once: if answer.usage is not usage: => if True:",),
