@@ -10,6 +10,7 @@ from broker import keys
 from broker.errors import ExpiredGeneration, IdempotencyMismatch, StorageUnavailable, UnknownGeneration
 from broker.events import TEXT, Content
 from broker.ids import BEGINNING, EntryId, new_generation_id
+from broker.record import Record
 from broker.replies import Finished, Held, Look, Visit
 from broker.store.logs import PAGE_ENTRIES, Logs
 from tests.broker.store.scripted import LEASE_MS, Generation, Server
@@ -109,6 +110,18 @@ def test_looks_are_at_many_and_none_is_at_what_has_no_record(server: Server, gen
     assert server.do(server.logs.look(gone)) is None
 
 
+def test_records_that_redis_refuses_to_show_are_logged_in_one_line(
+    server: Server, generation: Generation, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert server.do(server.logs.looks([generation.id])).keys() == {generation.id}
+    assert caplog.messages == []
+    odd = [new_generation_id() for _ in range(2)]
+    for id_ in odd:
+        server.command("SET", keys.record(id_), "no record", "PX", 60_000)
+    assert server.do(server.logs.looks([odd[0], generation.id, odd[1]])).keys() == {generation.id}
+    assert caplog.messages == [f"Redis refuses a look at 2 records: {odd[0]}, {odd[1]}"]
+
+
 def test_a_process_holds_what_runs_under_claims_of_its_name_and_no_other(server: Server) -> None:
     made = [Generation(server) for _ in range(4)]
     for each in made:
@@ -147,13 +160,19 @@ def test_a_page_is_what_comes_behind_a_cursor_and_from_has_the_entry_itself(gene
     assert server.do(logs.last(new_generation_id())) is None
 
 
-def test_the_newest_entry_is_all_that_is_read_for_it(server: Server) -> None:
+def test_the_newest_entry_is_all_that_is_read_for_it_and_a_page_is_a_thousand(server: Server) -> None:
     class Asked:
         async def xrevrange(self, *log: str, **how: int) -> list[Any]:
             assert (log, how) == ((keys.log("gen"),), {"count": 1})
             return []
 
-    assert server.do(Logs(Asked()).last("gen")) is None  # type: ignore[arg-type]
+        async def xrange(self, *range_: str, **how: int) -> list[Any]:
+            assert (range_, how) == ((keys.log("gen"), "(7-1", "+"), {"count": 1000})
+            return []
+
+    logs = Logs(Asked())  # type: ignore[arg-type]
+    assert server.do(logs.last("gen")) is None
+    assert server.do(logs.page("gen", EntryId(7, 1))) == []
 
 
 @pytest.mark.parametrize("entries", [PAGE_ENTRIES, PAGE_ENTRIES + 1, 2 * PAGE_ENTRIES + 1])
@@ -183,6 +202,22 @@ def test_an_arriving_viewer_is_told_the_state_the_end_and_whether_its_cursor_is_
     end = generation.last
     assert visit(end) == Visit("completed", end, cursor_known=True)
     assert visit(None) == Visit("completed", end, cursor_known=False)
+
+
+def test_an_arriving_viewer_is_told_whose_it_is(server: Server) -> None:
+    for owner in ("somebody", ""):
+        made = Generation(server)
+        made.create(owner=owner)
+        assert server.do(server.logs.visit(made.id, None)).owner == owner
+
+
+def test_what_is_made_just_after_it_was_cancelled_was_not_there(server: Server, generation: Generation) -> None:
+    class Late(Logs):
+        async def record(self, id_: str, *, with_request: bool = False) -> Record:
+            return await super().record(generation.id, with_request=with_request)
+
+    with pytest.raises(UnknownGeneration):
+        server.do(Late(server.redis).cancel(new_generation_id()))
 
 
 # -- ends that are safe
