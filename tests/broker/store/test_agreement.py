@@ -246,13 +246,13 @@ def test_who_is_apart_says_so_once_and_once_that_it_is_over(
     with caplog.at_level(logging.INFO, logger="respool.agreement"):
         for _ in range(2):
             assert worker.beats()
-        said = [(record.levelno, record.getMessage()) for record in caplog.records]
-        assert said == [(logging.ERROR, _AGAINST)]
+            said = [(record.levelno, record.getMessage()) for record in caplog.records]
+            assert said == [(logging.ERROR, _AGAINST)]
         ago(server, "api", 60)
         for _ in range(2):
             assert not worker.beats()
-        said = [(record.levelno, record.getMessage()) for record in caplog.records]
-    assert said[1:] == [(logging.INFO, "APIs and workers keep logs on one server again")]
+            said = [(record.levelno, record.getMessage()) for record in caplog.records]
+            assert said[1:] == [(logging.INFO, "APIs and workers keep logs on one server again")]
 
 
 _AGAINST = "the APIs keep logs on another server: no job is taken until RESPOOL_LOGS_URL is the same for both"

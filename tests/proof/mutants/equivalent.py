@@ -71,6 +71,9 @@ _LEAVES = "HttpProtocol.connection_lost: if self._running is not None and not se
 _HALF = "parse: if HALF_A_PAIR.search(text): # only an escape can smuggle in half of a pair =>"
 _DEPTH = "_check_structure: if max(accumulate(STEPS[bracket] for bracket in brackets), default="
 _DIGITS = ("_integer: if len(digits) > ", " or not -(1 << 63) <= (number := int(digits)) < 1 << 64:")
+_SENDS = "_Sturdy.send_packed_command"
+_CANCELS = f"{_SENDS}: cancels = task.cancelling() if task is not None else 0 =>"
+_ASKS = 'checks_hostname: asks = str(options.get("ssl_cert_reqs", "required")).lower() != "none"'
 _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "a name that only type checkers read": ('lua -: P = ParamSpec("P") => P = ParamSpec("XXP")',),
     "a number that changes, by whatever": (
@@ -518,6 +521,14 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "neither is too deep": (f"{_DEPTH}0) > MAX_DEPTH: => {_DEPTH.partition(': ')[2]}1) > MAX_DEPTH:",),
     "no number of 21 digits fits 64 bits, nor is it too long for Python": (
         f"{'20'.join(_DIGITS)} => {'21'.join(_DIGITS).partition(': ')[2]}",
+    ),
+    "a coroutine is run by a task: the other half is for the types": (
+        f"{_CANCELS} cancels = task.cancelling() if (task is not None) or True else 0",
+        f"{_CANCELS} cancels = task.cancelling() if task is not None else 1",
+        f"{_SENDS}: if task is not None and task.cancelling() > cancels: => if task.cancelling() > cancels:",
+    ),
+    "whatever is not `none` asks for a certificate": (
+        f"{_ASKS} => {_ASKS.partition(': ')[2].replace('required', 'XXrequired')}",
     ),
     "only who has a viewer looks at it, and each viewer gets its own": (
         "DirectProtocol._return: self._socket = None => pass",
