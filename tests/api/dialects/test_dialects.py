@@ -359,6 +359,14 @@ def test_a_rendition_begins_with_the_first_who_knows_the_state_where_it_is() -> 
     assert shown.position_behind(EntryId(5, 200), UNKNOWN) is None
 
 
+@pytest.mark.parametrize(("seq", "position"), [(34, None), (35, 36)])
+def test_the_latest_64_entries_are_held_for_who_knows_the_state_before_them(seq: int, position: int | None) -> None:
+    here = Theatre([], 1 << 20)
+    shown = here.rendition(Counting())
+    here.publish(long_log(100))
+    assert shown.position_behind(EntryId(5, seq), seq) == position
+
+
 def test_what_is_not_shown_is_no_write_and_no_sign_of_life() -> None:
     here = Theatre([])
     rendition = here.rendition(TEXT_VIEW)

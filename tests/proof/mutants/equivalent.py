@@ -143,6 +143,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_NEW} == end - 1{_JOINED} => {_NEW.partition(': ')[2][:-2]}(at == end - 1) and False{_JOINED}",
         f"{_NEW} == end - 1{_JOINED} => {_NEW.partition(': ')[2]} == end + 1{_JOINED}",
         "Ring.add: if last == (attempt, seq + len(entries)): => if False:",
+        "Ring.add: if last == (attempt, seq + len(entries)): => if last == (attempt, seq - len(entries)):",
         '_lines: if b"\\r" not in text: => if False:',
         f"{_RENDITION}.show: if len(following) < len(self.viewers): => if True:",
         f"{_RENDITION}.show: if len(following) < len(self.viewers): => if len(following) <= len(self.viewers):",
