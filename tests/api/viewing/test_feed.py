@@ -99,6 +99,55 @@ def test_a_copy_that_takes_what_fits_is_always_a_beginning_of_the_log(counts: li
         assert copy == log[: len(copy)]
 
 
+# ── what a feed makes of it ──
+
+
+def take_of(feed: Feed, prev: tuple[int, int] | None, *ids: tuple[int, int]) -> list[tuple[int, int]] | None:
+    """The ids of what it says is new."""
+    new = feed.take(prev and EntryId(*prev), [entry(*id_) for id_ in ids])
+    return None if new is None else [each.id for each in new]
+
+
+@pytest.mark.parametrize(
+    ("prev", "ids", "new"),
+    [
+        (None, [(5, 3), (5, 4)], [(5, 3), (5, 4)]),
+        ((5, 2), [(9, 0)], [(9, 0)]),
+        (None, [(5, 2), (5, 3)], [(5, 3)]),
+        (None, [(5, 1)], []),
+        ((4, 7), [(5, 0), (5, 1)], []),
+        (None, [(5, 4)], None),
+        (None, [(9, 1)], None),
+        ((5, 1), [(5, 3)], None),
+        ((4, 7), [(9, 0)], None),
+    ],
+)
+def test_a_feed_takes_what_follows_its_last_entry_and_falls_behind_with_what_does_not(
+    prev: tuple[int, int] | None, ids: list[tuple[int, int]], new: list[tuple[int, int]] | None
+) -> None:
+    feed = feed_of([entry(5, 2)])
+    assert take_of(feed, prev, *ids) == new
+    assert feed.ring.synced is (new is not None)
+    assert feed.ring.last == (5, 2), "it is not put into the ring yet"
+    assert (feed.caught_up() is None) is (new is None)
+
+
+def test_what_a_feed_fell_behind_with_joins_what_is_read_of_the_log() -> None:
+    feed = feed_of([entry(5, 2)])
+    assert take_of(feed, None, (5, 4)) is None
+    assert [take_of(feed, None, id_) for id_ in ((5, 3), (5, 5))] == [[], []], "they are held"
+    feed.reading()
+    feed.add([entry(5, 3)])
+    assert feed.caught_up() == [entry(5, 4), entry(5, 5)]
+    assert feed.ring.synced
+
+
+def test_a_new_feed_has_missed_nothing() -> None:
+    feed = Feed("gen_x", "", RING_BYTES, 0.0, lambda *_: None)
+    assert feed.caught_up() == []
+    assert feed.ring.synced
+
+
 # ── the ring ──
 
 

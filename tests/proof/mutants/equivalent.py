@@ -22,6 +22,7 @@ _LISTED_ROWS = 'rows = await self.redis.zrevrangebyscore(keys.index(index), top,
 _BEAT = 'await self.redis.set(keys.worker(worker), b"1", px=keys.HEARTBEAT_MS)'
 _ERRORS = "error.errors("
 _BEST = "chosen, best = None, (0.0, 2)"
+_JUMPS = "if last == (attempt, seq"
 _RING, _RENDITION, _CATCH_UP = "Ring", "Rendition", "CatchUp"
 _JOIN = f"{_RENDITION}.position_behind: if self._state is UNKNOWN"
 _NEW, _JOINED = f"{_RENDITION}.show: if body := frames[at] if at", ' else b"".join(frames[at:]):'
@@ -143,7 +144,8 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_NEW} == end - 1{_JOINED} => {_NEW.partition(': ')[2][:-2]}(at == end - 1) and False{_JOINED}",
         f"{_NEW} == end - 1{_JOINED} => {_NEW.partition(': ')[2]} == end + 1{_JOINED}",
         "Ring.add: if last == (attempt, seq + len(entries)): => if False:",
-        "Ring.add: if last == (attempt, seq + len(entries)): => if last == (attempt, seq - len(entries)):",
+        "Feed.take: if prev is None and ring.synced and ring.last == (attempt, seq - 1): # nearly always"
+        " => if False: # nearly always",
         '_lines: if b"\\r" not in text: => if False:',
         f"{_RENDITION}.show: if len(following) < len(self.viewers): => if True:",
         f"{_RENDITION}.show: if len(following) < len(self.viewers): => if len(following) <= len(self.viewers):",
@@ -216,7 +218,11 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_JOIN} and state is not UNKNOWN and position >= self.base: =>"
         f"{_JOIN.partition(':')[2]} and position >= self.base:",
     ),
-    "forgotten more often, with the same outcome": (f"{_RING}.add: return False => return True",),
+    "forgotten more often, with the same outcome": (
+        f"{_RING}.add: return False => return True",
+        f"{_RING}.add: {_JUMPS} + len(entries)): => {_JUMPS} - len(entries)):",
+        "Feed.add: if jumped: => if True:",
+    ),
     "false either way": (f"{_RING}.add: return False => return None",),
     "one run more in front of the ring": (
         f"{_RING}.forget: while len(self.runs) > 1 and self.runs[1][0] < before: =>"
