@@ -288,6 +288,7 @@ def test_nothing_is_up_before_the_live_connection_is() -> None:
         catch_up.sync(here.feed)
         await here.settled()
         assert (here.log.reads, here.feed.ring.synced, here.feed in catch_up._reading) == (0, False, False)
+        assert (catch_up.repairs, catch_up.rewound) == (0, 0)
 
     run(scene())
 
@@ -327,7 +328,7 @@ def test_entries_that_were_shown_and_are_lost_are_told_as_a_gap() -> None:
         here.hear(append(*entries(9, 1)))
         await here.settled()
         assert b'"reason":"rewound"' in here.viewer.take()
-        assert here.pages.forgotten == [ID]
+        assert (here.pages.forgotten, here.catch_up.rewound) == ([ID], 1)
         assert here.feed.ring.last == EntryId(9, 1)
         assert here.viewer.done is None
 
