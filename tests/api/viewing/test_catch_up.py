@@ -228,6 +228,7 @@ def test_a_second_reason_to_read_while_a_read_is_under_way_makes_one_more() -> N
         assert here.feed.ring.synced
         assert here.feed not in here.catch_up._reading
         assert here.feed.ring.last == EntryId(5, 2)
+        assert here.catch_up.repairs == 2
 
     run(scene())
 
@@ -331,6 +332,9 @@ def test_entries_that_were_shown_and_are_lost_are_told_as_a_gap() -> None:
         assert (here.pages.forgotten, here.catch_up.rewound) == ([ID], 1)
         assert here.feed.ring.last == EntryId(9, 1)
         assert here.viewer.done is None
+        here.log.entries = entries(9, 0)
+        await here.synced()
+        assert (here.feed.ring.last, here.catch_up.rewound) == (EntryId(9, 0), 2)
 
     run(scene())
 
