@@ -161,13 +161,15 @@ def test_a_full_page_and_an_end_are_read_once_and_what_may_grow_is_read_again() 
 def test_who_asks_for_the_same_page_meanwhile_shares_the_read_and_who_asks_for_another_does_not() -> None:
     async def read() -> None:
         shelf = Shelf(*ended(2))
-        first, same = shelf.pages.after(ID, NATIVE, BEGINNING, None), shelf.pages.after(ID, NATIVE, BEGINNING, None)
+        assert (shelf.pages.hits, shelf.pages.reads, shelf.pages.bytes) == (0, 0, 0)
+        first, *same = [shelf.pages.after(ID, NATIVE, BEGINNING, None) for _ in range(3)]
         assert isinstance(first, asyncio.Task)
-        assert same is first
+        assert same == [first] * 2
         others = [shelf.pages.after(OTHER, NATIVE, BEGINNING, None), shelf.pages.after(ID, NATIVE, EntryId(1, 0), None)]
         assert all(isinstance(other, asyncio.Task) and other is not first for other in others)
         page = await first
         assert shelf.pages.after(ID, NATIVE, BEGINNING, None) is page
+        assert (shelf.pages.hits, shelf.pages.reads) == (3, 3)
         await asyncio.sleep(0)
         assert shelf.pages._reads == {}
 
