@@ -337,6 +337,29 @@ def test_borders_of_one_log_are_forgotten_with_it_and_those_of_the_others_are_no
     at_once(scene())
 
 
+def test_of_no_log_is_a_border_known_any_more_once_all_are_forgotten() -> None:
+    async def scene() -> None:
+        here, counting = Theatre(long_log(3500)), Counting()
+        await here.page(counting, EntryId(5, 3400))
+        here.pages.forget_all()
+        here.log.read = 0
+        await here.page(counting, EntryId(5, 3400))
+        assert here.log.read > 3 * 1001
+
+    at_once(scene())
+
+
+def test_a_full_page_is_a_border_in_a_dialect_that_remembers_something() -> None:
+    async def scene() -> None:
+        here, counting = Theatre(long_log(2500)), Counting()
+        for dialect in (NATIVE, counting):
+            await here.read(here.viewer(dialect, BEGINNING, live=False))
+        noted = [(EntryId(5, 999), 999), (EntryId(5, 1999), 1999)]
+        assert here.pages._borders._known == {(ID, counting): noted}
+
+    at_once(scene())
+
+
 # ── a rendition of a dialect that remembers something ──
 
 
