@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from api.access.gate import ANONYMOUS
+from api.access.gate import ANONYMOUS, Principal
 from api.dialects.native import local_frame
 from api.dialects.sse import KEEP_ALIVE
 from api.settings import ApiSettings
@@ -264,6 +264,7 @@ def test_one_that_has_ended_is_forgotten_with_its_last_viewer() -> None:
         here.hub.detach(first.viewer)
         assert here.wire.left == []
         here.hub.detach(second.viewer)
+        here.hub.detach(second.viewer)
         assert here.wire.left == [CHANNEL]
         assert here.hub._viewers == set()
 
@@ -303,7 +304,7 @@ def test_the_quick_way_is_for_what_runs_here_and_is_closed_while_draining() -> N
         here = Scene(*entries(5, 0, 1))
         assert here.hub.knows(ID, BEGINNING, PLAIN, ANONYMOUS) is False
         seat = here.seat()
-        assert not here.hub.knows(ID, BEGINNING, PLAIN, ANONYMOUS), "it is not synced yet"
+        assert here.hub.knows(ID, BEGINNING, PLAIN, ANONYMOUS) is False, "it is not synced yet"
         here.hub.subscribed(CHANNEL)
         await here.settled()
         assert here.hub.knows(ID, BEGINNING, PLAIN, ANONYMOUS)
@@ -315,6 +316,16 @@ def test_the_quick_way_is_for_what_runs_here_and_is_closed_while_draining() -> N
         assert b'"drain"' in seat.bytes
         assert b"\nretry: " in seat.bytes
         assert seat.viewer.done == "cut"
+
+    run(scene())
+
+
+def test_the_quick_way_is_for_those_who_may_see_the_generation() -> None:
+    async def scene() -> None:
+        here = Scene(*entries(5, 0))
+        await here.watched(owner="somebody")
+        for who, knows in ((Principal("somebody"), True), (Principal("another"), False), (ANONYMOUS, True)):
+            assert here.hub.knows(ID, BEGINNING, PLAIN, who) is knows
 
     run(scene())
 
@@ -380,6 +391,23 @@ def test_places_are_asked_for_one_time_after_the_other_and_not_told_who_has_begu
         await asyncio.sleep(2)
         assert b"5-0" in seat.bytes
         assert b"queued" not in seat.bytes
+
+    run(scene())
+
+
+def test_who_waits_is_told_its_place_though_another_has_begun_meanwhile() -> None:
+    async def scene() -> None:
+        here = Scene()
+        here.queue.places = [4, 5]
+        here.queue.open.clear()
+        await here.watched()
+        waiting = Seat(here.hub.attach(OTHER, BEGINNING, PLAIN, ended=False))
+        await asyncio.sleep(1.5)
+        assert here.queue.asked == [[ID, OTHER]]
+        here.publish(*entries(5, 0), prev=BEGINNING)
+        here.queue.open.set()
+        await here.settled()
+        assert local_frame("queued", position=5) in waiting.bytes
 
     run(scene())
 
@@ -628,6 +656,23 @@ def test_what_came_in_one_read_goes_out_in_one_write(pace: int) -> None:
     run(scene())
 
 
+def test_what_was_not_heard_is_read_from_the_log_and_what_is_known_is_not() -> None:
+    async def scene() -> None:
+        here = Scene(*entries(5, 0))
+        seat = await here.watched()
+        here.log.entries += entries(5, 1, 2)
+        here.publish(*entries(5, 2))
+        await here.settled()
+        assert b"5-1" in seat.bytes
+        assert b"5-2" in seat.bytes
+        reads = here.log.reads
+        here.publish(*entries(5, 1))
+        await here.settled()
+        assert here.log.reads == reads
+
+    run(scene())
+
+
 def test_what_is_published_of_a_generation_that_nobody_watches_is_passed_over() -> None:
     async def scene() -> None:
         here = Scene()
@@ -658,12 +703,13 @@ def test_its_statistics_say_what_it_holds_and_what_it_has_done() -> None:
         here = Scene(*entries(5, 0), stalled_viewer=30)
         assert here.hub.statistics() == STILL
         seat, other = await here.watched(), here.seat()
-        ended = here.seat(ended=True)
-        here.hub.turn_away(ID, PLAIN)
+        ended, too = here.seat(ended=True), here.seat(ended=True)
+        for _ in range(2):
+            here.hub.turn_away(ID, PLAIN)
         seen = here.hub.statistics()
-        assert (seen.feeds, seen.viewers, seen.attached, seen.attached_ended, seen.turned_away) == (1, 3, 3, 1, 1)
+        assert (seen.feeds, seen.viewers, seen.attached, seen.attached_ended, seen.turned_away) == (1, 4, 4, 2, 2)
         assert (seen.repairs, seen.rewound, seen.lost) == (1, 0, 0)
-        assert (seen.page_hits, seen.page_reads, seen.page_bytes) == (1, 2, 0), "a read that two wait for"
+        assert (seen.page_hits, seen.page_reads, seen.page_bytes) == (2, 2, 0), "a read that three wait for"
         here.hub.live_down()
         here.hub.live_down()
         assert replace(here.hub.statistics(), up=True) == replace(seen, lost=1)
@@ -673,12 +719,12 @@ def test_its_statistics_say_what_it_holds_and_what_it_has_done() -> None:
         await here.settled()
         seen = here.hub.statistics()
         assert (seen.up, seen.repairs, seen.rewound, seen.lost) == (True, 2, 1, 1)
-        seat.viewer.blocked_since = asyncio.get_running_loop().time()
+        seat.viewer.blocked_since = other.viewer.blocked_since = asyncio.get_running_loop().time()
         while not seat.aborted:
             await asyncio.sleep(1)
-        for each in (seat, other, ended):
+        for each in (seat, other, ended, too):
             here.hub.detach(each.viewer)
-        assert here.hub.statistics() == replace(seen, viewers=0, stalled=1)
+        assert here.hub.statistics() == replace(seen, viewers=0, stalled=2)
 
     run(scene())
 
@@ -693,5 +739,7 @@ def test_pages_that_are_kept_count_as_hits_and_their_bytes() -> None:
         seen = here.hub.statistics()
         assert (seen.page_hits, seen.page_reads, seen.feeds) == (2, 1, 0)
         assert len(seat.bytes) < seen.page_bytes < len(seat.bytes) + 1000
+        here.hub.live_up()
+        assert here.hub.statistics().page_bytes == 0, "any log may have come back without its tail"
 
     run(scene())
