@@ -515,6 +515,13 @@ def test_what_is_listed_is_read_newest_first_and_on_from_a_cursor(server: Server
     assert server.do(server.coordination.listed("queued", None, 10)) == []
 
 
+def test_what_is_behind_a_cursor_is_listed_however_much_is_before_it(server: Server) -> None:
+    for at in range(1, 31):
+        server.command("ZADD", keys.index("all"), at, f"{at}")
+    server.command("PEXPIRE", keys.index("all"), 60_000)
+    assert server.do(server.coordination.listed("all", (3, "3"), 5)) == [(2, "2"), (1, "1")]
+
+
 def test_eight_that_share_a_microsecond_with_the_cursor_are_skipped(server: Server) -> None:
     for name in "abcdefghi":
         server.command("ZADD", keys.index("all"), 1000, name)

@@ -180,7 +180,11 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " if behind and feed.ring.last == last:",
         "catch_up -: _RESYNC_ENTRIES = 5000 => _RESYNC_ENTRIES = 5001",
     ),
+    "there is one space in it": (
+        'parse_append: prev, _, head = head.partition(b" ") => prev, _, head = head.rpartition(b" ")',
+    ),
     "there is one dash in it": (
+        'parse_append: first, _, second = head.partition(b"-") => first, _, second = head.rpartition(b"-")',
         'EntryId.of_redis: attempt, _, seq = raw.partition(b"-") => attempt, _, seq = raw.rpartition(b"-")',
     ),
     "a log has no delta before its first block, and none of an attempt before a block of that attempt": (
