@@ -153,6 +153,70 @@ def test_a_connection_of_which_nothing_is_asked_is_kept() -> None:
     at_once(scene())
 
 
+def test_what_nobody_waits_for_is_passed_over_and_a_connection_may_be_lost_before_it_is_made() -> None:
+    async def scene() -> None:
+        wire, never = Wire(), Wire()
+        connected(wire)
+        wire.data_received(b"+hello\r\n")
+        wire.replied(b"hello")
+        asking = asyncio.create_task(wire.exchange(b"x", 2))
+        await asyncio.sleep(0)
+        for reply in (1, 2):
+            assert not asking.done()
+            wire.replied(reply)
+            await asyncio.sleep(0)
+        assert await asking == [1, 2]
+        wire.data_received(b"+more\r\n")
+        never.connection_lost(None)
+        assert never.lost.is_set()
+
+    at_once(scene())
+
+
+def test_a_connection_that_is_lost_ticks_no_more() -> None:
+    async def scene() -> None:
+        wire = Wire()
+        connected(wire)
+        wire.connection_lost(None)
+        assert wire._timer is not None
+        assert wire._timer.cancelled()
+
+    at_once(scene())
+
+
+def test_who_waits_when_the_connection_is_closed_is_told_at_once() -> None:
+    async def scene() -> None:
+        wire = Wire()
+        connected(wire)
+        asking = asyncio.create_task(wire.exchange(b"x", 1))
+        await asyncio.sleep(0)
+        wire.close()
+        with pytest.raises(ConnectionResetError, match="^closed$"):
+            await asking
+
+    at_once(scene())
+
+
+def test_silence_counts_from_when_something_is_due() -> None:
+    class Owing(Wire):
+        owes = False
+
+        def due(self) -> bool:
+            return self.owes
+
+    async def scene() -> None:
+        wire = Owing()
+        transport = connected(wire)
+        await asyncio.sleep(10.5)
+        wire.owes = True
+        await asyncio.sleep(3)
+        assert not transport.aborted
+        await asyncio.sleep(0.6)
+        assert transport.aborted
+
+    at_once(scene())
+
+
 # ── connecting ──
 
 

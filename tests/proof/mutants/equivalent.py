@@ -543,6 +543,10 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "whatever is not `none` asks for a certificate": (
         f"{_ASKS} => {_ASKS.partition(': ')[2].replace('required', 'XXrequired')}",
     ),
+    "an exchange sets it before anything waits": ("Wire.__init__: self._most = 0 => self._most = 1",),
+    "who is cancelled has cancelled what it waits for": (
+        "Wire.exchange: if not self._answered.done() or self._answered.cancelled(): => if self._answered.cancelled():",
+    ),
     "only who has a viewer looks at it, and each viewer gets its own": (
         "DirectProtocol._return: self._socket = None => pass",
     ),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import unquote, urlsplit
 
 import redis
 
@@ -65,7 +66,7 @@ def lend_url(url: str, upstream_url: str) -> None:
             self.url = url
 
         def __enter__(self) -> SimpleNamespace:
-            return SimpleNamespace(url=url)
+            return SimpleNamespace(url=url, socket_path=unquote(urlsplit(url).path))
 
         def __exit__(self, *error: object) -> None:
             pass
