@@ -115,6 +115,15 @@ def test_a_redis_that_lets_nobody_in_is_not_taken_for_one_that_is_away(embedded:
     assert caught.value.word == "WRONGPASS"
 
 
+def test_a_text_that_reads_like_a_call_is_sent_again_as_it_is(server: Server, generations: list[Generation]) -> None:
+    generation = generations[0]
+    log = AttemptLog(generation.id, generation.granted())
+    text = log.append(1, [A])
+    server.command("SCRIPT", "FLUSH")
+    assert server.do(server.appends.send([log.append(1, [Content(TEXT, text)])])) == [Appended(1)]
+    assert generation.log[-1].value == text
+
+
 def test_calls_of_any_content_are_one_command_each_and_read_as_they_were_meant() -> None:
     @given(
         st.integers(0, 2**40),

@@ -191,7 +191,7 @@ def test_who_waits_when_the_connection_is_closed_is_told_at_once() -> None:
         asking = asyncio.create_task(wire.exchange(b"x", 1))
         await asyncio.sleep(0)
         wire.close()
-        with pytest.raises(ConnectionResetError, match="^closed$"):
+        with pytest.raises(ConnectionResetError, match=r"^closed$"):
             await asking
 
     at_once(scene())
