@@ -29,7 +29,8 @@ class ApiSettings(BrokerSettings):
     ring_bytes: int = Field(default=256 * 1024, ge=4096)
     """Recent frames kept per watched generation, for viewers that fall a little behind."""
     replay_cache_bytes: int = Field(default=32 * 1024 * 1024, ge=0)
-    """Encoded pages of logs kept per process, so that a herd of late joiners costs one read."""
+    """Encoded pages of logs kept per process, so that a herd of late joiners costs one read; and as much again of what whole
+    logs amount to."""
     http: Literal["direct", "plain"] = "direct"
     """How bytes reach a viewer: written to the transport by the hub, or through ASGI, as on any other server."""
     tls_certfile: Path | None = None

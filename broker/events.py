@@ -5,6 +5,7 @@ are their bare text, so that a token costs Redis its own bytes and little more; 
 `type` is the event's name.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import orjson
@@ -36,6 +37,18 @@ class Entry(NamedTuple):
     id: EntryId
     kind: bytes
     value: bytes
+
+
+class Run(NamedTuple):
+    """Entries whose ids count on: that of the first, and kind and value of each."""
+
+    first: EntryId
+    contents: Sequence[tuple[bytes, bytes]]
+
+    @property
+    def last(self) -> EntryId:
+        attempt, seq = self.first
+        return EntryId(attempt, seq + len(self.contents) - 1)
 
 
 def event(type_: str, **fields: object) -> Content:

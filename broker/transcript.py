@@ -4,23 +4,38 @@ This is the rule for readers as code: an attempt's `stream_start` tells how many
 `block_start` opens the block of its index or goes on with it, a delta belongs to the block that was opened last.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 import orjson
 
 from broker import events
-from broker.events import Entry
+from broker.events import Entry, Run
 from broker.ids import BEGINNING, EntryId
 
 _PROSE = frozenset(("text", "thinking", "redacted_thinking"))
+_PIECE_BYTES: Final = 64 * 1024
+_EVENT_BYTES: Final = 1000
+"""What an entry that is one JSON object takes besides its own bytes, at most: it is objects here."""
+
+
+class Written(NamedTuple):
+    """Text in pieces, UTF-8, none of which ends inside a character."""
+
+    pieces: Sequence[bytes]
+
+    def __str__(self) -> str:
+        return b"".join(self.pieces).decode()
 
 
 @dataclass(slots=True)
-class _Block:
+class Block:
+    """`head` is as `block_start` told it, `last` the last entry that belongs to it."""
+
     head: dict[str, object]
     last: EntryId
-    parts: list[str] = field(default_factory=list)
+    pieces: list[bytes] = field(default_factory=list)
     signature: list[str] = field(default_factory=list)
     citations: list[object] = field(default_factory=list)
     deltas: list[object] = field(default_factory=list)
@@ -30,22 +45,32 @@ class _Block:
     def type(self) -> str:
         return str(self.head.get("type", ""))
 
-    def text(self) -> str:
-        return str(self.head.get("text", "")) + "".join(self.parts)
+    def add(self, deltas: Sequence[bytes], last: EntryId) -> int:
+        """What was written to it, up to this entry; how many bytes."""
+        joined = b"".join(deltas)
+        if self.pieces and len(self.pieces[-1]) < _PIECE_BYTES:
+            self.pieces[-1] += joined
+        else:
+            self.pieces.append(joined)
+        self.chunks += len(deltas)
+        self.last = last
+        return len(joined)
 
-    def content(self) -> dict[str, object]:
-        """The block in the shape of the Messages API. A tool's input that is not whole JSON yet stays as
-        `partial_json`."""
-        block, joined = dict(self.head), "".join(self.parts)
-        if self.type == "text":
-            block["text"] = self.text()
-        elif self.type == "thinking":
-            block["thinking"] = str(self.head.get("thinking", "")) + joined
-        elif joined:
+    def written(self) -> Written:
+        """Of text or thinking: all of it."""
+        return Written((str(self.head.get(self.type, "")).encode(), *self.pieces))
+
+    def fields(self) -> dict[str, object]:
+        """The block in the shape of the Messages API, its text or thinking as `Written`. A tool's input that is not whole JSON
+        yet stays as `partial_json`."""
+        block = dict(self.head)
+        if self.type in ("text", "thinking"):
+            block[self.type] = self.written()
+        elif joined := b"".join(self.pieces):
             try:
                 block["input"] = orjson.loads(joined)
             except orjson.JSONDecodeError:
-                block["partial_json"] = joined
+                block["partial_json"] = joined.decode()
         if self.signature:
             block["signature"] = "".join(self.signature)
         if self.citations:
@@ -53,6 +78,10 @@ class _Block:
         if self.deltas:
             block["deltas"] = self.deltas
         return block
+
+    def content(self) -> dict[str, object]:
+        """The block in the shape of the Messages API."""
+        return {name: str(value) if isinstance(value, Written) else value for name, value in self.fields().items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,77 +96,108 @@ class Kept:
 
 
 class Transcript:
-    """The fold of a log's entries; apply them in order, each once."""
+    """The fold of a log's entries; apply them in order, each once. `last` is the last one, `cursor` the last but for the end,
+    `end` the terminal one. `size` is in bytes, and no less than what it holds."""
 
-    __slots__ = ("_blocks", "_open", "last", "stop_reason")
+    __slots__ = ("_open", "blocks", "cursor", "end", "last", "size", "stop_reason")
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self._blocks: list[_Block] = []
+        self.blocks: list[Block] = []
         self._open = -1
-        self.last = BEGINNING
+        self.last = self.cursor = BEGINNING
+        self.end: Entry | None = None
         self.stop_reason: str | None = None
-        for entry in entries:
-            self.apply(entry)
+        self.size = 0
+        for id_, kind, value in entries:
+            self.apply(Run(id_, [(kind, value)]))
 
-    def apply(self, entry: Entry) -> None:
-        self.last = entry.id
-        if entry.kind in events.DELTAS:
-            block = self._blocks[self._open]
-            block.parts.append(entry.value.decode())
-            block.chunks += 1
-            block.last = entry.id
-        elif entry.kind in (events.EVENT, events.START):
+    def apply(self, run: Run) -> None:
+        (attempt, seq), contents = run
+        kinds, values = zip(*contents, strict=True)
+        if events.DELTAS.issuperset(kinds):  # nearly always
+            self.last = run.last
+            self._add(values, self.last)
+            return
+        deltas: list[bytes] = []
+        for kind, value in contents:
+            if kind in events.DELTAS:
+                deltas.append(value)
+            else:
+                self._add(deltas, EntryId(attempt, seq - 1))
+                deltas = []
+                self._apply_other(Entry(EntryId(attempt, seq), kind, value))
+            seq += 1
+        self.last = EntryId(attempt, seq - 1)
+        self._add(deltas, self.last)
+
+    def _add(self, deltas: Sequence[bytes], last: EntryId) -> None:
+        if deltas:
+            self.cursor = last
+            self.size += self.blocks[self._open].add(deltas, last)
+
+    def _apply_other(self, entry: Entry) -> None:
+        self.size += len(entry.value) + _EVENT_BYTES
+        if entry.kind == events.END:
+            self.end = entry
+            return
+        self.cursor = entry.id
+        if entry.kind in (events.EVENT, events.START):
             self._apply_event(entry.id, orjson.loads(entry.value))
 
     def _apply_event(self, id_: EntryId, event: dict[str, object]) -> None:
         match event:
             case {"type": "stream_start", "keep_blocks": int(keep)}:
-                del self._blocks[keep:]
+                del self.blocks[keep:]
                 self._open = -1
                 self.stop_reason = None
             case {"type": "block_start", "index": int(index), "block": dict(head)}:
-                if index >= len(self._blocks):
-                    self._blocks.append(_Block(head, id_))
+                if index >= len(self.blocks):
+                    self.blocks.append(Block(head, id_))
                 self._open = index
-                self._blocks[index].last = id_
+                self.blocks[index].last = id_
             case {"type": "block_stop", "index": int(index)}:
-                self._blocks[index].last = id_
+                self.blocks[index].last = id_
             case {"type": "signature", "signature": str(signature)}:
-                self._blocks[self._open].signature.append(signature)
-                self._blocks[self._open].last = id_
+                self.blocks[self._open].signature.append(signature)
+                self.blocks[self._open].last = id_
             case {"type": "citation", "citation": citation}:
-                self._blocks[self._open].citations.append(citation)
-                self._blocks[self._open].last = id_
+                self.blocks[self._open].citations.append(citation)
+                self.blocks[self._open].last = id_
             case {"type": "block_delta", "index": int(index), "delta": delta}:
-                self._blocks[index].deltas.append(delta)
-                self._blocks[index].last = id_
+                self.blocks[index].deltas.append(delta)
+                self.blocks[index].last = id_
             case {"type": "usage", "stop_reason": str(reason)}:
                 self.stop_reason = reason
 
     @property
+    def written(self) -> Iterator[bytes]:
+        """All text blocks' text, in pieces."""
+        return (piece for block in self.blocks if block.type == "text" for piece in block.written().pieces)
+
+    @property
     def text(self) -> str:
         """The concatenation of all text blocks."""
-        return "".join(block.text() for block in self._blocks if block.type == "text")
+        return b"".join(self.written).decode()
 
     @property
     def open(self) -> int | None:
         """The index of the block that deltas belong to, if there is one."""
-        return self._open if 0 <= self._open < len(self._blocks) else None
+        return self._open if 0 <= self._open < len(self.blocks) else None
 
     @property
     def content(self) -> list[dict[str, object]]:
-        return [block.content() for block in self._blocks]
+        return [block.content() for block in self.blocks]
 
     def kept(self) -> Kept | None:
         """What survives an interruption, or None if there is no text to go on from."""
-        blocks: list[_Block] = []
-        for block in self._blocks:
+        blocks: list[Block] = []
+        for block in self.blocks:
             if block.type not in _PROSE:
                 break
             blocks.append(block)
-        while blocks and not (blocks[-1].type == "text" and blocks[-1].text()):
+        while blocks and not (blocks[-1].type == "text" and any(blocks[-1].written().pieces)):
             blocks.pop()
         if not blocks:
             return None
-        text = "".join(block.text() for block in blocks if block.type == "text")
+        text = "".join(str(block.written()) for block in blocks if block.type == "text")
         return Kept(text, blocks[-1].last, len(blocks), sum(block.chunks for block in blocks))

@@ -6,6 +6,8 @@ begun.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,7 +17,12 @@ from api.delivery.uvicorn_direct import CUT, LEND
 from api.intake.negotiate import EVENT_STREAM_HEADERS
 from api.viewing.framing import Framing, chunk, plain
 from api.viewing.hub import Hub
+from api.viewing.transcripts import Told
 from api.viewing.viewer import Viewer
+from broker.errors import BrokerError
+from broker.ids import BEGINNING
+
+_OPEN_SECONDS: Final = 6.0
 
 
 class Dropped(Exception):
@@ -35,13 +42,15 @@ def framing_of(scope: Scope) -> Framing:
 
 class EventStream(Response):
     """Sends a viewer's frames until the terminal one, then closes cleanly; in any other case it cuts the connection. It owns
-    the viewer. `first` goes before the frames, `last` behind them."""
+    the viewer. `first` goes before the frames, `last` behind them. `opening` is awaited when the client has been told that its
+    stream is there: it stands for what is up to its cursor."""
 
-    def __init__(self, hub: Hub, viewer: Viewer, *, first: bytes = b"", last: bytes = b"",
-                 headers: list[tuple[bytes, bytes]] | None = None) -> None:  # fmt: skip
+    def __init__(self, hub: Hub, viewer: Viewer, *, first: bytes = b"", opening: Callable[[], Awaitable[Told]] | None = None,
+                 last: bytes = b"", headers: list[tuple[bytes, bytes]] | None = None) -> None:  # fmt: skip
         self._hub = hub
         self._viewer = viewer
         self._first = viewer.view.dialect.keep_alive + viewer.begin(first)
+        self._opening = opening
         self._last = last
         self.status_code = 200
         self.raw_headers = [*EVENT_STREAM_HEADERS, *(headers or [])]
@@ -53,6 +62,8 @@ class EventStream(Response):
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": self._first, "more_body": True})
+            if self._opening is not None:
+                await self._open(self._opening)
             if (extension := extensions.get(LEND)) is not None:
                 lent = True
                 extension["lend"](self._viewer, self._hub.detach, self._last)
@@ -69,6 +80,17 @@ class EventStream(Response):
                 self._hub.detach(self._viewer)
         if whole:
             await send({"type": "http.response.body", "body": self._last, "more_body": False})
+
+    async def _open(self, opening: Callable[[], Awaitable[Told]]) -> None:
+        """Whoever would wait too long for it is sent away: it is made meanwhile."""
+        try:
+            async with asyncio.timeout(_OPEN_SECONDS):
+                told = await opening()
+        except (BrokerError, TimeoutError):
+            self._hub.send_away(self._viewer)
+        else:
+            if told.cursor != BEGINNING:
+                self._viewer.open_with(told.pieces, told.cursor)
 
     async def _pump(self, receive: Receive, send: Send) -> bool:
         """Sends until the viewer is done; False if the client left first. Raises Dropped, Stalled."""

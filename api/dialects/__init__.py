@@ -1,6 +1,7 @@
 """The vocabularies in which a log is shown: each is a fold over its entries, and the cursor is always the log's own. Pure.
 
-native.py is ours, text.py bare text; sse.py is what server-sent events have in common, whatever they say.
+native.py is ours, text.py bare text; sse.py is what server-sent events have in common, whatever they say, content.py what was
+produced so far, as JSON.
 
     log       7-0 stream_start   7-1 block_start   7-2 "It"   7-3 " is"        state behind each: s1 s2 s3 s4
     frames    (begin, 7-0) → s1  (s1, 7-1) → s2    …          (s3, 7-3) → s4   one frame an entry, which may be empty
@@ -10,7 +11,7 @@ the same entries give the same one, in whatever portions they come, and none is 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
 
 from broker.events import Entry
@@ -56,8 +57,8 @@ class Dialect(ABC):
         """It should come back after so many milliseconds."""
 
     @abstractmethod
-    def snapshot(self, transcript: Transcript, cursor: EntryId) -> bytes:
-        """Stands for everything up to the cursor."""
+    def snapshot(self, transcript: Transcript) -> Iterator[bytes]:
+        """The parts of a frame that stands for everything but the end; none if there is nothing to say."""
 
     @abstractmethod
     def first(self, body: bytes) -> bytes | None:

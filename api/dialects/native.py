@@ -1,13 +1,13 @@
 """Our own vocabulary, that of docs/protocol.md: each entry is one line of JSON with its `type`. Nothing is remembered. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import orjson
 
 from api.dialects import Dialect, State, sse
+from api.dialects.content import content_json, text_json
 from broker.events import TEXT, THINKING, TOOL_INPUT, Entry
-from broker.ids import EntryId
 from broker.transcript import Transcript
 from broker.vocabulary import GapReason
 
@@ -52,9 +52,12 @@ class Native(Dialect):
     def drain(self, retry_ms: int) -> bytes:
         return sse.coming_back(local_frame("drain"), retry_ms)
 
-    def snapshot(self, transcript: Transcript, cursor: EntryId) -> bytes:
-        event = local_frame("snapshot", text=transcript.text, content=transcript.content, open=transcript.open)
-        return event[:-1] + b"id: " + str(cursor).encode() + b"\n\n"
+    def snapshot(self, transcript: Transcript) -> Iterator[bytes]:
+        yield b'data: {"type":"snapshot","text":'
+        yield from text_json(transcript)
+        yield b',"content":'
+        yield from content_json(transcript)
+        yield b',"open":%b}\nid: %d-%d\n\n' % (orjson.dumps(transcript.open), *transcript.cursor)
 
     def first(self, body: bytes) -> bytes | None:
         return sse.with_retry(body)

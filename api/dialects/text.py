@@ -4,7 +4,7 @@ Only text is an unnamed event; what else a reader must know is a named one, whos
 it was: server-sent events know no other within their data.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import orjson
@@ -54,10 +54,16 @@ class Text(Dialect):
     def drain(self, retry_ms: int) -> bytes:
         return b"event: drain\n" + NATIVE.drain(retry_ms)
 
-    def snapshot(self, transcript: Transcript, cursor: EntryId) -> bytes:
+    def snapshot(self, transcript: Transcript) -> Iterator[bytes]:
         """All text so far in one event; nothing if there is none."""
-        text, _ = _lines(transcript.text.encode(), cr=False)
-        return _frame(text, cursor) if text else b""
+        before, cr = b"data: ", False
+        for piece in transcript.written:
+            text, cr = _lines(piece, cr=cr) if piece else (piece, cr)
+            if text:
+                yield before + _in_data(text)
+                before = b""
+        if not before:
+            yield b"\nid: %d-%d\n\n" % transcript.cursor
 
     def first(self, body: bytes) -> bytes | None:
         return sse.with_retry(body)
@@ -103,7 +109,11 @@ def _lines(text: bytes, *, cr: bool) -> tuple[bytes, bool]:
 
 def _frame(data: bytes, id_: EntryId) -> bytes:
     """One event; each line of its data is a field of its own."""
-    return b"data: %b\nid: %d-%d\n\n" % (data.replace(b"\n", b"\ndata: "), *id_)
+    return b"data: %b\nid: %d-%d\n\n" % (_in_data(data), *id_)
+
+
+def _in_data(text: bytes) -> bytes:
+    return text.replace(b"\n", b"\ndata: ")
 
 
 TEXT_VIEW: Final = Text()

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Final, Literal
 
 import orjson
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from api.access.gate import Policy, Principal
 from api.delivery.asgi import EventStream, framing_of
+from api.delivery.parts import Parts
 from api.dialects import Dialect
 from api.dialects.native import NATIVE
 from api.dialects.text import TEXT_VIEW
@@ -21,11 +23,9 @@ from api.routes.openapi import CHAT, STREAM, VIEWS, described
 from api.routes.service import Service
 from api.viewing.rendition import View
 from broker.errors import AlreadyEnded, StorageUnavailable, UnknownGeneration
-from broker.events import END
 from broker.ids import BEGINNING, GENERATION_ID, EntryId, is_generation_id
 from broker.record import TERMINAL, State
 from broker.request import ChatRequest, GenerationRequest
-from broker.transcript import Transcript
 
 _NO_STORE = {"cache-control": "no-store"}
 _VISIT_SECONDS = 6.0
@@ -179,25 +179,17 @@ async def _follow(
     ended = visit.state in TERMINAL
     if after is not None and after == visit.terminal_id:
         return Response(status_code=204, headers=_NO_STORE)
-    first, place = b"", None
+    first, place, opening = b"", None, None
     if cursor and not visit.cursor_known:
         first = dialect.gap("bad_cursor" if after is None else "unknown_cursor")
         after = None
-    elif after is None and snapshot and (entry := await _snapshot(service, id_, dialect)) is not None:
-        after, first = entry
     elif visit.state == "queued":
         (place,) = await service.coordination.positions([id_])
         first = dialect.queued(place or 0)
+    elif after is None and snapshot:
+        opening = partial(service.hub.transcripts.told, id_, dialect.snapshot)
     viewer = service.hub.attach(id_, after or BEGINNING, view, ended=ended, owner=visit.owner, place=place)
-    return EventStream(service.hub, viewer, first=first, last=last, headers=headers)
-
-
-async def _snapshot(service: Service, id_: str, dialect: Dialect) -> tuple[EntryId, bytes] | None:
-    """The cursor behind everything but the end, and the frame that stands for it."""
-    transcript = Transcript(entry for entry in await service.logs.whole(id_) if entry.kind != END)
-    if transcript.last == BEGINNING:
-        return None
-    return transcript.last, dialect.snapshot(transcript, transcript.last)
+    return EventStream(service.hub, viewer, first=first, opening=opening, last=last, headers=headers)
 
 
 # -- read, list, cancel
@@ -207,8 +199,8 @@ async def _snapshot(service: Service, id_: str, dialect: Dialect) -> tuple[Entry
 async def read(service: ServiceOf, who: Who, id_: Id, request: Request) -> Response:
     """The record, and everything that was produced so far."""
     negotiate(request.headers, (JSON,))
-    record, entries = await service.whole(id_, who)
-    return _json(views.whole(record, Transcript(entries)))
+    record, told = await service.whole(id_, who)
+    return Parts(views.whole(record, told.pieces), headers=_NO_STORE, media_type=JSON)
 
 
 @router.get(

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from api.access.gate import Principal
 from api.intake.problems import Code, Problem
+from api.routes.views import produced
 from api.viewing.hub import Hub
+from api.viewing.transcripts import Told
 from broker.errors import BrokerError, UnknownGeneration
-from broker.events import Entry
 from broker.record import Record, State
 from broker.store.accepting import Submissions
 from broker.store.agreement import Agreement
@@ -62,11 +63,13 @@ class Service:
         record, _ = await self._when_safe(id_, who, with_log=False)
         return record
 
-    async def whole(self, id_: str, who: Principal) -> tuple[Record, list[Entry]]:
-        """The record and then its log, when their end is safe, if they have one. Raises as `safe_record`."""
-        return await self._when_safe(id_, who, with_log=True)
+    async def whole(self, id_: str, who: Principal) -> tuple[Record, Told]:
+        """The record and then what was produced, when their end is safe, if they have one. Raises as `safe_record`."""
+        record, told = await self._when_safe(id_, who, with_log=True)
+        assert told is not None
+        return record, told
 
-    async def _when_safe(self, id_: str, who: Principal, *, with_log: bool) -> tuple[Record, list[Entry]]:
+    async def _when_safe(self, id_: str, who: Principal, *, with_log: bool) -> tuple[Record, Told | None]:
         """Reads anew whenever it has waited: Redis may have lost meanwhile what was read."""
         strict_ends = self.hub.strict_ends
         with storage_errors():
@@ -75,12 +78,12 @@ class Service:
                     record = await self.logs.record(id_)
                     if not who.may_see(record.owner):
                         raise UnknownGeneration
-                    entries = await self.logs.whole(id_) if with_log else []
+                    told = await self.hub.transcripts.told(id_, produced) if with_log else None
                     end = strict_ends.held_end(record)
-                    if end is None and entries and strict_ends.holds(id_, entries[-1]):
-                        end = entries[-1].id
+                    if end is None and told and told.end and strict_ends.holds(id_, told.end):
+                        end = told.end.id
                     if end is None:
-                        return record, entries
+                        return record, told
                     await strict_ends.safe(id_, end)
 
     async def file_ended(self, id_: str) -> None:

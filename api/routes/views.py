@@ -1,9 +1,12 @@
 """What the API says of a generation, as JSON. Pure."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NotRequired, cast
 
+import orjson
 from typing_extensions import TypedDict
 
+from api.dialects.content import content_json, text_json
 from broker.record import Record, State
 from broker.transcript import Transcript
 
@@ -85,15 +88,15 @@ def summary(record: Record) -> Summary:
     return cast(Summary, view)
 
 
-def whole(record: Record, transcript: Transcript) -> Whole:
-    """The record with all that was produced so far: `text` is the text blocks' text, `content` the Messages blocks."""
-    return {
-        **summary(record),
-        "text": transcript.text,
-        "content": transcript.content,
-        "last_event_id": _last(transcript),
-    }
+def whole(record: Record, produced: Iterable[bytes]) -> list[bytes]:
+    """The parts of a `Whole`, as JSON."""
+    return [orjson.dumps(summary(record))[:-1], *produced, b"}"]
 
 
-def _last(transcript: Transcript) -> str | None:
-    return str(transcript.last) if transcript.last.attempt else None
+def produced(transcript: Transcript) -> Iterator[bytes]:
+    """What a `Whole` has besides the record, as JSON."""
+    yield b',"text":'
+    yield from text_json(transcript)
+    yield b',"content":'
+    yield from content_json(transcript)
+    yield b',"last_event_id":"%d-%d"' % transcript.last if transcript.last.attempt else b',"last_event_id":null'

@@ -1,14 +1,17 @@
 """States of dialects behind entries here and there in logs: a resume in a dialect that remembers something costs no more than
 what lies between two of them."""
 
+import asyncio
 from bisect import bisect_right, insort
 from collections import OrderedDict
 from operator import itemgetter
 from typing import Final
+from weakref import WeakValueDictionary
 
 from api.dialects import UNKNOWN, Dialect, State
 from broker.ids import BEGINNING, EntryId
 from broker.store.logs import Logs
+from broker.turns import Turns
 
 _ENTRIES: Final = 1000
 _MOST_LOGS: Final = 2000
@@ -19,8 +22,10 @@ class Borders:
     """What is known of `_MOST_LOGS` logs, each in a dialect; the one that was not asked for for longest leaves first. All of it
     can be found out again by reading the log."""
 
-    def __init__(self, logs: Logs) -> None:
+    def __init__(self, logs: Logs, turns: Turns) -> None:
         self._logs = logs
+        self._turns = turns
+        self._folding: WeakValueDictionary[tuple[str, Dialect], asyncio.Lock] = WeakValueDictionary()
         self._known: OrderedDict[tuple[str, Dialect], list[tuple[EntryId, State]]] = OrderedDict()
 
     def note(self, id_: str, dialect: Dialect, cursor: EntryId, state: State) -> None:
@@ -43,24 +48,37 @@ class Borders:
         self._known.clear()
 
     async def state(self, id_: str, dialect: Dialect, cursor: EntryId) -> State:
-        """The state behind this entry of the log; UNKNOWN if the log does not have it. Raises StorageUnavailable."""
+        """The state behind this entry of the log; UNKNOWN if the log does not have it. Raises StorageUnavailable. One at a time
+        folds a piece of a log: whoever asks meanwhile, for whichever cursor, goes on from the borders that are noted then."""
+        turn = self._turn_at(id_, dialect)
         border, state = self._nearest(id_, dialect, cursor)
         while border < cursor:
-            entries = await self._logs.from_(id_, border, _ENTRIES + 1)
-            if border != BEGINNING:
-                if not entries or entries[0].id != border:  # what is known of this log is not what it is
-                    self.forget(id_)
-                    border, state = BEGINNING, dialect.begin
-                    continue
-                entries = entries[1:]
-            before = [entry for entry in entries[:_ENTRIES] if entry.id <= cursor]
-            if not before:
-                break
-            state, _ = dialect.fold(state, before)
-            border = before[-1].id
-            if len(before) == _ENTRIES:
-                self.note(id_, dialect, border, state)
+            async with turn:
+                border, state = max((border, state), self._nearest(id_, dialect, cursor), key=_by_id)
+                if border == cursor:
+                    break
+                entries = await self._logs.from_(id_, border, _ENTRIES + 1)
+                if border != BEGINNING:
+                    if not entries or entries[0].id != border:  # what is known of this log is not what it is
+                        self.forget(id_)
+                        border, state = BEGINNING, dialect.begin
+                        continue
+                    entries = entries[1:]
+                before = [entry for entry in entries[:_ENTRIES] if entry.id <= cursor]
+                if not before:
+                    break
+                await self._turns.take(len(before))
+                state, _ = dialect.fold(state, before)
+                border = before[-1].id
+                if len(before) == _ENTRIES:
+                    self.note(id_, dialect, border, state)
         return state if border == cursor else UNKNOWN
+
+    def _turn_at(self, id_: str, dialect: Dialect) -> asyncio.Lock:
+        lock = self._folding.get((id_, dialect))
+        if lock is None:
+            lock = self._folding[id_, dialect] = asyncio.Lock()
+        return lock
 
     def _nearest(self, id_: str, dialect: Dialect, cursor: EntryId) -> tuple[EntryId, State]:
         known = self._known.get((id_, dialect), [])

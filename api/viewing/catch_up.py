@@ -12,10 +12,11 @@ from broker.events import END, Entry
 from broker.ids import BEGINNING
 from broker.store.logs import Logs
 from broker.tasks import Tasks
+from broker.turns import Turns
 
 log = logging.getLogger("respool.catch_up")
 
-_RESYNC_ENTRIES = 5000
+_RESYNC_ENTRIES = 1000
 _PAUSE_SECONDS = 0.2
 
 
@@ -23,9 +24,10 @@ class CatchUp:
     """`add` puts entries that follow a feed's last one into it. `up` is whether the live connection is; while it is not,
     nothing can be synced. `repairs` counts reads of logs, `rewound` logs that had lost their tail or were gone."""
 
-    def __init__(self, logs: Logs, pages: Pages, add: Callable[[Feed, list[Entry]], None]) -> None:
+    def __init__(self, logs: Logs, pages: Pages, turns: Turns, add: Callable[[Feed, list[Entry]], None]) -> None:
         self._logs = logs
         self._pages = pages
+        self._turns = turns
         self._add = add
         self._reading: set[Feed] = set()
         self._tasks = Tasks(log)
@@ -81,6 +83,7 @@ class CatchUp:
         elif len(entries) == _RESYNC_ENTRIES:
             await self._skip_ahead(feed)
         elif len(entries) > 1:
+            await self._turns.take(len(entries))
             self._add(feed, entries[1:])
 
     async def _skip_ahead(self, feed: Feed) -> None:

@@ -19,6 +19,7 @@ from api.viewing.pages import Pages
 from api.viewing.rendition import View
 from api.viewing.strict_end import StrictEnds
 from api.viewing.subscription import Subscription
+from api.viewing.transcripts import Transcripts
 from api.viewing.viewer import Viewer
 from broker import keys
 from broker.errors import BrokerError
@@ -27,6 +28,7 @@ from broker.ids import BEGINNING, EntryId
 from broker.store.coordination import Coordination
 from broker.store.logs import Logs
 from broker.tasks import Tasks
+from broker.turns import Turns
 
 log = logging.getLogger("respool.hub")
 
@@ -76,9 +78,11 @@ class Hub:
         self, logs: Logs, coordination: Coordination, settings: ApiSettings, placeless: Callable[[str], object]
     ) -> None:
         self.strict_ends = StrictEnds(logs)
-        self.pages = Pages(logs, self.strict_ends, settings.replay_cache_bytes)
+        turns = Turns()
+        self.pages = Pages(logs, self.strict_ends, settings.replay_cache_bytes, turns)
+        self.transcripts = Transcripts(logs, settings.replay_cache_bytes, turns)
         self.draining = False
-        self._catch_up = CatchUp(logs, self.pages, self._add)
+        self._catch_up = CatchUp(logs, self.pages, turns, self._add)
         self._coordination = coordination
         self._placeless = placeless
         self._settings = settings
@@ -121,7 +125,7 @@ class Hub:
                 group.create_task(self._subscription.run())
                 group.create_task(self._tick_forever())
         finally:
-            for owner in (self._tasks, self._catch_up, self.pages, self.strict_ends):
+            for owner in (self._tasks, self._catch_up, self.pages, self.transcripts, self.strict_ends):
                 owner.cancel()
 
     def knows(self, id_: str, cursor: EntryId, view: View, who: Principal) -> bool:
@@ -164,8 +168,13 @@ class Hub:
         """A viewer that is only told to come back soon, and cut off."""
         self._turned_away += 1
         viewer = Viewer(id_, view, None, self.pages, BEGINNING)
-        _send_away(viewer)
+        self.send_away(viewer)
         return viewer
+
+    def send_away(self, viewer: Viewer) -> None:
+        """To come back soon; how soon differs, so that a crowd does not come back as one."""
+        viewer.tell(viewer.view.dialect.drain(random.randint(*_RETRY_MS)))
+        viewer.drop()
 
     def detach(self, viewer: Viewer) -> None:
         """A generation without a viewer is watched a little longer: who drops comes back, perhaps as one of a crowd."""
@@ -186,7 +195,7 @@ class Hub:
         """Sends every viewer away, to come back soon, to another process or to this one's successor."""
         self.draining = True
         for viewer in list(self._viewers):
-            _send_away(viewer)
+            self.send_away(viewer)
 
     # -- what the live connection tells
 
@@ -337,9 +346,3 @@ class Hub:
 
 def _channel(id_: str) -> bytes:
     return keys.live(id_).encode()
-
-
-def _send_away(viewer: Viewer) -> None:
-    """To come back soon; how soon differs, so that a crowd does not come back as one."""
-    viewer.tell(viewer.view.dialect.drain(random.randint(*_RETRY_MS)))
-    viewer.drop()

@@ -11,6 +11,7 @@ from api.viewing.strict_end import StrictEnds
 from broker.events import END, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.store.logs import Logs
+from broker.turns import Turns
 
 _ENTRIES: Final = 1000
 _PIECE_BYTES: Final = 128 * 1024
@@ -38,11 +39,12 @@ class Pages:
     """A cache of `most_bytes` in front of the logs. Readers of the same page at the same time share one read. `bytes` is what
     it holds, `hits` and `reads` say how it served."""
 
-    def __init__(self, logs: Logs, strict_ends: StrictEnds, most_bytes: int) -> None:
+    def __init__(self, logs: Logs, strict_ends: StrictEnds, most_bytes: int, turns: Turns) -> None:
         self._logs = logs
         self._strict_ends = strict_ends
-        self._borders = Borders(logs)
+        self._borders = Borders(logs, turns)
         self._most_bytes = most_bytes
+        self._turns = turns
         self.bytes = self.hits = self.reads = 0
         self._kept: OrderedDict[_Key, Page] = OrderedDict()
         self._reads: dict[_Key, asyncio.Task[Page]] = {}
@@ -106,6 +108,7 @@ class Pages:
             entries.pop()
         if state is UNKNOWN and (state := await self._borders.state(id_, dialect, cursor)) is UNKNOWN:
             return Page([], cursor, ended=False, full=False, rewound=True, state=UNKNOWN)
+        await self._turns.take(len(entries))
         state, frames = dialect.fold(state, entries)
         last = entries[-1].id if entries else cursor
         ended, full = bool(entries) and entries[-1].kind == END, len(entries) == _ENTRIES

@@ -1,7 +1,7 @@
 """One open event stream: a cursor and a socket. It has no queue: what it lacks is in the rendition's ring or in the log."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Literal
 
 from api.dialects import UNKNOWN, State
@@ -27,8 +27,8 @@ class Viewer:
     """
 
     __slots__ = (
-        "_begun", "_ended", "_loan", "_notices", "_over", "_pages", "_pieces", "_read", "_seen", "_state", "abort",
-        "blocked_since", "cursor", "done", "id", "position", "rendition", "taken", "view", "wake",
+        "_begun", "_ended", "_loan", "_notices", "_opening", "_over", "_pages", "_pieces", "_read", "_seen", "_state",
+        "_was_reset", "abort", "blocked_since", "cursor", "done", "id", "position", "rendition", "taken", "view", "wake",
     )  # fmt: skip
 
     position: int | None
@@ -50,6 +50,8 @@ class Viewer:
         self._pieces: list[tuple[bytes, EntryId]] = []
         self._read: tuple[asyncio.Task[Page], EntryId] | None = None
         self._notices: list[bytes] = []
+        self._opening: Iterator[bytes] | None = None
+        self._was_reset = False
         self._ended = False
         self._over = False
         self.move(cursor)
@@ -70,6 +72,13 @@ class Viewer:
         if self.rendition is not None and self.rendition.halt(self):
             self.position = self.rendition.shown
 
+    def open_with(self, frame: Iterable[bytes], cursor: EntryId) -> None:
+        """Gives it this frame, in pieces, before all else: that stands for what is up to the cursor. Not if it was told of a
+        gap while the frame was made: then it begins anew."""
+        if not self._was_reset:
+            self._opening = iter(frame)
+            self.move(cursor)
+
     def move(self, cursor: EntryId) -> None:
         """It reads the log from behind the cursor on."""
         self.cursor = cursor
@@ -88,6 +97,7 @@ class Viewer:
         """What was handed out is not in the log any more: says so, and begins anew."""
         self.halt()
         self.move(BEGINNING)
+        self._was_reset = True
         self._pieces = []
         self._ended = False
         self._notices.clear()  # a gap that found no room would be a splice
@@ -124,6 +134,10 @@ class Viewer:
     def _next(self) -> bytes:
         self.halt()
         while self.done is None:
+            if self._opening is not None:  # nothing may be said in the middle of a frame
+                if piece := next(self._opening, b""):
+                    return piece
+                self._opening = None
             if self._notices:
                 notices = b"".join(self._notices)
                 self._notices.clear()

@@ -5,6 +5,7 @@ wire.py                 a connection of our own: the token path, appends and wha
 lua/                    the atomic steps: common.lua, then claim.lua, append.lua and finish.lua; the headers are the contract
 log_steps.py, appends.py, coordination_steps.py   the same steps as typed functions
 logs.py                 the role that has a generation's record, log and cancel key
+reading.py              what a whole log amounts to, read page by page
 coordination.py         the role that has `due`, the queue and the indexes; queue.py: all of arq's queue
 accepting.py            the one way to submit: once, whatever breaks in between
 derived.py              ids that idempotency keys give, where coordination may forget these

@@ -1,8 +1,8 @@
 """`python -m tests.bench [NAME …] [--quick] [--json FILE]`: measures, beside the naive way and a floor, on this machine.
 
 Names: `path` (first-token, cancel, resume, live, memory, many, end-to-end, bodies) is the main path through real processes;
-`fanout` (A100 …, B100 …, C, D1000, herd, idle) is one API process and its viewers. Without a name: both. `soak` takes ten
-minutes (two with --quick) and is measured only when it is named.
+`fanout` (A100 …, B100 …, C, D1000, herd, idle) is one API process and its viewers. Without a name: both. Measured only when
+they are named: `scale` (long-logs, lists) is what grows, `soak` takes ten minutes (two with --quick).
 """
 
 import argparse
@@ -17,6 +17,7 @@ from tests.bench.fanout import SCENARIOS
 from tests.bench.path import Path as MainPath
 from tests.bench.report import Figures
 from tests.bench.rounds import Fanout
+from tests.bench.scale import SCALE
 from tests.bench.soak import soak
 from tests.bench.system import Skipped, machine, raise_limits
 from tests.bench.systems import Naive, Respool, System
@@ -59,6 +60,16 @@ def main_path(names: set[str], quick: bool) -> Figures:
     return figures
 
 
+def scale(names: set[str], quick: bool) -> Figures:
+    """The figures of those of scale.py that are named."""
+    figures = Figures()
+    for name, measure in SCALE.items():
+        if name in names:
+            say(f"scale: {name}")
+            figures.attempt(name, lambda measure=measure: measure(figures, quick=quick))  # type: ignore[misc]
+    return figures
+
+
 def say(text: str) -> None:
     """Progress, apart from the results."""
     print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
@@ -73,7 +84,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="of each fan-out scenario (5; 1 with --quick)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     given = parser.parse_args()
-    unknown = set(given.names) - {"path", "fanout", "soak", *PATH, *SCENARIOS}
+    unknown = set(given.names) - {"path", "fanout", "scale", "soak", *PATH, *SCENARIOS, *SCALE}
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     return given
@@ -84,6 +95,7 @@ def main() -> int:
     names = set(given.names) or {"path", "fanout"}
     names |= set(PATH) if "path" in names else set()
     names |= set(SCENARIOS) if "fanout" in names else set()
+    names |= set(SCALE) if "scale" in names else set()
     raise_limits()
     result: dict[str, object] = {"machine": machine()}
     print(" · ".join(f"{name}: {value}" for name, value in machine().items()) + "\n", flush=True)
@@ -98,6 +110,10 @@ def main() -> int:
             fanout.run()
             print("## Fan-out, one server process\n\n" + fanout.as_markdown(), flush=True)
             result |= {"fanout": fanout.results, "not_measured": fanout.failures}
+        if names & set(SCALE):
+            figures = scale(names, given.quick)
+            print("## What grows\n\n" + figures.as_table() + "\n", flush=True)
+            result["scale"] = figures.as_json()
     except Skipped as skipped:
         print(f"skipped: {skipped}", file=sys.stderr)
     if given.json:

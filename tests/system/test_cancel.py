@@ -13,7 +13,7 @@ from api.routes.generations import cancel
 from api.routes.service import Service
 from api.viewing.hub import Hub
 from api.viewing.strict_end import StrictEnds
-from broker.ids import new_generation_id
+from broker.ids import BEGINNING, new_generation_id
 from broker.record import Ending
 from broker.store.accepting import Submissions
 from broker.store.agreement import Agreement
@@ -77,7 +77,7 @@ class Hasty(Logs):
     async def cancel(self, id_: str) -> Literal["cancelled", "cancelling"]:
         outcome = await super().cancel(id_)
         if outcome == "cancelling":
-            (entry,) = await self.whole(id_)
+            (entry,) = await self.from_(id_, BEGINNING, 2)
             attempt = entry.id.attempt
             assert (await self.finish(id_, attempt, 1, Ending("cancelled"))).why == "ended"
         return outcome

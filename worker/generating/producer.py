@@ -18,7 +18,9 @@ from broker.replies import Granted
 from broker.store.coordination import Coordination
 from broker.store.indexes import file_ended
 from broker.store.logs import Logs
+from broker.store.reading import read_up
 from broker.transcript import Transcript
+from broker.turns import Turns
 from worker.generating.attempt import Attempt, Interrupted, Left, Outcome, without_tail
 from worker.generating.plan import Plan, plan
 from worker.generating.retry import pause
@@ -46,6 +48,7 @@ class Producer:
         self._appender = appender
         self._upstream = upstream
         self._settings = settings
+        self._turns = Turns()
         self.draining = False
         self._ahead: dict[str, asyncio.Task[Record | None]] = {}
 
@@ -116,8 +119,10 @@ class Producer:
             record = (await ahead if ahead is not None else None) or await self._logs.record(id_, with_request=True)
             if record.ended:
                 return None
-            entries = await self._logs.whole(id_) if record.ordinal else []
-            the_plan = plan(record, Transcript(entries), self._upstream.resumed)
+            transcript = Transcript()
+            if record.ordinal and not await read_up(self._logs, id_, transcript, self._turns):
+                continue
+            the_plan = plan(record, transcript, self._upstream.resumed)
             reply = await self._logs.claim(
                 id_,
                 claimant,

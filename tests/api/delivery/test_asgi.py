@@ -14,11 +14,14 @@ from api.dialects.native import local_frame
 from api.dialects.sse import KEEP_ALIVE, RETRY
 from api.intake.negotiate import EVENT_STREAM_HEADERS
 from api.viewing.framing import Framing, chunk, plain
+from api.viewing.transcripts import Told
 from api.viewing.viewer import Viewer
+from broker.errors import StorageUnavailable
 from broker.events import END, Entry
-from broker.ids import EntryId
+from broker.ids import BEGINNING, EntryId
 from tests.api.delivery.test_uvicorn_direct import TOLD, Empty
 from tests.api.viewing.test_feed import arrive, bytes_of, new_feed
+from tests.harness.clockwork import at_once
 
 Message = dict[str, Any]
 LAST = b"data: last\n\n"
@@ -113,6 +116,41 @@ def test_what_a_viewer_is_told_is_sent_whenever_it_is_told() -> None:
     call.run(last=LAST)
     assert call.bodies == [KEEP_ALIVE, RETRY + TOLD, MORE], "a client that left is sent no end"
     assert call.sent[0]["headers"] == [*EVENT_STREAM_HEADERS]
+    assert call.detached == [call.viewer]
+
+
+def test_the_head_of_a_stream_does_not_wait_for_what_it_is_opened_with() -> None:
+    call = Call(Call.turns)
+
+    async def opening() -> Told:
+        assert call.bodies == [KEEP_ALIVE]
+        return Told((b"data: a", b"b\n\n"), EntryId(1, 0), EntryId(1, 0), None)
+
+    call.run(opening=opening)
+    assert call.bodies == [KEEP_ALIVE, RETRY + b"data: a", b"b\n\n"]
+    assert call.viewer.cursor == EntryId(1, 0)
+
+
+def test_an_opening_of_nothing_changes_nothing() -> None:
+    async def opening() -> Told:
+        return Told((b"data: nothing\n\n",), BEGINNING, BEGINNING, None)
+
+    call = Call(Call.turns)
+    call.run(opening=opening)
+    assert (call.bodies, call.viewer.cursor) == ([KEEP_ALIVE], BEGINNING)
+
+
+@pytest.mark.parametrize("seconds", [0, 7])
+def test_who_cannot_be_given_its_opening_is_sent_away(seconds: int) -> None:
+    async def opening() -> Told:
+        await asyncio.sleep(seconds)
+        raise StorageUnavailable
+
+    call = Call(stays)
+    call.hub.send_away = lambda viewer: (viewer.tell(TOLD), viewer.drop())
+    with pytest.raises(Dropped):
+        at_once(call.stream(opening=opening)({"type": "http"}, call._receive, cast(Any, call._send)))
+    assert call.bodies == [KEEP_ALIVE, RETRY + TOLD]
     assert call.detached == [call.viewer]
 
 

@@ -22,6 +22,7 @@ from api.viewing.viewer import Viewer
 from broker.events import END, EVENT, START, TEXT, THINKING, Entry, event
 from broker.ids import BEGINNING, EntryId
 from broker.store.logs import Logs
+from broker.turns import Turns
 from tests.harness.clockwork import at_once
 
 # Speed is not what is tested: a busy machine must not fail it.
@@ -145,7 +146,7 @@ class Seat:
 class Theatre:
     def __init__(self, log: list[Entry], ring_bytes: int = 900) -> None:
         self.log = Log(log)
-        self.pages = Pages(cast(Logs, self.log), cast(StrictEnds, Never()), 1 << 20)
+        self.pages = Pages(cast(Logs, self.log), cast(StrictEnds, Never()), 1 << 20, Turns())
         self.feed = Feed(ID, "", ring_bytes, 0.0, self.pages.note)
         self.feed.ring.synced = True
         if log:

@@ -90,7 +90,7 @@ def test_what_a_reader_has_appended_is_the_text_wherever_it_was_away(seed: int, 
     state, before = TEXT_VIEW.fold(TEXT_VIEW.begin, log[:cut])
     _, behind = TEXT_VIEW.fold(state, log[cut:])
     transcript = Transcript(log[:cut])
-    reader.read(TEXT_VIEW.snapshot(transcript, transcript.last) if snapshot else b"".join(before))
+    reader.read(b"".join(TEXT_VIEW.snapshot(transcript)) if snapshot else b"".join(before))
     assert reader.text == lines(transcript.text)
     reader.read(b"".join(behind))
     assert reader.text == lines(Transcript(log).text)
@@ -171,4 +171,4 @@ def test_what_is_about_the_connection_has_a_name_and_no_id() -> None:
 
 def test_a_snapshot_without_text_says_nothing() -> None:
     transcript = Transcript([entry(0, *event("block_start", index=0, block={"type": "text", "text": ""}))])
-    assert TEXT_VIEW.snapshot(transcript, EntryId(5, 0)) == b""
+    assert list(TEXT_VIEW.snapshot(transcript)) == []

@@ -8,6 +8,7 @@ import pytest
 
 from api.access.gate import ANONYMOUS
 from api.routes.service import Service
+from api.routes.views import produced
 
 
 class StrictEnds:
@@ -36,9 +37,10 @@ def service(calls: list[Any], strict_ends: StrictEnds | None = None, look: objec
         calls.append("record")
         return record
 
-    async def whole(_: str) -> list[Any]:
+    async def told(_: str, form: object) -> object:
+        assert form is produced
         calls.append("log")
-        return [SimpleNamespace(id=number) for number in "012"]
+        return SimpleNamespace(pieces=("012",), end=SimpleNamespace(id="2"))
 
     async def looked(ids: list[str]) -> dict[str, object]:
         return dict.fromkeys(ids, look)
@@ -53,9 +55,9 @@ def service(calls: list[Any], strict_ends: StrictEnds | None = None, look: objec
         calls.append(asked)
         return left.pop(0) if left else []
 
-    logs = SimpleNamespace(record=one, whole=whole, looks=looked, records=many)
+    logs = SimpleNamespace(record=one, looks=looked, records=many)
     coordination = SimpleNamespace(retire=retire, listed=listed)
-    hub = SimpleNamespace(strict_ends=strict_ends or StrictEnds())
+    hub = SimpleNamespace(strict_ends=strict_ends or StrictEnds(), transcripts=SimpleNamespace(told=told))
     parts: list[Any] = [logs, coordination, None, hub, None, False]
     return Service(*parts)
 
@@ -73,8 +75,8 @@ def test_a_log_whose_last_entry_is_an_end_that_is_held_is_read_anew_once_it_is_s
 ) -> None:
     calls: list[Any] = []
     strict_ends = StrictEnds(of_record=held, of_log=True)
-    _, entries = asyncio.run(service(calls, strict_ends).whole("a", ANONYMOUS))
-    assert [cast(Any, entry.id) for entry in entries] == ["0", "1", "2"]
+    _, told = asyncio.run(service(calls, strict_ends).whole("a", ANONYMOUS))
+    assert cast(Any, told.pieces) == ("012",)
     assert (calls, strict_ends.waited) == (["record", "log"] * 2, waited)
 
 

@@ -12,6 +12,7 @@ from api.viewing.borders import Borders
 from broker.events import TEXT, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.store.logs import Logs
+from broker.turns import Turns
 from tests.api.dialects.test_dialects import ID, Counting, Log
 from tests.harness.clockwork import at_once
 
@@ -25,7 +26,7 @@ class Shelf:
 
     def __init__(self, count: int = 0) -> None:
         self.log = Log([Entry(EntryId(5, seq), TEXT, b"x") for seq in range(count)])
-        self.borders = Borders(cast(Logs, self.log))
+        self.borders = Borders(cast(Logs, self.log), Turns())
 
     def note(self, seq: int, id_: str = ID) -> None:
         self.borders.note(id_, DIALECT, EntryId(5, seq), seq + 1)
@@ -153,5 +154,18 @@ def test_who_asks_while_another_does_gets_the_same() -> None:
         states = await asyncio.gather(*(shelf.borders.state(ID, DIALECT, EntryId(5, 2400)) for _ in range(3)))
         assert states == [2401] * 3
         assert shelf.noted() == [999, 1999]
+
+    scene(reads())
+
+
+def test_many_who_come_back_at_many_cursors_have_the_log_folded_once() -> None:
+    async def reads() -> None:
+        shelf = Shelf(5500)
+        cursors = [*range(100, 5500, 270), 5400]
+        states = await asyncio.gather(*(shelf.borders.state(ID, DIALECT, EntryId(5, seq)) for seq in cursors))
+        assert states == [seq + 1 for seq in cursors]
+        assert shelf.noted() == [999, 1999, 2999, 3999, 4999]
+        assert shelf.log.read <= 1001 * (5 + len(cursors)), "a page each, and those between them once"
+        assert not shelf.borders._folding
 
     scene(reads())

@@ -15,6 +15,7 @@ from broker.errors import StorageUnavailable
 from broker.events import END, START, TEXT, Append, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.store.logs import Logs
+from broker.turns import Turns
 from tests.api.viewing.test_feed import arrive
 from tests.harness.clockwork import at_once
 
@@ -87,7 +88,7 @@ class Scene:
 
     def __init__(self, *of: Entry) -> None:
         self.log, self.pages = FakeLog(*of), FakePages()
-        self.catch_up = CatchUp(cast(Logs, self.log), cast(Pages, self.pages), self._add)
+        self.catch_up = CatchUp(cast(Logs, self.log), cast(Pages, self.pages), Turns(), self._add)
         self.catch_up.up = True
         self.feed = Feed(ID, "", 100_000, 0.0, lambda *_: None)
         self.added: list[Entry] = []
@@ -284,7 +285,7 @@ def test_what_is_known_and_was_held_is_no_reason_to_read_again() -> None:
 def test_nothing_is_up_before_the_live_connection_is() -> None:
     async def scene() -> None:
         here = Scene(*entries(5, 0))
-        catch_up = CatchUp(cast(Logs, here.log), cast(Pages, here.pages), here._add)
+        catch_up = CatchUp(cast(Logs, here.log), cast(Pages, here.pages), Turns(), here._add)
         assert not catch_up.up
         catch_up.sync(here.feed)
         await here.settled()

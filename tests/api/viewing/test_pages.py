@@ -10,6 +10,7 @@ from api.viewing.viewer import Viewer
 from broker.events import END, TEXT, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.store.logs import Logs
+from broker.turns import Turns
 from tests.api.viewing.test_feed import PLAIN, take
 
 
@@ -31,7 +32,7 @@ class Never:
 
 
 def pages_of(log: List) -> Pages:
-    return Pages(cast(Logs, log), cast(StrictEnds, Never()), 1 << 20)
+    return Pages(cast(Logs, log), cast(StrictEnds, Never()), 1 << 20, Turns())
 
 
 async def read(pages: Pages, cursor: EntryId) -> Page:

@@ -13,6 +13,7 @@ from broker.errors import StorageUnavailable
 from broker.events import END, TEXT, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.store.logs import Logs
+from broker.turns import Turns
 from tests.api.viewing.test_feed import bytes_of
 from tests.harness.clockwork import at_once
 
@@ -75,7 +76,7 @@ class Held:
 class Shelf:
     def __init__(self, *entries: Entry, most: int = 1 << 20, holds: bool = False) -> None:
         self.log, self.strict_ends = Log(*entries), Held(holds=holds)
-        self.pages = Pages(cast(Logs, self.log), cast(StrictEnds, self.strict_ends), most)
+        self.pages = Pages(cast(Logs, self.log), cast(StrictEnds, self.strict_ends), most, Turns())
 
     async def page(self, cursor: EntryId = BEGINNING, id_: str = ID) -> Page:
         page = self.pages.after(id_, NATIVE, cursor, None)

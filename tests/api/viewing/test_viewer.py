@@ -102,6 +102,52 @@ def test_nothing_of_what_was_lost_comes_behind_the_gap() -> None:
     assert drain(viewer) == local_frame("gap", reason="rewound") + bytes_of(log.entries)
 
 
+# ── the frame that it is opened with ──
+
+
+def opened(seat: Seat, *pieces: bytes, cursor: EntryId = BEGINNING) -> Seat:
+    seat.viewer.open_with(pieces, cursor)
+    return seat
+
+
+def test_what_a_stream_is_opened_with_comes_whole_and_first_whatever_is_told_meanwhile() -> None:
+    seat = opened(Seat(shown(entry(1, 0))), b"data: a", b"b", b"c\n\n")
+    seat.viewer.tell(TOLD)
+    assert seat.viewer.take() == RETRY + b"data: a"
+    seat.viewer.tell(TOO)
+    assert [seat.viewer.take() for _ in range(4)] == [b"b", b"c\n\n", TOLD + TOO, bytes_of([entry(1, 0)])]
+
+
+def test_a_loss_is_told_behind_what_a_stream_is_opened_with() -> None:
+    seat = opened(Seat(shown(entry(1, 0)), EntryId(1, 5)), b"data: a", b"b\n\n")
+    assert seat.take() == b"data: a"
+    seat.viewer.reset("rewound")
+    assert (seat.take(), seat.take()) == (b"b\n\n", local_frame("gap", reason="rewound"))
+
+
+def test_who_is_dropped_while_its_stream_is_opened_gets_the_rest_of_the_frame() -> None:
+    seat = opened(Seat(), b"data: a", b"b\n\n")
+    seat.viewer.drop()
+    assert [seat.take() for _ in range(3)] == [b"data: a", b"b\n\n", b""]
+    assert seat.viewer.done == "cut"
+
+
+def test_who_was_told_of_a_loss_before_begins_anew_instead() -> None:
+    seat = Seat(shown(entry(1, 0)))
+    seat.viewer.reset("rewound")
+    assert opened(seat, b"data: a\n\n", cursor=EntryId(1, 0)).take() == local_frame("gap", reason="rewound")
+    assert (seat.viewer.cursor, seat.take()) == (BEGINNING, bytes_of([entry(1, 0)]))
+
+
+def test_what_follows_a_stream_s_opening_is_what_is_behind_its_cursor() -> None:
+    seat = opened(Seat(shown(entry(1, 0), entry(1, 1))), b"data: a\n\n", cursor=EntryId(1, 0))
+    assert (seat.take(), seat.take(), seat.take()) == (b"data: a\n\n", bytes_of([entry(1, 1)]), b"")
+
+
+def test_who_is_opened_with_nothing_begins_as_everybody() -> None:
+    assert opened(Seat(shown(entry(1, 0)))).take() == bytes_of([entry(1, 0)])
+
+
 # ── what it is told ──
 
 

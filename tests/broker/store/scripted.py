@@ -152,7 +152,7 @@ class Generation:
 
     @property
     def log(self) -> list[Entry]:
-        return self.server.do(self.server.logs.whole(self.id))
+        return self.server.do(self.server.logs.from_(self.id, BEGINNING, 1_000_000))
 
     @property
     def last(self) -> EntryId:

@@ -4,6 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from redis.exceptions import ConnectionError, ResponseError
 
 from broker import keys
@@ -12,7 +14,7 @@ from broker.events import TEXT, Content
 from broker.ids import BEGINNING, EntryId, new_generation_id
 from broker.record import Record
 from broker.replies import Finished, Held, Look, Visit
-from broker.store.logs import PAGE_ENTRIES, Logs
+from broker.store.logs import Logs, runs_of
 from tests.broker.store.scripted import LEASE_MS, Generation, Server
 
 RETENTION_MS = 200_000
@@ -142,7 +144,7 @@ def test_a_process_holds_what_runs_under_claims_of_its_name_and_no_other(server:
 # -- the log
 
 
-def test_a_page_is_what_comes_behind_a_cursor_and_from_has_the_entry_itself(generation: Generation) -> None:
+def test_a_log_is_read_from_an_entry_on(generation: Generation) -> None:
     logs, server = generation.server.logs, generation.server
     attempt = generation.granted()
     generation.append(attempt, 1, *(Content(TEXT, b"%d" % seq) for seq in range(1, 6)))
@@ -150,10 +152,9 @@ def test_a_page_is_what_comes_behind_a_cursor_and_from_has_the_entry_itself(gene
     def seqs(entries: list[Any]) -> list[int]:
         return [entry.id.seq for entry in entries]
 
-    assert seqs(server.do(logs.page(generation.id, BEGINNING))) == [0, 1, 2, 3, 4, 5]
-    assert seqs(server.do(logs.page(generation.id, EntryId(attempt, 1), 2))) == [2, 3]
+    assert seqs(server.do(logs.from_(generation.id, BEGINNING, 9))) == [0, 1, 2, 3, 4, 5]
     assert seqs(server.do(logs.from_(generation.id, EntryId(attempt, 1), 2))) == [1, 2]
-    assert server.do(logs.page(generation.id, EntryId(attempt, 5))) == []
+    assert server.do(logs.from_(generation.id, EntryId(attempt, 6), 9)) == []
     last = server.do(logs.last(generation.id))
     assert last is not None
     assert (last.id, last.kind, last.value) == (EntryId(attempt, 5), TEXT, b"5")
@@ -175,11 +176,22 @@ def test_the_newest_entry_is_all_that_is_read_for_it_and_a_page_is_a_thousand(se
     assert server.do(logs.page("gen", EntryId(7, 1))) == []
 
 
-@pytest.mark.parametrize("entries", [PAGE_ENTRIES, PAGE_ENTRIES + 1, 2 * PAGE_ENTRIES + 1])
-def test_a_log_of_several_pages_is_read_whole(generation: Generation, entries: int) -> None:
-    attempt = generation.granted()
-    generation.append(attempt, 1, *[Content(TEXT, b".")] * (entries - 1))
-    assert [entry.id for entry in generation.log] == [EntryId(attempt, seq) for seq in range(entries)]
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), max_size=30))
+def test_runs_are_the_entries_wherever_ids_jump(jumps: list[tuple[int, int]]) -> None:
+    ids, attempt, seq = list[EntryId](), 1, 0
+    for other, further in jumps:
+        attempt, seq = (attempt, seq + further) if other < 3 else (attempt + further, 0)
+        ids.append(EntryId(attempt, seq))
+    runs = runs_of([(str(id_).encode(), (TEXT, str(id_).encode())) for id_ in ids])
+    found = [
+        (EntryId(run.first.attempt, run.first.seq + at), value)
+        for run in runs
+        for at, (_, value) in enumerate(run.contents)
+    ]
+    assert found == [(id_, str(id_).encode()) for id_ in ids]
+    assert [run.last for run in runs[-1:]] == ids[-1:]
+    if jumps and all(jump == (1, 1) for jump in jumps):
+        assert len(runs) == 1
 
 
 def test_an_end_ahead_of_the_log_is_told_where_the_log_ends(generation: Generation) -> None:

@@ -505,7 +505,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "a reader ignores where an attempt begins", "Transcript._apply_event",
-        "del self._blocks[keep:]", "",
+        "del self.blocks[keep:]", "",
         "tests/broker/test_transcript.py::test_an_answer_cut_again_and_again_and_continued_is_the_whole_answer",
     ),
 )  # fmt: skip

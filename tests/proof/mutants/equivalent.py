@@ -181,7 +181,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " behind = [entry.id for entry in await self._logs.from_(feed.id, last, 3)] != [last]",
         f"{_CATCH_UP}._check: if behind and feed.ring.synced and feed.ring.last == last: =>"
         " if behind and feed.ring.last == last:",
-        "catch_up -: _RESYNC_ENTRIES = 5000 => _RESYNC_ENTRIES = 5001",
+        "catch_up -: _RESYNC_ENTRIES = 1000 => _RESYNC_ENTRIES = 1001",
     ),
     "there is one space in it": (
         'parse_append: prev, _, head = head.partition(b" ") => prev, _, head = head.rpartition(b" ")',
@@ -196,10 +196,10 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_TRANSCRIPT}._apply_event: {_OPEN} -2",
     ),
     "a block that is open is there": (
-        f"{_STILL_OPEN} < len(self._blocks) else None => {_STILL_OPEN.partition(': ')[2]} <= len(self._blocks) else None",
+        f"{_STILL_OPEN} < len(self.blocks) else None => {_STILL_OPEN.partition(': ')[2]} <= len(self.blocks) else None",
     ),
     "a signature belongs to a block of thinking, and what is kept ends with one of text": (
-        f"{_TRANSCRIPT}._apply_event: self._blocks[self._open].last = id_ => pass",
+        f"{_TRANSCRIPT}._apply_event: self.blocks[self._open].last = id_ => pass",
     ),
     "whether a digest is for security is asked by builds of Python that forbid SHA-1": (
         "Script.__init__: self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()"
@@ -328,7 +328,6 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "one trip that is spared where there is nothing to ask": (
         "Logs.records: rows = await pipe.execute() if ids else [] => rows = await pipe.execute()"
         " if (ids) or True else []",
-        "Logs.whole: if len(page) < PAGE_ENTRIES: => if False:",
     ),
     "the next command sets the same life": (
         "Agreement._identify: pipe.set(keys.IDENTITY, drawn, nx=True, px=keys.INDEX_MS) =>"

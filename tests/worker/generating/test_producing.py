@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from broker.errors import StorageUnavailable, UnknownGeneration
-from broker.events import Content, Entry
+from broker.events import Content, Entry, Run
 from broker.ids import BEGINNING, EntryId
 from broker.record import Ending, Record, State
 from broker.replies import Finished, Granted, Look, Refused
@@ -86,9 +86,9 @@ class World(Teller):
         await self.note("record", id_, with_request)
         return self.found
 
-    async def whole(self, id_: str) -> list[Entry]:
-        await self.note("whole", id_)
-        return self.entries
+    async def runs(self, id_: str, first: EntryId, count: int) -> list[Run]:
+        await self.note("runs", id_, first)
+        return [Run(entry.id, [(entry.kind, entry.value)]) for entry in self.entries if entry.id >= first][:count]
 
     async def claim(self, id_: str, claimant: str, **how: Any) -> Granted | Refused:
         await self.note("claim", id_, claimant, how)
@@ -258,7 +258,19 @@ def test_the_submitter_says_whether_there_is_another_attempt(on_interrupt: str, 
     world = World(WHOLE, found=record(ordinal=1, on_interrupt=on_interrupt))
     (claim,) = produce(world).asked("claim")
     assert claim[3]["run"] is run
-    assert world.names[:3] == ["record", "whole", "claim"]
+    assert world.names[:3] == ["record", "runs", "claim"]
+
+
+def test_a_log_that_loses_its_tail_while_it_is_read_is_read_anew() -> None:
+    world = World(WHOLE, found=record(ordinal=1))
+    pages = [[Run(EntryId(7, 0), [(b"q", b"")] * 1000)], [Run(EntryId(9, 0), [(b"q", b"")])], []]
+
+    async def runs(*_: Any) -> list[Run]:
+        return pages.pop(0)
+
+    vars(world)["runs"] = runs
+    assert produce(world).names[:3] == ["record", "record", "claim"]
+    assert not pages
 
 
 def test_a_worker_that_ends_claims_nothing() -> None:

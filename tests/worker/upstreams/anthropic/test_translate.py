@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from broker.events import EVENT, TEXT, THINKING, TOOL_INPUT, Content, Entry
+from broker.events import EVENT, TEXT, THINKING, TOOL_INPUT, Content, Run
 from broker.ids import EntryId
 from broker.transcript import Transcript
 from worker.upstreams.anthropic.translate import MalformedEvent, Translator
@@ -251,7 +251,7 @@ def test_whatever_comes_is_entries_of_our_vocabulary_or_malformed(events: list[d
         except MalformedEvent:
             return
         for kind, value in contents:
-            transcript.apply(Entry(EntryId(1, 1), kind, value))
+            transcript.apply(Run(EntryId(1, 1), [(kind, value)]))
             if kind == EVENT:
                 assert json.loads(value)["type"] in VOCABULARY
             else:
