@@ -161,19 +161,14 @@ def test_a_log_is_read_from_an_entry_on(generation: Generation) -> None:
     assert server.do(logs.last(new_generation_id())) is None
 
 
-def test_the_newest_entry_is_all_that_is_read_for_it_and_a_page_is_a_thousand(server: Server) -> None:
+def test_the_newest_entry_is_all_that_is_read_for_it(server: Server) -> None:
     class Asked:
         async def xrevrange(self, *log: str, **how: int) -> list[Any]:
             assert (log, how) == ((keys.log("gen"),), {"count": 1})
             return []
 
-        async def xrange(self, *range_: str, **how: int) -> list[Any]:
-            assert (range_, how) == ((keys.log("gen"), "(7-1", "+"), {"count": 1000})
-            return []
-
     logs = Logs(Asked())  # type: ignore[arg-type]
     assert server.do(logs.last("gen")) is None
-    assert server.do(logs.page("gen", EntryId(7, 1))) == []
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), max_size=30))
