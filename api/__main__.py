@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from api.settings import ApiSettings
 from broker import journal
-from broker.errors import StorageUnavailable, UnsafeStorage
+from broker.errors import BadAddress, StorageUnavailable, UnsafeStorage
 from broker.processes.children import CannotRun, Processes
-from broker.store.client import check_safe, connect
+from broker.store.client import connect
+from broker.store.safety import check_safe, warn_unless_guarded
 
 
 def listen(settings: ApiSettings, *, shared: bool, port: int | None = None) -> socket.socket:
@@ -66,7 +67,8 @@ async def _refuse_unsafe(settings: ApiSettings, *, must_answer: bool) -> None:
         redis = connect(url, connections=1, retries=0)
         try:
             with suppress(*(() if must_answer else (StorageUnavailable,))):
-                await check_safe(redis, ephemeral=settings.ephemeral)
+                await check_safe(redis, settings.trust)
+                await warn_unless_guarded(redis)
         finally:
             await redis.aclose(close_connection_pool=True)
 
@@ -99,7 +101,7 @@ def main() -> int:
                 _serve(settings, listening, tls, None)
         else:
             uvloop.run(_parent(settings, arguments.processes, arguments.env_file))
-    except (UnsafeStorage, StorageUnavailable, CannotRun) as error:
+    except (BadAddress, UnsafeStorage, StorageUnavailable, CannotRun) as error:
         print(f"api: {error or 'Redis did not answer'}", file=sys.stderr)
         return 1
     except OSError as error:

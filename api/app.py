@@ -28,11 +28,12 @@ from api.viewing.hub import Hub
 from broker.request import ChatRequest, GenerationRequest
 from broker.store.accepting import Submissions
 from broker.store.agreement import Agreement
-from broker.store.client import check_safe, check_writable, connect
+from broker.store.client import connect
 from broker.store.coordination import Coordination
 from broker.store.derived import Derivation
 from broker.store.logs import Logs
 from broker.store.recovery import put_back
+from broker.store.safety import check_safe, check_writable
 
 _NOT_READY = (Code.DRAINING, *ABOUT_STORAGE, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH)
 _READY_SECONDS = 3.0
@@ -56,7 +57,7 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
         )  # fmt: skip
         hub = Hub(logs, coordination, settings, watch)
         agreement = Agreement("api", logs_redis, coordination_redis)
-        app.state.service = Service(logs, coordination, submissions, hub, agreement, settings.ephemeral)
+        app.state.service = Service(logs, coordination, submissions, hub, agreement, settings.trust)
         await agreement.beat()
         runners = [each.run() for each in (hub, agreement, lookout) if each is not None]
         running = {asyncio.create_task(run) for run in runners}
@@ -114,7 +115,7 @@ async def _readyz(request: Request) -> Response:
     try:
         async with asyncio.timeout(_READY_SECONDS):
             for redis in (service.coordination.redis, service.logs.redis):
-                await check_safe(redis, ephemeral=service.ephemeral)
+                await check_safe(redis, service.trust)
                 await check_writable(redis)
     except TimeoutError:
         raise Problem(Code.REDIS_UNAVAILABLE) from None

@@ -2,11 +2,15 @@
 there, from a file of that name in /run/secrets, where containers have theirs."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SECRETS = Path("/run/secrets")
+
+Trust = Literal["checked", "trusted", "ephemeral"]
+"""Whether Redis is asked if it persists, its operator's word is taken for it, or it need not."""
 
 
 class BrokerSettings(BaseSettings):
@@ -22,11 +26,17 @@ class BrokerSettings(BaseSettings):
     """Records and logs of generations; the same server as coordination unless it is set."""
     ephemeral: bool = False
     """Allows a Redis that does not persist (`appendonly no`): its crash then loses everything (`gap`, then 404)."""
+    storage: Literal["checked", "trusted"] = "checked"
+    """`trusted`: by its operator's word Redis keeps what it is given, though it does not tell, or persists in its own way."""
     retention: int = Field(default=3600, ge=60, le=604_800)
     """Seconds that a generation stays readable after its last entry, where its submitter does not say."""
     pickup_grace: float = Field(default=3.0, gt=0, le=60)
     """Seconds after which a generation that no worker has claimed is looked at by a sweeper."""
     log_level: str = "INFO"
+
+    @property
+    def trust(self) -> Trust:
+        return "ephemeral" if self.ephemeral else self.storage
 
     @property
     def effective_logs_url(self) -> str:

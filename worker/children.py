@@ -7,9 +7,10 @@ import socket
 
 from broker.errors import BrokerError
 from broker.processes.children import Processes
-from broker.store.client import connect, reach
+from broker.store.client import connect
 from broker.store.coordination import Coordination
 from broker.store.logs import Logs
+from broker.store.safety import reach
 from worker.settings import WorkerSettings
 
 log = logging.getLogger("respool.supervisor")
@@ -31,7 +32,7 @@ async def supervise(settings: WorkerSettings, processes: int) -> None:
 
     try:
         for client in (redis, logs_redis):
-            await reach(client, ephemeral=settings.ephemeral)
+            await reach(client, settings.trust)
         await Processes(
             processes,
             lambda name: ("-m", "worker", "--name", f"{host}:{name}"),

@@ -15,9 +15,10 @@ from broker.errors import BrokerError
 from broker.refusals import word
 from broker.store.agreement import Agreement
 from broker.store.appends import Appends
-from broker.store.client import connect, reach
+from broker.store.client import connect
 from broker.store.coordination import Coordination
 from broker.store.logs import Logs
+from broker.store.safety import reach
 from worker import cancels
 from worker.dispatch import Dispatcher
 from worker.generating.producer import Producer
@@ -60,7 +61,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
 
     try:
         for redis in (coordination_redis, logs_redis):
-            await reach(redis, ephemeral=settings.ephemeral)
+            await reach(redis, settings.trust)
         await agreement.beat()
         dispatcher = Dispatcher(
             generate, coordination, agreement, wakes, settings.max_jobs, producer.reading_ahead, again_ms

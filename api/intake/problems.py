@@ -66,7 +66,9 @@ class Code(Enum):
     HEAD_TIMEOUT = Kind(408, "The head came too slowly", "A head must be whole 10 seconds after its first byte.", 1)
     BODY_TIMEOUT = Kind(408, "The body came too slowly", "The whole body must come within 30 seconds.", 1)
     NOT_DURABLE = Kind(
-        422, "Strict durability is not to be had here", "The storage neither persists nor has a replica."
+        422,
+        "Strict durability is not to be had here",
+        "The storage neither persists nor has a replica, or does not tell.",
     )
     ALREADY_ENDED = Kind(409, "The generation has already ended", "`state` says how; its end does not change.")
     EXPIRED = Kind(410, "The generation has expired", "Its retention is over and its text is gone.")

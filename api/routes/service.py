@@ -11,6 +11,7 @@ from api.viewing.hub import Hub
 from api.viewing.transcripts import Told
 from broker.errors import BrokerError, UnknownGeneration
 from broker.record import Record, State
+from broker.settings import Trust
 from broker.store.accepting import Submissions
 from broker.store.agreement import Agreement
 from broker.store.client import storage_errors
@@ -32,7 +33,7 @@ class Service:
     submissions: Submissions
     hub: Hub
     agreement: Agreement
-    ephemeral: bool
+    trust: Trust
     parsing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a large body is parsed."""
 

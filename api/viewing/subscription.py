@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from redis.exceptions import RedisError
 
+from broker.store.address import address_of
 from broker.store.wire import Wire, open_wire, packed
 
 log = logging.getLogger("respool.subscription")
@@ -39,7 +40,7 @@ class Subscription:
     """Run it as a task. `subscribe` and `unsubscribe` do nothing while it is down: `live_up` is when to subscribe anew."""
 
     def __init__(self, url: str, listener: Listener) -> None:
-        self._url = url
+        self._address = address_of(url)
         self._listener = listener
         self._wire: _Wire | None = None
 
@@ -72,7 +73,7 @@ class Subscription:
             self._wire.send(packed(("UNSUBSCRIBE", channel)))
 
     async def _connect(self) -> "_Wire":
-        return await open_wire(self._url, lambda: _Wire(self._listener))
+        return await open_wire(self._address, lambda: _Wire(self._listener))
 
 
 class _Wire(Wire):

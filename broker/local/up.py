@@ -6,6 +6,7 @@ it down, in the order that loses nothing, when it is asked to or dies.
 """
 
 import argparse
+import asyncio
 import errno
 import http.client
 import os
@@ -19,11 +20,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-import redis
-
-from broker import keys
+from broker.errors import BrokerError
 from broker.local.embedded import EmbeddedError, EmbeddedServer, free_port
 from broker.processes.supervise import Child, Kept, Terminal
+from broker.store.client import connect
+from broker.store.coordination import Coordination
 
 COMMANDS: Final[dict[str, list[str]]] = {
     "api": ["-m", "api"],
@@ -205,10 +206,17 @@ def answers(url: str) -> bool:
 
 def beats(redis_url: str) -> bool:
     """Whether a worker on this host has written its heartbeat lately."""
+
+    async def alive() -> bool:
+        client = connect(redis_url, connections=1, retries=0, answer_seconds=2)
+        try:
+            return await Coordination(client).alive(socket.gethostname())
+        finally:
+            await client.aclose(close_connection_pool=True)
+
     try:
-        with redis.Redis.from_url(redis_url, socket_connect_timeout=2, socket_timeout=2) as client:
-            return bool(client.exists(keys.worker(socket.gethostname())))
-    except redis.RedisError:
+        return asyncio.run(alive())
+    except BrokerError:
         return False
 
 

@@ -1,6 +1,9 @@
 """The two roles of Redis.
 
-client.py               connections: how long they wait, how they retry, which errors they raise
+address.py              where the server of a URL is now; sentinels.py: what a primary's Sentinels say of that
+client.py               clients: how long they wait, how they retry, which errors they raise
+connections.py          what they consist of; following.py: those that go where a primary goes
+safety.py               whether a Redis keeps what it is given
 wire.py                 a connection of our own: the token path, appends and what is published, speaks to Redis itself
 lua/                    the atomic steps: common.lua, then claim.lua, append.lua and finish.lua; the headers are the contract
 log_steps.py, appends.py, coordination_steps.py   the same steps as typed functions

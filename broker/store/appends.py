@@ -13,6 +13,7 @@ from broker import keys
 from broker.events import Content
 from broker.refusals import word
 from broker.replies import Appended, AppendReply, Behind, Fenced, NotAppended
+from broker.store.address import address_of
 from broker.store.client import storage_error, storage_errors
 from broker.store.lua import Argument, Script
 from broker.store.wire import Wire, open_wire
@@ -55,7 +56,7 @@ class Appends:
     """A process's way to the logs for its appends: a connection that is made when it is needed. Not for two tasks at once."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self._address = address_of(url)
         self._wire: Wire | None = None
 
     async def send(self, calls: Sequence[AppendCall]) -> list[AppendReply]:
@@ -63,17 +64,21 @@ class Appends:
         again with it. Raises StorageUnavailable if there was no answer: any may have been made, and all may be made again."""
         with storage_errors():
             if self._wire is None or self._wire.lost.is_set():
-                self._wire = await open_wire(self._url, Wire)
+                self._wire = await open_wire(self._address, Wire)
             replies = await self._wire.exchange(b"".join(calls), len(calls))
             if ResponseError in set(map(type, replies)):
-                unknown = [
-                    at for at, reply in enumerate(replies) if type(reply) is ResponseError and word(reply) == "NOSCRIPT"
-                ]
-                if unknown:
-                    again = b"".join([calls[at].replace(_BY_SHA, _IN_FULL, 1) for at in unknown])
-                    for at, reply in zip(unknown, await self._wire.exchange(again, len(unknown)), strict=True):
-                        replies[at] = reply
+                await self._mend(self._wire, calls, replies)
         return [Appended(reply) if type(reply) is int else _read(reply) for reply in replies]
+
+    async def _mend(self, wire: Wire, calls: Sequence[AppendCall], replies: list[object]) -> None:
+        """Makes those calls again that the server did not know the script for; ends a connection to what is a replica now."""
+        words = [word(reply) if type(reply) is ResponseError else "" for reply in replies]
+        if "READONLY" in words:
+            wire.close()
+        elif unknown := [at for at, said in enumerate(words) if said == "NOSCRIPT"]:
+            again = b"".join([calls[at].replace(_BY_SHA, _IN_FULL, 1) for at in unknown])
+            for at, reply in zip(unknown, await wire.exchange(again, len(unknown)), strict=True):
+                replies[at] = reply
 
     def close(self) -> None:
         if self._wire is not None:

@@ -15,6 +15,7 @@ from broker.errors import AlreadyEnded, ExpiredGeneration, IdempotencyMismatch, 
 from broker.events import Entry, Run
 from broker.ids import EntryId
 from broker.record import SHOWN, Record, State
+from broker.refusals import away
 from broker.replies import Cancelled, Held, Look, Visit
 from broker.request import Durability
 from broker.store import log_steps
@@ -153,14 +154,31 @@ class Logs:
 
     async def can_confirm(self) -> bool:
         """Whether an end can ever be confirmed: this Redis persists, by itself, and can tell when (WAITAOF is of Redis 7.2); or
-        it does not, and has a replica. One that does not tell its `appendfsync` is taken at its operator's word."""
+        it does not, and has a replica. One that does not tell its `appendfsync` is taken at its operator's word; one that
+        does not tell whether it persists cannot confirm anything."""
         with storage_errors():
-            try:
-                await self.redis.execute_command("WAITAOF", 1, 0, 1)  # type: ignore[no-untyped-call]
-            except ResponseError:
-                return bool((await self.redis.info("replication")).get("connected_slaves"))
+            if not await self._allows("WAITAOF", 1, 0, 1):
+                return await self._has_only_replicas()
         sample = await self.fsyncs()
         return sample is not None and sample.policy != "no"
+
+    async def _has_only_replicas(self) -> bool:
+        try:
+            told = {**await self.redis.info("persistence"), **await self.redis.info("replication")}
+        except ResponseError:
+            return False
+        return (
+            not told.get("aof_enabled", 1) and bool(told.get("connected_slaves")) and await self._allows("WAIT", 0, 1)
+        )
+
+    async def _allows(self, *command: str | int) -> bool:
+        try:
+            await self.redis.execute_command(*command)  # type: ignore[no-untyped-call]
+        except ResponseError as error:
+            if away(error):
+                raise
+            return False
+        return True
 
     # -- the atomic steps
 

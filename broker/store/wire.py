@@ -4,15 +4,14 @@ stands between them and the socket. Everything else goes through redis-py (clien
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final, TypeVar, cast
 
 import hiredis
-from redis.asyncio.connection import SSLConnection, parse_url
 from redis.exceptions import ResponseError
 
 from broker.refusals import SilentError
-from broker.store.client import checks_hostname
+from broker.store.address import Address, Guided, checks_hostname
 
 _CONNECT_SECONDS: Final = 2.0
 
@@ -30,6 +29,7 @@ class Wire(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._watch: asyncio.Task[None] | None = None
         self.silent = 0
         self._replies: list[Any] = []
         self._most = 0
@@ -45,6 +45,8 @@ class Wire(asyncio.Protocol):
         self.lost.set()
         if self._timer is not None:
             self._timer.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
         self._fail(ConnectionResetError("Redis closed the connection"))
 
     def data_received(self, data: bytes) -> None:
@@ -91,6 +93,14 @@ class Wire(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(commands)
 
+    def end_with(self, moved: Coroutine[Any, Any, None]) -> None:
+        """Closes when this is over; it is cancelled with the connection."""
+        if self.lost.is_set():
+            moved.close()
+            return
+        self._watch = self._loop.create_task(moved)
+        self._watch.add_done_callback(lambda _: self.close())
+
     def close(self) -> None:
         """At once; what was sent may be executed or not."""
         if self._transport is not None:
@@ -132,19 +142,19 @@ def packed(words: Iterable[str | bytes]) -> bytes:
     return cast(bytes, hiredis.pack_command(tuple(words)))  # type: ignore[arg-type]
 
 
-async def open_wire(url: str, make: Callable[[], W]) -> W:
-    """Connects to the Redis of this URL and logs in. Raises OSError, SilentError after 2 s, or redis-py's ResponseError."""
-    where = parse_url(url)
+async def open_wire(address: Address, make: Callable[[], W]) -> W:
+    """Connects to the Redis that is there now, and logs in; the wire ends when that is there no more. Raises OSError,
+    SilentError after 2 s, redis-py's ResponseError, or its ConnectionError if it is nowhere."""
+    place, where = await address.find(), address.options
     loop = asyncio.get_running_loop()
-    secure = _tls(where) if where.get("connection_class") is SSLConnection else None
+    secure = _tls(where) if address.secure else None
     wire: W | None = None
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
-            if "path" in where:
-                _, wire = await loop.create_unix_connection(make, where["path"])
+            if place.path:
+                _, wire = await loop.create_unix_connection(make, place.path)
             else:
-                host, port = where.get("host", "localhost"), where.get("port", 6379)
-                _, wire = await loop.create_connection(make, host, port, ssl=secure)
+                _, wire = await loop.create_connection(make, place.host, place.port, ssl=secure)
             await _log_in(wire, where)
     except BaseException as error:
         if wire is not None:
@@ -152,6 +162,8 @@ async def open_wire(url: str, make: Callable[[], W]) -> W:
         if isinstance(error, TimeoutError):
             raise SilentError("Redis does not answer") from None
         raise
+    if isinstance(address, Guided):
+        wire.end_with(address.left(place))
     return wire
 
 

@@ -22,6 +22,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "redis_url": "redis://127.0.0.1:6379/0",
         "logs_url": None,
         "ephemeral": False,
+        "storage": "checked",
         "retention": 3600,
         "pickup_grace": 3.0,
         "log_level": "INFO",

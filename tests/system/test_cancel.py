@@ -89,7 +89,7 @@ def test_what_ran_when_the_cancel_came_is_202_though_it_has_ended_before_the_ans
     generation.granted()
     logs = Hasty(server.redis)
     hub = cast(Hub, SimpleNamespace(strict_ends=StrictEnds(logs)))
-    hasty = Service(logs, server.coordination, cast(Submissions, None), hub, cast(Agreement, None), False)
+    hasty = Service(logs, server.coordination, cast(Submissions, None), hub, cast(Agreement, None), "checked")
     answers = [
         server.do(cancel(hasty, ANONYMOUS, generation.id, Request({"type": "http", "headers": []}))) for _ in range(2)
     ]

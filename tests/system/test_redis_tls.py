@@ -10,7 +10,8 @@ from redis.exceptions import ConnectionError
 
 from api.viewing.subscription import Subscription
 from broker.local.embedded import EmbeddedServer
-from broker.store.client import checks_hostname, connect
+from broker.store.address import checks_hostname
+from broker.store.client import connect
 from tests.system.http.certificate import Certificate, make_certificate
 
 _SECONDS = 10.0

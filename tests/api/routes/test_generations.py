@@ -17,6 +17,7 @@ from broker.events import TEXT, Content, event
 from broker.ids import new_generation_id
 from broker.record import Ending
 from broker.request import ChatRequest, GenerationRequest
+from broker.settings import Trust
 from broker.store.agreement import Agreement
 from broker.store.logs import Logs
 from tests.api.in_process import Api
@@ -429,10 +430,10 @@ def test_a_process_is_ready_when_both_roles_of_redis_take_writes_in_time(
     async def silent(*_: Any, **__: Any) -> Any:
         await asyncio.Event().wait()
 
-    asked: list[tuple[Any, bool | None]] = []
+    asked: list[tuple[Any, Trust | None]] = []
 
-    async def safe(redis: Any, *, ephemeral: bool) -> None:
-        asked.append((redis, ephemeral))
+    async def safe(redis: Any, trust: Trust) -> None:
+        asked.append((redis, trust))
 
     async def writable(redis: Any) -> None:
         asked.append((redis, None))
@@ -441,7 +442,7 @@ def test_a_process_is_ready_when_both_roles_of_redis_take_writes_in_time(
     monkeypatch.setattr("api.app.check_writable", writable)
     assert api.get("/readyz").shown == {"status": "ready"}
     coordination, logs = api.service.coordination.redis, api.service.logs.redis
-    assert asked == [(coordination, False), (coordination, None), (logs, False), (logs, None)]
+    assert asked == [(coordination, "checked"), (coordination, None), (logs, "checked"), (logs, None)]
     assert coordination is not logs
     monkeypatch.setattr("api.app.check_writable", silent)
     monkeypatch.setattr("api.app._READY_SECONDS", 0.01)
@@ -472,7 +473,7 @@ def test_its_settings_reach_what_it_is_made_of(server: Server) -> None:
     with Api(server, pickup_grace=7.5, retention=600, ephemeral=True) as api:
         submissions = api.service.submissions
         assert (submissions.pickup_ms, submissions.retention, submissions.derivation) == (7500, 600, None)
-        assert api.service.ephemeral
+        assert api.service.trust == "ephemeral"
     policy = Open()
     assert create_app(ApiSettings(redis_url=server._url), policy).state.policy is policy
     with Api(server, logs_url=server._url.replace("db=0", "db=1")) as api:

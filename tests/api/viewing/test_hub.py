@@ -363,7 +363,7 @@ def test_a_record_whose_end_is_not_safe_is_listed_as_it_was_before(
 
 def _service(theatre: Theatre, logs: Logs) -> Service:
     return Service(
-        logs, cast(Coordination, None), cast(Submissions, None), theatre.hub, cast(Agreement, None), ephemeral=False
+        logs, cast(Coordination, None), cast(Submissions, None), theatre.hub, cast(Agreement, None), trust="checked"
     )
 
 

@@ -14,7 +14,8 @@ from tests.harness.stack import Stack, until
 
 PLAIN = {
     "evicts": "Redis has maxmemory-policy allkeys-lru and would evict live logs: set it to noeviction",
-    "forgets": "Redis has appendonly no and would lose every generation when it stops: set it to yes, or RESPOOL_EPHEMERAL=1",
+    "forgets": "Redis has appendonly no and would lose every generation when it stops: set it to yes, or RESPOOL_EPHEMERAL=1; "
+    "or RESPOOL_STORAGE=trusted, if it keeps its data in another way",
 }
 CONFIG = {"evicts": ("maxmemory-policy", "allkeys-lru"), "forgets": ("appendonly", "no")}
 

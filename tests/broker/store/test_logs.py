@@ -1,12 +1,13 @@
 """What one generation's record and log are asked, on a real server; and, on a scripted one, when Redis has a write safe."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from redis.exceptions import ConnectionError, ResponseError
+from redis.exceptions import ConnectionError, NoPermissionError, ResponseError
 
 from broker import keys
 from broker.errors import ExpiredGeneration, IdempotencyMismatch, StorageUnavailable, UnknownGeneration
@@ -266,12 +267,15 @@ def test_a_server_that_writes_a_file_tells_of_it_and_confirms_unless_the_kernel_
 class Saying:
     """A Redis whose replies are given; `asked` is what each pipeline was asked, but for its scripts."""
 
-    def __init__(self, *replies: Any, slaves: int = 0, refuses: bool = True) -> None:
+    def __init__(
+        self, *replies: Any, slaves: int = 0, refuses: Sequence[str] = ("WAITAOF",), persists: int | None = 0
+    ) -> None:
         self.asked: list[list[tuple[Any, ...]]] = []
         self.written = 0
         self._replies = list(replies)
         self._slaves = slaves
         self._refuses = refuses
+        self._persists = persists
 
     def pipeline(self, *, transaction: bool) -> "Saying":
         assert not transaction
@@ -285,13 +289,13 @@ class Saying:
         elif self.asked:
             self.asked[-1].append(words)
         else:
-            assert words == ("WAITAOF", 1, 0, 1), "only whether it is refused is asked"
-            return self._wait()
+            assert words in (("WAITAOF", 1, 0, 1), ("WAIT", 0, 1)), "only whether it is refused is asked"
+            return self._wait(words[0])
         return None
 
-    async def _wait(self) -> list[int]:
-        if self._refuses:
-            raise ResponseError("WAITAOF is refused")
+    async def _wait(self, word: str) -> list[int]:
+        if word in self._refuses:
+            raise NoPermissionError(f"{word} is refused")
         return [0, 0]
 
     async def execute(self, *, raise_on_error: bool) -> list[Any]:
@@ -299,7 +303,9 @@ class Saying:
         return self._replies.pop(0)  # type: ignore[no-any-return]
 
     async def info(self, section: str) -> dict[str, Any]:
-        return {"connected_slaves": self._slaves} if section == "replication" else {}
+        if self._persists is None:
+            raise NoPermissionError("INFO is refused")
+        return {"connected_slaves": self._slaves} if section == "replication" else {"aof_enabled": self._persists}
 
 
 NO_FILE = ResponseError("WAITAOF cannot be used when numlocal is set but appendonly is disabled.")
@@ -348,13 +354,35 @@ def test_a_redis_that_does_not_tell_of_its_file_has_no_sample(server: Server) ->
     assert sample(info, ResponseError("NOPERM")).policy is None
 
 
-@pytest.mark.parametrize("slaves", [0, 1])
-def test_without_a_file_an_end_can_be_confirmed_if_there_is_a_replica(server: Server, slaves: int) -> None:
-    assert server.do(Logs(Saying(slaves=slaves)).can_confirm()) == bool(slaves)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("how", "can"),
+    [
+        ({"slaves": 0}, False),
+        ({"slaves": 1}, True),
+        ({"slaves": 1, "refuses": ("WAITAOF", "WAIT")}, False),
+        ({"slaves": 1, "persists": 1}, False),
+        ({"slaves": 1, "persists": None}, False),
+    ],
+)
+def test_where_it_is_sure_that_there_is_no_file_an_end_can_be_confirmed_by_a_replica(
+    server: Server, how: dict[str, Any], can: bool
+) -> None:
+    assert server.do(Logs(Saying(**how)).can_confirm()) is can  # type: ignore[arg-type]
+
+
+def test_a_redis_that_is_away_when_it_is_asked_whether_it_can_confirm_is_away(server: Server) -> None:
+    redis = Saying()
+    redis._wait = away  # type: ignore[method-assign, assignment]
+    with pytest.raises(StorageUnavailable):
+        server.do(Logs(redis).can_confirm())  # type: ignore[arg-type]
+
+
+async def away(_: str) -> Any:
+    raise ResponseError("MISCONF its disk is full")
 
 
 def test_where_redis_does_not_tell_of_its_file_no_end_can_be_confirmed(server: Server) -> None:
-    redis: Any = Saying([ResponseError("NOPERM"), {}, None], refuses=False)
+    redis: Any = Saying([ResponseError("NOPERM"), {}, None], refuses=())
     assert server.do(Logs(redis).can_confirm()) is False
 
 

@@ -1,21 +1,25 @@
-"""How connections are made, how often a command is repeated, and which Redis a process starts on."""
+"""How connections are made, and how often a command is repeated."""
 
 import asyncio
-import logging
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
 from redis.asyncio import Connection
 from redis.asyncio import retry as retrying
-from redis.exceptions import BusyLoadingError, ConnectionError, OutOfMemoryError, ResponseError, TimeoutError
+from redis.exceptions import (
+    BusyLoadingError,
+    ConnectionError,
+    ReadOnlyError,
+    ResponseError,
+    TimeoutError,
+)
 
-from broker import keys
-from broker.errors import StorageForbidden, StorageRefused, StorageUnavailable, UnsafeStorage
+from broker.errors import StorageRefused, StorageUnavailable
 from broker.refusals import SilentError
-from broker.store import client as connecting
-from broker.store.client import check_safe, check_writable, checks_hostname, connect, reach, storage_error
+from broker.store.address import checks_hostname
+from broker.store.client import connect, storage_error
+from broker.store.connections import Plain, Sturdy
 from tests.broker.store.scripted import Server
 
 # -- a client
@@ -34,9 +38,9 @@ def test_a_client_waits_a_bounded_time_over_a_bounded_number_of_connections(url:
     assert (options["socket_connect_timeout"], options["socket_timeout"]) == (2.0, 4.0)
     assert options.get("socket_keepalive", False) == (not url.startswith("unix"))
     assert options.get("ssl_check_hostname", False) == url.startswith("rediss")
-    assert options["retry_on_error"] == [ConnectionError, TimeoutError, OSError]
+    assert options["retry_on_error"] == [ConnectionError, TimeoutError, OSError, ReadOnlyError]
     connection = connection_to(url)
-    assert isinstance(connection, connecting._Sturdy)
+    assert isinstance(connection, Sturdy)
     assert connection.retry._retries == 4
     assert [connection.retry._backoff.compute(tried) for tried in (1, 2, 3, 4, 5)] == [0.1, 0.2, 0.4, 0.4, 0.4]
     assert connect(url).connection_pool.max_connections == 64
@@ -61,7 +65,7 @@ def test_a_client_writes_jobs_as_json_and_pipelines_that_keep_no_arguments() -> 
 
 def test_a_connection_whose_end_the_loop_has_seen_is_one_that_was_reset(monkeypatch: pytest.MonkeyPatch) -> None:
     connection = connection_to()
-    assert isinstance(connection, connecting._Plain)
+    assert isinstance(connection, Plain)
     sent: list[Any] = []
 
     async def send(self: Connection, command: Any) -> None:
@@ -222,113 +226,3 @@ def test_an_error_is_told_by_its_word() -> None:
     silent = storage_error(TimeoutError())
     assert isinstance(silent, StorageUnavailable)
     assert silent.why == "silent"
-
-
-# -- a start
-
-
-SAFE: dict[str, Any] = {"maxmemory_policy": "noeviction", "aof_enabled": 1, "loading": 0}
-
-
-class Told:
-    """A Redis that tells so of itself, or raises; each section has its own fields."""
-
-    def __init__(self, *said: dict[str, Any] | Exception) -> None:
-        self.said = list(said)
-
-    async def info(self, section: str) -> dict[str, Any]:
-        said = self.said[0] if len(self.said) == 1 or section == "memory" else self.said.pop(0)
-        if isinstance(said, Exception):
-            if len(self.said) > 1:
-                self.said.pop(0)
-            raise said
-        fields = {"memory": ["maxmemory_policy"], "persistence": ["aof_enabled", "loading"]}[section]
-        return {name: value for name, value in said.items() if name in fields}
-
-
-@pytest.mark.parametrize(
-    ("said", "ephemeral", "raised"),
-    [
-        (SAFE, False, None),
-        (SAFE, True, None),
-        ({}, False, None),
-        (SAFE | {"maxmemory_policy": "allkeys-lru"}, False, "maxmemory-policy allkeys-lru"),
-        (SAFE | {"maxmemory_policy": "allkeys-lru"}, True, "maxmemory-policy allkeys-lru"),
-        (SAFE | {"aof_enabled": 0}, False, "appendonly no"),
-        (SAFE | {"aof_enabled": 0}, True, None),
-        (ResponseError("NOPERM INFO"), False, None),
-        (ResponseError("ERR unknown command"), False, None),
-    ],
-)
-def test_a_redis_is_safe_if_it_neither_evicts_nor_forgets_as_far_as_it_tells(
-    said: dict[str, Any] | Exception, ephemeral: bool, raised: str | None
-) -> None:
-    check = check_safe(Told(said), ephemeral=ephemeral)  # type: ignore[arg-type]
-    if raised is None:
-        asyncio.run(check)
-    else:
-        with pytest.raises(UnsafeStorage, match=raised):
-            asyncio.run(check)
-
-
-def test_while_it_reads_its_file_nothing_is_known_of_it() -> None:
-    with pytest.raises(StorageUnavailable) as caught:
-        asyncio.run(check_safe(Told(SAFE | {"loading": 1, "aof_enabled": 0}), ephemeral=False))  # type: ignore[arg-type]
-    assert caught.value.why == "LOADING"
-
-
-def test_a_start_waits_until_redis_is_there_and_says_why(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    pauses: list[float] = []
-
-    async def pause(seconds: float) -> None:
-        pauses.append(seconds)
-
-    monkeypatch.setattr(asyncio, "sleep", pause)
-    redis: Any = Told(ConnectionError(), BusyLoadingError("LOADING"), SAFE)
-    with caplog.at_level(logging.WARNING):
-        asyncio.run(reach(redis, ephemeral=False))
-    assert pauses == [0.25, 0.25]
-    assert [record.getMessage() for record in caplog.records] == [
-        "waiting for Redis: unreachable", "waiting for Redis: LOADING",
-    ]  # fmt: skip
-    with pytest.raises(UnsafeStorage):
-        asyncio.run(reach(Told(SAFE | {"aof_enabled": 0}), ephemeral=False))  # type: ignore[arg-type]
-    asyncio.run(reach(Told(SAFE | {"aof_enabled": 0}), ephemeral=True))  # type: ignore[arg-type]
-
-
-def test_a_start_waits_for_a_minute_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert connecting._START_SECONDS == 60.0
-    monkeypatch.setattr(connecting, "_START_SECONDS", 0.0)
-    with pytest.raises(asyncio.TimeoutError):
-        asyncio.run(reach(Told(ConnectionError()), ephemeral=False))  # type: ignore[arg-type]
-
-
-def test_whether_it_takes_writes_is_found_by_one_that_is_soon_gone(server: Server) -> None:
-    server.do(check_writable(server.redis))
-    assert server.command("GET", keys.PROBE) == b"1"
-    assert keys.PROBE_MS // 2 < server.command("PTTL", keys.PROBE) <= keys.PROBE_MS
-
-
-@pytest.mark.parametrize(
-    ("said", "raised"),
-    [
-        (OutOfMemoryError("OOM"), None),
-        (ResponseError("NOPERM no permissions"), StorageForbidden),
-        (ResponseError("READONLY You can't write"), StorageUnavailable),
-    ],
-)
-def test_one_that_is_full_counts_as_writable_and_one_that_refuses_does_not(
-    said: Exception, raised: type[Exception] | None
-) -> None:
-    class Refusing:
-        async def set(self, *_: object, **__: object) -> None:
-            raise said
-
-    check: Callable[[], Any] = lambda: asyncio.run(check_writable(Refusing()))  # type: ignore[arg-type]  # noqa: E731
-    if raised is None:
-        check()
-    else:
-        with pytest.raises(raised):
-            check()

@@ -10,6 +10,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from broker.refusals import SilentError
+from broker.store.address import address_of
 from broker.store.wire import Wire, _tls, open_wire, packed
 from tests.harness.clockwork import at_once
 from tests.harness.network import Network, connected
@@ -235,7 +236,7 @@ def test_silence_counts_from_when_something_is_due() -> None:
 def test_it_connects_where_the_url_says_and_logs_in(url: str, where: tuple[Any, ...], sent: list[bytes]) -> None:
     async def scene() -> None:
         network = Network[Wire]()
-        await open_wire(url, Wire)
+        await open_wire(address_of(url), Wire)
         assert network.asked == [where]
         assert network.transports[0].written == sent
 
@@ -245,7 +246,7 @@ def test_it_connects_where_the_url_says_and_logs_in(url: str, where: tuple[Any, 
 def test_tls_is_for_who_asks_for_it() -> None:
     async def scene() -> None:
         network = Network[Wire]()
-        await open_wire("rediss://there", Wire)
+        await open_wire(address_of("rediss://there"), Wire)
         ((*where, context),) = network.asked
         assert where == ["tcp", "there", 6379]
         assert isinstance(context, ssl.SSLContext)
@@ -257,15 +258,50 @@ def test_a_redis_that_does_not_answer_is_given_up_after_two_seconds_and_one_that
     async def scene() -> None:
         network, begun = Network[Wire](answer=b""), _now()
         with pytest.raises(SilentError):
-            await open_wire("redis://", Wire)
+            await open_wire(address_of("redis://"), Wire)
         assert _now() - begun == pytest.approx(2)
         network.answer = b"-NOAUTH Authentication required.\r\n"
         with pytest.raises(ResponseError, match="NOAUTH"):
-            await open_wire("redis://", Wire)
+            await open_wire(address_of("redis://"), Wire)
         network.error = OSError("away")
         with pytest.raises(OSError, match="away"):
-            await open_wire("redis://", Wire)
+            await open_wire(address_of("redis://"), Wire)
         assert [each.aborted for each in network.transports] == [True, True]
+
+    at_once(scene())
+
+
+async def _wait_for(moved: asyncio.Event) -> None:
+    await moved.wait()
+
+
+def test_a_connection_ends_when_its_server_is_there_no_more() -> None:
+    async def scene() -> None:
+        network, moved = Network[Wire](), asyncio.Event()
+        wire = await open_wire(address_of("redis://"), Wire)
+        wire.end_with(_wait_for(moved))
+        await asyncio.sleep(1)
+        assert not network.transports[0].aborted
+        moved.set()
+        await asyncio.sleep(1)
+        assert network.transports[0].aborted
+
+    at_once(scene())
+
+
+def test_nobody_looks_after_a_connection_that_is_lost() -> None:
+    async def scene() -> None:
+        for already_lost in (False, True):
+            network, before = Network[Wire](), asyncio.all_tasks()
+            wire = await open_wire(address_of("redis://"), Wire)
+            if already_lost:
+                wire.connection_lost(None)
+            wire.end_with(_wait_for(asyncio.Event()))
+            assert bool(asyncio.all_tasks() - before) is not already_lost
+            wire.connection_lost(None)
+            await asyncio.sleep(1)
+            assert asyncio.all_tasks() == before
+            assert network.transports
 
     at_once(scene())
 

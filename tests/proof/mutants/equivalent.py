@@ -64,9 +64,7 @@ _LENIENT_TRUE = f"{_BOUNDED}._without_upgrade: {_LENIENT}True) {_DROPPED} =>"
 _DERIVATION = "Derivation.of"
 _LOOKED = "Logs.looks: found = dict(zip(ids, await run_all(self.redis, [log_steps.look(id_) for id_ in ids])"
 _RUN_ALL = "run_all: return [await _read(redis, call, reply) for call, reply in zip(calls, replies"
-_SENT_AGAIN = "Appends.send: for at, reply in zip(unknown, await self._wire.exchange(again, len(unknown))"
-_UNKNOWN = "Appends.send: at for at, reply in enumerate(replies) if"
-_NO_SCRIPT = 'word(reply) == "NOSCRIPT"'
+_SENT_AGAIN = "Appends._mend: for at, reply in zip(unknown, await wire.exchange(again, len(unknown))"
 _CHOOSES = "return choose(ids, made, seconds * 1000"
 _UNUSED = "choose: unused = [id_ for id_, tombstone in zip(ids[1:], made[1:]"
 _HELD = 'if sys.platform == "linux" and lent is not None and'
@@ -544,9 +542,6 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "whatever is not `none` asks for a certificate": (
         f"{_ASKS} => {_ASKS.partition(': ')[2].replace('required', 'XXrequired')}",
-    ),
-    "a reply that is no error has no such word": (
-        f"{_UNKNOWN} type(reply) is ResponseError and {_NO_SCRIPT} => {_UNKNOWN.partition(': ')[2]} {_NO_SCRIPT}",
     ),
     "what a call begins with is text and numbers": (
         "_bulk: encoded = [word if isinstance(word, bytes) else str(word).encode() for word in words] =>"

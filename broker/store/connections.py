@@ -1,0 +1,63 @@
+"""One connection to Redis, and the pool of them: redis-py's, where it would end a process or forget a cancel."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ReadOnlyError
+
+
+class Sturdy(AbstractConnection):
+    """uvloop answers a write to a connection whose end it has just seen with RuntimeError. redis-py knows only OSError for
+    that, and so the process that met it would end. And it sends within `asyncio.wait_for`, which before Python 3.12 forgets a
+    cancel that comes just when it is done: a task that asks Redis again and again would go on for ever."""
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
+        task = asyncio.current_task()
+        cancels = task.cancelling() if task is not None else 0
+        await super().send_packed_command(command, check_health)
+        if task is not None and task.cancelling() > cancels:
+            await self.disconnect(nowait=True)  # its answer is not read
+            raise asyncio.CancelledError
+
+    async def read_response(self, *arguments: Any, **options: Any) -> Any:
+        """A replica was the primary once: the next connection leads to the new one, if its address, or its name, does."""
+        try:
+            return await super().read_response(*arguments, **options)
+        except ReadOnlyError:
+            await self.disconnect(nowait=True)
+            raise
+
+    async def _send_packed_command(self, command: Iterable[bytes]) -> None:
+        try:
+            await super()._send_packed_command(command)
+        except RuntimeError as error:
+            raise ConnectionResetError(str(error)) from error
+
+
+class Plain(Sturdy, Connection):
+    """Over TCP."""
+
+
+class Secure(Sturdy, SSLConnection):
+    """Over TLS."""
+
+
+class Local(Sturdy, UnixDomainSocketConnection):
+    """Over a Unix socket."""
+
+
+class Pool(BlockingConnectionPool):
+    """Gives out the connections that live before those that must be made anew: a Redis that takes no new ones serves the
+    old ones all the same."""
+
+    async def release(self, connection: AbstractConnection) -> None:
+        await super().release(connection)
+        if not connection.is_connected:
+            self._available_connections.remove(connection)
+            self._available_connections.insert(0, connection)  # the last one is given out first
+
+
+__all__ = ["Local", "Plain", "Pool", "Secure", "Sturdy"]
