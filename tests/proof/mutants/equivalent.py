@@ -73,7 +73,7 @@ _LEAVES = "HttpProtocol.connection_lost: if self._running is not None and not se
 _HALF = "parse: if HALF_A_PAIR.search(text): # only an escape can smuggle in half of a pair =>"
 _DEPTH = "_check_structure: if max(accumulate(STEPS[bracket] for bracket in brackets), default="
 _DIGITS = ("_integer: if len(digits) > ", " or not -(1 << 63) <= (number := int(digits)) < 1 << 64:")
-_SENDS = "_Sturdy.send_packed_command"
+_SENDS = "Sturdy.send_packed_command"
 _CANCELS = f"{_SENDS}: cancels = task.cancelling() if task is not None else 0 =>"
 _ASKS = 'checks_hostname: asks = str(options.get("ssl_cert_reqs", "required")).lower() != "none"'
 _LISTED: Final[dict[str, tuple[str, ...]]] = {
