@@ -14,7 +14,7 @@ from api.settings import ApiSettings
 from broker import journal
 from broker.errors import BadAddress, StorageUnavailable, UnsafeStorage
 from broker.processes.children import CannotRun, Processes
-from broker.store.client import connect
+from broker.store.cluster import connect_logs
 from broker.store.safety import check_safe, warn_unless_guarded
 
 
@@ -64,7 +64,7 @@ async def _refuse_unsafe(settings: ApiSettings, *, must_answer: bool) -> None:
     """Raises UnsafeStorage. A Redis that is not there yet is no reason not to start (/readyz tells), unless it must answer, for
     somebody serves already whom we should replace: then StorageUnavailable."""
     for url in {settings.redis_url, settings.effective_logs_url}:
-        redis = connect(url, connections=1, retries=0)
+        redis = connect_logs(url, connections=1, retries=0)
         try:
             with suppress(*(() if must_answer else (StorageUnavailable,))):
                 await check_safe(redis, settings.trust)

@@ -29,6 +29,7 @@ from broker.request import ChatRequest, GenerationRequest
 from broker.store.accepting import Submissions
 from broker.store.agreement import Agreement
 from broker.store.client import connect
+from broker.store.cluster import connect_logs
 from broker.store.coordination import Coordination
 from broker.store.derived import Derivation
 from broker.store.logs import Logs
@@ -47,7 +48,7 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
-        coordination_redis, logs_redis = connect(settings.redis_url), connect(settings.effective_logs_url)
+        coordination_redis, logs_redis = connect(settings.redis_url), connect_logs(settings.effective_logs_url)
         logs, coordination = Logs(logs_redis), Coordination(coordination_redis)
         lookout = Lookout(partial(put_back, logs, coordination)) if settings.two_servers else None
         watch = lookout.watch if lookout else _nothing

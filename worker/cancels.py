@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 
 from broker import keys
 from broker.refusals import word
+from broker.store.cluster import servers_of
 from worker.log.appender import Appender
 
 log = logging.getLogger("respool.cancels")
@@ -20,7 +21,8 @@ async def listen(redis: ArqRedis, appender: Appender) -> None:
     """Stops the attempts whose ids are published, until cancelled. While it is not connected, cancels come a little later."""
     while True:
         try:
-            async with redis.pubsub(ignore_subscribe_messages=True) as channel:
+            server, *_ = await servers_of(redis)  # any of a cluster's: it is published to all
+            async with server.pubsub(ignore_subscribe_messages=True) as channel:
                 await channel.subscribe(keys.CANCELS)
                 while True:
                     message = await channel.get_message(timeout=_LISTEN_SECONDS)

@@ -8,6 +8,7 @@ import socket
 from broker.errors import BrokerError
 from broker.processes.children import Processes
 from broker.store.client import connect
+from broker.store.cluster import connect_logs
 from broker.store.coordination import Coordination
 from broker.store.logs import Logs
 from broker.store.safety import reach
@@ -23,7 +24,7 @@ async def supervise(settings: WorkerSettings, processes: int) -> None:
     """Keeps so many workers running until SIGTERM or SIGINT, then lets them drain. Raises as `serve` does: children that
     refuse their Redis would be started again for ever."""
     redis = connect(settings.redis_url, connections=4)
-    logs_redis = connect(settings.effective_logs_url, connections=4)
+    logs_redis = connect_logs(settings.effective_logs_url, connections=4)
     logs, coordination = Logs(logs_redis), Coordination(redis)
     host = socket.gethostname()
 

@@ -14,9 +14,10 @@ from redis.exceptions import RedisError
 from broker.errors import BrokerError
 from broker.refusals import word
 from broker.store.agreement import Agreement
-from broker.store.appends import Appends
 from broker.store.client import connect
+from broker.store.cluster import connect_logs
 from broker.store.coordination import Coordination
+from broker.store.lanes import lanes_to
 from broker.store.logs import Logs
 from broker.store.safety import reach
 from worker import cancels
@@ -40,13 +41,13 @@ async def serve(settings: WorkerSettings, name: str) -> None:
 
     Raises UnsafeStorage if Redis would lose logs, StorageUnavailable if it is not there within a minute of the start."""
     coordination_redis = connect(settings.redis_url)
-    logs_redis = connect(settings.effective_logs_url)
+    logs_redis = connect_logs(settings.effective_logs_url)
     wakes = connect(settings.redis_url, connections=2, retries=0, answer_seconds=4.0)
-    watch = connect(settings.effective_logs_url, connections=2, retries=0, answer_seconds=8.0)
+    watch = connect_logs(settings.effective_logs_url, connections=2, retries=0, answer_seconds=8.0)
     upstream = AnthropicUpstream(settings.max_jobs + 50)
     logs, coordination = Logs(logs_redis), Coordination(coordination_redis)
-    appends = Appends(settings.effective_logs_url)
-    appender = Appender(appends, round(settings.lease * 1000))
+    lanes = lanes_to(settings.effective_logs_url)
+    appender = Appender(lanes, round(settings.lease * 1000))
     producer = Producer(name, logs, coordination, appender, upstream, settings)
     again_ms = round(settings.pickup_grace * 1000)
     agreement = Agreement("worker", logs_redis, coordination_redis)
@@ -88,7 +89,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
             await _end(running)
     finally:
         await upstream.aclose()
-        appends.close()
+        lanes.close()
         for redis in (coordination_redis, logs_redis, wakes, watch):
             await redis.aclose(close_connection_pool=True)
 

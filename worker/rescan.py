@@ -4,10 +4,13 @@ its last second, and who accepted something then may be dead. Needed only where 
 import asyncio
 import logging
 
+from arq.connections import ArqRedis
+
 from broker import keys
 from broker.errors import BrokerError
 from broker.store.agreement import Agreement
 from broker.store.client import storage_errors
+from broker.store.cluster import servers_of
 from broker.store.coordination import Coordination
 from broker.store.logs import Logs
 from broker.store.recovery import put_back
@@ -61,11 +64,16 @@ class Rescan:
         return found
 
     async def _search(self) -> int:
-        redis, cursor, found = self._logs.redis, 0, 0
+        with storage_errors():
+            servers = await servers_of(self._logs.redis)
+        return sum([await self._search_in(server) for server in servers])
+
+    async def _search_in(self, server: ArqRedis) -> int:
+        cursor, found = 0, 0
         while True:
             with storage_errors():
-                cursor, names = await redis.scan(cursor, match=_RECORD, count=_PAGE_KEYS)
-                await redis.pexpire(keys.RECOVERING, keys.RECOVERING_MS)
+                cursor, names = await server.scan(cursor, match=_RECORD, count=_PAGE_KEYS)
+                await self._logs.redis.pexpire(keys.RECOVERING, keys.RECOVERING_MS)
             ids = [keys.generation(name.decode()) for name in names]
             found += len(await put_back(self._logs, self._coordination, ids))
             if cursor == 0:

@@ -21,8 +21,8 @@ _PAUSE_SECONDS = 0.2
 
 
 class CatchUp:
-    """`add` puts entries that follow a feed's last one into it. `up` is whether the live connection is; while it is not,
-    nothing can be synced. `repairs` counts reads of logs, `rewound` logs that had lost their tail or were gone."""
+    """`add` puts entries that follow a feed's last one into it. While a feed is not live, it cannot be synced. `repairs` counts
+    reads of logs, `rewound` logs that had lost their tail or were gone."""
 
     def __init__(self, logs: Logs, pages: Pages, turns: Turns, add: Callable[[Feed, list[Entry]], None]) -> None:
         self._logs = logs
@@ -31,7 +31,6 @@ class CatchUp:
         self._add = add
         self._reading: set[Feed] = set()
         self._tasks = Tasks(log)
-        self.up = False
         self.repairs = self.rewound = 0
 
     def cancel(self) -> None:
@@ -51,7 +50,7 @@ class CatchUp:
 
     async def _sync(self, feed: Feed) -> None:
         try:
-            while not feed.ring.synced and self.up:
+            while not feed.ring.synced and feed.live:
                 feed.reading()
                 self.repairs += 1
                 try:
@@ -59,7 +58,7 @@ class CatchUp:
                 except StorageUnavailable:
                     await asyncio.sleep(_PAUSE_SECONDS)
                     continue
-                if not self.up:
+                if not feed.live:
                     feed.lose()
                 elif new := feed.caught_up():
                     self._add(feed, new)

@@ -45,7 +45,7 @@ class Feed:
     the log while it is being read, `_missed` says that it must be read once more."""
 
     __slots__ = (
-        "_held", "_missed", "_note", "_place", "_ring_bytes", "changed_at", "id", "owner", "renditions", "ring",
+        "_held", "_missed", "_note", "_place", "_ring_bytes", "changed_at", "id", "live", "owner", "renditions", "ring",
     )  # fmt: skip
 
     def __init__(self, id_: str, owner: str, ring_bytes: int, now: float, note: Note) -> None:
@@ -54,6 +54,8 @@ class Feed:
         self.ring = Ring()
         self.renditions: tuple[Rendition, ...] = ()
         self.changed_at = now
+        self.live = False
+        """Whether what is published is heard."""
         self._ring_bytes = ring_bytes
         self._note = note
         self._held: list[Append] = []
@@ -109,6 +111,7 @@ class Feed:
 
     def lose(self) -> None:
         """Nothing is heard any more; what was held may never have been."""
+        self.live = False
         self.ring.synced = False
         self._held.clear()
 

@@ -8,7 +8,7 @@ safety reads, stalled sockets.
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from api.access.gate import Principal
@@ -18,7 +18,7 @@ from api.viewing.feed import Feed
 from api.viewing.pages import Pages
 from api.viewing.rendition import View
 from api.viewing.strict_end import StrictEnds
-from api.viewing.subscription import Subscription
+from api.viewing.subscription import subscription_to
 from api.viewing.transcripts import Transcripts
 from api.viewing.viewer import Viewer
 from broker import keys
@@ -44,7 +44,7 @@ class HubStatistics:
     """What a hub holds, and what it has done since its process began. Nothing of it is counted per token."""
 
     up: bool
-    """Whether the live connection is."""
+    """Whether the live connection is; of a cluster, all of them."""
     feeds: int
     """Generations that are watched."""
     viewers: int
@@ -58,7 +58,7 @@ class HubStatistics:
     stalled: int
     """Viewers that were dropped because they took nothing."""
     lost: int
-    """How often the live connection was lost."""
+    """How often a live connection was lost, or a channel of it."""
     repairs: int
     """Reads of logs that feeds needed: at their beginning, and behind what they had missed."""
     rewound: int
@@ -86,7 +86,7 @@ class Hub:
         self._coordination = coordination
         self._placeless = placeless
         self._settings = settings
-        self._subscription = Subscription(settings.effective_logs_url, self)
+        self._subscription = subscription_to(settings.effective_logs_url, self)
         self._feeds: dict[bytes, Feed] = {}  # by channel
         self._viewers: set[Viewer] = set()
         self._tasks = Tasks(log)
@@ -103,7 +103,7 @@ class Hub:
 
     def statistics(self) -> HubStatistics:
         return HubStatistics(
-            up=self._catch_up.up,
+            up=self._subscription.up,
             feeds=len(self._feeds),
             viewers=len(self._viewers),
             attached=self._attached,
@@ -200,21 +200,19 @@ class Hub:
     # -- what the live connection tells
 
     def live_up(self) -> None:
-        self._catch_up.up = True
         self.pages.forget_all()
-        for channel in self._feeds:
-            self._subscription.subscribe(channel)
 
-    def live_down(self) -> None:
+    def lost(self, channels: Collection[bytes]) -> None:
         """Viewers keep their streams: nothing is lost, it only comes later."""
-        self._lost += self._catch_up.up
-        self._catch_up.up = False
-        for feed in self._feeds.values():
-            feed.lose()
+        self._lost += 1
+        for channel in channels:
+            if (feed := self._feeds.get(channel)) is not None:
+                feed.lose()
 
     def subscribed(self, channel: bytes) -> None:
         feed = self._feeds.get(channel)
         if feed is not None:
+            feed.live = True
             self._catch_up.sync(feed)
 
     def published(self, channel: bytes, payload: bytes) -> None:
@@ -288,9 +286,9 @@ class Hub:
                 self._tasks.spawn(self._tell_places(waiting))
 
     def _look_for_themselves(self) -> None:
-        """While nothing is heard of new entries, viewers look into the log by themselves."""
-        if not self._catch_up.up:
-            for feed in self._feeds.values():
+        """Where nothing is heard of new entries, viewers look into the log by themselves."""
+        for feed in self._feeds.values():
+            if not feed.live:
                 feed.send_to_log()
                 feed.wake()
 

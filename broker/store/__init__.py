@@ -5,6 +5,8 @@ client.py               clients: how long they wait, how they retry, which error
 connections.py          what they consist of; following.py: those that go where a primary goes
 safety.py               whether a Redis keeps what it is given
 wire.py                 a connection of our own: the token path, appends and what is published, speaks to Redis itself
+lanes.py                which way appends go: to one server, or to the primaries of a cluster
+cluster.py, topology.py   logs on a cluster: commands go where their keys are
 lua/                    the atomic steps: common.lua, then claim.lua, append.lua and finish.lua; the headers are the contract
 log_steps.py, appends.py, coordination_steps.py   the same steps as typed functions
 logs.py                 the role that has a generation's record, log and cancel key

@@ -20,6 +20,7 @@ from broker.store.sentinels import SENTINEL_PORT, Place, Sentinels
 
 _ONE: Final = ("redis", "rediss", "unix")
 _SENTINEL: Final = ("redis+sentinel", "rediss+sentinel")
+_CLUSTER: Final = ("redis+cluster", "rediss+cluster")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,10 @@ Address = Fixed | Guided
 def address_of(url: str) -> Address:
     """What the URL names. Raises BadAddress, which says nothing of the URL: a password may be in it."""
     scheme = url.partition("://")[0].lower()
+    if scheme in _CLUSTER:
+        raise BadAddress(
+            "a cluster can have the logs alone (RESPOOL_LOGS_URL); the queue needs one server, or Sentinels'"
+        )
     if scheme in _SENTINEL:
         return _guided(url, secure=scheme.startswith("rediss"))
     if scheme not in _ONE:

@@ -11,6 +11,7 @@ from broker import keys
 from broker.errors import StorageForbidden, StorageFull, StorageRefused, StorageUnavailable, UnsafeStorage
 from broker.settings import Trust
 from broker.store.client import storage_errors
+from broker.store.cluster import ClusterRedis, servers_of
 from broker.store.following import FollowingPool
 
 log = logging.getLogger("respool.connect")
@@ -23,10 +24,30 @@ _START_PAUSE_SECONDS = 0.25
 
 async def check_safe(redis: ArqRedis, trust: Trust) -> None:
     """Raises UnsafeStorage if this Redis would lose logs by itself: if it evicts; or, where that is to be checked, if it does
-    not persist, or does not tell, as a managed one that forbids INFO. Raises StorageUnavailable too."""
-    told = {**await _info(redis, "memory"), **await _info(redis, "persistence")}
+    not persist, or does not tell, as a managed one that forbids INFO; or if it is a cluster where one server is needed, or the
+    reverse. Of a cluster each primary is asked. Raises StorageUnavailable too."""
+    try:
+        with storage_errors():
+            servers = await servers_of(redis)
+    except StorageUnavailable:
+        if isinstance(redis, ClusterRedis) and redis.is_none:
+            raise UnsafeStorage(
+                "RESPOOL_LOGS_URL names a cluster, and Redis is none there: begin it with redis:// or rediss://"
+            ) from None
+        raise
+    for server in servers:
+        await _check(server, trust, of_cluster=isinstance(redis, ClusterRedis))
+
+
+async def _check(redis: ArqRedis, trust: Trust, *, of_cluster: bool) -> None:
+    told = {**await _info(redis, "memory"), **await _info(redis, "persistence"), **await _info(redis, "cluster")}
     if told.get("loading"):  # until it has read its file, a Redis says that it appends to none
         raise StorageUnavailable("LOADING")
+    if told.get("cluster_enabled") == 1 and not of_cluster:
+        raise UnsafeStorage(
+            "Redis is a server of a cluster, which can have the logs alone: set RESPOOL_LOGS_URL to "
+            "redis+cluster://host:port,… and RESPOOL_REDIS_URL to a server of its own"
+        )
     policy = told.get("maxmemory_policy")
     if policy not in (None, "noeviction"):
         raise UnsafeStorage(f"Redis has maxmemory-policy {policy} and would evict live logs: set it to noeviction")

@@ -67,7 +67,7 @@ class Api:
 
     def __init__(self, server: Server, **settings: Any) -> None:
         self._server = server
-        self.app = _app(redis_url=server._url, **settings)
+        self.app = _app(redis_url=server.url, **settings)
 
     def __enter__(self) -> Self:
         self._life = self.app.router.lifespan_context(self.app)
@@ -77,7 +77,7 @@ class Api:
     async def _begin(self) -> None:
         self._state = cast("dict[str, Any]", await self._life.__aenter__())
         async with asyncio.timeout(5):
-            while not self.service.hub._catch_up.up:
+            while not self.service.hub.statistics().up:
                 await asyncio.sleep(0)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

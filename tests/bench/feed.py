@@ -15,7 +15,7 @@ from broker.events import TEXT, Content
 from broker.ids import BEGINNING, new_generation_id
 from broker.record import Ending
 from broker.replies import Appended, AppendReply, Granted
-from broker.store.appends import AppendCall, Appends, AttemptLog
+from broker.store.appends import AppendCall, AttemptLog, Lane
 from broker.store.client import connect
 from broker.store.logs import Logs
 from tests.bench.load import Lines
@@ -56,7 +56,7 @@ def with_logs(url: str, work: Callable[[Logs], Awaitable[T]]) -> T:
 
 
 async def _appended(url: str, call: AppendCall) -> AppendReply:
-    appends = Appends(url)
+    appends = Lane(url)
     try:
         (reply,) = await appends.send([call])
     finally:
@@ -85,7 +85,7 @@ def claim(url: str, count: int) -> list[Claimed]:
 
 
 def fill(url: str, generation: Claimed, entries: int) -> None:
-    """Appends so many tokens at once, and the end."""
+    """Lane so many tokens at once, and the end."""
 
     async def write(logs: Logs) -> None:
         for first in range(1, entries + 1, 500):

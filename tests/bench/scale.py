@@ -15,7 +15,7 @@ from typing import NamedTuple
 from broker.events import TEXT, Content, event
 from broker.record import Ending
 from broker.replies import Appended
-from broker.store.appends import Appends
+from broker.store.appends import Lane
 from broker.store.logs import Logs
 from tests.bench.feed import Claimed, claim, with_logs
 from tests.bench.figures import median, percentile
@@ -116,7 +116,7 @@ def _written(url: str, count: int) -> Iterator[Claimed]:
     contents += [Content(TEXT, word[:_WORD_BYTES]) for word in words]
 
     async def write(logs: Logs) -> None:
-        appends, ending = Appends(url), Ending("completed", stop_reason="end_turn")
+        appends, ending = Lane(url), Ending("completed", stop_reason="end_turn")
         for generation in claimed:
             for at in range(0, len(contents), 1000):
                 (reply,) = await appends.send([generation.log.append(1 + at, contents[at : at + 1000])])

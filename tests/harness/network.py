@@ -45,6 +45,8 @@ class Network(Generic[W]):
     def __init__(self, *, answer: bytes = b"+OK\r\n", error: Exception | None = None) -> None:
         self.answer, self.error = answer, error
         self.asked: list[tuple[Any, ...]] = []
+        self.times: list[float] = []
+        """When it was asked for a connection."""
         self.transports: list[Transport] = []
         self.wires: list[W] = []
         loop: Any = asyncio.get_running_loop()
@@ -58,6 +60,7 @@ class Network(Generic[W]):
 
     def _join(self, make: Callable[[], W], *where: Any) -> tuple[Any, W]:
         self.asked.append(where)
+        self.times.append(asyncio.get_running_loop().time())
         if self.error is not None:
             raise self.error
         wire = make()

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -81,7 +81,7 @@ class Heard:
     def live_up(self) -> None:
         self.up.set()
 
-    def live_down(self) -> None: ...
+    def lost(self, channels: Collection[bytes]) -> None: ...
 
     def subscribed(self, channel: bytes) -> None: ...
 

@@ -52,7 +52,7 @@ def test_a_generation_that_nobody_watches_is_soon_watched_no_more(stack: Stack) 
     with redis.Redis.from_url(stack.server.url) as server:
 
         def watched() -> int:
-            return int(server.pubsub_numsub(keys.live(id_))[0][1])
+            return int(server.execute_command("PUBSUB", "SHARDNUMSUB", keys.live(id_))[1])
 
         for _ in range(3):
             with client.stream(id_) as first:

@@ -8,7 +8,8 @@ from arq.connections import ArqRedis
 from redis.exceptions import ConnectionError
 
 from broker import keys
-from broker.store.appends import Appends
+from broker.store.appends import Lane
+from broker.store.lanes import OneLane
 from tests.harness.clockwork import at_once
 from worker.cancels import listen
 from worker.log.appender import Appender
@@ -63,7 +64,7 @@ def heard(seconds: float, *says: Any) -> tuple[Channel, dict[str, Writer]]:
     writers: dict[str, Writer] = {}
 
     async def scene() -> None:
-        appender = Appender(cast(Appends, None), 1000)
+        appender = Appender(OneLane(cast(Lane, None)), 1000)
         for id_ in "abc":
             writers[id_] = Writer(id_, 7, max_unwritten=9, now=0.0)
             appender.add(writers[id_])

@@ -1,6 +1,6 @@
-"""The one task of a worker process that appends: all that its generations have put since the last flush goes out at once,
+"""What appends in a worker process: all that its generations have put since the last flush goes out at once,
 one script call per generation. While it is under way the next batch gathers, so nothing is held back for a batch
-and a busy worker still batches.
+and a busy worker still batches. On a cluster there is a way to each primary, and none waits for another.
 
 Every call tells whether a cancel is pending, and now and then one renews the lease. The tick, one timer for all generations,
 sees to it that there is a call where upstream is silent, and lets the watchdogs bite.
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from broker.errors import BrokerError, StorageFull, StorageUnavailable
 from broker.replies import Appended, AppendReply, Behind, Fenced, NotAppended
-from broker.store.appends import AppendCall, Appends
+from broker.store.appends import AppendCall, Lane
+from broker.store.lanes import Lanes
 from worker.log.writer import Writer
 
 log = logging.getLogger("respool.appender")
@@ -49,21 +50,38 @@ class AppenderStatistics:
     """Attempts that were stopped because Redis is full or takes no entry of theirs."""
 
 
+class _Way:
+    """What waits for one lane: `dirty` has not been sent yet, `sent` waits for its replies."""
+
+    __slots__ = ("dirty", "lane", "sent", "wake")
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.dirty: dict[str, Writer] = {}
+        self.sent: dict[str, Writer] = {}
+        self.wake = asyncio.Event()
+
+    def mark(self, writer: Writer) -> None:
+        self.dirty[writer.id] = writer
+        self.wake.set()
+
+
 class Appender:
     """Run it as a task; it lives as long as the process. `lease_ms` is renewed at a third of it."""
 
-    def __init__(self, appends: Appends, lease_ms: int) -> None:
-        self._appends = appends
+    def __init__(self, lanes: Lanes, lease_ms: int) -> None:
+        self._lanes = lanes
         self._lease_ms = lease_ms
         self._writers: dict[str, Writer] = {}
-        self._dirty: dict[str, Writer] = {}
-        self._wake = asyncio.Event()
+        self._ways: dict[Lane, _Way] = {}
+        self._moves = 0
+        self._group: asyncio.TaskGroup | None = None
         self._flushes = self._calls = self._entries_of_removed = 0
         self._unavailable = self._fenced = self._tails_lost = self._refusals = 0
 
     def add(self, writer: Writer) -> None:
-        writer.on_put = self._mark
         self._writers[writer.id] = writer
+        self._assign(writer)
 
     def remove(self, writer: Writer) -> None:
         """To be called once for each writer."""
@@ -94,35 +112,74 @@ class Appender:
             refused=self._refusals,
         )
 
-    def _mark(self, writer: Writer) -> None:
-        self._dirty[writer.id] = writer
-        self._wake.set()
+    # -- which way
+
+    def _assign(self, writer: Writer) -> None:
+        """From now on it goes the way that its log has."""
+        lane = self._lanes.of(writer.log.slot)
+        if (way := self._ways.get(lane)) is None:
+            way = self._ways[lane] = _Way(lane)
+            if self._group is not None:
+                self._group.create_task(self._flush_forever(way))
+        for other in self._ways.values():
+            other.dirty.pop(writer.id, None)
+        writer.on_put = way.mark
+        if writer.unwritten and writer.writable:
+            way.mark(writer)
+
+    def _moved(self) -> None:
+        """Logs may have other ways than before. A writer that waits for a reply stays where it is until then: a reply that is
+        overtaken by a later one would look like the loss of a tail."""
+        self._moves += 1
+        waiting = {id_ for way in self._ways.values() for id_ in way.sent}
+        for writer in self.writers:
+            if writer.id not in waiting:
+                self._assign(writer)
+        for way in self._ways.values():
+            way.wake.set()
+
+    # -- running
 
     async def run(self) -> None:
         """Flushes until cancelled. Redis being away only delays it: everything unwritten stays where it is."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._tick_forever())
-            pause = 0.0
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                dirty, self._dirty = self._dirty, {}
-                batch = [writer for writer in dirty.values() if writer.writable]
-                try:
-                    await self._flush(batch)
-                    pause = 0.0
-                except BrokerError as error:
-                    self._unavailable += 1
-                    if pause == 0.0:
-                        log.warning("%s, %d generations wait", error, len(batch))
-                    self._dirty |= {writer.id: writer for writer in batch}
-                    self._wake.set()
-                    pause = min(_LONGEST_PAUSE, pause * 2 or 0.05)
-                    await asyncio.sleep(pause)
+        async with asyncio.TaskGroup() as self._group:
+            self._group.create_task(self._tick_forever())
+            self._group.create_task(self._lanes.watch(self._moved))
+            for way in self._ways.values():
+                self._group.create_task(self._flush_forever(way))
+
+    async def _flush_forever(self, way: "_Way") -> None:
+        pause = 0.0
+        while True:
+            await way.wake.wait()
+            way.wake.clear()
+            if way.lane.closed and not way.dirty:
+                self._ways.pop(way.lane, None)
+                return
+            moves = self._moves
+            way.sent, way.dirty = way.dirty, {}
+            batch = [writer for writer in way.sent.values() if writer.writable]
+            try:
+                await self._flush(way.lane, batch)
+                pause = 0.0
+            except BrokerError as error:
+                self._unavailable += 1
+                if pause == 0.0:
+                    log.warning("%s, %d generations wait", error, len(batch))
+                way.dirty |= way.sent
+                way.wake.set()
+                pause = min(_LONGEST_PAUSE, pause * 2 or 0.05)
+                await asyncio.sleep(pause)
+                await self._lanes.look_again(self._moved)
+            finally:
+                way.sent = {}
+            if moves != self._moves:
+                for writer in batch:
+                    self._assign(writer)
 
     # -- flushing
 
-    async def _flush(self, batch: list[Writer]) -> None:
+    async def _flush(self, lane: Lane, batch: list[Writer]) -> None:
         if not batch:
             return
         now = asyncio.get_running_loop().time()
@@ -130,7 +187,7 @@ class Appender:
         usages = [writer.usage for writer in batch]
         self._flushes += 1
         self._calls += len(batch)
-        replies = await self._appends.send(calls)
+        replies = await lane.send(calls)
         for writer, usage, reply in zip(batch, usages, replies, strict=True):
             self._take(writer, reply, usage, now)
         for reply in replies:
@@ -162,7 +219,7 @@ class Appender:
             case NotAppended(error):
                 self._refused(writer, error)
         if writer.unwritten and writer.writable:
-            self._mark(writer)
+            writer.on_put(writer)
 
     def _refused(self, writer: Writer, error: BrokerError) -> None:
         writer.renewed_at = 0.0  # not known to have happened: the next call does
@@ -186,4 +243,4 @@ class Appender:
                 if (cause := writer.expired(now)) is not None:
                     writer.stop(cause)
                 if now - writer.flushed_at >= _LOOK_EVERY and writer.writable:
-                    self._mark(writer)
+                    writer.on_put(writer)

@@ -32,7 +32,7 @@ for i = 6 + 2 * skip, #ARGV, 2 do
   if kind ~= 't' and kind ~= 'k' and kind ~= 'i' then others = others + 1 end
 end
 local seq = next_seq - 1
-if seq > last then redis.call('PUBLISH', ARGV[1], table.concat(live)) end
+if seq > last then redis.call('SPUBLISH', ARGV[1], table.concat(live)) end
 if others > 0 then redis.call('HINCRBY', KEYS[1], 'others', others) end
 local first_chunk = not r[4] and seq - last > others
 if first_chunk or ARGV[4] ~= '0' then

@@ -56,5 +56,5 @@ redis.call('HSETNX', KEYS[1], 'started_ms', int(now))
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 redis.call('PEXPIRE', KEYS[3], int(tonumber(ARGV[4]) + remembered))
-redis.call('PUBLISH', channel, prev .. ' ' .. id .. '\n' .. netstring('s', json))
+redis.call('SPUBLISH', channel, prev .. ' ' .. id .. '\n' .. netstring('s', json))
 return { 'granted', attempt, int(ordinal + 1) }

@@ -57,5 +57,5 @@ local function seal(K, channel, now, final, remembered_ms)
   redis.call('PEXPIRE', K[1], r[6])
   redis.call('PEXPIRE', K[2], r[6])
   redis.call('PEXPIRE', K[3], int(tonumber(r[6]) + remembered_ms))
-  redis.call('PUBLISH', channel, prev .. ' ' .. id .. '\n' .. netstring('z', json))
+  redis.call('SPUBLISH', channel, prev .. ' ' .. id .. '\n' .. netstring('z', json))
 end

@@ -475,8 +475,8 @@ def test_its_settings_reach_what_it_is_made_of(server: Server) -> None:
         assert (submissions.pickup_ms, submissions.retention, submissions.derivation) == (7500, 600, None)
         assert api.service.trust == "ephemeral"
     policy = Open()
-    assert create_app(ApiSettings(redis_url=server._url), policy).state.policy is policy
-    with Api(server, logs_url=server._url.replace("db=0", "db=1")) as api:
+    assert create_app(ApiSettings(redis_url=server.url), policy).state.policy is policy
+    with Api(server, logs_url=server.url.replace("db=0", "db=1")) as api:
         assert api.service.submissions.derivation is not None
         assert api.get("/v1/generations").shown == {"data": [], "next_cursor": None}
 
@@ -485,7 +485,7 @@ def test_its_settings_reach_what_it_is_made_of(server: Server) -> None:
 def test_what_coordination_loses_is_put_back_at_the_latest_when_the_process_goes(
     server: Server, two_servers: bool
 ) -> None:
-    settings = {"logs_url": server._url.replace("db=0", "db=1")} if two_servers else {}
+    settings = {"logs_url": server.url.replace("db=0", "db=1")} if two_servers else {}
     with Api(server, **settings) as api:
         id_ = api.post(GENERATIONS, ASKED).shown["id"]
         server.command("DEL", keys.DUE)
@@ -532,7 +532,7 @@ def test_what_lives_as_long_as_the_process_is_collected_once_and_looked_at_no_mo
 
 
 def test_the_description_has_examples_that_are_accepted(server: Server) -> None:
-    described = create_app(ApiSettings(redis_url=server._url)).openapi()
+    described = create_app(ApiSettings(redis_url=server.url)).openapi()
     assert (described["info"]["title"], described["info"]["version"] != "") == ("Respool", True)
     for path, model in ((GENERATIONS, GenerationRequest), ("/v1/chat/stream", ChatRequest)):
         media = described["paths"][path]["post"]["requestBody"]["content"]["application/json"]

@@ -89,8 +89,8 @@ class Scene:
     def __init__(self, *of: Entry) -> None:
         self.log, self.pages = FakeLog(*of), FakePages()
         self.catch_up = CatchUp(cast(Logs, self.log), cast(Pages, self.pages), Turns(), self._add)
-        self.catch_up.up = True
         self.feed = Feed(ID, "", 100_000, 0.0, lambda *_: None)
+        self.feed.live = True
         self.added: list[Entry] = []
         self.woken = 0
         self.viewer = arrive(self.feed, cast(Pages, self.pages))
@@ -241,13 +241,13 @@ def test_while_the_live_connection_is_down_nothing_is_synced() -> None:
         here.catch_up.sync(here.feed)
         await asyncio.sleep(0)
         here.hear(append(*entries(5, 1)))
-        here.catch_up.up = False
+        here.feed.live = False
         here.log.let_go()
         await here.settled()
         assert not here.feed.ring.synced
         assert here.feed not in here.catch_up._reading
         assert here.feed._held == []
-        here.catch_up.up = True
+        here.feed.live = True
         await here.synced()
 
     run(scene())
@@ -282,15 +282,15 @@ def test_what_is_known_and_was_held_is_no_reason_to_read_again() -> None:
     run(scene())
 
 
-def test_nothing_is_up_before_the_live_connection_is() -> None:
+def test_nothing_is_synced_before_it_is_heard() -> None:
     async def scene() -> None:
         here = Scene(*entries(5, 0))
-        catch_up = CatchUp(cast(Logs, here.log), cast(Pages, here.pages), Turns(), here._add)
-        assert not catch_up.up
-        catch_up.sync(here.feed)
+        here.feed = Feed(ID, "", 100_000, 0.0, lambda *_: None)
+        assert not here.feed.live
+        here.catch_up.sync(here.feed)
         await here.settled()
-        assert (here.log.reads, here.feed.ring.synced, here.feed in catch_up._reading) == (0, False, False)
-        assert (catch_up.repairs, catch_up.rewound) == (0, 0)
+        assert (here.log.reads, here.feed.ring.synced, here.feed in here.catch_up._reading) == (0, False, False)
+        assert (here.catch_up.repairs, here.catch_up.rewound) == (0, 0)
 
     run(scene())
 

@@ -2,7 +2,7 @@
 a connection up. On a clock that the test moves."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Any
 
 import pytest
@@ -14,9 +14,9 @@ from tests.harness.clockwork import at_once
 from tests.harness.network import Network, Transport, connected
 
 PING = b"*1\r\n$4\r\nPING\r\n"
-MESSAGE = b"*3\r\n$7\r\nmessage\r\n$2\r\nch\r\n$3\r\none\r\n"
-JOINED = b"*3\r\n$9\r\nsubscribe\r\n$2\r\nch\r\n:1\r\n"
-LEFT = b"*3\r\n$11\r\nunsubscribe\r\n$2\r\nch\r\n:0\r\n"
+MESSAGE = b"*3\r\n$8\r\nsmessage\r\n$2\r\nch\r\n$3\r\none\r\n"
+JOINED = b"*3\r\n$10\r\nssubscribe\r\n$2\r\nch\r\n:1\r\n"
+LEFT = b"*3\r\n$12\r\nsunsubscribe\r\n$2\r\nch\r\n:0\r\n"
 PONG = b"*2\r\n$4\r\npong\r\n$0\r\n\r\n"
 
 Heard = list[tuple[Any, ...]]
@@ -33,8 +33,8 @@ class Hub:
         self.heard.append(("up",))
         self.times.append(_now())
 
-    def live_down(self) -> None:
-        self.heard.append(("down",))
+    def lost(self, channels: Collection[bytes]) -> None:
+        self.heard.append(("lost", *channels))
         self.times.append(_now())
 
     def subscribed(self, channel: bytes) -> None:
@@ -52,7 +52,7 @@ def _now() -> float:
 
 
 def wire_of(hub: Hub) -> tuple[_Wire, Transport]:
-    wire = _Wire(hub)
+    wire = _Wire(hub, lambda channel: hub.lost([channel]))
     return wire, connected(wire)
 
 
@@ -71,7 +71,7 @@ def run(scene: Coroutine[Any, Any, None]) -> None:
         ([MESSAGE[:9], MESSAGE[9:]], [("read",), ("published", b"ch", b"one"), ("read",)]),
         ([JOINED], [("subscribed", b"ch"), ("read",)]),
         ([JOINED + MESSAGE], [("subscribed", b"ch"), ("published", b"ch", b"one"), ("read",)]),
-        ([LEFT + PONG], [("read",)]),
+        ([LEFT + PONG], [("lost", b"ch"), ("read",)]),
         ([b"+PONG\r\n" + MESSAGE], [("published", b"ch", b"one"), ("read",)]),
     ],
 )
@@ -148,25 +148,54 @@ def test_it_is_up_when_redis_answers() -> None:
     run(scene())
 
 
-def test_a_channel_is_subscribed_while_there_is_a_connection_and_nothing_is_sent_where_there_is_none() -> None:
+def test_a_channel_is_subscribed_while_there_is_a_connection_and_anew_when_there_is_one_again() -> None:
     async def scene() -> None:
         network, hub = Network[_Wire](), Hub()
         subscription = Subscription("redis://", hub)
-        subscription.subscribe(b"ch")
-        subscription.unsubscribe(b"ch")
+        subscription.subscribe(b"early")
+        subscription.subscribe(b"left")
+        subscription.unsubscribe(b"left")
         running = asyncio.create_task(subscription.run())
         await asyncio.sleep(1)
         subscription.subscribe(b"ch")
-        subscription.unsubscribe(b"ch")
+        subscription.unsubscribe(b"early")
         first = network.transports[0]
-        assert first.written[1:] == [packed(("SUBSCRIBE", "ch")), packed(("UNSUBSCRIBE", "ch"))]
+        assert first.written[1:] == [
+            packed(("SSUBSCRIBE", "early")), packed(("SSUBSCRIBE", "ch")), packed(("SUNSUBSCRIBE", "early")),
+        ]  # fmt: skip
         network.error = OSError("away")
         network.wires[0].connection_lost(None)
         await asyncio.sleep(1)
+        assert hub.heard[-1] == ("lost", b"ch")
+        assert not subscription.up
         sent = len(first.written)
-        subscription.subscribe(b"ch")
-        subscription.unsubscribe(b"ch")
+        subscription.subscribe(b"late")
         assert len(first.written) == sent
+        network.error = None
+        await asyncio.sleep(1)
+        assert subscription.up
+        one, other = packed(("SSUBSCRIBE", "ch")), packed(("SSUBSCRIBE", "late"))
+        assert network.transports[1].written[1] in (one + other, other + one)
+        running.cancel()
+
+    run(scene())
+
+
+def test_a_channel_that_the_server_takes_away_is_lost_and_asked_for_again_and_one_that_was_left_is_not() -> None:
+    async def scene() -> None:
+        network, hub = Network[_Wire](), Hub()
+        subscription = Subscription("redis://", hub)
+        running = asyncio.create_task(subscription.run())
+        await asyncio.sleep(1)
+        subscription.subscribe(b"ch")
+        network.wires[0].data_received(JOINED + LEFT)
+        assert hub.heard[-3:] == [("subscribed", b"ch"), ("lost", b"ch"), ("read",)]
+        asked = packed(("SSUBSCRIBE", "ch"))
+        assert network.transports[0].written[1:] == [asked, asked]
+        subscription.unsubscribe(b"ch")
+        network.wires[0].data_received(LEFT)
+        assert hub.heard[-2:] == [("read",), ("read",)]
+        assert network.transports[0].written[3:] == [packed(("SUNSUBSCRIBE", "ch"))]
         running.cancel()
 
     run(scene())
@@ -176,27 +205,18 @@ def test_a_channel_is_subscribed_while_there_is_a_connection_and_nothing_is_sent
 def test_a_redis_that_is_away_is_tried_after_pauses_that_grow_to_half_a_second(error: Exception) -> None:
     async def scene() -> None:
         network, hub = Network[_Wire](error=error), Hub()
-        times: list[float] = []
         begun = _now()
-        subscription = Subscription("redis://", hub)
-        connect = subscription._connect
-
-        async def noted() -> _Wire:
-            times.append(round(_now() - begun, 3))
-            return await connect()
-
-        vars(subscription)["_connect"] = noted
-        running = asyncio.create_task(subscription.run())
+        running = asyncio.create_task(Subscription("redis://", hub).run())
         await asyncio.sleep(2)
-        assert times == [0, 0.05, 0.15, 0.35, 0.75, 1.25, 1.75]
+        assert [round(at - begun, 3) for at in network.times] == [0, 0.05, 0.15, 0.35, 0.75, 1.25, 1.75]
         network.error = None
         await asyncio.sleep(0.5)
         assert hub.heard.count(("up",)) == 1
-        network.error, times[:] = error, []
+        network.error, network.times[:] = error, []
         begun = _now()
         network.wires[-1].connection_lost(None)
         await asyncio.sleep(0.4)
-        assert times == [0, 0.05, 0.15, 0.35]
+        assert [round(at - begun, 3) for at in network.times] == [0, 0.05, 0.15, 0.35]
         running.cancel()
 
     run(scene())
@@ -220,13 +240,13 @@ def test_a_connection_that_is_silent_or_lost_is_closed_told_and_made_anew() -> N
         begun = _now()
         running = asyncio.create_task(Subscription("redis://", hub).run())
         await asyncio.sleep(7)
-        assert [each for each in hub.heard if each != ("read",)] == [("up",), ("down",), ("up",)]
+        assert [each for each in hub.heard if each != ("read",)] == [("up",), ("lost",), ("up",)]
         assert [round(at - begun, 2) for at in hub.times] == [0, 6, 6]
         assert [each.aborted for each in network.transports] == [True, False]
         running.cancel()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert hub.heard[-1] == ("down",)
+        assert hub.heard[-1] == ("lost",)
         assert network.transports[-1].aborted
 
     run(scene())

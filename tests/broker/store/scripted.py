@@ -12,11 +12,13 @@ from broker.events import Append, Content, Entry, parse_append
 from broker.ids import BEGINNING, EntryId, new_generation_id
 from broker.record import Ending
 from broker.replies import AppendReply, Finished, Granted, NotAppended, Refused
-from broker.store.appends import Appends, AttemptLog
+from broker.store.address import address_of
+from broker.store.appends import AttemptLog, Lane
 from broker.store.client import connect
 from broker.store.coordination import Coordination
 from broker.store.logs import Logs
 from broker.store.lua import Argument
+from broker.store.wire import Wire, open_wire, packed
 
 T = TypeVar("T")
 
@@ -32,16 +34,16 @@ class Server:
 
     def __init__(self, url: str) -> None:
         self._loop = asyncio.new_event_loop()
-        self._url = url
+        self.url = url
 
     def __enter__(self) -> Self:
         self.do(self._connect())
         return self
 
     async def _connect(self) -> None:
-        self.redis = connect(self._url, connections=4)
+        self.redis = connect(self.url, connections=4)
         self.logs, self.coordination = Logs(self.redis), Coordination(self.redis)
-        self.appends = Appends(self._url)
+        self.appends = Lane(self.url)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.appends.close()
@@ -172,6 +174,28 @@ class Generation:
         return int(self.server.command("PTTL", key))
 
 
+class _Ears(Wire):
+    """`here` is set by the answer to a ping."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[bytes] = []
+        self.here = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        self.reader.feed(data)
+        while (reply := self.reader.gets()) is not False:
+            match reply:
+                case [b"message" | b"smessage", _, payload]:
+                    self.heard.append(payload)
+                case [b"pong", _] | "PONG" | b"PONG":
+                    self.here.set()
+                case list():
+                    pass
+                case _:
+                    self.replied(reply)
+
+
 class Heard:
     """What is published on some channels while the context is open."""
 
@@ -180,25 +204,28 @@ class Heard:
         self._channels = channels
 
     def __enter__(self) -> Self:
-        self._pubsub = self._server.redis.pubsub(ignore_subscribe_messages=True)
-        self._server.do(self._pubsub.subscribe(*self._channels))
+        self._server.do(self._listen())
         return self
 
+    async def _listen(self) -> None:
+        self._wire = await open_wire(address_of(self._server.url), _Ears)
+        for channel in self._channels:
+            self._wire.send(packed(("SSUBSCRIBE" if channel.endswith(":live") else "SUBSCRIBE", channel)))
+        await self._until_here()
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._server.do(self._pubsub.aclose())  # type: ignore[no-untyped-call]
+        self._wire.close()
+
+    async def _until_here(self) -> None:
+        self._wire.here.clear()
+        self._wire.send(packed(("PING",)))
+        await self._wire.here.wait()
 
     def messages(self) -> list[bytes]:
-        """Everything that has been published until now."""
-
-        async def read() -> list[bytes]:
-            await self._pubsub.ping()
-            heard = []
-            while (message := await self._pubsub.get_message(timeout=5)) is None or message["type"] != "pong":
-                if message is not None:
-                    heard.append(message["data"])
-            return heard
-
-        return self._server.do(read())
+        """Everything that has been published until now, and not been told yet."""
+        self._server.do(self._until_here())
+        heard, self._wire.heard = self._wire.heard, []
+        return heard
 
     def appends(self) -> list[Append]:
         return [

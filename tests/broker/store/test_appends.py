@@ -1,4 +1,4 @@
-"""Appends of many attempts in one trip: each gets its own reply, whatever becomes of the others."""
+"""Lane of many attempts in one trip: each gets its own reply, whatever becomes of the others."""
 
 import asyncio
 from contextlib import suppress
@@ -13,7 +13,7 @@ from broker.errors import StorageRefused, StorageUnavailable
 from broker.events import TEXT, Content
 from broker.local.embedded import EmbeddedServer
 from broker.replies import Appended, AppendReply, Behind, Fenced, NotAppended
-from broker.store.appends import Appends, AttemptLog
+from broker.store.appends import AttemptLog, Lane
 from broker.store.lua import Argument
 from tests.broker.store.scripted import Generation, Server
 
@@ -104,14 +104,14 @@ def test_a_connection_that_was_lost_is_made_anew_and_nothing_is_written_twice(
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "unix:///nowhere/valkey.sock"])
 def test_a_redis_that_is_not_there_is_away(url: str) -> None:
     with pytest.raises(StorageUnavailable) as caught:
-        asyncio.run(Appends(url).send([AttemptLog("gen_a", 1).append(1, [A])]))
+        asyncio.run(Lane(url).send([AttemptLog("gen_a", 1).append(1, [A])]))
     assert caught.value.why == "unreachable"
 
 
 def test_a_redis_that_lets_nobody_in_is_not_taken_for_one_that_is_away(embedded: EmbeddedServer) -> None:
     where = f"unix://somebody:wrong@{embedded.socket_path}"
     with pytest.raises(StorageRefused) as caught:
-        asyncio.run(Appends(where).send([AttemptLog("gen_a", 1).append(1, [A])]))
+        asyncio.run(Lane(where).send([AttemptLog("gen_a", 1).append(1, [A])]))
     assert caught.value.word == "WRONGPASS"
 
 

@@ -359,8 +359,8 @@ MUTANTS: tuple[Mutant, ...] = (
     # -- what viewers see
     # Inside the script nobody can see the order of the two: it must be somebody else who publishes first.
     _mutant(
-        "publish before append", "Appends.send",
-        "replies = await self._wire.exchange(",
+        "publish before append", "Lane.send",
+        "replies = await self._exchange(calls)",
         "for call in calls:\n"
         "                _, _, names, *words = call.split(b'\\r\\n')[2::2]\n"
         "                live, attempt, first, _, _, *contents = words[int(names) :]\n"
@@ -368,8 +368,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "                said = [b'%b%d:%b' % (kind, len(value), value) for kind, value in pairs]\n"
         "                if said:\n"
         "                    payload = b'%b-%b\\n%b' % (attempt, first, b''.join(said))\n"
-        "                    await self._wire.exchange(b'*3\\r\\n' + _bulk('PUBLISH', live, payload), 1)\n"
-        "            replies = await self._wire.exchange(",
+        "                    await self._exchange([b'*3\\r\\n' + _bulk('PUBLISH', live, payload)])\n"
+        "            replies = await self._exchange(calls)",
         _APPENDER + "test_what_redis_does_not_take_is_never_shown",
         _APPENDER + "test_what_a_full_redis_refuses_is_never_shown",
     ),

@@ -64,7 +64,9 @@ _LENIENT_TRUE = f"{_BOUNDED}._without_upgrade: {_LENIENT}True) {_DROPPED} =>"
 _DERIVATION = "Derivation.of"
 _LOOKED = "Logs.looks: found = dict(zip(ids, await run_all(self.redis, [log_steps.look(id_) for id_ in ids])"
 _RUN_ALL = "run_all: return [await _read(redis, call, reply) for call, reply in zip(calls, replies"
-_SENT_AGAIN = "Appends._mend: for at, reply in zip(unknown, await wire.exchange(again, len(unknown))"
+_SENT_AGAIN = "Lane.send: for at, reply in zip(unknown, again"
+_SAYS = "word(reply) == first_word"
+_UNKNOWN = "_those_that_say: at for at, reply in enumerate(replies) if"
 _CHOOSES = "return choose(ids, made, seconds * 1000"
 _UNUSED = "choose: unused = [id_ for id_, tombstone in zip(ids[1:], made[1:]"
 _HELD = 'if sys.platform == "linux" and lent is not None and'
@@ -149,7 +151,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " => if False: # nearly always",
         f"{_HUB}._add: if entries[-1].kind == END and {_HOLDS} => if {_HOLDS}",
         '_lines: if b"\\r" not in text: => if False:',
-        "Appends.send: if ResponseError in set(map(type, replies)): => if True:",
+        "Lane.send: if ResponseError in set(map(type, replies)): => if True:",
         f"{_RENDITION}.show: if len(following) < len(self.viewers): => if True:",
         f"{_RENDITION}.show: if len(following) < len(self.viewers): => if len(following) <= len(self.viewers):",
         f"{_RENDITION}._trim: if not cut: # one entry alone may be larger than the bound =>"
@@ -542,6 +544,9 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "whatever is not `none` asks for a certificate": (
         f"{_ASKS} => {_ASKS.partition(': ')[2].replace('required', 'XXrequired')}",
+    ),
+    "a reply that is no error has no such word": (
+        f"{_UNKNOWN} type(reply) is ResponseError and {_SAYS} => {_UNKNOWN.partition(': ')[2]} {_SAYS}",
     ),
     "what a call begins with is text and numbers": (
         "_bulk: encoded = [word if isinstance(word, bytes) else str(word).encode() for word in words] =>"

@@ -10,6 +10,7 @@ from broker import keys
 from broker.events import TEXT, Content
 from broker.replies import AppendReply
 from broker.store.appends import AppendCall
+from broker.store.lanes import OneLane
 from tests.broker.store.scripted import Generation, Heard, Server
 from worker.log.appender import Appender
 from worker.log.writer import Writer
@@ -27,7 +28,7 @@ class Desk:
         self.generation = Generation(server)
         self.generation.create()
         self.attempt = self.generation.granted()
-        self.appender = Appender(server.appends, _LEASE_MS)
+        self.appender = Appender(OneLane(server.appends), _LEASE_MS)
         self.writer = Writer(self.generation.id, self.attempt, max_unwritten=100, now=0.0)
         self.appender.add(self.writer)
 

@@ -13,7 +13,8 @@ from broker.errors import StorageForbidden, StorageFull, StorageRefused, Storage
 from broker.events import TEXT, Content
 from broker.refusals import Away
 from broker.replies import Appended, AppendReply, Behind, Fenced, NotAppended
-from broker.store.appends import Appends
+from broker.store.appends import Lane
+from broker.store.lanes import OneLane
 from tests.harness.clockwork import at_once
 from worker.log.appender import Appender, AppenderStatistics
 from worker.log.writer import Writer
@@ -34,11 +35,12 @@ class Redis:
     def __init__(self) -> None:
         self.rules: dict[str, list[Any]] = {}
         self.away = 0
+        self.closed = False
         self.calls: list[tuple[str, int, int, bytes, tuple[bytes, ...]]] = []
         """Each call: generation, first seq, lease, usage, values."""
         self.flushes: list[tuple[float, list[str]]] = []
         self.writers: list[Writer] = []
-        self.appender = Appender(cast(Appends, self), LEASE_MS)
+        self.appender = Appender(OneLane(cast(Lane, self)), LEASE_MS)
         self._clock = asyncio.get_running_loop().time
         self._begun = self._clock()
 

@@ -1,0 +1,109 @@
+"""Logs on a cluster whose slots move and whose primaries die, while people watch: nobody sees wrong text or misses any."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from redis.crc import key_slot
+
+from broker import keys
+from tests.harness.clusters import EmbeddedCluster, Node
+from tests.harness.stack import Stack, until
+from tests.system.faults.watching import Watched, watch, whole_text
+
+STEADY = "sim-1?ttft_ms=20&tps=40&tokens=400"
+QUICK = "sim-1?ttft_ms=20&tps=200&tokens=20"
+GENERATIONS = 6
+VERDICT = 90.0
+LEASE = 30
+"""Seconds: longer than a failover takes on a busy machine, so that nobody else takes over meanwhile."""
+
+
+def other_than(cluster: EmbeddedCluster, node: Node) -> Node:
+    return next(each for each in cluster.nodes if each.server.pid and each.is_primary and each is not node)
+
+
+def moves_key_by_key(cluster: EmbeddedCluster, id_: str) -> None:
+    source = cluster.primary_of(keys.record(id_))
+    cluster.migrate(key_slot(keys.record(id_).encode()), source, other_than(cluster, source), pause=0.3)
+
+
+def moves_at_once(cluster: EmbeddedCluster, id_: str) -> None:
+    source = cluster.primary_of(keys.record(id_))
+    cluster.migrate_at_once(key_slot(keys.record(id_).encode()), source, other_than(cluster, source))
+
+
+def fails_over(cluster: EmbeddedCluster, id_: str) -> None:
+    cluster.fail_over(cluster.primary_of(keys.record(id_)))
+
+
+def is_killed(cluster: EmbeddedCluster, id_: str) -> None:
+    before = cluster.primary_of(keys.record(id_))
+    replica = cluster.replica_of(before)
+    before.server.kill()
+    until(lambda: replica.is_primary, "its replica has taken over", 30)
+    before.server.start()
+
+
+def freezes_and_thaws(cluster: EmbeddedCluster, id_: str) -> None:
+    """It thaws when another is the primary, and does not know it yet."""
+    before = cluster.primary_of(keys.record(id_))
+    replica = cluster.replica_of(before)
+    before.server.signal(signal.SIGSTOP)
+    try:
+        until(lambda: replica.is_primary, "its replica has taken over", 30)
+    finally:
+        before.server.signal(signal.SIGCONT)
+
+
+EVENTS: dict[str, Callable[[EmbeddedCluster, str], None]] = {
+    "its slot moves key by key": moves_key_by_key,
+    "its slot moves at once": moves_at_once,
+    "its primary is replaced by its operator": fails_over,
+    "its primary is killed": is_killed,
+    "its primary freezes and thaws": freezes_and_thaws,
+}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCluster]:
+    with EmbeddedCluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def stack(cluster: EmbeddedCluster) -> Iterator[Stack]:
+    with Stack(apis=2, workers=2, lease=LEASE, pickup_grace=1, logs_url=cluster.url) as stack:
+        yield stack
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_what_happens_to_a_server_of_the_cluster_costs_no_viewer_a_word(
+    cluster: EmbeddedCluster, stack: Stack, event: str
+) -> None:
+    before = [child.pid for child in (*stack.apis, *stack.workers)]
+    running = [watch(stack, STEADY) for _ in range(GENERATIONS)]
+    for each in running:
+        each.runs()
+    EVENTS[event](cluster, running[0].id)
+    moment = time.monotonic()
+    until(lambda: all(_goes_on(each, moment) for each in running), "every viewer gets more text", 30)
+    for each in running:
+        whole(each)
+    assert watch(stack, QUICK).verdict()["state"] == "completed"
+    until(cluster.whole, "the cluster is whole again", 30)
+    assert [child.pid for child in (*stack.apis, *stack.workers) if child.running] == before
+    until(lambda: all(map(stack.is_ready, stack.urls)), "every API is ready")
+
+
+def _goes_on(watched: Watched, moment: float) -> bool:
+    return all(watcher.ended or (watcher.seen and watcher.seen[-1][0] > moment) for watcher in watched.watchers)
+
+
+def whole(watched: Watched) -> None:
+    """A viewer is told of a gap only where a worker had to write a tail again."""
+    record = watched.verdict(VERDICT)
+    assert (record["state"], record["text"], record["attempt"]) == ("completed", whole_text(STEADY), 1)
+    gaps = [frame for watcher in watched.watchers for frame in watcher.frames if frame.type == "gap"]
+    assert not gaps or any(worker.said("re-appending") for worker in watched.stack.workers)
