@@ -1,12 +1,14 @@
 """One attempt: call the upstream, put what it sends into the log, say how it went.
 
 The upstream is read in a task of its own, so that whoever stops the attempt (a cancel, a watchdog, a lost claim, a drain)
-cancels the reading, which closes the socket, and nothing else.
+cancels the reading, which closes the socket, and nothing else. That task sleeps while entries come: they are put into the
+log where they are read (`_take`).
 """
 
 import asyncio
 import logging
 from dataclasses import dataclass
+from itertools import accumulate
 
 import orjson
 
@@ -18,7 +20,7 @@ from worker.generating.retry import pause
 from worker.generating.usage import Usage, added_usage
 from worker.log.writer import Cause, Writer
 from worker.settings import WorkerSettings
-from worker.upstreams import Call, Upstream, UpstreamFailure
+from worker.upstreams import Answer, Call, Json, Upstream, UpstreamFailure
 
 log = logging.getLogger("respool.attempt")
 
@@ -80,8 +82,11 @@ class Attempt:
         self._first_timeout = options.first_token_timeout or settings.first_token_timeout
         self._idle_timeout = options.idle_timeout or settings.idle_timeout
         self._clock = asyncio.get_running_loop().time
-        self._ends_at = self._clock() + options.total_timeout
+        self._end: tuple[float, Cause] = (self._clock() + options.total_timeout, "total_timeout")
         self._begun = False
+        self._token = False
+        self._answer: Answer
+        self._usage: Json
 
     async def run(self) -> Outcome:
         """Runs to an outcome; what was put is written when it returns, as far as it can be."""
@@ -138,36 +143,48 @@ class Attempt:
 
     async def _read_once(self) -> str | None:
         writer = self._writer
-        token = False
         self._watch("first_token_timeout")
         async with self._upstream.answer_to(self._call) as answer:
-            usage = answer.usage
-            async for contents in answer:
-                self._begun = True
-                self._count(contents)
-                writer.put(contents)
-                if answer.usage is not usage:
-                    usage = answer.usage
-                    writer.usage = orjson.dumps(added_usage(self._earlier_usage, usage))
-                if writer.crowded:
-                    self._watch(None)  # it is Redis that is slow now
-                    await writer.room()
-                token = token or any(content.kind in DELTAS for content in contents)
-                if token:
+            self._answer, self._usage = answer, answer.usage
+            while not await answer.read(self._take):
+                self._watch(None)  # it is Redis that is slow now
+                await writer.room()
+                if self._token:
                     self._watch("idle_timeout")
         return answer.stop_reason if answer.whole else None
 
-    def _count(self, contents: list[Content]) -> None:
-        self._output_bytes += sum(len(content.value) for content in contents)
+    def _take(self, contents: list[Content]) -> bool:
+        """Puts what has come; False if Redis is too far behind for more."""
+        self._begun = True
+        writer = self._writer
+        self._output_bytes += sum([len(value) for _, value in contents])
         if self._output_bytes > self._settings.max_output_bytes:
+            writer.put(self._within_limit(contents))
             raise OutputLimit
+        writer.put(contents)
+        usage = self._answer.usage
+        if usage is not self._usage:
+            self._usage = usage
+            writer.usage = orjson.dumps(added_usage(self._earlier_usage, usage))
+        if self._token or any(kind in DELTAS for kind, _ in contents):
+            self._token = True
+            self._watch("idle_timeout")
+        return not writer.crowded
+
+    def _within_limit(self, contents: list[Content]) -> list[Content]:
+        """Those of the entries, by which the output has become too large, that still fit."""
+        room = self._settings.max_output_bytes - self._output_bytes + sum([len(value) for _, value in contents])
+        sizes = accumulate(len(value) for _, value in contents)
+        return [content for content, size in zip(contents, sizes, strict=True) if size <= room]
 
     def _watch(self, cause: Cause | None) -> None:
         """Sets the watchdog: for the first token, for progress, or for nothing but the total."""
-        end: tuple[float, Cause] = (self._ends_at, "total_timeout")
+        end = self._end
         if cause is not None:
             seconds = self._first_timeout if cause == "first_token_timeout" else self._idle_timeout
-            end = min(end, (self._clock() + seconds, cause))
+            at = self._clock() + seconds
+            if at < end[0]:
+                end = (at, cause)
         self._writer.deadline = end
 
 

@@ -1,5 +1,6 @@
 """The model APIs that generations come from: a package for each, and what they share.
 
+frames.py     from the bytes of an event stream to its frames
 wording.py    what is passed on of an upstream's words
 
 anthropic/    the Messages API
@@ -8,7 +9,7 @@ An attempt asks an `Upstream` with a `Call` and reads its `Answer`: entries, usa
 event and no exception of any vendor's. A second upstream is a package that has these three.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -59,11 +60,17 @@ class Call:
     unshown: str = ""
 
 
-class Answer(Protocol):
-    """An answer while it comes. Iterating, once, gives the entries for what has come, no list of them empty; it ends where the
-    answer ends, and raises UpstreamFailure. What the properties say belongs to the entries that were given last."""
+Take = Callable[[list[Content]], bool]
+"""Called with the entries of what has come, in the loop's own callback: it does not wait. Says whether to go on at once."""
 
-    def __aiter__(self) -> AsyncIterator[list[Content]]: ...
+
+class Answer(Protocol):
+    """An answer while it comes. What the properties say belongs to the entries that were given last."""
+
+    async def read(self, take: Take) -> bool:
+        """Gives `take` the entries of each read together, no list of them empty, until the answer ends (True) or `take` wants
+        to pause (False): then nothing more is read until the next call, which goes on there. Raises UpstreamFailure, and
+        whatever `take` raises."""
 
     @property
     def usage(self) -> Json:

@@ -427,7 +427,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " => writer.renewed_at = 1.0 # not known to have happened: the next call does",
     ),
     "who is done cannot be cancelled, nor waited for": ("Attempt.run: if not reading.done(): => if True:",),
-    "the same sum, found once more": ("Attempt._read_once: if answer.usage is not usage: => if True:",),
+    "the same sum, found once more": ("Attempt._take: if usage is not self._usage: => if True:",),
     "no block of upstream's has a number below 0, nor has one before the first was opened": (
         "Translator.__init__: self._open = -1 => pass",
         "Translator.__init__: self._open = -1 => self._open = -2",

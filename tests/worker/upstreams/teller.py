@@ -11,7 +11,7 @@ from typing import Any
 
 from broker.events import TEXT, Content, event
 from broker.transcript import Kept
-from worker.upstreams import Answer, Call, Json, Upstream
+from worker.upstreams import Answer, Call, Json, Take, Upstream
 
 START: Json = {"hello": 3}
 OPEN: Json = {"open": True}
@@ -32,13 +32,13 @@ class Telling:
     """One answer. What is told may be an event, an exception to raise, seconds to wait, or a function to call."""
 
     def __init__(self, call: Call, told: Iterable[Any]) -> None:
-        self._told = told
+        self._told = iter(told)
         self._block = call.keep_blocks - 1 if call.keep_blocks else 0
         self.usage: Json = {}
         self.stop_reason: str | None = None
         self.whole = False
 
-    async def __aiter__(self) -> AsyncIterator[list[Content]]:
+    async def read(self, take: Take) -> bool:
         for each in self._told:
             if isinstance(each, Exception):
                 raise each
@@ -46,8 +46,9 @@ class Telling:
                 await asyncio.sleep(each)
             elif callable(each):
                 each()
-            elif contents := self.entries(each):
-                yield contents
+            elif (contents := self.entries(each)) and not take(contents):
+                return False
+        return True
 
     def entries(self, told: Json) -> list[Content]:
         match told:

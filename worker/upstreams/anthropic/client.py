@@ -1,9 +1,9 @@
 """The model API, through the Anthropic SDK: one call, its events as they come, its failures by name.
 
-The SDK's own retries are off: ours are visible to viewers. Its typed stream is left aside for its raw one, as nothing may
-be lost on the way and a model class per token costs more than all the rest. Facts about the SDK's failures (2.x): a cut
-socket is a raw httpx2 error; a clean end of the body without `message_stop` is no error at all, so the caller must look
-for `message_stop` itself.
+The SDK's own retries are off: ours are visible to viewers. Its streams are left aside for the bytes of the body, which
+body.py reads, as nothing may be lost on the way and a model class per token costs more than all the rest. Facts about the
+SDK's failures (2.x): a cut socket is a raw httpx2 error; a clean end of the body without `message_stop` is no error at all,
+so the caller must look for `message_stop` itself.
 """
 
 import asyncio
@@ -13,14 +13,16 @@ from contextlib import asynccontextmanager, suppress
 import anthropic
 import httpx2
 import orjson
-from anthropic import AsyncAnthropic, AsyncStream, DefaultAioHttpClient
+from anthropic import AsyncAnthropic, DefaultAioHttpClient
 
 from broker.events import Content
 from broker.failures import FAILURES, FailureCode
 from broker.transcript import Kept
-from worker.upstreams import Call, Json, UpstreamFailure
+from worker.upstreams import Call, Json, Take, UpstreamFailure
 from worker.upstreams.anthropic import continuation
+from worker.upstreams.anthropic.body import Body, body_of
 from worker.upstreams.anthropic.translate import Translator
+from worker.upstreams.frames import FrameTooLarge, Splitter
 from worker.upstreams.wording import message_for
 
 _RETRYABLE = frozenset((408, 409, 429, 500, 502, 503, 504, 529))
@@ -57,7 +59,9 @@ class AnthropicUpstream:
         limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
         # A prompt goes nowhere else than where the operator said.
         http = DefaultAioHttpClient(timeout=timeout, limits=limits, follow_redirects=False)
-        self._client = AsyncAnthropic(max_retries=0, timeout=timeout, http_client=http)
+        # Compressed events cost both sides more than they save, and are not read the quick way.
+        headers = {"accept-encoding": "identity"}
+        self._client = AsyncAnthropic(max_retries=0, timeout=timeout, http_client=http, default_headers=headers)
 
     async def aclose(self) -> None:
         await self._client.close()
@@ -70,17 +74,19 @@ class AnthropicUpstream:
         translator = Translator(call.keep_blocks, call.unshown)
         with _failures():
             async with self._client.messages.with_streaming_response.create(**call.body, stream=True) as response:  # type: ignore[call-overload]
-                yield _Answer(response.http_response, translator)
+                yield _Answer(body_of(response.http_response), translator)
 
 
 class _Answer:
     """What the translator makes of a response's events. Pings give no entry."""
 
-    __slots__ = ("_response", "_translator")
+    __slots__ = ("_body", "_splitter", "_take", "_translator")
 
-    def __init__(self, response: httpx2.Response, translator: Translator) -> None:
-        self._response = response
+    def __init__(self, body: Body, translator: Translator) -> None:
+        self._body = body
         self._translator = translator
+        self._splitter = Splitter()
+        self._take: Take
 
     @property
     def usage(self) -> Json:
@@ -94,29 +100,41 @@ class _Answer:
     def whole(self) -> bool:
         return self._translator.stopped
 
-    async def __aiter__(self) -> AsyncIterator[list[Content]]:
+    async def read(self, take: Take) -> bool:
+        self._take = take
+        ended = await self._body.read(self._digest)
+        if not ended and self._translator.stopped:
+            await _drain(self._body)
+            return True
+        return ended
+
+    def _digest(self, data: bytes) -> bool:
+        """Gives on the entries of what was read, those before a failure too."""
         translator = self._translator
-        events = AsyncStream.raw_events(self._response)
-        async for sse in events:
-            if sse.event is None:
-                continue
-            data = orjson.loads(sse.data)
-            if sse.event == "error":
-                raise _mid_stream(data)
-            if contents := translator.feed(data):
-                yield contents
-            elif translator.stopped:
-                await _drain(events)
-                return
+        contents: list[Content] = []
+        more = True
+        try:
+            for name, text in self._splitter.feed(data):
+                if not name:
+                    continue
+                event = orjson.loads(text)
+                if name == b"error":
+                    raise _mid_stream(event)
+                contents += translator.feed(event)
+                if translator.stopped:
+                    break
+        finally:
+            if contents:
+                more = self._take(contents)
+        return more and not translator.stopped
 
 
-async def _drain(events: AsyncIterator[object]) -> None:
+async def _drain(body: Body) -> None:
     """Reads the few bytes behind `message_stop`, so that the connection can be used again. The answer is whole by now:
     nothing that happens here matters."""
-    with suppress(TimeoutError, httpx2.HTTPError, httpx2.StreamError, UnicodeDecodeError):
+    with suppress(TimeoutError, httpx2.HTTPError, httpx2.StreamError):
         async with asyncio.timeout(_DRAIN_SECONDS):
-            async for _ in events:
-                pass
+            await body.read(lambda _: True)
 
 
 def _mid_stream(data: object) -> UpstreamFailure:
@@ -140,8 +158,12 @@ class _failures:  # noqa: N801 - used like a function, as contextlib's own are
                 raise UpstreamFailure("upstream_unreachable", "the upstream could not be reached") from None
             case httpx2.HTTPError() | httpx2.StreamError():
                 raise UpstreamFailure("upstream_disconnected", "the upstream cut the connection") from None
-            case orjson.JSONDecodeError() | UnicodeDecodeError():
+            case orjson.JSONDecodeError():
                 raise UpstreamFailure("upstream_malformed", "the upstream sent what cannot be read") from None
+            case FrameTooLarge():
+                raise UpstreamFailure(
+                    "output_limit", "The upstream sent an event too large.", retryable=False
+                ) from None
             case anthropic.AnthropicError():
                 raise UpstreamFailure("upstream_error", message_for("upstream_error", None), retryable=False) from None
 

@@ -14,9 +14,10 @@ import pytest
 from broker.events import Content, event
 from broker.ids import BEGINNING
 from broker.transcript import Kept
-from worker.upstreams import Call, UpstreamFailure
+from worker.upstreams import Answer, Call, UpstreamFailure
 from worker.upstreams.anthropic.client import AnthropicUpstream, _failures
 from worker.upstreams.anthropic.continuation import resumed
+from worker.upstreams.frames import FrameTooLarge
 
 BODY: dict[str, object] = {
     "model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}], "system": "be brief",
@@ -101,6 +102,19 @@ def ask(api: Api, how: Callable[[AnthropicUpstream], Awaitable[None]], connectio
     asyncio.run(run())
 
 
+async def given(answer: Answer, pauses: bool = False) -> list[list[Content]]:
+    """What an answer gives, read by read; with or without a pause after each."""
+    found: list[list[Content]] = []
+
+    def take(contents: list[Content]) -> bool:
+        found.append(contents)
+        return not pauses
+
+    while not await answer.read(take):
+        await asyncio.sleep(0)
+    return found
+
+
 Failed = tuple[str, str, bool, float | None]
 Answered = tuple[list[Content], Failed | None]
 
@@ -116,8 +130,13 @@ def answered(*answers: str, kept: bool = True) -> list[Answered]:
             failed = None
             try:
                 async with upstream.answer_to(Call(BODY)) as answer:
-                    async for contents in answer:
+
+                    def take(contents: list[Content], entries: list[Content] = entries) -> bool:
                         entries += contents
+                        return len(found) % 2 == 0  # every other answer is read with a pause after each entry
+
+                    while not await answer.read(take):
+                        pass
             except UpstreamFailure as failure:
                 failed = failure.code, failure.message, failure.retryable, failure.retry_after
             found.append((entries, failed))
@@ -138,18 +157,23 @@ def test_the_request_goes_out_as_it_was_made_and_what_is_answered_comes_back_in_
 
 def test_what_an_answer_says_of_itself_is_known_with_the_entry_that_says_it() -> None:
     start: dict[str, object] = {"type": "message_start", "message": {"id": "msg_1", "usage": {"input_tokens": 3}}}
-    api = Api([stream(sse(start, PING, DELTA, STOP)), stream(sse(start, DELTA))])
+    later = [stream(sse(start, PING, DELTA, STOP)), stream(sse(start, DELTA))]
+    api = Api([each.replace("event: message_delta", f"{LATER}event: message_delta") for each in later])
 
     async def calls(upstream: AnthropicUpstream) -> None:
         for whole in (True, False):
             async with upstream.answer_to(Call(BODY)) as answer:
                 said: list[tuple[object, str | None, bool]] = [(answer.usage, answer.stop_reason, answer.whole)]
-                async for _ in answer:
+
+                def take(_: list[Content], answer: Answer = answer, said: list[Any] = said) -> bool:
                     said.append((answer.usage, answer.stop_reason, answer.whole))
+                    return True
+
+                assert await answer.read(take)
             assert said == [
                 ({}, None, False),
                 ({"input_tokens": 3}, None, False),
-                ({"input_tokens": 3, "output_tokens": 2}, "end_turn", False),
+                ({"input_tokens": 3, "output_tokens": 2}, "end_turn", whole),
             ]
             assert len({id(usage) for usage, _, _ in said}) == 3, "another object whenever something is new"
             assert answer.whole is whole
@@ -167,9 +191,8 @@ def test_an_answer_goes_on_with_the_last_block_that_was_kept_and_repeats_no_whit
         call = upstream.resumed(body, Kept("so ", BEGINNING, 2, 1))
         assert call == resumed(body, Kept("so ", BEGINNING, 2, 1))
         async with upstream.answer_to(call) as answer:
-            assert [each async for each in answer] == [
-                [event("block_start", index=1, block={"type": "text", "text": ""})],
-                [Content(b"t", b"on")],
+            assert await given(answer) == [
+                [event("block_start", index=1, block={"type": "text", "text": ""}), Content(b"t", b"on")]
             ]
 
     ask(api, calls)
@@ -183,7 +206,7 @@ def test_a_connection_is_used_again_when_its_answer_was_read_to_the_end() -> Non
     async def calls(upstream: AnthropicUpstream) -> None:
         for _ in range(3):
             async with upstream.answer_to(Call(BODY)) as answer:
-                assert [each async for each in answer] == [[MESSAGE]]
+                assert await given(answer) == [[MESSAGE]]
                 assert answer.whole
 
     ask(api, calls)
@@ -205,7 +228,7 @@ def test_what_the_api_s_own_protocol_does_not_allow_is_malformed_and_not_to_be_r
     async def calls(upstream: AnthropicUpstream) -> None:
         with pytest.raises(UpstreamFailure) as caught:
             async with upstream.answer_to(Call(BODY)) as answer:
-                assert [each async for each in answer] == []
+                assert await given(answer) == []
         assert (caught.value.code, caught.value.retryable, caught.value.begun) == ("upstream_malformed", True, True)
 
     ask(api, calls)
@@ -217,11 +240,10 @@ def test_no_more_connections_are_made_than_a_worker_is_allowed() -> None:
     async def calls(upstream: AnthropicUpstream) -> None:
         async def second() -> list[list[Content]]:
             async with upstream.answer_to(Call(BODY)) as answer:
-                return [each async for each in answer]
+                return await given(answer)
 
         async with upstream.answer_to(Call(BODY)) as answer:
-            first = aiter(answer)
-            assert await anext(first) == [MESSAGE]
+            assert not await answer.read(lambda _: False)
             waiting = asyncio.create_task(second())
             for _ in range(20):
                 await asyncio.sleep(0.001)
@@ -315,7 +337,7 @@ BROKEN: list[tuple[Exception, str, bool]] = [
     (anthropic.APIConnectionError(request=httpx2.Request("POST", "http://x")), "upstream_unreachable", True),
     (httpx2.StreamClosed(), "upstream_disconnected", True),
     (httpx2.ReadError("cut"), "upstream_disconnected", True),
-    (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "odd"), "upstream_malformed", True),
+    (FrameTooLarge(), "output_limit", False),
     (anthropic.AnthropicError("no credentials, sk-ant-x"), "upstream_error", False),
 ]
 
