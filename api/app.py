@@ -1,7 +1,6 @@
 """The API as one ASGI application: routes, problems, life cycle."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -25,6 +24,7 @@ from api.routes.service import Service
 from api.routes.views import Listing, Status, Whole
 from api.settings import ApiSettings
 from api.viewing.hub import Hub
+from broker.collecting import Collector
 from broker.request import ChatRequest, GenerationRequest
 from broker.store.accepting import Submissions
 from broker.store.agreement import Agreement
@@ -60,11 +60,8 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
         agreement = Agreement("api", logs_redis, coordination_redis)
         app.state.service = Service(logs, coordination, submissions, hub, agreement, settings.trust)
         await agreement.beat()
-        runners = [each.run() for each in (hub, agreement, lookout) if each is not None]
+        runners = [each.run() for each in (hub, agreement, lookout, Collector()) if each is not None]
         running = {asyncio.create_task(run) for run in runners}
-        # What lives as long as the process need not be looked at by every collection.
-        gc.collect()
-        gc.freeze()
         try:
             yield {FAST_PATH: FastPath(hub, origins, policy), ORIGINS: origins}
         finally:

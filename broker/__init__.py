@@ -38,6 +38,7 @@ Where to read on, in this order:
     request.py, record.py what may be asked for; what is known of a generation, and record_fields.py who writes it
     settings.py, tasks.py, journal.py   how processes are configured, own their tasks, and log
     turns.py              long work in slices, so that all others go on
+    collecting.py         when a process looks for cyclic garbage
 
     store/                the two roles of Redis: connections, the atomic steps, the one way to submit
     processes/            processes that start others, and end with them

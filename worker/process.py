@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
 import socket
@@ -11,6 +10,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from broker.collecting import Collector
 from broker.errors import BrokerError
 from broker.refusals import word
 from broker.store.agreement import Agreement
@@ -77,10 +77,8 @@ async def serve(settings: WorkerSettings, name: str) -> None:
                 *([group.create_task(rescan.run())] if settings.two_servers else []),
                 group.create_task(_arq(dispatcher)),
                 listening := group.create_task(dispatcher.listen()),
+                group.create_task(Collector().run()),
             ]
-            # What lives as long as the process need not be looked at by every collection.
-            gc.collect()
-            gc.freeze()
             log.info("worker ready: %d slots, lease %g s", settings.max_jobs, settings.lease)
             await _signalled()
             producer.draining = True

@@ -1,9 +1,12 @@
 """One attempt's hand on its log: what is written, what waits, what may have to be written again. Does no I/O.
 
-The buffer holds the attempt's latest entries in order of seq:
+It holds the attempt's latest entries in order of seq:
 
-    base … acked          written, and kept for a while: Redis may come back without them (a failover, a crash)
-    acked + 1 … next - 1  unwritten
+    base … acked          `kept` for a while when they are written: Redis may come back without them (a failover, a crash)
+    acked + 1 … next - 1  `unwritten`
+
+What is kept is bytes and nothing else, kind and value in turn: a hundred thousand small tuples would be looked through by every
+collection of garbage, and stop all streams meanwhile.
 
 A flush takes the unwritten ones; whatever Redis answers, `acknowledge` moves `acked` to what the log really ends with. So a
 repeated write and the re-append of a lost tail are the same thing: writing everything behind `acked`, under the ids that
@@ -14,6 +17,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import chain
 from typing import Final, Literal
 
 from broker.events import Content
@@ -57,25 +61,26 @@ class Writer:
         self.deadline: tuple[float, Cause] | None = None
         self._max_unwritten = max_unwritten
         self._base = 1
-        self._buffer: list[Content] = []
+        self._kept: list[bytes] = []
+        self._unwritten: list[Content] = []
         self._marks: deque[tuple[float, int]] = deque()
         self._pruned_at = now
         self._settled = asyncio.Event()
 
     @property
     def next_seq(self) -> int:
-        return self._base + len(self._buffer)
+        return self.acked + 1 + len(self._unwritten)
 
     @property
     def unwritten(self) -> int:
-        return self.next_seq - 1 - self.acked
+        return len(self._unwritten)
 
     @property
     def crowded(self) -> bool:
-        return self.unwritten >= self._max_unwritten
+        return len(self._unwritten) >= self._max_unwritten
 
     def put(self, contents: list[Content]) -> None:
-        self._buffer += contents
+        self._unwritten += contents
         self.on_put(self)
 
     def stop(self, cause: Cause) -> None:
@@ -92,8 +97,8 @@ class Writer:
 
     def drop_unwritten(self) -> int:
         """Forgets the entries that could not be written; how many."""
-        dropped = self.unwritten
-        del self._buffer[len(self._buffer) - dropped :]
+        dropped = len(self._unwritten)
+        self._unwritten.clear()
         return dropped
 
     async def room(self) -> None:
@@ -117,8 +122,7 @@ class Writer:
 
     def batch(self) -> tuple[int, list[Content]]:
         """The seq of the first unwritten entry and the entries from there on, a bounded number."""
-        start = self.acked + 1 - self._base
-        return self.acked + 1, self._buffer[start : start + _FLUSH_ENTRIES]
+        return self.acked + 1, self._unwritten[:_FLUSH_ENTRIES]
 
     def acknowledge(self, last_seq: int, now: float) -> None:
         """The log ends with `last_seq`: after a write, or because Redis has come back without what followed."""
@@ -126,6 +130,9 @@ class Writer:
         if last_seq < self.acked:
             self._rewind(last_seq)
         elif last_seq > self.acked:
+            written = last_seq - self.acked
+            self._kept.extend(chain.from_iterable(self._unwritten[:written]))
+            del self._unwritten[:written]
             self.acked = last_seq
             self._marks.append((now, last_seq))
             self._prune(now)
@@ -135,6 +142,9 @@ class Writer:
         if last_seq < self._base - 1:
             self.stop("rewound")
             return
+        lost = self._kept[2 * (last_seq + 1 - self._base) :]
+        del self._kept[len(self._kept) - len(lost) :]
+        self._unwritten[:0] = map(Content, lost[::2], lost[1::2])
         self.acked = last_seq
         self.usage_written = b""
         while self._marks and self._marks[-1][1] > last_seq:
@@ -147,7 +157,7 @@ class Writer:
         old = self._base - 1
         while self._marks and self._marks[0][0] < now - TAIL_SECONDS:
             old = self._marks.popleft()[1]
-        del self._buffer[: old + 1 - self._base]
+        del self._kept[: 2 * (old + 1 - self._base)]
         self._base = old + 1
 
     def expired(self, now: float) -> Cause | None:

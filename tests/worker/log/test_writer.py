@@ -126,7 +126,7 @@ def test_the_buffer_forgets_what_is_old() -> None:
     for second in range(100):
         it.put(contents("x" * 1000))
         it.acknowledge(second + 1, float(second))
-    assert len(it._buffer) <= TAIL_SECONDS + 3
+    assert len(it._kept) <= 2 * (TAIL_SECONDS + 3)
 
 
 def test_a_flush_is_bounded() -> None:
