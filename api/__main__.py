@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from api.settings import ApiSettings
 from broker import journal
-from broker.errors import BadAddress, StorageUnavailable, UnsafeStorage
+from broker.errors import StorageUnavailable, UnsafeStorage
 from broker.processes.children import CannotRun, Processes
+from broker.store.address import BadAddress
 from broker.store.cluster import connect_logs
 from broker.store.safety import check_safe, warn_unless_guarded
 

@@ -67,12 +67,5 @@ class UnsafeStorage(BrokerError):
     """Redis is configured so that it would lose logs (it evicts, or does not persist)."""
 
 
-class BadAddress(BrokerError):
-    """A URL of Redis names no server; the text says why, and nothing of the URL."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(f"the URL of Redis cannot be used: {why}")
-
-
 class NotDurable(BrokerError):
     """`durability: strict` was asked for, and this Redis neither persists nor has a replica, or does not tell."""

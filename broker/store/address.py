@@ -15,12 +15,19 @@ from urllib.parse import unquote, urlsplit
 from redis.asyncio import SSLConnection
 from redis.asyncio.connection import parse_url
 
-from broker.errors import BadAddress
+from broker.errors import BrokerError
 from broker.store.sentinels import SENTINEL_PORT, Place, Sentinels
 
 _ONE: Final = ("redis", "rediss", "unix")
 _SENTINEL: Final = ("redis+sentinel", "rediss+sentinel")
 _CLUSTER: Final = ("redis+cluster", "rediss+cluster")
+
+
+class BadAddress(BrokerError):
+    """A URL of Redis names no server; the text says why, and nothing of the URL."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the URL of Redis cannot be used: {why}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,4 +128,4 @@ def _guided(url: str, *, secure: bool) -> Guided:
     return Guided(Sentinels(hosts, name, secure=secure, **own, **tls), options, secure)
 
 
-__all__ = ["Address", "Fixed", "Guided", "address_of", "checks_hostname"]
+__all__ = ["Address", "BadAddress", "Fixed", "Guided", "address_of", "checks_hostname"]

@@ -10,9 +10,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError, ReadOnlyError, RedisError, ResponseError, TimeoutError
 
-from broker.errors import BadAddress, BrokerError, StorageForbidden, StorageFull, StorageRefused, StorageUnavailable
+from broker.errors import BrokerError, StorageForbidden, StorageFull, StorageRefused, StorageUnavailable
 from broker.refusals import SilentError, away, word
-from broker.store.address import Address, Guided, address_of
+from broker.store.address import Address, BadAddress, Guided, address_of
 from broker.store.connections import Local, Plain, Pool, Secure
 from broker.store.following import FollowingPool
 from broker.store.queue import dumps_job, loads_job

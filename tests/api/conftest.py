@@ -1,10 +1,10 @@
 """For tests of the application in this process."""
 
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import pytest
 
+from broker.collecting import Collector
 from tests.api.in_process import Api
 from tests.broker.store.scripted import Server
 
@@ -12,6 +12,6 @@ from tests.broker.store.scripted import Server
 @pytest.fixture
 def api(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     """It is not frozen: this process lives on when the application ends."""
-    monkeypatch.setattr("api.app.gc", SimpleNamespace(collect=lambda: 0, freeze=lambda: None))
+    monkeypatch.setattr(Collector, "begin", lambda _: None)
     with Api(server) as api:
         yield api

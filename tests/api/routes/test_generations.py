@@ -12,6 +12,7 @@ from api.intake.lookout import Lookout
 from api.routes.service import Service
 from api.settings import ApiSettings
 from broker import keys
+from broker.collecting import Collector
 from broker.errors import AlreadyEnded, StorageUnavailable
 from broker.events import TEXT, Content, event
 from broker.ids import new_generation_id
@@ -31,7 +32,7 @@ ASKED: dict[str, Any] = {"model": "sim-1", "messages": [{"role": "user", "conten
 @pytest.fixture(autouse=True)
 def _no_freeze(monkeypatch: pytest.MonkeyPatch) -> None:
     """This process lives on when the application ends."""
-    monkeypatch.setattr("api.app.gc", SimpleNamespace(collect=lambda: 0, freeze=lambda: None))
+    monkeypatch.setattr(Collector, "begin", lambda _: None)
 
 
 def running(server: Server, *texts: str) -> tuple[Generation, int]:
@@ -521,14 +522,13 @@ def test_a_process_goes_when_what_it_runs_has_ended(server: Server, monkeypatch:
     assert steps == ["ended"]
 
 
-def test_what_lives_as_long_as_the_process_is_collected_once_and_looked_at_no_more(
+def test_what_lives_as_long_as_the_process_is_set_aside_when_it_has_started(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps: list[str] = []
-    collector = SimpleNamespace(collect=lambda: steps.append("collect"), freeze=lambda: steps.append("freeze"))
-    monkeypatch.setattr("api.app.gc", collector)
+    begun: list[Collector] = []
+    monkeypatch.setattr(Collector, "begin", lambda self: begun.append(self))
     with Api(server):
-        assert steps == ["collect", "freeze"]
+        assert len(begun) == 1
 
 
 def test_the_description_has_examples_that_are_accepted(server: Server) -> None:

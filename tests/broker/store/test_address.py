@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from broker.errors import BadAddress
-from broker.store.address import Fixed, Guided, address_of, checks_hostname
+from broker.store.address import BadAddress, Fixed, Guided, address_of, checks_hostname
 from broker.store.client import connect
 from broker.store.following import FollowingPool
 from broker.store.sentinels import Place

@@ -11,12 +11,13 @@ from redis.crc import key_slot
 from redis.exceptions import ResponseError
 
 from broker import keys
-from broker.errors import BadAddress, StorageUnavailable, UnsafeStorage
+from broker.errors import StorageUnavailable, UnsafeStorage
 from broker.events import TEXT, Content
 from broker.ids import BEGINNING, new_generation_id
 from broker.local.embedded import EmbeddedServer, free_port
 from broker.record import Ending
 from broker.replies import Appended, Finished, Granted, NotAppended
+from broker.store.address import BadAddress
 from broker.store.appends import AttemptLog
 from broker.store.client import connect
 from broker.store.cluster import ClusterRedis, connect_logs, server_of, servers_of
