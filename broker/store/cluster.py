@@ -2,7 +2,7 @@
 over a bounded pool of that server's own.
 
 redis-py's own cluster client does not do here: an error of one server closes its connections to all, a refused pipeline quotes
-what it was sent (people's prompts), a full pool is an error, and it has no subscriptions (docs/decisions).
+what it was sent (people's prompts), a full pool is an error, and it has no subscriptions (docs/decisions/0028).
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Any, Final
 from arq.connections import ArqRedis
 from redis.asyncio.client import Pipeline
 from redis.crc import key_slot
-from redis.exceptions import ConnectionError, ResponseError
+from redis.exceptions import ConnectionError, RedisError, ResponseError
 
 from broker.refusals import away, word
 from broker.store.client import connect
@@ -31,7 +31,7 @@ Command = tuple[tuple[Any, ...], Mapping[str, Any]]
 
 
 class ClusterRedis(ArqRedis):
-    """Every command names one slot; INFO and the like are asked of any server. `at` is the client of one server alone."""
+    """Every command names one slot; INFO and the like are asked of any server. `servers` are the clients of each alone."""
 
     def __init__(self, url: str, **options: Any) -> None:
         self._topology = Topology(url)
@@ -50,26 +50,21 @@ class ClusterRedis(ArqRedis):
             self._servers[place] = connect(self._topology.url(place), **self._options)
         return self._servers[place]
 
-    async def places(self) -> list[str]:
-        """Of all primaries. Raises ConnectionError if no server tells."""
+    async def _know(self) -> None:
+        """Raises ConnectionError if no server tells who has which slot."""
         if not self._topology.primaries:
             await self._topology.refresh()
-        if not (found := sorted(self._topology.primaries)):
+        if not self._topology.primaries:
             raise ConnectionError("no server of the cluster tells who has which slot")
-        return found
 
     async def servers(self) -> list[ArqRedis]:
         """Clients of all primaries. Raises ConnectionError."""
-        return [self._server(place) for place in await self.places()]
+        await self._know()
+        return [self._server(place) for place in sorted(self._topology.primaries)]
 
-    async def at(self, key: str) -> ArqRedis:
-        """The client of the server that has this key now. Raises ConnectionError."""
-        return self._server(await self._place(key_slot(key.encode())))
-
-    async def _place(self, slot: int | None) -> str:
-        places = await self.places()
+    def _place(self, slot: int | None) -> str:
         if slot is None:
-            return places[0]
+            return min(self._topology.primaries)
         if (place := self._topology.of(slot)) is None:
             raise ConnectionError("no server of the cluster has this slot")
         return place
@@ -96,10 +91,11 @@ class ClusterRedis(ArqRedis):
         slots = [_slot(args) for args, _ in commands]
         replies: list[Any] = [None] * len(commands)
         left, end = list(range(len(commands))), time.monotonic() + _AGAIN_SECONDS
+        await self._know()
         while left:
             parts: dict[str, list[int]] = defaultdict(list)
             for at in left:
-                parts[await self._place(slots[at])].append(at)
+                parts[self._place(slots[at])].append(at)
 
             async def part(place: str, asked: list[int]) -> None:
                 found = await self._try(place, [commands[at] for at in asked], transaction=transaction)
@@ -124,9 +120,7 @@ class ClusterRedis(ArqRedis):
             pipe.execute_command(*args, **options)
         try:
             return await pipe.execute(raise_on_error=False)
-        except (ConnectionError, OSError) as error:
-            return [error] * len(commands)
-        except ResponseError as error:  # of a whole transaction
+        except (RedisError, OSError) as error:
             return [error] * len(commands)
 
     async def _follow(self, commands: list[Command], replies: list[Any], left: list[int]) -> None:
@@ -139,7 +133,8 @@ class ClusterRedis(ArqRedis):
     async def _refresh(self) -> None:
         await self._topology.refresh()
         for place in self._servers.keys() - self._topology.primaries:
-            await self._servers.pop(place).aclose(close_connection_pool=True)
+            if (server := self._servers.pop(place, None)) is not None:  # nobody else has closed it meanwhile
+                await server.aclose(close_connection_pool=True)
 
 
 class _Pipeline(Pipeline):
@@ -152,9 +147,9 @@ class _Pipeline(Pipeline):
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
         commands, self.command_stack = list(self.command_stack), []
         replies = await self._cluster._run(commands, transaction=bool(self.is_transaction))
-        error = next((reply for reply in replies if isinstance(reply, Exception)), None)
-        if error is not None and (raise_on_error or not isinstance(error, ResponseError)):
-            raise error
+        for reply in replies:
+            if isinstance(reply, Exception) and (raise_on_error or not isinstance(reply, ResponseError)):
+                raise reply
         return replies
 
 
@@ -182,8 +177,3 @@ def connect_logs(url: str, **options: Any) -> ArqRedis:
 async def servers_of(redis: ArqRedis) -> list[ArqRedis]:
     """Clients of each server that this client's keys are on. Raises ConnectionError."""
     return await redis.servers() if isinstance(redis, ClusterRedis) else [redis]
-
-
-async def server_of(redis: ArqRedis, key: str) -> ArqRedis:
-    """The client of the server that has this key. Raises ConnectionError."""
-    return await redis.at(key) if isinstance(redis, ClusterRedis) else redis

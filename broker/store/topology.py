@@ -36,6 +36,8 @@ class Topology:
         self._end = "/0" + mark + query
         self._seeds = hosts.removesuffix("/0").removesuffix("/").split(",")
         self._slots: list[str | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
+        self.primaries: frozenset[str] = frozenset()
+        """Who has any slot."""
         self.is_none = False
         """Whether a server has said that it is no cluster."""
         self._turn = 0
@@ -45,10 +47,6 @@ class Topology:
     def of(self, slot: int) -> str | None:
         """Who has the slot, as far as we know."""
         return self._slots[slot]
-
-    @property
-    def primaries(self) -> set[str]:
-        return {place for place in self._slots if place is not None}
 
     def url(self, place: str) -> str:
         """How to connect to it."""
@@ -70,13 +68,14 @@ class Topology:
                 async with asyncio.timeout(_ASK_SECONDS):
                     found = await self._ask(place)
             except (OSError, RedisError) as error:
-                self.is_none = "cluster support disabled" in str(error)
+                self.is_none |= "cluster support disabled" in str(error)
                 log.debug("%s does not tell who has which slot: %s", place, type(error).__name__)
                 self._drop(place)
                 continue
             if found.count(None) == len(found):
                 continue
-            changed, self._slots = found != self._slots, found
+            changed, self._slots, self.is_none = found != self._slots, found, False
+            self.primaries = frozenset(place for place in found if place is not None)
             return changed
         return False
 

@@ -10,7 +10,7 @@ from redis.crc import key_slot
 from broker import keys
 from tests.harness.clusters import EmbeddedCluster, Node
 from tests.harness.stack import Stack, until
-from tests.system.faults.watching import Watched, watch, whole_text
+from tests.system.faults.watching import goes_on, watch, whole
 
 STEADY = "sim-1?ttft_ms=20&tps=40&tokens=400"
 QUICK = "sim-1?ttft_ms=20&tps=200&tokens=20"
@@ -88,22 +88,10 @@ def test_what_happens_to_a_server_of_the_cluster_costs_no_viewer_a_word(
         each.runs()
     EVENTS[event](cluster, running[0].id)
     moment = time.monotonic()
-    until(lambda: all(_goes_on(each, moment) for each in running), "every viewer gets more text", 30)
+    until(lambda: all(goes_on(each, moment) for each in running), "every viewer gets more text", 30)
     for each in running:
-        whole(each)
+        whole(each, VERDICT)
     assert watch(stack, QUICK).verdict()["state"] == "completed"
     until(cluster.whole, "the cluster is whole again", 30)
     assert [child.pid for child in (*stack.apis, *stack.workers) if child.running] == before
     until(lambda: all(map(stack.is_ready, stack.urls)), "every API is ready")
-
-
-def _goes_on(watched: Watched, moment: float) -> bool:
-    return all(watcher.ended or (watcher.seen and watcher.seen[-1][0] > moment) for watcher in watched.watchers)
-
-
-def whole(watched: Watched) -> None:
-    """A viewer is told of a gap only where a worker had to write a tail again."""
-    record = watched.verdict(VERDICT)
-    assert (record["state"], record["text"], record["attempt"]) == ("completed", whole_text(STEADY), 1)
-    gaps = [frame for watcher in watched.watchers for frame in watcher.frames if frame.type == "gap"]
-    assert not gaps or any(worker.said("re-appending") for worker in watched.stack.workers)

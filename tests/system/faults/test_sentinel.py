@@ -13,7 +13,7 @@ from tests.harness.sentinels import Trio, info, tell
 from tests.harness.stack import Stack, until
 from tests.proof.chaos.proxy import FaultProxy, Mode
 from tests.proof.failover.pair import Network
-from tests.system.faults.watching import Watched, watch, whole_text
+from tests.system.faults.watching import goes_on, watch, whole
 
 STEADY = "sim-1?ttft_ms=20&tps=40&tokens=400"
 QUICK = "sim-1?ttft_ms=20&tps=200&tokens=20"
@@ -73,25 +73,13 @@ def test_when_the_primary_moves_every_viewer_gets_the_whole_text_once(trio: Trio
         each.runs()
     MOVES[move](trio)
     moment = time.monotonic()
-    until(lambda: all(_goes_on(each, moment) for each in running), "every viewer gets more text", 30)
+    until(lambda: all(goes_on(each, moment) for each in running), "every viewer gets more text", 30)
     for each in running:
-        whole(each)
+        whole(each, VERDICT)
     assert watch(stack, QUICK).verdict()["state"] == "completed"
     trio.whole()
     assert [child.pid for child in (*stack.apis, *stack.workers) if child.running] == before
     until(lambda: all(map(stack.is_ready, stack.urls)), "every API is ready")
-
-
-def _goes_on(watched: Watched, moment: float) -> bool:
-    return all(watcher.ended or (watcher.seen and watcher.seen[-1][0] > moment) for watcher in watched.watchers)
-
-
-def whole(watched: Watched) -> None:
-    """A viewer is told of a gap only where a worker had to write a tail again."""
-    record = watched.verdict(VERDICT)
-    assert (record["state"], record["text"], record["attempt"]) == ("completed", whole_text(STEADY), 1)
-    gaps = [frame for watcher in watched.watchers for frame in watcher.frames if frame.type == "gap"]
-    assert not gaps or any(worker.said("re-appending") for worker in watched.stack.workers)
 
 
 # -- not now
@@ -117,7 +105,7 @@ def test_while_the_replica_hears_nothing_all_waits_and_says_why_and_a_failover_i
             first.start()
             trio.whole()
         for each in running:
-            whole(each)
+            whole(each, VERDICT)
         assert watch(stack, QUICK).verdict()["state"] == "completed"
 
 

@@ -184,6 +184,19 @@ def watch(stack: Stack, model: str, viewers: int = 2, **fields: Any) -> Watched:
     return watched
 
 
+def goes_on(watched: Watched, moment: float) -> bool:
+    """Whether every viewer has got more since then, or all there is."""
+    return all(watcher.ended or (watcher.seen and watcher.seen[-1][0] > moment) for watcher in watched.watchers)
+
+
+def whole(watched: Watched, seconds: float) -> None:
+    """It ends with all of its text, by one attempt; a viewer is told of a gap only where a worker had to write a tail again."""
+    record = watched.verdict(seconds)
+    assert (record["state"], record["text"], record["attempt"]) == ("completed", whole_text(watched.model), 1)
+    gaps = [frame for watcher in watched.watchers for frame in watcher.frames if frame.type == "gap"]
+    assert not gaps or any(worker.said("re-appending") for worker in watched.stack.workers)
+
+
 def crew(stack: Stack, size: int) -> list[Child]:
     """Sees to it that exactly so many workers run, the last ones that were started."""
     running = [worker for worker in stack.workers if worker.running]
