@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -27,6 +28,7 @@ class RawViewer:
         if receive_buffer is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._socket.connect((where.hostname, where.port))
+        self.port: int = self._socket.getsockname()[1]
         self._socket.sendall(stream_request(id_))
 
     def __enter__(self) -> Self:
@@ -90,10 +92,15 @@ def memory(pid: int) -> int:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def connections(url: str) -> int:
-    """How many a server on this machine has open, as the kernel sees it; one that was closed with bytes unsent is none."""
+def open_on_server(url: str, viewers: Iterable[RawViewer]) -> int:
+    """How many of these viewers' connections a server on this machine has open, as the kernel sees it; one that was closed with
+    bytes unsent is none. Each is looked for by its port: the kernel's table is read in pieces, and a row may come twice."""
+    mine = {viewer.port for viewer in viewers}
     port = urlsplit(url).port
     assert port is not None
     with open("/proc/net/tcp") as file:
         rows = [line.split() for line in file.readlines()[1:]]
-    return sum(row[1].endswith(f":{port:04X}") and row[3] == _ESTABLISHED for row in rows)
+    opened = {
+        int(row[2].rpartition(":")[2], 16) for row in rows if row[1].endswith(f":{port:04X}") and row[3] == _ESTABLISHED
+    }
+    return len(mine & opened)
