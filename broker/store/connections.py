@@ -2,17 +2,26 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio import BlockingConnectionPool, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
+from redis.connection import HiredisRespSerializer
 from redis.exceptions import ReadOnlyError
+
+_SERIALIZER: Final = HiredisRespSerializer()
 
 
 class Sturdy(AbstractConnection):
     """uvloop answers a write to a connection whose end it has just seen with RuntimeError. redis-py knows only OSError for
     that, and so the process that met it would end. And it sends within `asyncio.wait_for`, which before Python 3.12 forgets a
     cancel that comes just when it is done: a task that asks Redis again and again would go on for ever."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        """By hiredis, as redis-py's clients without asyncio do: a command of twenty words takes an eighth of the time. Raises
+        DataError for what is no text, bytes or number."""
+        packed: list[bytes] = _SERIALIZER.pack(*args)
+        return packed
 
     async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
         task = asyncio.current_task()
