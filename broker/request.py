@@ -23,7 +23,7 @@ from typing_extensions import TypedDict
 from broker.errors import BrokerError
 
 MANY_FIELDS = 64  # denial-of-service guard: to report each of 90,000 unknown fields takes half a second
-MANY_MESSAGES = 10_000  # the same: to check 25,000 of one letter and to store them stops the API for 0.1 s
+MANY_MESSAGES = 10_000  # the same: to check 25,000 of one letter and to store them takes 0.1 s
 
 OnInterrupt = Literal["continue", "restart", "fail"]
 Durability = Literal["normal", "strict"]

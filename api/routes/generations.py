@@ -94,7 +94,7 @@ async def submit(request: Request, service: ServiceOf, who: Who) -> Response:
     """Accepts a generation. 202 with its record; with `Accept: text/event-stream`, its events."""
     form = negotiate(request.headers, (JSON, EVENT_STREAM))
     key = idempotency_key(request.headers)
-    asked = GenerationRequest.model_validate(await read_json(request, service.parsing))
+    asked = await read_json(request, GenerationRequest.model_validate, service.aside)
     service.refuse_unless_accepting()
     id_ = await service.submissions.submit(asked, key, who.owner)
     location = f"/v1/generations/{id_}"
@@ -116,7 +116,7 @@ async def chat(request: Request, service: ServiceOf, who: Who) -> Response:
     """Submit and follow in one, for readers that append every `text` until `[DONE]`."""
     negotiate(request.headers, (EVENT_STREAM,))
     key = idempotency_key(request.headers)
-    asked = ChatRequest.model_validate(await read_json(request, service.parsing))
+    asked = await read_json(request, ChatRequest.model_validate, service.aside)
     service.refuse_unless_accepting()
     id_ = await service.submissions.submit(asked.as_generation(), key, who.owner)
     headers = [(b"location", f"/v1/generations/{id_}".encode()), (b"generation-id", id_.encode())]

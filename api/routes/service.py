@@ -9,6 +9,7 @@ from api.intake.problems import Code, Problem
 from api.routes.views import produced
 from api.viewing.hub import Hub
 from api.viewing.transcripts import Told
+from broker.aside import Aside
 from broker.errors import BrokerError, UnknownGeneration
 from broker.record import Record, State
 from broker.settings import Trust
@@ -34,8 +35,8 @@ class Service:
     hub: Hub
     agreement: Agreement
     trust: Trust
-    parsing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while a large body is parsed."""
+    aside: Aside = field(default_factory=Aside)
+    """Where large bodies are read."""
 
     def refuse_unless_accepting(self) -> None:
         """Raises Problem (503) if this process is about to go, or no worker would find what it accepts."""

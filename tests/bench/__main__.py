@@ -1,8 +1,8 @@
 """`python -m tests.bench [NAME …] [--quick] [--json FILE]`: measures, beside the naive way and a floor, on this machine.
 
-Names: `path` (first-token, cancel, resume, live, memory, many, end-to-end, bodies) is the main path through real processes;
-`fanout` (A100 …, B100 …, C, D1000, herd, idle) is one API process and its viewers. Without a name: both. Measured only when
-they are named: `scale` (long-logs, lists) is what grows, `soak` takes ten minutes (two with --quick).
+Names: `path` (first-token, cancel, resume, live, memory, many, end-to-end, bodies, prompts) is the main path through real
+processes; `fanout` (A100 …, B100 …, C, D1000, herd, idle) is one API process and its viewers. Without a name: both. Measured
+only when they are named: `scale` (long-logs, lists) is what grows, `soak` takes ten minutes (two with --quick).
 """
 
 import argparse
@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from tests.bench import holding
-from tests.bench.bodies import bodies
+from tests.bench.bodies import bodies, prompts
 from tests.bench.fanout import SCENARIOS
 from tests.bench.path import Path as MainPath
 from tests.bench.report import Figures
@@ -23,7 +23,7 @@ from tests.bench.system import Skipped, machine, raise_limits
 from tests.bench.systems import Naive, Respool, System
 
 ALONE = ("first-token", "cancel", "resume", "live", "memory")
-PATH = (*ALONE, "many", "end-to-end", "bodies")
+PATH = (*ALONE, "many", "end-to-end", "bodies", "prompts")
 
 
 def main_path(names: set[str], quick: bool) -> Figures:
@@ -53,6 +53,9 @@ def main_path(names: set[str], quick: bool) -> Figures:
     if "bodies" in names:
         say("main path: bodies that are dear to read")
         figures.attempt("bodies", lambda: bodies(figures))
+    if "prompts" in names:
+        say("main path: long prompts")
+        figures.attempt("prompts", lambda: prompts(figures))
     if "soak" in names:
         minutes = 2 if quick else 10
         say(f"main path: {minutes} minutes of coming and going")

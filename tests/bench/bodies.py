@@ -1,4 +1,5 @@
-"""What the dearest bodies do to others: health checks of one API process while many of them come at once."""
+"""What the dearest bodies do to others: health checks of one API process while many of them come at once, and tokens of others
+while long prompts are accepted and produced."""
 
 import http.client
 import json
@@ -10,11 +11,20 @@ from concurrent.futures import ThreadPoolExecutor
 from api.intake.body import MAX_BRACKETS, MAX_BYTES, MAX_COMMAS
 from broker.request import MANY_MESSAGES
 from tests.bench.figures import percentile
+from tests.bench.load import Load
+from tests.bench.probe import Caller
 from tests.bench.report import Figures
 from tests.bench.systems import Respool
 
 _AT_ONCE = 60
 _PAUSE_SECONDS = 0.002
+
+_WATCHED = 10
+_TOKENS_A_SECOND = 100
+_PROMPTS = 20
+_PROMPT_PAUSE_SECONDS = 0.2
+_LETTERS = 65
+"""Of each of 10,000 messages, which are 1 MiB then."""
 
 
 def dear_bodies() -> dict[str, bytes]:
@@ -42,6 +52,33 @@ def bodies(figures: Figures) -> None:
             for percent, target in ((50, None), (99, 100)):
                 value = percentile(slow, percent / 100) * 1000
                 figures.put("respool", f"{what}p{percent}", "ms", value, target=target, samples=len(slow))
+
+
+def prompts(figures: Figures) -> None:
+    """How late others' tokens are while prompts of 1 MiB, of 10,000 messages, come one after the other and are answered."""
+    with Respool() as system, Load(system.port, system.folder) as load:
+        caller = Caller(system.port)
+        model = f"sim-1?ttft_ms=50&tps={_TOKENS_A_SECOND}&tokens=30000&stamp=1&jitter=0.2&seed="
+        ids = [caller.submit(f"{model}{seed}") for seed in range(_WATCHED)]
+        load.open(f"/v1/generations/{id_}/events" for id_ in ids)
+        load.connect()
+        time.sleep(2)
+        for what, many in (("nothing else comes", 0), (f"{_PROMPTS} prompts of 1 MiB come in turn", _PROMPTS)):
+            load.mark()
+            for _ in range(many):
+                caller.call("POST", "/v1/generations", _long_prompt())
+                time.sleep(_PROMPT_PAUSE_SECONDS)
+            if not many:
+                time.sleep(_PROMPTS * _PROMPT_PAUSE_SECONDS)
+            seen = load.tell()[0]
+            for name, rank in (("p50", "p50"), ("p99", "p99"), ("latest", "max")):
+                figures.put("respool", f"upstream writes → viewer while {what}, {name}", "ms", seen.ms("latency", rank))
+
+
+def _long_prompt() -> dict[str, object]:
+    roles = ("user", "assistant")
+    messages = [{"role": roles[turn % 2], "content": "a" * _LETTERS} for turn in range(MANY_MESSAGES)]
+    return {"model": "sim-1?tokens=1&tps=0&ttft_ms=0", "messages": messages}
 
 
 def _health_during(port: int, body: bytes) -> list[float]:

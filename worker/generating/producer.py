@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 
 import orjson
 
+from broker.aside import Aside
 from broker.errors import BrokerError, StorageUnavailable
 from broker.record import Ending, Record
 from broker.replies import Granted
@@ -32,6 +33,8 @@ from worker.upstreams import Upstream
 log = logging.getLogger("respool.producer")
 
 _CLAIM_TRIES = 5
+_LARGE = 16 * 1024
+"""Bytes of a request."""
 _UNREADABLE = Ending.failed("unreadable_request", "This version of Respool cannot read the request.")
 
 
@@ -49,6 +52,7 @@ class Producer:
         self._upstream = upstream
         self._settings = settings
         self._turns = Turns()
+        self._aside = Aside()
         self.draining = False
         self._ahead: dict[str, asyncio.Task[Record | None]] = {}
 
@@ -122,7 +126,7 @@ class Producer:
             transcript = Transcript()
             if record.ordinal and not await read_up(self._logs, id_, transcript, self._turns):
                 continue
-            the_plan = plan(record, transcript, self._upstream.resumed)
+            the_plan = await self._planned(record, transcript)
             reply = await self._logs.claim(
                 id_,
                 claimant,
@@ -140,6 +144,13 @@ class Producer:
             if reply.why != "moved":
                 return None
         return None
+
+    async def _planned(self, record: Record, transcript: Transcript) -> Plan:
+        """A large request is read beside the loop: 10,000 messages take 20 ms."""
+        assert record.request is not None
+        if len(record.request) > _LARGE:
+            return await self._aside.run(lambda: plan(record, transcript, self._upstream.resumed))
+        return plan(record, transcript, self._upstream.resumed)
 
     async def _list_as_running(self, record: Record) -> None:
         """Indexes are hints, so a failure here is none. If this process was stopped for so long that the generation has ended

@@ -1,6 +1,5 @@
 """Bad input, one piece at a time: the headers, the request in a body, and what each refusal looks like."""
 
-import asyncio
 import json
 import logging
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from api.intake import negotiate, problems
 from api.intake.body import read_json
 from api.intake.problems import Code, Problem, pointer
 from broker import errors
+from broker.aside import Aside
 from broker.request import GenerationRequest, UnreadableRequest
 from tests.api.intake.test_body import examples, json_values, outcome_of
 
@@ -110,7 +110,7 @@ def client() -> Iterator[TestClient]:
     @app.post("/generations")
     async def submit(request: Request) -> Response:
         negotiate.negotiate(request.headers, BOTH)
-        return JSONResponse(GenerationRequest.model_validate(await read_json(request, asyncio.Lock())).upstream_body())
+        return JSONResponse((await read_json(request, GenerationRequest.model_validate, Aside())).upstream_body())
 
     @app.get("/generations")
     async def index(limit: int = 5) -> int:

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from itertools import pairwise
-from typing import Literal
+import threading
+from collections.abc import Callable
+from typing import Literal, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +14,7 @@ from starlette.types import Message
 
 from api.intake.body import parse, read_json
 from api.intake.problems import Problem
+from broker.aside import Aside
 from tests.harness.clockwork import at_once
 
 MAX_BYTES = 1 << 20
@@ -20,9 +22,17 @@ MAX_DEPTH = 64
 SMALL = 16 * 1024
 JSON_HEADERS = {"content-type": "application/json"}
 Sent = bytes | Literal["silence", "end"]
+T = TypeVar("T")
 
 # Speed is not what is tested: a busy machine must not fail it.
 examples = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+class AtOnce(Aside):
+    """For a loop whose seconds take none: it would not wait for a thread."""
+
+    async def run(self, work: Callable[[], T]) -> T:
+        return work()
 
 
 def problem_of(raw: bytes) -> Problem:
@@ -61,7 +71,7 @@ class Client:
 
 def read(*pieces: Sent, headers: dict[str, str] = JSON_HEADERS) -> object:
     """What read_json makes of such a body."""
-    return at_once(read_json(Client(*pieces, headers=headers).request, asyncio.Lock()))
+    return at_once(read_json(Client(*pieces, headers=headers).request, dict, AtOnce()))
 
 
 def refused(client: Client) -> tuple[Problem, float]:
@@ -71,7 +81,7 @@ def refused(client: Client) -> tuple[Problem, float]:
         now = asyncio.get_running_loop().time
         begun = now()
         with pytest.raises(Problem) as told:
-            await read_json(client.request, asyncio.Lock())
+            await read_json(client.request, dict, AtOnce())
         problems.append(told.value)
         return now() - begun
 
@@ -188,43 +198,36 @@ def test_what_is_dear_to_read_is_refused_unread(dear: bytes) -> None:
     assert problem_of(b"[!" + dear).code == "unsupported_json", "a reader would have stopped at the second byte"
 
 
-def test_between_two_large_bodies_others_have_their_turn() -> None:
-    events: list[str] = []
+def test_the_loop_goes_on_while_a_large_body_is_read() -> None:
+    gone_on = threading.Event()
 
-    async def submit(turn: asyncio.Lock) -> None:
-        await read_json(Client(padded(SMALL + 1)).request, turn)
-        events.append("body")
+    def make(value: dict[str, object]) -> bool:
+        return gone_on.wait(20)
 
-    async def serve_others() -> None:
-        while True:
-            events.append("others")
+    async def at_the_same_time() -> bool:
+        reading = asyncio.create_task(read_json(Client(padded(SMALL + 1)).request, make, Aside()))
+        while not reading.done() and not gone_on.is_set():
             await asyncio.sleep(0)
+            asyncio.get_running_loop().call_soon(gone_on.set)
+        return await reading
 
-    async def at_the_same_time() -> None:
-        turn = asyncio.Lock()
-        others = asyncio.create_task(serve_others())
-        await asyncio.gather(*(submit(turn) for _ in range(20)))
-        others.cancel()
-
-    asyncio.run(at_the_same_time())
-    assert events.count("body") == 20
-    assert ("body", "body") not in pairwise(events)
+    assert asyncio.run(at_the_same_time())
 
 
 def test_a_body_of_16_kib_waits_for_no_large_one() -> None:
-    async def while_a_large_one_has_its_turn() -> None:
-        turn = asyncio.Lock()
-        async with turn:
-            small = read_json(Client(padded(SMALL)).request, turn)
-            assert await small == {}
-            with pytest.raises(Problem) as told:
-                await read_json(Client(padded(SMALL + 1)).request, turn)
-            assert told.value.code == "body_timeout"
-        begun = asyncio.get_running_loop().time()
-        assert await read_json(Client(padded(SMALL + 1)).request, turn) == {}
-        assert asyncio.get_running_loop().time() == begun
+    class Busy(Aside):
+        async def run(self, work: Callable[[], T]) -> T:
+            await asyncio.Event().wait()
+            raise AssertionError
 
-    at_once(while_a_large_one_has_its_turn())
+    async def while_a_large_one_is_read() -> None:
+        busy = Busy()
+        assert await read_json(Client(padded(SMALL)).request, dict, busy) == {}
+        with pytest.raises(Problem) as told:
+            await read_json(Client(padded(SMALL + 1)).request, dict, busy)
+        assert told.value.code == "body_timeout"
+
+    at_once(while_a_large_one_is_read())
 
 
 def test_a_parse_error_says_where_and_not_what() -> None:

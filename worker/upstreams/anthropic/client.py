@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 import anthropic
 import httpx2
 import orjson
-from anthropic import AsyncAnthropic, DefaultAioHttpClient
+from anthropic import AsyncAnthropic, AsyncStream, DefaultAioHttpClient
 
 from broker.events import Content
 from broker.failures import FAILURES, FailureCode
@@ -72,9 +72,13 @@ class AnthropicUpstream:
     @asynccontextmanager
     async def answer_to(self, call: Call) -> AsyncIterator["_Answer"]:
         translator = Translator(call.keep_blocks, call.unshown)
+        # As `messages.create` does, but for the body: to walk through 10,000 messages and write them takes the SDK 20 ms.
+        body = orjson.dumps({**call.body, "stream": True})
         with _failures():
-            async with self._client.messages.with_streaming_response.create(**call.body, stream=True) as response:  # type: ignore[call-overload]
-                yield _Answer(body_of(response.http_response), translator)
+            async with await self._client.post(
+                "/v1/messages", content=body, cast_to=object, stream=True, stream_cls=AsyncStream[object]
+            ) as stream:
+                yield _Answer(body_of(stream.response), translator)
 
 
 class _Answer:
