@@ -2,13 +2,15 @@
 
 Names: `path` (first-token, cancel, resume, live, memory, many, end-to-end, bodies, prompts) is the main path through real
 processes; `fanout` (A100 …, B100 …, C, D1000, herd, idle) is one API process and its viewers. Without a name: both. Measured
-only when they are named: `scale` (long-logs, lists) is what grows, `soak` takes ten minutes (two with --quick).
+only when they are named: `tokens` (token, cold) is a token's way beside a plain endpoint without a queue, `scale` (long-logs,
+lists) what grows, `soak` takes ten minutes (two with --quick).
 """
 
 import argparse
 import json
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.bench import holding
@@ -21,6 +23,7 @@ from tests.bench.scale import SCALE
 from tests.bench.soak import soak
 from tests.bench.system import Skipped, machine, raise_limits
 from tests.bench.systems import Naive, Respool, System
+from tests.bench.tokens import TOKENS
 
 ALONE = ("first-token", "cancel", "resume", "live", "memory")
 PATH = (*ALONE, "many", "end-to-end", "bodies", "prompts")
@@ -63,12 +66,12 @@ def main_path(names: set[str], quick: bool) -> Figures:
     return figures
 
 
-def scale(names: set[str], quick: bool) -> Figures:
-    """The figures of those of scale.py that are named."""
+def measured(group: Mapping[str, Callable[..., None]], names: set[str], quick: bool) -> Figures:
+    """The figures of those of a group that are named."""
     figures = Figures()
-    for name, measure in SCALE.items():
+    for name, measure in group.items():
         if name in names:
-            say(f"scale: {name}")
+            say(name)
             figures.attempt(name, lambda measure=measure: measure(figures, quick=quick))  # type: ignore[misc]
     return figures
 
@@ -87,7 +90,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="of each fan-out scenario (5; 1 with --quick)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     given = parser.parse_args()
-    unknown = set(given.names) - {"path", "fanout", "scale", "soak", *PATH, *SCENARIOS, *SCALE}
+    unknown = set(given.names) - {"path", "fanout", "tokens", "scale", "soak", *PATH, *SCENARIOS, *TOKENS, *SCALE}
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     return given
@@ -98,6 +101,7 @@ def main() -> int:
     names = set(given.names) or {"path", "fanout"}
     names |= set(PATH) if "path" in names else set()
     names |= set(SCENARIOS) if "fanout" in names else set()
+    names |= set(TOKENS) if "tokens" in names else set()
     names |= set(SCALE) if "scale" in names else set()
     raise_limits()
     result: dict[str, object] = {"machine": machine()}
@@ -113,10 +117,14 @@ def main() -> int:
             fanout.run()
             print("## Fan-out, one server process\n\n" + fanout.as_markdown(), flush=True)
             result |= {"fanout": fanout.results, "not_measured": fanout.failures}
-        if names & set(SCALE):
-            figures = scale(names, given.quick)
-            print("## What grows\n\n" + figures.as_table() + "\n", flush=True)
-            result["scale"] = figures.as_json()
+        for key, title, group in (
+            ("tokens", "A token, beside a plain endpoint", TOKENS),
+            ("scale", "What grows", SCALE),
+        ):
+            if names & set(group):
+                figures = measured(group, names, given.quick)
+                print(f"## {title}\n\n{figures.as_table()}\n", flush=True)
+                result[key] = figures.as_json()
     except Skipped as skipped:
         print(f"skipped: {skipped}", file=sys.stderr)
     if given.json:

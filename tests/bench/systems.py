@@ -88,6 +88,37 @@ class Naive:
         self._ending.close()
 
 
+class Endpoint:
+    """FastAPI and the SDK's stream in the request: one process, nothing else."""
+
+    name = "plain endpoint"
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="respool-endpoint-")))
+            orphans = Orphans()
+            stack.callback(orphans.close)
+            self.port, upstream = free_port(), free_port()
+            self.redis_url, self.upstream_url = "", f"http://127.0.0.1:{upstream}"
+            environment = {"ANTHROPIC_BASE_URL": self.upstream_url, "ANTHROPIC_API_KEY": "simulated"}
+
+            def start(name: str, module: str, *arguments: str) -> Child:
+                child = Child(name, python(module, *arguments), environment, self.folder, orphans).start()
+                stack.callback(child.kill)
+                return child
+
+            simulator = start("simulator", "worker.simulator", "--port", str(upstream))
+            api = start("api", "uvicorn", "tests.bench.endpoint:app", "--port", str(self.port), "--no-access-log")
+            until(lambda: simulator.said("simulated upstream on"), "the simulator listens")
+            until(lambda: _answers(f"http://127.0.0.1:{self.port}/readyz"), "the API is ready", 20)
+            self.pids = {"api": api.pid}
+            self._ending = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ending.close()
+
+
 def _answers(url: str) -> bool:
     try:
         return httpx2.get(url, timeout=2).status_code == 200
