@@ -9,6 +9,7 @@ SEED = 1
 SECONDS = 60
 FAULTS = all
 ROUNDS = 12
+EVENTS = 12
 ENDS = 200
 FSYNC_MS = 0
 WHAT =
@@ -34,6 +35,7 @@ help:
 	@echo "make bench       measure, beside the naive way on this machine (WHAT='path fanout', or single names)"
 	@echo "make chaos       break everything for a while and judge what was promised (SEED=1 SECONDS=60 FAULTS=all)"
 	@echo "make failover    promote a replica that lags, again and again (ROUNDS=12 SEED=1)"
+	@echo "make shards      logs on a cluster: move slots, replace, kill and freeze primaries, grow, shrink (EVENTS=12 SEED=1)"
 	@echo "make crash       crash Redis as with its machine whenever strict ends are shown (ENDS=200 FSYNC_MS=0)"
 	@echo "make mutants     seed known bugs, one by one, and see that a test notices each (WHAT=generated: bugs nobody thought of)"
 	@echo "make openapi     renew docs/openapi.json, which a test holds against what the API says of itself"
@@ -63,6 +65,9 @@ bench: $(VENV)/.test
 
 chaos: $(VENV)/.test
 	@$(BIN)/python -m tests.proof.chaos --seed $(SEED) --seconds $(SECONDS) --faults "$(FAULTS)"
+
+shards: $(VENV)/.test
+	@$(BIN)/python -m tests.proof.shards --events $(EVENTS) --seed $(SEED)
 
 failover: $(VENV)/.test
 	@$(BIN)/python -m tests.proof.failover --rounds $(ROUNDS) --seed $(SEED)
@@ -109,4 +114,4 @@ $(VENV)/.browser: $(BIN)/python pyproject.toml constraints.txt
 	@$(PIP) -e '.[browser]'
 	@touch $(VENV)/.embedded $(VENV)/.test $(VENV)/.browser
 
-.PHONY: help up test browser check bench chaos failover crash mutants openapi constraints clean
+.PHONY: help up test browser check bench chaos failover shards crash mutants openapi constraints clean

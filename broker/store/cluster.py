@@ -24,6 +24,8 @@ from broker.store.topology import Topology, is_cluster
 _AGAIN_SECONDS: Final = 1.0
 """For so long a command is repeated whose slot is on its way or whose server has just been replaced."""
 _PAUSE_SECONDS: Final = 0.05
+_RETRIES: Final = 1
+"""Of one server, which gets over a dead connection; a server that has gone is not waited for, but another looked for."""
 _BY_SCRIPT: Final = ("EVALSHA", "EVAL")
 _KEYLESS: Final = ("INFO", "CONFIG GET", "TIME", "WAIT", "WAITAOF", "PING", "SCAN", "SCRIPT LOAD")
 
@@ -47,7 +49,8 @@ class ClusterRedis(ArqRedis):
 
     def _server(self, place: str) -> ArqRedis:
         if place not in self._servers:
-            self._servers[place] = connect(self._topology.url(place), **self._options)
+            options = {"retries": _RETRIES, **self._options}
+            self._servers[place] = connect(self._topology.url(place), **options)
         return self._servers[place]
 
     async def _know(self) -> None:
@@ -58,7 +61,8 @@ class ClusterRedis(ArqRedis):
             raise ConnectionError("no server of the cluster tells who has which slot")
 
     async def servers(self) -> list[ArqRedis]:
-        """Clients of all primaries. Raises ConnectionError."""
+        """Clients of all primaries that there are now: one that has left is in nobody's way. Raises ConnectionError."""
+        await self._refresh()
         await self._know()
         return [self._server(place) for place in sorted(self._topology.primaries)]
 

@@ -1,8 +1,11 @@
 """A cluster of real servers on this machine, made by hand as an operator's tool would, and what may happen to it."""
 
+import signal
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,6 +13,7 @@ from typing import Any, Self
 import redis
 from redis.crc import key_slot
 
+from broker import keys
 from broker.local.embedded import EmbeddedServer, free_port
 from tests.harness.stack import until
 
@@ -24,6 +28,7 @@ class Node:
 
     server: EmbeddedServer
     port: int
+    bus: int
     primary: "Node | None" = None
 
     def command(self, *words: str | bytes | int) -> Any:
@@ -47,16 +52,23 @@ class EmbeddedCluster:
         self, folder: Path, *, primaries: int = 3, replicas: bool = True, node_timeout_ms: int = 1000, **config: str
     ) -> None:
         self._stack = ExitStack()
+        self._folder = folder
+        self._config = {
+            "cluster-enabled": "yes", "cluster-node-timeout": str(node_timeout_ms), "cluster-replica-validity-factor": "0",
+            "repl-diskless-sync-delay": "0", **config,
+        }  # fmt: skip
+        self._made = 0
         self.nodes: list[Node] = []
         for number in range(primaries * (2 if replicas else 1)):
-            port, bus = free_port(), free_port()
-            own = {
-                "cluster-enabled": "yes", "cluster-port": str(bus), "cluster-node-timeout": str(node_timeout_ms),
-                "cluster-replica-validity-factor": "0", "repl-diskless-sync-delay": "0", **config,
-            }  # fmt: skip
-            server = EmbeddedServer(folder / f"node-{number}", port, password=_PASSWORD, config=own)
-            self.nodes.append(Node(server, port, self.nodes[number - primaries] if number >= primaries else None))
+            self.nodes.append(self._node(self.nodes[number - primaries] if number >= primaries else None))
         self.primaries = primaries
+
+    def _node(self, primary: Node | None) -> Node:
+        port, bus = free_port(), free_port()
+        config = {**self._config, "cluster-port": str(bus)}
+        self._made += 1
+        server = EmbeddedServer(self._folder / f"node-{self._made}", port, password=_PASSWORD, config=config)
+        return Node(server, port, bus, primary)
 
     @property
     def url(self) -> str:
@@ -79,16 +91,13 @@ class EmbeddedCluster:
 
     def _join(self) -> None:
         first, *others = self.nodes
-        bus = {node.port: node.command("CONFIG", "GET", "cluster-port") for node in self.nodes}
         for number, node in enumerate(self.nodes[: self.primaries]):
             begin, end = (_SLOTS * each // self.primaries for each in (number, number + 1))
             node.command("CLUSTER", "ADDSLOTSRANGE", begin, end - 1)
         for number, node in enumerate(self.nodes, 1):
             node.command("CLUSTER", "SET-CONFIG-EPOCH", number)
         for node in others:
-            port = bus[node.port]
-            port = (port[b"cluster-port"] if isinstance(port, dict) else port[1]).decode()
-            first.command("CLUSTER", "MEET", "127.0.0.1", node.port, port)
+            first.command("CLUSTER", "MEET", "127.0.0.1", node.port, node.bus)
         until(lambda: all(self._knows_all(node) for node in self.nodes), "all nodes know each other", _STARTS)
         for node in self.nodes:
             if node.primary is not None:
@@ -149,11 +158,107 @@ class EmbeddedCluster:
             if node.is_primary:
                 node.command("CLUSTER", "SETSLOT", slot, "NODE", target.id)
 
-    def migrate_at_once(self, slot: int, source: Node, target: Node) -> None:
-        """Moves a slot in one step, as Valkey 9 can."""
-        source.command("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", target.id)
-        until(lambda: self._serves(target, slot), "the slot has moved", 20)
+    def migrate_at_once(self, slots: range, source: Node, target: Node) -> None:
+        """Moves slots in one step, as Valkey 9 can."""
+        source.command("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slots[0], slots[-1], "NODE", target.id)
+        until(
+            lambda: all(self._serves(node, target, slots) for node in self.nodes), "everybody knows where they are", 30
+        )
 
-    def _serves(self, node: Node, slot: int) -> bool:
-        return any(begin <= slot <= end and owner[1] == node.port
-                   for begin, end, owner, *_ in node.command("CLUSTER", "SLOTS"))  # fmt: skip
+    def grow(self) -> Node:
+        """One more primary, without a replica, that is given its share of the slots of the others."""
+        node = self._node(None)
+        self._stack.enter_context(node.server)
+        self.nodes[0].command("CLUSTER", "MEET", "127.0.0.1", node.port, node.bus)
+        primaries = [each for each in self.nodes if each.is_primary]
+        self.nodes.append(node)
+        until(lambda: all(self._knows_all(each) for each in self.nodes), "all nodes know each other", _STARTS)
+        self.primaries += 1
+        for source in primaries:
+            slots = max(self._slots_of(source), key=len)
+            self.migrate_at_once(slots[: len(slots) // self.primaries], source, node)
+        return node
+
+    def shrink(self, node: Node) -> None:
+        """Its slots go to the others, who forget it, and it ends."""
+        others = [each for each in self.nodes if each is not node]
+        targets = cycle([each for each in others if each.is_primary])
+        for slots in self._slots_of(node):
+            self.migrate_at_once(slots, node, next(targets))
+        id_ = node.id
+        for each in others:
+            each.command("CLUSTER", "FORGET", id_)
+        self.nodes.remove(node)
+        self.primaries -= 1
+        node.server.stop()
+
+    @staticmethod
+    def _slots_of(node: Node) -> list[range]:
+        return [
+            range(begin, end + 1) for begin, end, owner, *_ in node.command("CLUSTER", "SLOTS") if owner[1] == node.port
+        ]
+
+    @staticmethod
+    def _serves(asked: Node, node: Node, slots: range) -> bool:
+        """Whether it does as the one says who is asked."""
+        return asked.server.pid is None or any(
+            begin <= slots[0] and slots[-1] <= end and owner[1] == node.port
+            for begin, end, owner, *_ in asked.command("CLUSTER", "SLOTS")
+        )
+
+
+# -- what may happen while a generation streams
+
+
+def other_than(cluster: EmbeddedCluster, node: Node) -> Node:
+    return next(each for each in cluster.nodes if each.server.pid and each.is_primary and each is not node)
+
+
+def moves_key_by_key(cluster: EmbeddedCluster, id_: str) -> None:
+    source = cluster.primary_of(keys.record(id_))
+    cluster.migrate(key_slot(keys.record(id_).encode()), source, other_than(cluster, source), pause=0.3)
+
+
+def moves_at_once(cluster: EmbeddedCluster, id_: str) -> None:
+    source = cluster.primary_of(keys.record(id_))
+    slot = key_slot(keys.record(id_).encode())
+    cluster.migrate_at_once(range(slot, slot + 1), source, other_than(cluster, source))
+
+
+def fails_over(cluster: EmbeddedCluster, id_: str) -> None:
+    cluster.fail_over(cluster.primary_of(keys.record(id_)))
+
+
+def is_killed(cluster: EmbeddedCluster, id_: str) -> None:
+    before = cluster.primary_of(keys.record(id_))
+    replica = cluster.replica_of(before)
+    before.server.kill()
+    until(lambda: replica.is_primary, "its replica has taken over", 30)
+    before.server.start()
+
+
+def freezes_and_thaws(cluster: EmbeddedCluster, id_: str) -> None:
+    """It thaws when another is the primary, and does not know it yet."""
+    before = cluster.primary_of(keys.record(id_))
+    replica = cluster.replica_of(before)
+    before.server.signal(signal.SIGSTOP)
+    try:
+        until(lambda: replica.is_primary, "its replica has taken over", 30)
+    finally:
+        before.server.signal(signal.SIGCONT)
+
+
+def grows_and_shrinks(cluster: EmbeddedCluster, id_: str) -> None:
+    """Whether or not this generation is among those that move, and move back."""
+    cluster.shrink(cluster.grow())
+
+
+EVENTS: dict[str, Callable[[EmbeddedCluster, str], None]] = {
+    "its slot moves key by key": moves_key_by_key,
+    "its slot moves at once": moves_at_once,
+    "its primary is replaced by its operator": fails_over,
+    "its primary is killed": is_killed,
+    "its primary freezes and thaws": freezes_and_thaws,
+    "the cluster grows and shrinks": grows_and_shrinks,
+}
+"""By name: what may happen to the server that has the log of a generation."""

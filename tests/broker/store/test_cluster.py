@@ -122,7 +122,7 @@ def test_the_steps_of_a_generation_are_made_where_it_is_while_its_slot_moves(clu
 
         for move in (
             lambda: cluster.migrate(slot, source, target, pause=0.1),
-            lambda: cluster.migrate_at_once(slot, target, source),
+            lambda: cluster.migrate_at_once(range(slot, slot + 1), target, source),
         ):
             moving = threading.Thread(target=move)
             moving.start()

@@ -1,14 +1,11 @@
 """Logs on a cluster whose slots move and whose primaries die, while people watch: nobody sees wrong text or misses any."""
 
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-from redis.crc import key_slot
 
-from broker import keys
-from tests.harness.clusters import EmbeddedCluster, Node
+from tests.harness.clusters import EVENTS, EmbeddedCluster
 from tests.harness.stack import Stack, until
 from tests.system.faults.watching import goes_on, watch, whole
 
@@ -18,52 +15,6 @@ GENERATIONS = 6
 VERDICT = 90.0
 LEASE = 30
 """Seconds: longer than a failover takes on a busy machine, so that nobody else takes over meanwhile."""
-
-
-def other_than(cluster: EmbeddedCluster, node: Node) -> Node:
-    return next(each for each in cluster.nodes if each.server.pid and each.is_primary and each is not node)
-
-
-def moves_key_by_key(cluster: EmbeddedCluster, id_: str) -> None:
-    source = cluster.primary_of(keys.record(id_))
-    cluster.migrate(key_slot(keys.record(id_).encode()), source, other_than(cluster, source), pause=0.3)
-
-
-def moves_at_once(cluster: EmbeddedCluster, id_: str) -> None:
-    source = cluster.primary_of(keys.record(id_))
-    cluster.migrate_at_once(key_slot(keys.record(id_).encode()), source, other_than(cluster, source))
-
-
-def fails_over(cluster: EmbeddedCluster, id_: str) -> None:
-    cluster.fail_over(cluster.primary_of(keys.record(id_)))
-
-
-def is_killed(cluster: EmbeddedCluster, id_: str) -> None:
-    before = cluster.primary_of(keys.record(id_))
-    replica = cluster.replica_of(before)
-    before.server.kill()
-    until(lambda: replica.is_primary, "its replica has taken over", 30)
-    before.server.start()
-
-
-def freezes_and_thaws(cluster: EmbeddedCluster, id_: str) -> None:
-    """It thaws when another is the primary, and does not know it yet."""
-    before = cluster.primary_of(keys.record(id_))
-    replica = cluster.replica_of(before)
-    before.server.signal(signal.SIGSTOP)
-    try:
-        until(lambda: replica.is_primary, "its replica has taken over", 30)
-    finally:
-        before.server.signal(signal.SIGCONT)
-
-
-EVENTS: dict[str, Callable[[EmbeddedCluster, str], None]] = {
-    "its slot moves key by key": moves_key_by_key,
-    "its slot moves at once": moves_at_once,
-    "its primary is replaced by its operator": fails_over,
-    "its primary is killed": is_killed,
-    "its primary freezes and thaws": freezes_and_thaws,
-}
 
 
 @pytest.fixture(scope="module")
