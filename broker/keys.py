@@ -16,6 +16,7 @@ belongs to the *coordination* role. By default one server plays both.
 | `arq:*` | | arq's jobs and their locks | a job WAITING, a lock as long as a job may run |
 | `respool:wake` | list | an element for each job queued: wakes a worker with a free slot | WAKE, or until the queue is empty |
 | `respool:sync` | string | a write of our own, to wait for (durability strict), where the logs are | SYNC |
+| `{gen}:sync` | string | the same on a cluster, on the server of that generation | SYNC |
 | `respool:worker:<name>` | string | heartbeat of a worker process | HEARTBEAT |
 | `respool:identity` | string | which server this is, where the logs are | INDEX, renewed by every process |
 | `respool:pepper` | string | the secret that ids are derived with, where the logs are | INDEX, renewed by each use |
@@ -68,6 +69,10 @@ def generation(record: str) -> str:
 
 def log(generation_id: str) -> str:
     return f"{{{generation_id}}}:log"
+
+
+def sync(generation_id: str) -> str:
+    return f"{{{generation_id}}}:sync"
 
 
 def tombstone(generation_id: str) -> str:

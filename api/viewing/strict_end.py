@@ -65,12 +65,12 @@ class StrictEnds:
         while True:
             try:
                 record = await self._logs.record(id_)
-                if record.unconfirmed:
-                    await self._disk.synced()
-                    stands = await self._logs.confirm(id_, end)
-                else:
+                if not record.unconfirmed:
                     stands = record.terminal_id == end
-                break
+                    break
+                if (server := await self._disk.synced(id_)) is not None:
+                    stands = await server.confirm(id_, end)
+                    break
             except (UnknownGeneration, ExpiredGeneration):
                 return
             except BrokerError:

@@ -68,11 +68,11 @@ class Submissions:
         reached = False
         try:
             await self.coordination.ready()
-            if request.durability == "strict" and not await self.logs.can_confirm():
-                raise NotDurable
             if self.derivation is not None and idempotency_key is not None:
                 derived = await self.derivation.of(idempotency_key, fingerprint)
                 id_ = derived.id
+            if request.durability == "strict" and not await (await self.logs.at(id_)).can_confirm():
+                raise NotDurable
             reached = True
             if derived is not None and derived.known:
                 await self._see_to(id_)

@@ -66,6 +66,11 @@ class ClusterRedis(ArqRedis):
         await self._know()
         return [self._server(place) for place in sorted(self._topology.primaries)]
 
+    async def server_of(self, key: str) -> ArqRedis:
+        """A client of the server that has this key now, and of no other. Raises ConnectionError."""
+        await self._refresh()
+        return self._server(self._place(key_slot(key.encode())))
+
     def _place(self, slot: int | None) -> str:
         if slot is None:
             return min(self._topology.primaries)

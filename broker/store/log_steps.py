@@ -129,9 +129,9 @@ def confirm(id_: str, end: EntryId) -> Call[bool]:
     return Call(_CONFIRM, [keys.record(id_)], [str(end)], _is_one)
 
 
-def sync() -> Call[None]:
+def sync(key: str) -> Call[None]:
     """A write for its own sake: something for Redis to sync or to replicate."""
-    return Call(_SYNC, [keys.SYNC], [keys.SYNC_MS], _nothing)
+    return Call(_SYNC, [key], [keys.SYNC_MS], _nothing)
 
 
 def _is_one(reply: int) -> bool:

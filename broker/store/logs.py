@@ -32,10 +32,11 @@ _new = tuple.__new__
 
 
 class Logs:
-    """Reads and changes generations. Holds no state but the connection."""
+    """Reads and changes generations. Holds no state but the connection. `sync`: the key of a write for its own sake."""
 
-    def __init__(self, redis: ArqRedis) -> None:
+    def __init__(self, redis: ArqRedis, sync: str = keys.SYNC) -> None:
         self.redis = redis
+        self._sync = sync
 
     # -- reading
 
@@ -120,6 +121,14 @@ class Logs:
             owner.decode() if owner else "",
         )
 
+    async def at(self, id_: str) -> "Logs":
+        """The one server that has this generation now: what it alone can tell, or shall do, or nobody. A step there raises
+        StorageUnavailable when it has the generation no more."""
+        if not isinstance(self.redis, ClusterRedis):
+            return self
+        with storage_errors():
+            return Logs(await self.redis.server_of(keys.record(id_)), keys.sync(id_))
+
     async def acknowledged(self) -> Literal["disk", "replica"] | None:
         """Where Redis says that all it has executed is safe, after 2 s at most; None if it does not say so. Of its disk it may
         say so too early (fsyncs.py). It is a connection's own last write that is waited for, and so there is one."""
@@ -130,7 +139,7 @@ class Logs:
         with storage_errors():
             for where, command in commands:
                 pipe = self.redis.pipeline(transaction=False)
-                log_steps.sync().queue(pipe)
+                log_steps.sync(self._sync).queue(pipe)
                 pipe.execute_command(*command)
                 _, reply = await pipe.execute(raise_on_error=False)
                 if isinstance(reply, ResponseError):  # WAITAOF is refused where there is no file
@@ -147,7 +156,7 @@ class Logs:
             pipe = self.redis.pipeline(transaction=False)
             pipe.execute_command("INFO", "server", "persistence")
             pipe.execute_command("CONFIG GET", "*appendfsync*")
-            log_steps.sync().queue(pipe)
+            log_steps.sync(self._sync).queue(pipe)
             info, config, _ = await pipe.execute(raise_on_error=False)
         if isinstance(info, Exception):
             return None
@@ -156,9 +165,7 @@ class Logs:
     async def can_confirm(self) -> bool:
         """Whether an end can ever be confirmed: this Redis persists, by itself, and can tell when (WAITAOF is of Redis 7.2); or
         it does not, and has a replica. One that does not tell its `appendfsync` is taken at its operator's word; one that
-        does not tell whether it persists cannot confirm anything."""
-        if isinstance(self.redis, ClusterRedis):  # which server must confirm is not known to who waits (yet)
-            return False
+        does not tell whether it persists cannot confirm anything. Asked of one server, see `at`."""
         with storage_errors():
             if not await self._allows("WAITAOF", 1, 0, 1):
                 return await self._has_only_replicas()

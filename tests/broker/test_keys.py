@@ -22,6 +22,7 @@ NAMES = {
     "respool:wake": keys.WAKE,
     "respool:cancel": keys.CANCELS,
     "respool:sync": keys.SYNC,
+    "{gen}:sync": keys.sync("gen"),
     "respool:worker:<name>": keys.worker("<name>"),
     "respool:identity": keys.IDENTITY,
     "respool:pepper": keys.PEPPER,

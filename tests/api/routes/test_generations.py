@@ -385,15 +385,18 @@ class Unsafe:
 
     def __init__(self) -> None:
         self.says = asyncio.Event()
+        self.logs: Logs
 
-    async def synced(self) -> None:
+    async def synced(self, id_: str) -> Logs:
         await self.says.wait()
+        return self.logs
 
     def cancel(self) -> None: ...
 
 
 def strict_end(api: Api, server: Server, unsafe: Unsafe) -> Generation:
     """One whose end is written, and not safe."""
+    unsafe.logs = api.service.logs
     api.service.hub.strict_ends._disk = cast(Any, unsafe)
     id_ = api.post(GENERATIONS, {**ASKED, "durability": "strict"}, idempotency_key="key").shown["id"]
     generation = Generation(server, id_)

@@ -16,6 +16,7 @@ from tests.harness.clockwork import at_once
 
 GATHERED, PAUSE, TRIED, CYCLE = 0.05, 0.05, 5.0, 1.0
 """Seconds: those who ask are gathered, between two looks, for one try, and from a look to the next fsync."""
+ID = "gen_1"
 SAMPLE = Sample("one", 0, 0, syncing=False, stalled=False, policy="everysec", size=0, delayed=0)
 
 Answer = Callable[[], Coroutine[Any, Any, Sample | None]]
@@ -30,6 +31,14 @@ class Redis:
         self.acknowledgements: list[float] = []
         self.sampled: list[float] = []
         self.away = self.silent = 0
+
+    @property
+    def redis(self) -> "Redis":
+        return self
+
+    async def at(self, id_: str) -> "Redis":
+        assert id_ == ID
+        return self
 
     async def acknowledged(self) -> str | None:
         self.acknowledgements.append(_now())
@@ -61,7 +70,7 @@ def seconds_of(redis: Redis) -> float:
     async def wait() -> float:
         begun = _now()
         async with asyncio.timeout(600):
-            await disk_of(redis).synced()
+            await disk_of(redis).synced(ID)
         return _now() - begun
 
     return at_once(wait())
@@ -121,7 +130,7 @@ def test_those_who_ask_within_fifty_milliseconds_share_one_wait_and_who_comes_la
 
         async def ask(after: float) -> None:
             await asyncio.sleep(after)
-            await disk.synced()
+            await disk.synced(ID)
             done.append(round(_now() - begun, 3))
 
         await asyncio.gather(*map(ask, (0, 0.02, 0.04, 0.06)))
@@ -138,9 +147,9 @@ def test_what_was_written_after_the_question_was_put_is_asked_for_anew() -> None
     async def scene() -> None:
         redis = Redis(None)
         disk = disk_of(redis)
-        first = asyncio.create_task(disk.synced())
+        first = asyncio.create_task(disk.synced(ID))
         await asyncio.sleep(1)
-        second = asyncio.create_task(disk.synced())
+        second = asyncio.create_task(disk.synced(ID))
         await asyncio.sleep(0)
         assert len(disk._waits) == 2
         redis.where = ["replica"]
@@ -152,7 +161,7 @@ def test_what_was_written_after_the_question_was_put_is_asked_for_anew() -> None
 def test_one_that_leaves_does_not_end_the_wait_of_the_others() -> None:
     async def scene() -> None:
         disk = disk_of(Redis("replica"))
-        leaves, stays = (asyncio.create_task(disk.synced()) for _ in range(2))
+        leaves, stays = (asyncio.create_task(disk.synced(ID)) for _ in range(2))
         await asyncio.sleep(0)
         leaves.cancel()
         await stays
@@ -164,9 +173,9 @@ def test_one_that_leaves_does_not_end_the_wait_of_the_others() -> None:
 def test_waits_end_with_their_owner() -> None:
     async def scene() -> None:
         disk = disk_of(Redis(None))
-        waits = [asyncio.create_task(disk.synced())]
+        waits = [asyncio.create_task(disk.synced(ID))]
         await asyncio.sleep(1)
-        waits.append(asyncio.create_task(disk.synced()))
+        waits.append(asyncio.create_task(disk.synced(ID)))
         await asyncio.sleep(0.01)
         disk.cancel()
         for _ in range(5):

@@ -35,6 +35,13 @@ class Redis:
         self.confirmed: list[tuple[str, EntryId]] = []
         self.asked = 0
 
+    @property
+    def redis(self) -> "Redis":
+        return self
+
+    async def at(self, id_: str) -> "Redis":
+        return self
+
     async def record(self, id_: str) -> Any:
         self.read.append(id_)
         if self.fails:

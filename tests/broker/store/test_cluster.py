@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from arq.connections import ArqRedis
 from redis.crc import key_slot
 from redis.exceptions import ResponseError
 
@@ -249,5 +250,33 @@ def test_of_a_cluster_every_primary_is_asked_whether_it_keeps_what_it_is_given(c
         cluster.nodes[2].command("CONFIG", "SET", "maxmemory-policy", "noeviction")
 
 
-def test_no_strict_end_can_be_confirmed_on_a_cluster(cluster: EmbeddedCluster) -> None:
-    assert with_client(cluster, lambda redis: Logs(redis).can_confirm()) is False
+def test_an_end_is_confirmed_by_the_server_that_has_it_and_by_no_other(cluster: EmbeddedCluster) -> None:
+    id_ = new_generation_id()
+    slot = key_slot(keys.record(id_).encode())
+    source = cluster.primary_of(keys.record(id_))
+    target = next(node for node in cluster.nodes if node is not source)
+
+    def run_of(node: Node) -> str:
+        return str(node.command("INFO", "server")["run_id"])
+
+    async def work(redis: ArqRedis) -> None:
+        logs = Logs(redis)
+        assert await logs.create(id_, b"{}", "m", 60_000, "strict")
+        here = await logs.at(id_)
+        assert await here.can_confirm()
+        assert await here.acknowledged() == "disk"
+        sample = await here.fsyncs()
+        assert sample is not None
+        assert sample.server == run_of(source)
+        cluster.migrate_at_once(range(slot, slot + 1), source, target)
+        assert await here.acknowledged() == "disk", "it has one, though not for this generation"
+        with pytest.raises(StorageUnavailable):
+            await here.confirm(id_, BEGINNING)
+        there = await logs.at(id_)
+        sample = await there.fsyncs()
+        assert sample is not None
+        assert sample.server == run_of(target)
+        assert not await there.confirm(id_, BEGINNING), "it does not end so"
+
+    with_client(cluster, work)
+    cluster.migrate_at_once(range(slot, slot + 1), target, source)
