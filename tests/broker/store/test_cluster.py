@@ -280,3 +280,14 @@ def test_an_end_is_confirmed_by_the_server_that_has_it_and_by_no_other(cluster: 
 
     with_client(cluster, work)
     cluster.migrate_at_once(range(slot, slot + 1), target, source)
+
+
+def test_the_servers_of_a_cluster_are_those_that_there_are_now(cluster: EmbeddedCluster) -> None:
+    async def work(redis: ArqRedis) -> None:
+        assert len(await servers_of(redis)) == 3
+        more = cluster.grow()
+        assert len(await servers_of(redis)) == 4
+        cluster.shrink(more)
+        assert [await server.ping() for server in await servers_of(redis)] == [True] * 3
+
+    with_client(cluster, work)

@@ -284,6 +284,34 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         ("tests/broker/store/test_accepting.py",),
     ),
+    # -- a cluster's servers, each for itself
+    _mutant(
+        "no answer to sunsubscribe", "Subscription._left", "self.subscribe_anew([channel])", "pass",
+        "tests/api/viewing/test_subscription.py"
+        "::test_a_channel_that_the_server_takes_away_is_lost_and_asked_for_again_and_one_that_was_left_is_not",
+    ),
+    _mutant(
+        "a slot on its way is a refusal", "Away", '"CLUSTERDOWN", "TRYAGAIN",', '"CLUSTERDOWN",',
+        "tests/broker/test_refusals.py", "tests/broker/store/test_client.py",
+    ),
+    _mutant(
+        "one lane for all", "ClusterLanes.of", "place = self._topology.of(slot)", "place = self._topology.of(0)",
+        "tests/broker/store/test_cluster.py"
+        "::test_a_lane_to_a_server_that_has_no_slots_any_more_is_closed_and_what_is_sent_over_it_waits",
+    ),
+    _mutant(
+        "a moved slot's command goes where it was", "_elsewhere", '"MOVED", "ASK"', '"ASK"',
+        "tests/broker/store/test_cluster.py::test_the_steps_of_a_generation_are_made_where_it_is_while_its_slot_moves",
+    ),
+    _mutant(
+        "a server that has left is asked for ever", "ClusterRedis.servers", "await self._refresh()", "pass",
+        "tests/broker/store/test_cluster.py::test_the_servers_of_a_cluster_are_those_that_there_are_now",
+    ),
+    _mutant(
+        "any server says that an end is safe", "Logs.at",
+        "self.redis.server_of(keys.record(id_))", "self.redis.server_of(keys.record('another'))",
+        "tests/broker/store/test_cluster.py::test_an_end_is_confirmed_by_the_server_that_has_it_and_by_no_other",
+    ),
     _mutant(
         "no recovery look", "Submissions.submit", "self.watch(id_)", "pass",
         _LOST + "test_what_was_accepted_is_looked_at_once_more_where_there_are_two_servers",
