@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, Final
 
+from redis._parsers.hiredis import NOT_ENOUGH_DATA, _AsyncHiredisParser
 from redis.asyncio import BlockingConnectionPool, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
 from redis.connection import HiredisRespSerializer
-from redis.exceptions import ReadOnlyError
+from redis.exceptions import ConnectionError, ReadOnlyError, RedisError
 
 _SERIALIZER: Final = HiredisRespSerializer()
 
@@ -32,12 +33,27 @@ class Sturdy(AbstractConnection):
             raise asyncio.CancelledError
 
     async def read_response(self, *arguments: Any, **options: Any) -> Any:
-        """A replica was the primary once: the next connection leads to the new one, if its address, or its name, does."""
+        """A replica was the primary once: the next connection leads to the new one, if its address, or its name, does. For a
+        reply that has come already, as those of a pipeline do together, no timer is set."""
         try:
-            return await super().read_response(*arguments, **options)
+            reply = self._at_hand()
+            if reply is NOT_ENOUGH_DATA:
+                return await super().read_response(*arguments, **options)
+            if isinstance(reply, ConnectionError):  # so redis-py calls what it answers while it reads its file
+                await self.disconnect(nowait=True)
+            if isinstance(reply, RedisError):
+                raise reply
+            return reply
         except ReadOnlyError:
             await self.disconnect(nowait=True)
             raise
+
+    def _at_hand(self) -> Any:
+        """The next reply, if it has been read."""
+        parser = self._parser
+        if isinstance(parser, _AsyncHiredisParser) and parser._connected and parser._reader is not None:
+            return parser._reader.gets()
+        return NOT_ENOUGH_DATA
 
     async def _send_packed_command(self, command: Iterable[bytes]) -> None:
         try:
