@@ -17,7 +17,7 @@ from api.delivery.fast_path import FAST_PATH, FastPath
 from api.delivery.guard import Guard
 from api.intake import problems
 from api.intake.lookout import Lookout
-from api.intake.problems import ABOUT_STORAGE, Code, Problem
+from api.intake.problems import ABOUT_STORAGE, Code
 from api.routes import docs_page, generations, openapi
 from api.routes.openapi import described
 from api.routes.service import Service
@@ -116,7 +116,7 @@ async def _readyz(request: Request) -> Response:
                 await check_safe(redis, service.trust)
                 await check_writable(redis)
     except TimeoutError:
-        raise Problem(Code.REDIS_UNAVAILABLE) from None
+        raise service.busy_or_away() from None
     return _status("ready")
 
 

@@ -38,6 +38,14 @@ class StorageUnavailable(BrokerError):
         self.why = why
 
 
+class TooBusy(StorageUnavailable):
+    """Redis was not asked, as too many others of this process wait for it. The same call may succeed later."""
+
+    def __init__(self) -> None:
+        super().__init__("crowded")
+        self.args = ("too many wait for a connection",)
+
+
 class StorageForbidden(BrokerError):
     """Redis' user may not do this (NOPERM): its operator's work."""
 

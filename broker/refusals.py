@@ -22,14 +22,15 @@ from redis.exceptions import (
 
 Away = Literal[
     "unreachable", "silent", "LOADING", "BUSY", "READONLY", "MASTERDOWN", "MISCONF", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN",
-    "MOVED", "ASK", "UNBLOCKED",
+    "MOVED", "ASK", "UNBLOCKED", "crowded",
 ]  # fmt: skip
-"""Why Redis does not do it now. `unreachable`: no connection. `silent`: no answer. The others are what it answers: it reads its
+"""Why it is not done now. `unreachable`: no connection. `silent`: no answer. `crowded`: Redis was not asked, as all connections
+of this process are in use. The others are what it answers: it reads its
 file, runs a script, is a replica, a replica without its primary, cannot write its file (a full disk), has fewer replicas than
 it must, its cluster is not whole, a slot is on its way to another node, it became a replica while we waited."""
 
 REFUSED: Final = frozenset[Away](get_args(Away)) - {"unreachable", "silent"}
-"""Redis has said that it did nothing."""
+"""It is known that nothing was done."""
 
 _BY_CLASS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (BusyLoadingError, "LOADING"),
@@ -48,6 +49,10 @@ class SilentError(RedisError):
     """Redis takes commands, on a new connection too, and answers none."""
 
 
+class CrowdedError(RedisError):
+    """Redis was not asked: all connections of this process are in use, and serve others meanwhile."""
+
+
 def word(error: BaseException) -> str:
     """The first word of the reply; `ERR` for one that has none of its own; the class's name for what is no reply."""
     for kind, said in _BY_CLASS:
@@ -62,6 +67,8 @@ def word(error: BaseException) -> str:
 def away(error: object) -> Away | None:
     """Why Redis does not do it now; None for anything that waiting does not mend."""
     match error:
+        case CrowdedError():
+            return "crowded"
         case SilentError() | TimeoutError():
             return "silent"
         case BusyLoadingError():
@@ -74,4 +81,4 @@ def away(error: object) -> Away | None:
     return None
 
 
-__all__ = ["REFUSED", "Away", "SilentError", "away", "word"]
+__all__ = ["REFUSED", "Away", "CrowdedError", "SilentError", "away", "word"]

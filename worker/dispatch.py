@@ -3,8 +3,9 @@
 arq polls, which puts half a second before the first token, and a shorter poll re-checks every running job each time. Here
 whoever queues a job also pushes onto a wake list, a doorbell that has no order and may be lost: a worker with a free slot
 that hears it takes the job that was submitted first, whichever rang, and goes on until its slots or the queue are used up. A
-slot that gets free takes the next job without a bell, however long that has waited. And Redis going away, which ends arq's
-worker, is sat out.
+slot that gets free takes the next job without a bell, however long that has waited. Of a burst it takes only so many as it can
+start at a time: the others keep their places in the queue, for any worker. And Redis going away, which ends arq's worker, is
+sat out.
 """
 
 import asyncio
@@ -35,6 +36,8 @@ _BELL_SECONDS = 1.0
 _PAUSE_SECONDS = 0.25
 _MOST_TAKEN = 10
 """Of a burst, so that other workers get their share."""
+_MOST_STARTING = 32
+"""Jobs whose claims are under way: half as many as there are connections, so that each has one at once."""
 _LONGEST_JOB_SECONDS = 4 * 3600
 """Longer than all attempts of the longest generation: arq's own timeout never strikes first."""
 
@@ -46,6 +49,8 @@ class DispatcherStatistics:
     slots: int
     running: int
     """Slots in use."""
+    starting: int
+    """Those of them whose generations are not claimed yet."""
     waiting: int
     """Jobs left in the queue, for all workers, when it was asked last."""
     takes: int
@@ -86,18 +91,21 @@ class Dispatcher(Worker):
         self._wakes = wakes
         self._ahead = ahead
         self._again_ms = again_ms
-        self._slot_freed = asyncio.Event()
+        self._starting: set[str] = set()
+        self._room_made = asyncio.Event()
         self._at_the_bell: asyncio.Task[None] | None = None
         self._waiting = self._takes = self._begun = self._put_back = self._unavailable = 0
 
     @property
     def free(self) -> int:
-        return self.max_jobs - self.job_counter
+        """How many more jobs may be begun now."""
+        return min(self.max_jobs - self.job_counter, _MOST_STARTING - len(self._starting))
 
     def statistics(self) -> DispatcherStatistics:
         return DispatcherStatistics(
             slots=self.max_jobs,
             running=self.job_counter,
+            starting=len(self._starting),
             waiting=self._waiting,
             takes=self._takes,
             begun=self._begun,
@@ -105,14 +113,15 @@ class Dispatcher(Worker):
             unavailable=self._unavailable,
         )
 
-    def _release_sem_dec_counter_on_complete(self) -> None:
-        super()._release_sem_dec_counter_on_complete()
-        self._slot_freed.set()
+    def started(self, name: str) -> None:
+        """To be called when it is decided whether the job's generation is ours."""
+        self._starting.discard(name)
+        self._room_made.set()
 
     # -- taking jobs
 
     async def listen(self) -> None:
-        """Takes jobs while there is a free slot, until `stop`; none whose records are on another server."""
+        """Takes jobs while there is room for one, until `stop`; none whose records are on another server."""
         left = 1  # not known: what waits may have waited since before there was a worker
         while self.allow_pick_jobs:
             try:
@@ -120,9 +129,9 @@ class Dispatcher(Worker):
                     await asyncio.sleep(_PAUSE_SECONDS)
                     left = 1
                 elif self.free <= 0:
-                    self._slot_freed.clear()
-                    await self._slot_freed.wait()
-                    left = 1
+                    self._room_made.clear()
+                    await self._room_made.wait()
+                    left = max(left, 1)
                 else:
                     # Half of what waits, so that others get their share.
                     most = (left + 1) // 2 or await self._bell()
@@ -136,7 +145,7 @@ class Dispatcher(Worker):
     def stop(self) -> None:
         """Takes nothing more. `listen` returns when what it is about to get has been put back."""
         self.allow_pick_jobs = False
-        self._slot_freed.set()
+        self._room_made.set()
         if self._at_the_bell is not None:
             self._at_the_bell.cancel()
 
@@ -171,12 +180,14 @@ class Dispatcher(Worker):
         await self.sem.acquire()
         self.job_counter += 1
         self._begun += 1
+        self._starting.add(name)
         task = self.tasks[name] = self.loop.create_task(self.run_job(name, place))
         task.add_done_callback(partial(self._over, name))
 
     def _over(self, name: str, task: asyncio.Task[None]) -> None:
         """Forgets a finished job at once. One that failed in arq's own bookkeeping (Redis was away) ends no worker."""
         self._release_sem_dec_counter_on_complete()
+        self.started(name)
         if self.tasks.get(name) is task:
             del self.tasks[name]
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -34,14 +35,20 @@ log = logging.getLogger("respool.worker")
 _HAND_OVER_SECONDS = 5.0
 _CANCEL_AGAIN_SECONDS = 0.5
 _BEAT_SECONDS = 5.0
+_TURN_SECONDS = 15.0
+"""Of waiting for a free connection: 5,000 generations may end at once, and each end has its turn."""
+_CALLS_OF_A_JOB = 3
+_CALLS_OF_OTHERS = 100
+"""The most that wait for Redis at a time."""
 
 
 async def serve(settings: WorkerSettings, name: str) -> None:
     """Runs a worker until SIGTERM or SIGINT: then it takes nothing more, drains, and hands over what still runs.
 
     Raises UnsafeStorage if Redis would lose logs, StorageUnavailable if it is not there within a minute of the start."""
-    coordination_redis = connect(settings.redis_url)
-    logs_redis = connect_logs(settings.effective_logs_url)
+    waiting = _CALLS_OF_A_JOB * settings.max_jobs + _CALLS_OF_OTHERS
+    coordination_redis = connect(settings.redis_url, turn_seconds=_TURN_SECONDS, most_waiting=waiting)
+    logs_redis = connect_logs(settings.effective_logs_url, turn_seconds=_TURN_SECONDS, most_waiting=waiting)
     wakes = connect(settings.redis_url, connections=2, retries=0, answer_seconds=4.0)
     watch = connect_logs(settings.effective_logs_url, connections=2, retries=0, answer_seconds=8.0)
     upstream = AnthropicUpstream(settings.max_jobs + 50)
@@ -58,7 +65,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     async def generate(ctx: dict[Any, Any], id_: str, *_: Any) -> None:
         # A CancelledError that leaves a job means to arq that it should run again at once: `due` decides that here.
         with contextlib.suppress(asyncio.CancelledError):
-            await producer.produce(id_)
+            await producer.produce(id_, partial(dispatcher.started, ctx["job_id"]))
 
     try:
         for redis in (coordination_redis, logs_redis):

@@ -90,6 +90,7 @@ class Code(Enum):
     HTTP_ERROR = Kind(400, "The request was refused", "Any other refusal: the status says which.")
     INTERNAL_ERROR = Kind(500, "Something went wrong here", "`instance` finds it in the server's log.")
     REDIS_UNAVAILABLE = Kind(503, "The storage does not answer", "The same request may be sent again.", 1)
+    TOO_BUSY = Kind(503, "Too many requests at once", "So many wait for the storage that this one had no turn.", 1)
     STORAGE_FULL = Kind(503, "The storage is full", "Nothing new is accepted until there is room.", 10)
     STORAGE_LOADING = Kind(503, "The storage is starting", "Redis reads its file.", 1)
     STORAGE_BUSY = Kind(503, "The storage is busy", "Redis runs a script that does not end.", 1)
@@ -134,6 +135,7 @@ _AWAY: Mapping[Away, Code] = {
     "MOVED": Code.STORAGE_CLUSTER,
     "ASK": Code.STORAGE_CLUSTER,
     "UNBLOCKED": Code.STORAGE_READ_ONLY,
+    "crowded": Code.TOO_BUSY,
 }
 ABOUT_STORAGE = tuple(dict.fromkeys((*_AWAY.values(), Code.STORAGE_FORBIDDEN)))
 """What any request that needs Redis may be answered with."""

@@ -92,6 +92,7 @@ def _json(content: object, status: int = 200, headers: dict[str, str] | None = N
 )  # fmt: skip
 async def submit(request: Request, service: ServiceOf, who: Who) -> Response:
     """Accepts a generation. 202 with its record; with `Accept: text/event-stream`, its events."""
+    service.refuse_if_crowded()
     form = negotiate(request.headers, (JSON, EVENT_STREAM))
     key = idempotency_key(request.headers)
     asked = await read_json(request, GenerationRequest.model_validate, service.aside)
@@ -114,6 +115,7 @@ async def submit(request: Request, service: ServiceOf, who: Who) -> Response:
 )  # fmt: skip
 async def chat(request: Request, service: ServiceOf, who: Who) -> Response:
     """Submit and follow in one, for readers that append every `text` until `[DONE]`."""
+    service.refuse_if_crowded()
     negotiate(request.headers, (EVENT_STREAM,))
     key = idempotency_key(request.headers)
     asked = await read_json(request, ChatRequest.model_validate, service.aside)

@@ -19,8 +19,11 @@ from broker.store.client import storage_errors
 from broker.store.coordination import Coordination
 from broker.store.indexes import file_ended
 from broker.store.logs import Logs
+from broker.store.pool import crowded
 
 _ROUNDS = 5
+_CROWD = 1000
+"""Half of those that may wait: what has begun, and viewers, go on."""
 _CONFIRM_SECONDS = 6.0
 """How long a reader waits for a strictly durable end to be safe, before it is told to come again."""
 
@@ -44,6 +47,17 @@ class Service:
             raise Problem(Code.DRAINING)
         if self.agreement.apart:
             raise Problem(Code.STORAGE_MISMATCH)
+
+    def refuse_if_crowded(self) -> None:
+        """Raises Problem (503) if so many requests wait for Redis that another one would wait for seconds, and those that have
+        begun with it. To be called before anything is read of a request, so that a refusal costs little."""
+        if crowded(self.coordination.redis, _CROWD) or crowded(self.logs.redis, _CROWD):
+            raise Problem(Code.TOO_BUSY)
+
+    def busy_or_away(self) -> Problem:
+        """Why Redis did not do something in time."""
+        crowd = crowded(self.coordination.redis, 1) or crowded(self.logs.redis, 1)
+        return Problem(Code.TOO_BUSY if crowd else Code.REDIS_UNAVAILABLE)
 
     def shown(self, record: Record) -> Record:
         """The record as it may be shown now: with an end that is not safe yet, as it was before that. The end is seen to."""

@@ -2,7 +2,7 @@
 
 address.py              where the server of a URL is now; sentinels.py: what a primary's Sentinels say of that
 client.py               clients: how long they wait, how they retry, which errors they raise
-connections.py          what they consist of; following.py: those that go where a primary goes
+connections.py          what they consist of; pool.py: whose turn it is; following.py: those that go where a primary goes
 safety.py               whether a Redis keeps what it is given
 wire.py                 a connection of our own: the token path, appends and what is published, speaks to Redis itself
 lanes.py                which way appends go: to one server, or to the primaries of a cluster

@@ -10,11 +10,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError, ReadOnlyError, RedisError, ResponseError, TimeoutError
 
-from broker.errors import BrokerError, StorageForbidden, StorageFull, StorageRefused, StorageUnavailable
+from broker.errors import BrokerError, StorageForbidden, StorageFull, StorageRefused, StorageUnavailable, TooBusy
 from broker.refusals import SilentError, away, word
 from broker.store.address import Address, BadAddress, Guided, address_of
-from broker.store.connections import Local, Plain, Pool, Secure
+from broker.store.connections import Local, Plain, Secure
 from broker.store.following import FollowingPool
+from broker.store.pool import Pool
 from broker.store.queue import dumps_job, loads_job
 
 T = TypeVar("T")
@@ -24,6 +25,8 @@ _CONNECT_SECONDS = 2.0
 _ANSWER_SECONDS = 4.0
 """A connection that has not answered for so long is given up, and a Redis after twice as long. A blocking read must block for
 less."""
+_TURN_SECONDS = 4.0
+_MOST_WAITING = 2000
 
 
 class _Patience(Retry):
@@ -62,8 +65,12 @@ class _Client(ArqRedis):
         return _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
 
-def connect(url: str, *, connections: int = 64, retries: int = 4, answer_seconds: float = _ANSWER_SECONDS) -> ArqRedis:
-    """A client over a bounded pool: a caller waits for a free connection instead of opening one more.
+def connect(
+    url: str, *, connections: int = 64, retries: int = 4, answer_seconds: float = _ANSWER_SECONDS,
+    turn_seconds: float = _TURN_SECONDS, most_waiting: int = _MOST_WAITING,
+) -> ArqRedis:  # fmt: skip
+    """A client over a bounded pool: a caller waits for a free connection instead of opening one more, for `turn_seconds` at
+    most and with `most_waiting` others at most.
 
     A command is repeated `retries` times with growing pauses (about 1 s in all), once if it was not answered; every script
     of ours may be run twice. The client is arq's own, as its worker wants one; jobs are JSON, never pickle, with which
@@ -72,7 +79,8 @@ def connect(url: str, *, connections: int = 64, retries: int = 4, answer_seconds
     address = address_of(url)
     options = {
         "max_connections": connections,
-        "timeout": _ANSWER_SECONDS,
+        "timeout": turn_seconds,
+        "most_waiting": most_waiting,
         "socket_connect_timeout": _CONNECT_SECONDS,
         "socket_timeout": answer_seconds,
         "retry": _Patience(ExponentialBackoff(cap=0.4, base=0.05), retries),
@@ -99,8 +107,8 @@ def _pool(address: Address, options: dict[str, Any]) -> Pool:
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
-    """Turns redis-py's errors into ours, which keep nothing of what Redis was sent. Raises StorageUnavailable, StorageFull,
-    StorageForbidden or StorageRefused."""
+    """Turns redis-py's errors into ours, which keep nothing of what Redis was sent. Raises StorageUnavailable, which may be
+    TooBusy, StorageFull, StorageForbidden or StorageRefused."""
     try:
         yield
     except (RedisError, OSError) as error:
@@ -110,7 +118,7 @@ def storage_errors() -> Iterator[None]:
 def storage_error(error: Exception) -> BrokerError:
     """What an error of redis-py is to us."""
     if (why := away(error)) is not None:
-        return StorageUnavailable(why)
+        return TooBusy() if why == "crowded" else StorageUnavailable(why)
     match said := word(error):
         case "OOM":
             return StorageFull()

@@ -1,11 +1,11 @@
-"""One connection to Redis, and the pool of them: redis-py's, where it would end a process or forget a cancel."""
+"""One connection to Redis: redis-py's, where it would end a process or forget a cancel."""
 
 import asyncio
 from collections.abc import Iterable
 from typing import Any, Final
 
 from redis._parsers.hiredis import NOT_ENOUGH_DATA, _AsyncHiredisParser
-from redis.asyncio import BlockingConnectionPool, Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError, ReadOnlyError, RedisError
@@ -74,15 +74,4 @@ class Local(Sturdy, UnixDomainSocketConnection):
     """Over a Unix socket."""
 
 
-class Pool(BlockingConnectionPool):
-    """Gives out the connections that live before those that must be made anew: a Redis that takes no new ones serves the
-    old ones all the same."""
-
-    async def release(self, connection: AbstractConnection) -> None:
-        await super().release(connection)
-        if not connection.is_connected:
-            self._available_connections.remove(connection)
-            self._available_connections.insert(0, connection)  # the last one is given out first
-
-
-__all__ = ["Local", "Plain", "Pool", "Secure", "Sturdy"]
+__all__ = ["Local", "Plain", "Secure", "Sturdy"]

@@ -13,7 +13,8 @@ from redis.exceptions import TimeoutError as NoAnswer
 
 from broker.refusals import word
 from broker.store.address import Guided
-from broker.store.connections import Plain, Pool, Secure
+from broker.store.connections import Plain, Secure
+from broker.store.pool import Pool
 from broker.store.sentinels import Place
 
 _CONNECT_SECONDS: Final = 2.0

@@ -17,6 +17,7 @@ from broker.record import Ending
 from broker.replies import Appended
 from broker.store.appends import Lane
 from broker.store.logs import Logs
+from tests.bench.bursts import BURSTS
 from tests.bench.feed import Claimed, claim, with_logs
 from tests.bench.figures import median, percentile
 from tests.bench.load import Load
@@ -101,7 +102,7 @@ def lists(figures: Figures, *, quick: bool) -> None:
             )
 
 
-SCALE: dict[str, Callable[..., None]] = {"long-logs": long_logs, "lists": lists}
+SCALE: dict[str, Callable[..., None]] = {"long-logs": long_logs, "lists": lists, **BURSTS}
 """By name; each is given the figures and whether to be quick."""
 
 

@@ -14,14 +14,14 @@ from redis.exceptions import (
     TimeoutError,
 )  # fmt: skip
 
-from broker.errors import StorageForbidden, StorageFull, StorageRefused, StorageUnavailable
-from broker.refusals import REFUSED, away, word
+from broker.errors import StorageForbidden, StorageFull, StorageRefused, StorageUnavailable, TooBusy
+from broker.refusals import REFUSED, CrowdedError, away, word
 from broker.store.client import storage_error, storage_errors
 
 PROMPT = "tell me about OOM and MISCONF"
 
 
-@pytest.mark.parametrize("said", sorted(REFUSED - {"LOADING", "READONLY"}))
+@pytest.mark.parametrize("said", sorted(REFUSED - {"LOADING", "READONLY", "crowded"}))
 def test_what_redis_cannot_do_now_is_away_for_its_own_reason(said: str) -> None:
     error = storage_error(ResponseError(f"{said} whatever it says then"))
     assert isinstance(error, StorageUnavailable)
@@ -34,6 +34,7 @@ def test_what_redis_cannot_do_now_is_away_for_its_own_reason(said: str) -> None:
         (BusyLoadingError("Redis is loading"), "LOADING"),
         (ReadOnlyError("You can't write against a read only replica."), "READONLY"),
         (TimeoutError("Timeout reading"), "silent"),
+        (CrowdedError("all connections are in use"), "crowded"),
         (ConnectionError("Connection closed"), "unreachable"),
         (OSError(111, "refused"), "unreachable"),
         (ExecAbortError("Transaction discarded because of: MISCONF Redis is configured to"), "MISCONF"),
@@ -78,8 +79,14 @@ def test_a_reply_is_named_by_the_first_word_that_redis_said(error: Exception, fi
     assert word(error) == first
 
 
+def test_a_full_pool_is_never_told_as_redis_being_away() -> None:
+    error = storage_error(CrowdedError("all connections are in use"))
+    assert isinstance(error, TooBusy)
+    assert (error.why, str(error)) == ("crowded", "too many wait for a connection")
+
+
 def test_who_does_not_answer_has_not_refused() -> None:
     assert {
         "LOADING", "BUSY", "READONLY", "MASTERDOWN", "MISCONF", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK",
-        "UNBLOCKED",
+        "UNBLOCKED", "crowded",
     } == REFUSED  # fmt: skip

@@ -5,6 +5,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
@@ -158,7 +159,7 @@ def test_a_worker_without_a_free_slot_asks_for_nothing_until_one_is_freed(runnin
         await asyncio.sleep(5)
         assert door.asked == [1]
         assert door.dispatcher.statistics() == DispatcherStatistics(
-            slots=2, running=2, waiting=7, takes=1, begun=2, put_back=0, unavailable=0
+            slots=2, running=2, starting=2, waiting=7, takes=1, begun=2, put_back=0, unavailable=0
         )
         running["a"].set()
         await asyncio.sleep(5)
@@ -169,6 +170,27 @@ def test_a_worker_without_a_free_slot_asks_for_nothing_until_one_is_freed(runnin
         await listening
         assert (door.asked, door.bells) == ([1, 1, 1], [])
         assert door.ahead == ["in a", "in b", "out a", "in c", "out b"]
+
+    at_once(scene())
+
+
+def test_of_a_burst_it_takes_no_more_than_it_can_start_at_a_time(running: dict[str, asyncio.Event]) -> None:
+    async def scene() -> None:
+        names = [f"job{number}" for number in range(33)]
+        cuts = (0, 1, 11, 21, 31, 32)
+        burst = [jobs(*names[begin:end], left=500) for begin, end in pairwise(cuts)]
+        door = Doorman(*burst, jobs(names[32], left=0), NONE, slots=1000)
+        listening = asyncio.create_task(door.listen())
+        await asyncio.sleep(5)
+        assert door.asked == [1, 10, 10, 10, 1]
+        assert door.dispatcher.statistics().starting == 32
+        door.dispatcher.started("job7:1")
+        await asyncio.sleep(5)
+        assert (door.asked[5:], door.dispatcher.statistics().starting) == ([1], 32)
+        running["job3"].set()  # nothing came of it
+        await listening
+        seen = door.dispatcher.statistics()
+        assert (door.asked[6:], seen.starting, seen.running) == ([1], 31, 32)
 
     at_once(scene())
 

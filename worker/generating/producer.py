@@ -7,13 +7,13 @@ off from this one.
 import asyncio
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import orjson
 
 from broker.aside import Aside
-from broker.errors import BrokerError, StorageUnavailable
+from broker.errors import BrokerError, StorageUnavailable, TooBusy
 from broker.record import Ending, Record
 from broker.replies import Granted
 from broker.store.coordination import Coordination
@@ -72,23 +72,24 @@ class Producer:
             return await self._logs.record(id_, with_request=True)
         return None
 
-    async def produce(self, id_: str) -> None:
-        """Runs attempts until the generation has ended or is no longer ours to run. Never raises for what can happen."""
+    async def produce(self, id_: str, started: Callable[[], object] = lambda: None) -> None:
+        """Runs attempts until the generation has ended or is no longer ours to run. `started` is called when it is decided
+        whether it is ours. Never raises for what can happen."""
         try:
             for _ in range(self._settings.most_attempts + 1):
-                if not await self._once(id_):
+                claimed = await self._claim(id_)
+                started()
+                if claimed is None or not await self._once(id_, *claimed):
                     return
+        except TooBusy as error:
+            log.warning("%s: %s, the sweeper will see to it", id_, error)
         except StorageUnavailable:
             log.warning("%s: Redis is away, the sweeper will see to it", id_)
         except BrokerError as error:
             log.warning("%s: given up: %s", id_, error)
 
-    async def _once(self, id_: str) -> bool:
+    async def _once(self, id_: str, the_plan: Plan, granted: Granted) -> bool:
         """One attempt; True if this worker should try another."""
-        claimed = await self._claim(id_)
-        if claimed is None:
-            return False
-        the_plan, granted = claimed
         clock = asyncio.get_running_loop().time
         writer = Writer(id_, granted.attempt, max_unwritten=self._settings.max_unwritten, now=clock())
         self._appender.add(writer)

@@ -42,7 +42,10 @@ FOR_GOOD = {
 FOR_SECONDS = {
     (408, 1): "head_timeout body_timeout",
     (429, 1): "too_many_pipelined",
-    (503, 1): "redis_unavailable storage_loading storage_busy storage_read_only storage_cluster outcome_unknown"
+    (
+        503,
+        1,
+    ): "redis_unavailable too_busy storage_loading storage_busy storage_read_only storage_cluster outcome_unknown"
     " too_many_connections draining",
     (503, 5): "storage_replicas",
     (503, 10): "storage_full storage_disk",
@@ -66,6 +69,7 @@ AWAY = {
     "TRYAGAIN": "storage_cluster",
     "MOVED": "storage_cluster",
     "ASK": "storage_cluster",
+    "crowded": "too_busy",
 }
 FIELDS = {
     "missing": "missing",

@@ -20,6 +20,7 @@ from broker.refusals import SilentError
 from broker.store.address import checks_hostname
 from broker.store.client import connect, storage_error
 from broker.store.connections import Plain, Sturdy
+from broker.store.pool import Pool
 from tests.broker.store.scripted import Server
 
 # -- a client
@@ -43,7 +44,9 @@ def test_a_client_waits_a_bounded_time_over_a_bounded_number_of_connections(url:
     assert isinstance(connection, Sturdy)
     assert connection.retry._retries == 4
     assert [connection.retry._backoff.compute(tried) for tried in (1, 2, 3, 4, 5)] == [0.1, 0.2, 0.4, 0.4, 0.4]
-    assert connect(url).connection_pool.max_connections == 64
+    pool = connect(url, turn_seconds=9.0, most_waiting=5).connection_pool
+    assert isinstance(pool, Pool)
+    assert (pool.max_connections, pool.timeout, pool.most_waiting) == (64, 9.0, 5)
     assert connect(url, answer_seconds=9.0).connection_pool.connection_kwargs["socket_timeout"] == 9.0
 
 

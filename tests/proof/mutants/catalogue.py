@@ -9,6 +9,7 @@ _APPENDER = "tests/worker/log/test_appender.py::"
 _TICKS = "tests/api/viewing/test_hub_ticks.py::"
 _LIVES = "tests/broker/store/test_lifetimes.py::"
 _DIRECT = "tests/api/delivery/test_uvicorn_direct.py::"
+_POOL = "tests/broker/store/test_pool.py::"
 MODEL = "tests/broker/store/test_model.py::test_whatever_happens_in_whatever_order_the_scripts_do_as_the_model"
 
 
@@ -250,9 +251,27 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "a freed slot waits for the bell", "Dispatcher.listen",
-        "await self._slot_freed.wait()\n                    left = 1",
-        "await self._slot_freed.wait()\n                    left = 0",
+        "left = max(left, 1)", "left = 0",
         "tests/system/faults/test_places.py::test_what_waited_longer_than_wake_ups_live_is_taken_as_soon_as_a_slot_is_free",
+    ),
+    _mutant(
+        "a burst is started all at once", "Dispatcher.free",
+        "min(self.max_jobs - self.job_counter, _MOST_STARTING - len(self._starting))", "self.max_jobs - self.job_counter",
+        "tests/worker/test_dispatch_steps.py::test_of_a_burst_it_takes_no_more_than_it_can_start_at_a_time",
+    ),
+    _mutant(
+        "who came last has the next connection", "Pool.release", "self._line.popleft()", "self._line.pop()",
+        _POOL + "test_who_waits_is_served_in_order_and_nobody_who_comes_later_is_served_before",
+    ),
+    _mutant(
+        "a full pool is taken for a Redis that is away", "Pool._none_free", "if self._answered_at >= since:", "if False:",
+        _POOL + "test_a_full_pool_that_serves_others_is_crowded_and_one_whose_connections_do_not_come_back_is_away",
+    ),
+    _mutant(
+        "a connection is lost with who was cancelled as it came", "Pool._turn",
+        "await self.release(turn.result())", "pass",
+        _POOL + "test_a_turn_that_comes_just_when_its_waiter_is_cancelled_goes_to_the_next",
+        _POOL + "test_no_connection_is_ever_lost_or_given_to_two",
     ),
     _mutant(
         "what a worker took is not looked after", "take.lua",
