@@ -54,7 +54,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     upstream = AnthropicUpstream(settings.max_jobs + 50)
     logs, coordination = Logs(logs_redis), Coordination(coordination_redis)
     lanes = lanes_to(settings.effective_logs_url)
-    appender = Appender(lanes, round(settings.lease * 1000))
+    appender = Appender(lanes, round(settings.lease * 1000), settings.append_pace_ms)
     producer = Producer(name, logs, coordination, appender, upstream, settings)
     again_ms = round(settings.pickup_grace * 1000)
     agreement = Agreement("worker", logs_redis, coordination_redis)

@@ -24,6 +24,9 @@ class WorkerSettings(BrokerSettings):
     """An upstream that asks for a longer pause is called again after this one."""
     max_unwritten: int = Field(default=256, ge=1, le=10_000)
     """Entries of one generation that may wait for Redis; beyond them upstream is not read."""
+    append_pace_ms: int = Field(default=0, ge=0, le=1000)
+    """Milliseconds that tokens of one generation may wait for later ones to share an append with. 0: none waits. The first
+    token and the end never do."""
     max_output_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
     outage: float = Field(default=120.0, gt=0)
     """How long a worker keeps a finished generation's end in hand while Redis is away."""

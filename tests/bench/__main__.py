@@ -3,7 +3,7 @@
 Names: `path` (first-token, cancel, resume, live, memory, many, end-to-end, bodies, prompts) is the main path through real
 processes; `fanout` (A100 …, B100 …, C, D1000, herd, idle) is one API process and its viewers. Without a name: both. Measured
 only when they are named: `tokens` (token, cold) is a token's way beside a plain endpoint without a queue, `scale` (long-logs,
-lists, waiting, burst, follows) what grows, `soak` takes ten minutes (two with --quick).
+lists, paces, waiting, burst, follows) what grows, `soak` takes ten minutes (two with --quick).
 """
 
 import argparse

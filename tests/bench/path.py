@@ -103,7 +103,7 @@ class Path:
     # -- many at once
 
     @contextmanager
-    def _background(self, generations: int = RUNNING, tokens: int = 30_000) -> Iterator[Load]:
+    def _background(self, generations: int = RUNNING, tokens: int = 30_000, *, probed: bool = True) -> Iterator[Load]:
         """Generations of 50 tokens a second, each with a viewer, for as long as the block takes. Beside them, of ours, five
         that the bench itself appends to: what they are late is what lies behind the append."""
         caller = Caller(self._system.port)
@@ -113,7 +113,7 @@ class Path:
         until(lambda: self._recorded() >= asked + generations, f"{generations} generations run", 60)
         with Load(self._system.port, self._system.folder) as load:
             load.open(f"/v1/generations/{id_}/events" for id_ in ids)
-            if self._system.name == "respool":
+            if self._system.name == "respool" and probed:
                 probes = claim(self._system.redis_url, 5)
                 load.open((probe.path for probe in probes), group=1)
                 with LogFeed(self._system.redis_url, probes, self._system.folder) as feed:
@@ -124,7 +124,7 @@ class Path:
                 load.connect()
                 yield load
 
-    def _live(self, load: Load) -> None:
+    def _live(self, load: Load, what: str = f"{RUNNING} × {RATE}/s") -> None:
         time.sleep(2)  # what connecting has piled up is over
         load.mark()
         before = [cpu_seconds([pid]) for pid in self._system.pids.values()]
@@ -132,8 +132,13 @@ class Path:
         time.sleep(self._seconds / 2)
         free = (idle_seconds() - free) / (time.monotonic() - began)
         spent = [cpu_seconds([pid]) - cpu for pid, cpu in zip(self._system.pids.values(), before, strict=True)]
-        self._put_live(load.tell(), f"{RUNNING} × {RATE}/s", spent)
-        self._figures.put(self._system.name, f"CPU that was free meanwhile, {RUNNING} × {RATE}/s", "cores", free)
+        self._put_live(load.tell(), what, spent)
+        self._figures.put(self._system.name, f"CPU that was free meanwhile, {what}", "cores", free)
+
+    def paced(self, pace_ms: int) -> None:
+        """What a token costs, and how late it is, where tokens of one generation wait so long for one another."""
+        with self._background(probed=False) as load:
+            self._live(load, f"{RUNNING} × {RATE}/s, pace {pace_ms} ms")
 
     def end_to_end(self, *, generations: int) -> None:
         """From the POST to the last token, everything on this machine: all delivered, and how late."""

@@ -17,10 +17,12 @@ from broker.record import Ending
 from broker.replies import Appended
 from broker.store.appends import Lane
 from broker.store.logs import Logs
+from tests.bench import systems
 from tests.bench.bursts import BURSTS
 from tests.bench.feed import Claimed, claim, with_logs
 from tests.bench.figures import median, percentile
 from tests.bench.load import Load
+from tests.bench.path import Path as MainPath
 from tests.bench.probe import Caller
 from tests.bench.report import Figures
 from tests.bench.servers import Respool
@@ -102,7 +104,14 @@ def lists(figures: Figures, *, quick: bool) -> None:
             )
 
 
-SCALE: dict[str, Callable[..., None]] = {"long-logs": long_logs, "lists": lists, **BURSTS}
+def paces(figures: Figures, *, quick: bool) -> None:
+    """Tokens that wait for one another on their way to Redis."""
+    for pace_ms in (0, 20, 50, 100):
+        with systems.Respool(append_pace_ms=pace_ms) as system:
+            MainPath(system, figures, samples=0, seconds=6 if quick else 30).paced(pace_ms)
+
+
+SCALE: dict[str, Callable[..., None]] = {"long-logs": long_logs, "lists": lists, "paces": paces, **BURSTS}
 """By name; each is given the figures and whether to be quick."""
 
 

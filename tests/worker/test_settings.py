@@ -19,6 +19,7 @@ NUMBERS: dict[str, tuple[float, tuple[float, ...], tuple[float, ...]]] = {
     "upstream_tries": (4, (1, 10), (0, 11)),
     "retry_after_cap": (20, (0, 300), (-0.1, 300.1)),
     "max_unwritten": (256, (1, 10_000), (0, 10_001)),
+    "append_pace_ms": (0, (0, 1000), (-1, 1001)),
     "max_output_bytes": (8 * 1024 * 1024, (1024,), (1023,)),
     "outage": (120, (0.01, 100_000), (0,)),
 }

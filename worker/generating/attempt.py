@@ -166,8 +166,10 @@ class Attempt:
         if usage is not self._usage:
             self._usage = usage
             writer.usage = orjson.dumps(added_usage(self._earlier_usage, usage))
-        if self._token or any(kind in DELTAS for kind, _ in contents):
-            self._token = True
+        if self._token:
+            self._watch("idle_timeout")
+        elif any(kind in DELTAS for kind, _ in contents):
+            self._token = writer.paced = True
             self._watch("idle_timeout")
         return not writer.crowded
 

@@ -2,6 +2,9 @@
 one script call per generation. While it is under way the next batch gathers, so nothing is held back for a batch
 and a busy worker still batches. On a cluster there is a way to each primary, and none waits for another.
 
+Where Redis is the wall, tokens may be told to wait for later ones of their generation (a pace). All that wait on a way go
+together, when the first of them has waited long enough.
+
 Every call tells whether a cancel is pending, and now and then one renews the lease. The tick, one timer for all generations,
 sees to it that there is a call where upstream is silent, and lets the watchdogs bite.
 """
@@ -51,12 +54,15 @@ class AppenderStatistics:
 
 
 class _Way:
-    """What waits for one lane: `dirty` has not been sent yet, `sent` waits for its replies."""
+    """What waits for one lane: `dirty` has not been sent yet, `sent` waits for its replies, `held` for the pace."""
 
-    __slots__ = ("dirty", "lane", "sent", "wake")
+    __slots__ = ("_timer", "dirty", "held", "lane", "pace", "sent", "wake")
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, pace: float) -> None:
         self.lane = lane
+        self.pace = pace
+        self.held: dict[str, Writer] = {}
+        self._timer: asyncio.TimerHandle | None = None
         self.dirty: dict[str, Writer] = {}
         self.sent: dict[str, Writer] = {}
         self.wake = asyncio.Event()
@@ -65,13 +71,50 @@ class _Way:
         self.dirty[writer.id] = writer
         self.wake.set()
 
+    def hold(self, writer: Writer) -> None:
+        """As `mark`, but what was sent less than the pace ago waits. One timer does for all: who begins to wait later than the
+        one that it was set for waits less."""
+        if (writer.held and not writer.full) or writer.id in self.dirty:
+            return  # it goes with what is there
+        loop = asyncio.get_running_loop()
+        wait = writer.sent_at + self.pace - loop.time()
+        if wait <= 0 or not writer.paced or writer.full:
+            self.let_go(writer)
+            return
+        writer.held = True
+        self.held[writer.id] = writer
+        if self._timer is None:
+            self._timer = loop.call_later(wait, self._let_all_go)
+
+    def let_go(self, writer: Writer) -> None:
+        """Whatever it has goes with the next flush."""
+        if writer.held:
+            writer.held = False
+            self.held.pop(writer.id, None)
+        self.mark(writer)
+
+    def _let_all_go(self) -> None:
+        self._timer = None
+        for writer in self.held.values():
+            writer.held = False
+        self.dirty |= self.held
+        self.held.clear()
+        self.wake.set()
+
+    def leave(self, writer: Writer) -> None:
+        """It goes another way."""
+        self.dirty.pop(writer.id, None)
+        self.held.pop(writer.id, None)
+
 
 class Appender:
-    """Run it as a task; it lives as long as the process. `lease_ms` is renewed at a third of it."""
+    """Run it as a task; it lives as long as the process. `lease_ms` is renewed at a third of it. `pace_ms`: how long
+    entries of one generation may wait for later ones."""
 
-    def __init__(self, lanes: Lanes, lease_ms: int) -> None:
+    def __init__(self, lanes: Lanes, lease_ms: int, pace_ms: int = 0) -> None:
         self._lanes = lanes
         self._lease_ms = lease_ms
+        self._pace = pace_ms / 1000
         self._writers: dict[str, Writer] = {}
         self._ways: dict[Lane, _Way] = {}
         self._moves = 0
@@ -118,12 +161,14 @@ class Appender:
         """From now on it goes the way that its log has."""
         lane = self._lanes.of(writer.log.slot)
         if (way := self._ways.get(lane)) is None:
-            way = self._ways[lane] = _Way(lane)
+            way = self._ways[lane] = _Way(lane, self._pace)
             if self._group is not None:
                 self._group.create_task(self._flush_forever(way))
         for other in self._ways.values():
-            other.dirty.pop(writer.id, None)
-        writer.on_put = way.mark
+            other.leave(writer)
+        writer.held = False
+        # Without a pace there is nothing on the way of a token that looks for one.
+        writer.on_put, writer.on_due = (way.hold, way.let_go) if self._pace else (way.mark, way.mark)
         if writer.unwritten and writer.writable:
             way.mark(writer)
 
@@ -183,6 +228,10 @@ class Appender:
         if not batch:
             return
         now = asyncio.get_running_loop().time()
+        if self._pace:
+            for writer in batch:
+                if writer.unwritten:
+                    writer.sent_at = now
         calls = [self._call(writer, now) for writer in batch]
         usages = [writer.usage for writer in batch]
         self._flushes += 1
@@ -243,4 +292,4 @@ class Appender:
                 if (cause := writer.expired(now)) is not None:
                     writer.stop(cause)
                 if now - writer.flushed_at >= _LOOK_EVERY and writer.writable:
-                    writer.on_put(writer)
+                    writer.on_due(writer)

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import chain
+from math import inf
 from typing import Final, Literal
 
 from broker.events import Content
@@ -54,6 +55,14 @@ class Writer:
         """Why it does not."""
         self.on_stop: Callable[[], object] = lambda: None
         self.on_put: Callable[[Writer], None] = lambda _: None
+        self.on_due: Callable[[Writer], None] = lambda _: None
+        """As `on_put`, of what may wait for nothing more."""
+        self.paced = False
+        """Whether what is put may wait for company: from behind the first token on, until the end."""
+        self.held = False
+        """Whether it waits so now."""
+        self.sent_at = -inf
+        """When it was last sent, where there is a pace."""
         self.usage: bytes = b""
         self.usage_written: bytes = b""
         self.flushed_at = now
@@ -78,6 +87,11 @@ class Writer:
     @property
     def crowded(self) -> bool:
         return len(self._unwritten) >= self._max_unwritten
+
+    @property
+    def full(self) -> bool:
+        """Whether more would not fit into the next flush, or upstream is not read."""
+        return len(self._unwritten) >= min(self._max_unwritten, _FLUSH_ENTRIES)
 
     def put(self, contents: list[Content]) -> None:
         self._unwritten += contents
@@ -108,6 +122,9 @@ class Writer:
 
     async def flushed(self, seconds: float) -> bool:
         """Waits until everything is written; False if the attempt can write no more, or not in time."""
+        self.paced = False
+        if self.held:
+            self.on_due(self)
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self.unwritten and self.writable:

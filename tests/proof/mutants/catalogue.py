@@ -9,6 +9,7 @@ _APPENDER = "tests/worker/log/test_appender.py::"
 _TICKS = "tests/api/viewing/test_hub_ticks.py::"
 _LIVES = "tests/broker/store/test_lifetimes.py::"
 _DIRECT = "tests/api/delivery/test_uvicorn_direct.py::"
+_PACE = "tests/worker/log/test_pace.py::"
 _POOL = "tests/broker/store/test_pool.py::"
 MODEL = "tests/broker/store/test_model.py::test_whatever_happens_in_whatever_order_the_scripts_do_as_the_model"
 
@@ -292,6 +293,24 @@ MUTANTS: tuple[Mutant, ...] = (
         "usage that came during a flush is taken for written", "Appender._take",
         "writer.usage_written = usage", "writer.usage_written = writer.usage",
         _APPENDER + "test_usage_that_came_while_a_flush_was_under_way_is_written_by_the_next",
+    ),
+    _mutant(
+        "the first token waits for company", "_Way.hold", "not writer.paced or ", "",
+        _PACE + "test_nothing_up_to_the_first_token_waits",
+    ),
+    _mutant(
+        "an end waits for company", "Writer.flushed", "self.on_due(self)", "pass",
+        _PACE + "test_an_end_waits_for_nothing_and_nor_does_what_follows_it",
+    ),
+    _mutant(
+        "what waits for company is forgotten", "_Way._let_all_go", "self.dirty |= self.held", "pass",
+        _PACE + "test_no_entry_is_lost_or_out_of_order_whatever_the_pace",
+        _PACE + "test_tokens_that_follow_within_the_pace_share_an_append_and_none_waits_longer",
+    ),
+    _mutant(
+        "a silent upstream is looked at no more often than the pace", "Appender._tick_forever",
+        "writer.on_due(writer)", "writer.on_put(writer)",
+        _PACE + "test_a_lease_and_a_cancel_are_looked_at_as_often_as_without_a_pace",
     ),
     # -- submitting
     Mutant(

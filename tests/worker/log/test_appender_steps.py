@@ -32,7 +32,7 @@ class Redis:
     """Redis and one appender before it. `rules` has what is replied to a generation's next calls; else they are taken. `away`
     is for so many flushes."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace_ms: int = 0) -> None:
         self.rules: dict[str, list[Any]] = {}
         self.away = 0
         self.closed = False
@@ -40,7 +40,7 @@ class Redis:
         """Each call: generation, first seq, lease, usage, values."""
         self.flushes: list[tuple[float, list[str]]] = []
         self.writers: list[Writer] = []
-        self.appender = Appender(OneLane(cast(Lane, self)), LEASE_MS)
+        self.appender = Appender(OneLane(cast(Lane, self)), LEASE_MS, pace_ms)
         self._clock = asyncio.get_running_loop().time
         self._begun = self._clock()
 
@@ -94,11 +94,11 @@ def put(writer: Writer, *texts: str) -> None:
     writer.put([Content(TEXT, text.encode()) for text in texts])
 
 
-def scene(work: Callable[[Redis], Coroutine[Any, Any, None]]) -> None:
+def scene(work: Callable[[Redis], Coroutine[Any, Any, None]], pace_ms: int = 0) -> None:
     """Runs the scene beside the appender."""
 
     async def run() -> None:
-        redis = Redis()
+        redis = Redis(pace_ms)
         appending = asyncio.create_task(redis.appender.run())
         await asyncio.sleep(0)
         await work(redis)
