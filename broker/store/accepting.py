@@ -5,7 +5,7 @@
     job       what a worker takes
 
 Each step may be repeated; a client that got no answer repeats all of them with its idempotency key. Where one server plays both
-roles and there is no such key, whose owner must be known first, the three are one transaction. Where there are two servers,
+roles and there is no such key, whose owner must be known first, the three are one script. Where there are two servers,
 coordination may forget what it has just done: a key's id is then derived from it, so that the records tell whether it was used
 (broker/store/derived.py), and what was accepted is looked at once more (`watch`).
 """
@@ -18,8 +18,7 @@ from broker.errors import NotDurable, OutcomeUnknown, StorageFull, StorageUnavai
 from broker.ids import new_generation_id
 from broker.refusals import REFUSED
 from broker.request import Durability, GenerationRequest
-from broker.store import coordination_steps, log_steps
-from broker.store.client import storage_errors
+from broker.store import log_steps, one_server
 from broker.store.coordination import Coordination
 from broker.store.derived import Derivation
 from broker.store.logs import Logs
@@ -77,7 +76,7 @@ class Submissions:
             if derived is not None and derived.known:
                 await self._see_to(id_)
             elif self.derivation is None and idempotency_key is None:
-                await self._at_once(id_, request, fingerprint, owner)
+                await self._at_once(id_, request, owner)
             else:
                 accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms)
                 id_ = accepted.id
@@ -98,13 +97,9 @@ class Submissions:
         await self.logs.record(id_)
         await put_back(self.logs, self.coordination, [id_])
 
-    async def _at_once(self, id_: str, request: GenerationRequest, fingerprint: str, owner: str) -> None:
-        with storage_errors():
-            pipe = self.coordination.redis.pipeline(transaction=True)
-            coordination_steps.submit(id_, None, fingerprint, self.pickup_ms).queue(pipe)
-            log_steps.create(id_, *self._stored(request), "", owner).queue(pipe)
-            coordination_steps.enqueue(id_, _FIRST_ORDINAL).queue(pipe)
-            await pipe.execute()
+    async def _at_once(self, id_: str, request: GenerationRequest, owner: str) -> None:
+        create = log_steps.create(id_, *self._stored(request), "", owner)
+        await one_server.accept(id_, create, self.pickup_ms).run(self.coordination.redis)
 
     def _stored(self, request: GenerationRequest) -> tuple[bytes, str, int, Durability]:
         """The request as its record has it, the model, the retention in ms, the durability."""

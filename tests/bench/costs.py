@@ -44,9 +44,8 @@ class Spent:
     api_us: float
 
     @classmethod
-    def until_now(cls, redis: "Redis[bytes]", pids: Mapping[str, int]) -> Self:
-        stats: dict[str, dict[str, Any]] = redis.info("commandstats")
-        cpu: dict[str, float] = redis.info("cpu")
+    def until_now(cls, redis: Any, pids: Mapping[str, int]) -> Self:
+        stats, cpu = redis.info("commandstats"), redis.info("cpu")
         return cls(
             time.monotonic(),
             sum(each["calls"] for each in stats.values()),
@@ -68,8 +67,14 @@ class Spent:
 
 
 @contextmanager
-def _ledger(url: str, pids: Mapping[str, int]) -> Iterator[Callable[[], Spent]]:
+def _connected(url: str) -> Iterator[Any]:
     with closing(Redis.from_url(url)) as redis:
+        yield redis
+
+
+@contextmanager
+def _ledger(url: str, pids: Mapping[str, int]) -> Iterator[Callable[[], Spent]]:
+    with _connected(url) as redis:
         yield lambda: Spent.until_now(redis, pids)
 
 
@@ -117,7 +122,7 @@ def _of_each(system: Respool, url: str, quick: bool) -> tuple[Spent, int]:
 
 def _share_of_scripts(system: Respool) -> float:
     """Of the commands, told by MONITOR, which says where each comes from."""
-    with closing(Redis.from_url(system.redis_url)) as redis, redis.monitor() as monitor:
+    with _connected(system.redis_url) as redis, redis.monitor() as monitor:
         before = int(redis.zcard(keys.index("completed")))
         _submit(system.port, _SHORT, _MONITORED)
         _await_ends(system.redis_url, before + _MONITORED)
@@ -140,7 +145,7 @@ def _submit(port: int, model: str, count: int) -> None:
 
 
 def _await_ends(url: str, count: int) -> None:
-    with closing(Redis.from_url(url)) as redis:
+    with _connected(url) as redis:
 
         def ended() -> bool:
             time.sleep(0.1)

@@ -16,7 +16,7 @@ from tests.broker.store.scripted import Generation, Server
 from tests.docs.pages import ROOT, page
 
 NAMES = {each.name for each in FIELDS}
-_SHARED = ("clock", "common", "lease")
+_SHARED = ("clock", "common", "creating", "lease", "lists")
 _CALL = re.compile(r"redis\.call\('(H[A-Z]+)', (\w+(?:\[1\])?),\s*")
 _FUNCTION = re.compile(r"^local function (\w+)\(.*?\)\n(.*?)^end$", re.MULTILINE | re.DOTALL)
 

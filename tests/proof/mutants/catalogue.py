@@ -188,7 +188,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     # -- time
     _mutant(
-        "a record is made anew after it expired", "create.lua",
+        "a record is made anew after it expired", "creating.lua",
         "if tombstone then return 'expired' end", "",
         _LUA + "test_create_does_not_bring_back_what_has_expired",
     ),
@@ -244,7 +244,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _LUA + "test_jobs_are_taken_in_the_order_of_their_submits_however_late_they_were_queued",
     ),
     _mutant(
-        "the order of submits follows the clock", "submit.lua",
+        "the order of submits follows the clock", "lists.lua",
         "math.max(us, tonumber(newest[2] or '0') + 1)", "us",
         _LUA + "test_the_order_of_submits_stands_when_the_clock_jumps_back",
     ),
@@ -310,8 +310,8 @@ MUTANTS: tuple[Mutant, ...] = (
         _LOST + "test_a_key_that_coordination_has_forgotten_is_refused_to_another_body",
     ),
     _mutant(
-        "a record takes any body", "create.lua",
-        "if made_for and made_for ~= ARGV[3] then return 'mismatch' end", "",
+        "a record takes any body", "creating.lua",
+        "if made_for and made_for ~= A[3] then return 'mismatch' end", "",
         _LOST + "test_of_two_bodies_that_came_at_once_the_one_that_made_the_record_has_the_key",
     ),
     _mutant(
@@ -328,6 +328,16 @@ MUTANTS: tuple[Mutant, ...] = (
         "a repeated submit is not looked after", "submit.lua",
         "redis.call('ZADD', KEYS[1], 'NX'", "local _ = verdict == 'accepted' and redis.call('ZADD', KEYS[1], 'NX'",
         "tests/broker/store/test_accepting.py::test_a_submit_repeated_after_the_sweeper_gave_it_up_is_looked_after_again",
+    ),
+    _mutant(
+        "a submit in one step is not looked after", "accept.lua",
+        "redis.call('ZADD', KEYS[3], int(now + tonumber(ARGV[10])), ARGV[9])", "",
+        "tests/broker/store/test_accepting.py::test_a_submit_in_one_step_leaves_what_one_in_three_steps_leaves",
+    ),
+    _mutant(
+        "a submit in one step that is repeated rings again", "accept.lua",
+        "if verdict ~= 'created' then return verdict end", "",
+        "tests/broker/store/test_accepting.py::test_a_submit_in_one_step_whose_reply_was_lost_is_repeated_without_a_trace",
     ),
     _mutant(
         "a late submit is not looked after", "enqueue.lua", "redis.call('ZADD', KEYS[3], 'NX', 0, ARGV[1])", "",

@@ -359,7 +359,6 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " '0')) => local chunks = math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or '1'))",
     ),
     "what is told lives for a minute": (
-        "enqueue.lua -: redis.call('PEXPIRE', KEYS[2], ARGV[6]) => redis.call('PEXPIRE', KEYS[2], 60000)",
         "sync.lua -: redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) => redis.call('SET', KEYS[1], '1', 'PX', 60000)",
     ),
     "it is set before it is returned": ("take.lua -: local taken = { 0 } => local taken = { 1 }",),
@@ -374,8 +373,8 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " local held = redis.call('HDEL', KEYS[1], 'lease_until', 'claimant') > 1",
     ),
     "long ago, by a millisecond or a microsecond more": (
-        "submit.lua -: local score = string.format('%.0f', math.max(us, tonumber(newest[2] or '0') +"
-        " 1)) => local score = string.format('%.0f', math.max(us, tonumber(newest[2] or '1') + 1))",
+        "lists.lua list_submitted: local score = math.max(us, tonumber(newest[2] or '0') + 1) => local score ="
+        " math.max(us, tonumber(newest[2] or '1') + 1)",
         "lease.lua lease_left: local left, most = tonumber(lease_until or '0') - now,"
         " tonumber(lease_ms or LONGEST_LEASE_MS) => local left, most = tonumber(lease_until or '1') - now,"
         " tonumber(lease_ms or LONGEST_LEASE_MS)",

@@ -1,0 +1,26 @@
+"""The atomic steps that touch keys of both roles, as typed functions: only where one server plays both. What they do is done
+whole, and where Redis forgets it, forgotten whole. Pure, as log_steps.py and coordination_steps.py are.
+"""
+
+from typing import Final
+
+from arq.constants import job_key_prefix
+
+from broker import keys
+from broker.replies import Created
+from broker.store.lua import Argument, Call, Script
+from broker.store.queue import job, job_name
+
+_ACCEPT: Final = Script("accept")
+_FIRST_ORDINAL: Final = 1
+
+
+def accept(id_: str, create: Call[Created], first_due_ms: int) -> Call[Created]:
+    """All of a submit: the record, as `create` makes it, a first look after `first_due_ms`, the lists, the job and the bell.
+    May be repeated."""
+    name = job_name(id_, _FIRST_ORDINAL)
+    touched = [
+        *create.keys, keys.DUE, keys.index("all"), keys.index("queued"), keys.QUEUE, keys.WAKE, job_key_prefix + name,
+    ]  # fmt: skip
+    args: list[Argument] = [*create.args, id_, first_due_ms, name, job(id_), keys.WAKE_MS, keys.INDEX_MS]
+    return Call(_ACCEPT, touched, args, create.read)
