@@ -7,8 +7,8 @@ these steps, and no other. A field is missing until a step has written it.
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Writer = Literal["accept", "append", "cancel", "claim", "confirm", "create", "finish", "look", "release"]
-_ENDING: Final[tuple[Writer, ...]] = ("cancel", "claim", "finish")
+Writer = Literal["accept", "append", "cancel", "claim", "conclude", "confirm", "create", "finish", "look", "release"]
+_ENDING: Final[tuple[Writer, ...]] = ("cancel", "claim", "conclude", "finish")
 """The steps that can end a generation."""
 _MAKING: Final[tuple[Writer, ...]] = ("accept", "create")
 """The steps that make a record."""
@@ -40,9 +40,9 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("ordinal", "how many attempts there were", ("claim",)),
     Field("spent", "how many of them count against the limit: a hand-over gives its own back", ("claim", "release")),
     Field("claimant", "who claimed it: `<process>/<nonce>`, while it has a lease", ("claim",),
-          ("cancel", "claim", "finish", "release"), shown=False),
+          (*_ENDING, "release"), shown=False),
     Field("lease_until", "until when the attempt counts as alive; one that the clock has left too far ahead is corrected",
-          ("append", "cancel", "claim", "look"), ("cancel", "claim", "finish", "release"), shown=False),
+          ("append", "cancel", "claim", "look"), (*_ENDING, "release"), shown=False),
     Field("lease_ms", "how long a lease lasts, by the setting of who claimed it", ("claim",), shown=False),
     Field("before", "how many entries the log had before the attempt's first", ("claim",), shown=False),
     Field("kept", "how many chunks of earlier attempts a reader keeps", ("claim",), shown=False),

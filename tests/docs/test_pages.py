@@ -80,6 +80,7 @@ def test_the_architecture_names_every_script() -> None:
         "clock.lua",
         "common.lua",
         "creating.lua",
+        "ending.lua",
         "lease.lua",
         "lists.lua",
     }

@@ -7,6 +7,7 @@ _HUB = "tests/api/viewing/test_hub.py::"
 _FEED = "tests/api/viewing/test_feed.py::"
 _APPENDER = "tests/worker/log/test_appender.py::"
 _TICKS = "tests/api/viewing/test_hub_ticks.py::"
+_INDEXES = "tests/broker/store/test_indexes.py::"
 _LIVES = "tests/broker/store/test_lifetimes.py::"
 _DIRECT = "tests/api/delivery/test_uvicorn_direct.py::"
 MODEL = "tests/broker/store/test_model.py::test_whatever_happens_in_whatever_order_the_scripts_do_as_the_model"
@@ -123,7 +124,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _LUA + "test_an_end_written_again_after_it_was_lost_has_another_id", MODEL,
     ),
     _mutant(
-        "an end before the tail is back", "finish.lua",
+        "an end before the tail is back", "ending.lua",
         "if last + 1 < seq then return { 'behind', int(last) } end", "",
         _LUA + "test_a_finish_behind_a_lost_tail_is_refused_until_the_tail_is_back", MODEL,
     ),
@@ -215,8 +216,50 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/system/faults/test_submits.py::test_a_record_that_was_never_queued_runs",
     ),
     _mutant(
-        "a fresh end is filed for good", "Coordination.retire", "if look.ended_ms >= _DOUBT_MS}", "}",
+        "a fresh end is filed for good", "coordination_steps.file", "stood = look.ended_ms >= DOUBT_MS", "stood = True",
         "tests/broker/store/test_coordination.py::test_an_end_that_redis_takes_back_while_it_is_filed_is_looked_at_again_soon",
+    ),
+    _mutant(
+        "an end is filed that was not made", "conclude.lua", "if not ended[3] then return ended end",
+        "if ended[1] == 'behind' then ended = { 'ended', ARGV[5], 1, now, 1 } end",
+        _INDEXES + "test_what_does_not_end_is_not_filed",
+    ),
+    _mutant(
+        "what ended on one server is due for ever", "conclude.lua", "redis.call('ZREM', KEYS[4], ARGV[10])", "",
+        _INDEXES + "test_on_one_server_an_end_is_filed_in_the_step_that_makes_it",
+    ),
+    _mutant(
+        "what expires on one server is on its lists for ever", "conclude.lua",
+        "redis.call('ZADD', KEYS[5], int(now + ended[5] + tonumber(ARGV[11])), ARGV[10])", "",
+        _INDEXES + "test_on_one_server_an_end_is_filed_in_the_step_that_makes_it",
+    ),
+    _mutant(
+        "a batch of ends leaves their jobs", "file.lua", "redis.call('DEL', unpack(jobs))", "",
+        "tests/broker/store/test_coordination.py::test_ends_are_filed_many_at_a_time_each_under_its_own_state",
+    ),
+    _mutant(
+        "ends are filed one by one", "InBatches._batch", "self._ended.items(), _BATCH", "self._ended.items(), 1",
+        _INDEXES + "test_on_two_servers_ends_are_filed_a_hundred_at_a_time_and_soon",
+    ),
+    _mutant(
+        "what had ended before is not filed", "Together.finish",
+        'if finished.why == "ended" and finished.look is None:', "if False:",
+        _INDEXES + "test_an_end_that_is_asked_for_again_or_was_made_by_a_cancel_is_filed_all_the_same",
+    ),
+    _mutant(
+        "what was taken is listed as queued", "take.lua", "redis.call('ZREM', KEYS[4], unpack(ids))", "",
+        "tests/broker/store/test_coordination.py::"
+        "test_what_is_taken_is_listed_as_running_in_its_place_and_as_queued_again_if_it_is_put_back",
+    ),
+    _mutant(
+        "what nobody began stays listed as running", "Coordination.enqueue_lost", 'if look.state == "queued":', "if False:",
+        "tests/broker/store/test_coordination.py::"
+        "test_what_was_taken_and_never_begun_is_listed_as_queued_when_its_job_is_queued_again",
+    ),
+    _mutant(
+        "a job that came to nothing stays locked", "Dispatcher.run_job", "if not cleared:", "if False:",
+        "tests/worker/test_dispatch_steps.py::"
+        "test_a_job_is_run_by_its_name_within_its_start_and_cleared_away_unless_its_end_has_done_so",
     ),
     _mutant(
         "a lease is believed whatever it says", "lease.lua", "if left <= most then", "if true then",
@@ -256,7 +299,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "what a worker took is not looked after", "take.lua",
-        "redis.call('ZADD', KEYS[3], look, string.match(name, '^(.*):'))", "",
+        "redis.call('ZADD', KEYS[3], unpack(looks))", "",
         _LUA + "test_a_job_that_was_taken_is_locked_and_looked_after",
     ),
     _mutant(

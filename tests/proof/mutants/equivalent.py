@@ -245,7 +245,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_MARKS}[0][0] < now - TAIL_SECONDS:",
     ),
     "one tick of a clock": (
-        "coordination -: _EXPIRY_SLACK_MS = 1000 => _EXPIRY_SLACK_MS = 1001",
+        "coordination_steps -: EXPIRY_SLACK_MS: Final = 1000 => EXPIRY_SLACK_MS: Final = 1001",
         "coordination_steps -: _WAITING_LOOK_MS = 8000 => _WAITING_LOOK_MS = 8001",
         "coordination_steps -: _LONGEST_LOOK_MS = 61_000 => _LONGEST_LOOK_MS = 61001",
         f"{_MARKS} and self._marks[0][0] <= now - TAIL_SECONDS:",
@@ -273,7 +273,6 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
             "Logs.visit",
             "Coordination.waiting",
             "Coordination.move",
-            "Coordination.retire",
             "Coordination.positions",
             "Coordination.unlist",
             "Coordination.list_again",
@@ -355,13 +354,16 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " then return math.max(0, left) end",
     ),
     "before the claim that counts it there is no attempt, and less than none is none": (
-        "common.lua seal: local chunks = math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or"
+        "common.lua seal_at: local chunks = math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or"
         " '0')) => local chunks = math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or '1'))",
     ),
     "what is told lives for a minute": (
         "sync.lua -: redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) => redis.call('SET', KEYS[1], '1', 'PX', 60000)",
     ),
-    "it is set before it is returned": ("take.lua -: local taken = { 0 } => local taken = { 1 }",),
+    "it is set before it is returned": (
+        "take.lua -: local taken, ids, looks, places = { 0 }, {}, {}, {} => local taken, ids, looks, places = { 1 },"
+        " {}, {}, {}",
+    ),
     "none are asked for": ("overdue.lua -: if #ids < most then => if #ids <= most then",),
     "eleven jobs of one microsecond": (
         "overdue.lua waits_again: for _, name in ipairs(redis.call('ZRANGE', KEYS[3], place, place,"
@@ -380,13 +382,8 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " tonumber(lease_ms or LONGEST_LEASE_MS)",
     ),
     "a second guard: the log does not end with this attempt's entry then": (
-        "finish.lua -: if r[1] ~= 'running' or r[2] ~= ARGV[2] then return { 'fenced' } end => if r[1]"
-        " ~= 'running' and r[2] ~= ARGV[2] then return { 'fenced' } end",
-    ),
-    "one is as false as the other, to whoever asks whether there is another attempt": (
-        f"{_PRODUCER}._once: return False => return None",
-        f"{_PRODUCER}._once: return False => return None #2",
-        f"{_PRODUCER}._conclude: return False => return None",
+        "ending.lua finish: if r[1] ~= 'running' or r[2] ~= A[2] then return { 'fenced' } end => if r[1]"
+        " ~= 'running' and r[2] ~= A[2] then return { 'fenced' } end",
     ),
     "nobody has asked for a pause, so its cap is not looked at": (
         f"{_PRODUCER}._conclude: await asyncio.sleep(pause(granted.ordinal, None, 0)) =>"
