@@ -91,7 +91,7 @@ class Coordination:
         with storage_errors():
             pipe = self.redis.pipeline(transaction=True)
             for id_, look in looks.items():
-                queue.drop(pipe, id_, [look.ordinal + 1])
+                queue.drop(pipe, queue.job_name(id_, look.ordinal + 1))
                 _queue_job(pipe, id_, look.ordinal + 1, look.created_ms)
                 if look.state == "queued":  # whoever took it has listed it as running
                     _move(pipe, id_, look.state, look.created_ms)
@@ -168,8 +168,8 @@ class Coordination:
             return
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
-            for id_ in gone:
-                queue.drop(pipe, id_, range(1, queue.MOST_JOBS + 1))
+            ordinals = range(1, queue.MOST_JOBS + 1)
+            queue.drop(pipe, *(queue.job_name(id_, ordinal) for id_ in gone for ordinal in ordinals))
             for listed in (*map(keys.index, ("all", *keys.STATES)), keys.EXPIRING, keys.DUE):
                 pipe.zrem(listed, *gone)
             await pipe.execute()
@@ -188,7 +188,8 @@ class Coordination:
 
 def _queue_job(pipe: Pipeline, id_: str, ordinal: int, created_ms: int | None) -> None:
     coordination_steps.enqueue(id_, ordinal, created_ms=created_ms).queue(pipe)
-    queue.drop(pipe, id_, range(1, ordinal))
+    if earlier := range(1, ordinal)[-queue.MOST_JOBS :]:
+        queue.drop(pipe, *(queue.job_name(id_, each) for each in earlier))
 
 
 def _move(pipe: Pipeline, id_: str, state: State, created_ms: int) -> None:

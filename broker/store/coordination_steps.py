@@ -24,7 +24,11 @@ _FILE: Final = Script("file")
 _ANNOUNCE: Final = Script("announce")
 
 _WAITING_LOOK_MS = 8000
-"""How often a sweeper sees to it that what waits stands in the queue: a lost job is found after this and a sweep."""
+"""How often a sweeper sees to it that what waits stands in the queue: a lost job is found after this and a sweep, where no more
+than 800 wait."""
+_TURN_MS = 10
+"""The same for each that waits, so that 100 are looked at a second however many they are. A lost job is found after a
+minute and a sweep at the latest."""
 _LONGEST_LOOK_MS = 61_000
 """More than any lease, `pickup_grace` or doubt: what is due later than that was scored before the clock jumped back."""
 
@@ -73,7 +77,8 @@ def _taken(reply: Sequence[Any]) -> Taken:
 def overdue(limit: int, again_ms: int) -> Call[Overdue]:
     """Takes up to `limit` generations that are overdue; nobody else gets them for `again_ms`."""
     touched = [keys.DUE, keys.EXPIRING, keys.QUEUE, keys.index("all")]
-    return Call(_OVERDUE, touched, [limit, again_ms, _WAITING_LOOK_MS, _LONGEST_LOOK_MS, keys.INDEX_MS], _overdue)
+    args = [limit, again_ms, _WAITING_LOOK_MS, _TURN_MS, _LONGEST_LOOK_MS, keys.INDEX_MS]
+    return Call(_OVERDUE, touched, args, _overdue)
 
 
 def _overdue(reply: Sequence[Any]) -> Overdue:

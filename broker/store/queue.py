@@ -1,7 +1,7 @@
 """arq's queue: what its jobs look like, and every key of arq's that is touched from outside arq. A job is JSON, its only
 argument a generation's id, its name that of one attempt."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -76,9 +76,7 @@ def traces(name: str) -> tuple[str, str]:
     return job_key_prefix + name, in_progress_key_prefix + name
 
 
-def drop(pipe: Pipeline, id_: str, ordinals: Sequence[int]) -> None:
-    """Removes the jobs of these attempts. One whose worker died leaves its lock for as long as a job may run."""
-    names = [job_name(id_, ordinal) for ordinal in ordinals[-MOST_JOBS:]]
-    if names:
-        pipe.zrem(keys.QUEUE, *names)
-        pipe.delete(*(key for name in names for key in traces(name)))
+def drop(pipe: Pipeline, *names: str) -> None:
+    """Removes these jobs and their locks: one whose worker died leaves its lock for as long as a job may run."""
+    pipe.zrem(keys.QUEUE, *names)
+    pipe.delete(*(key for name in names for key in traces(name)))

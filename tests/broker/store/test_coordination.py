@@ -450,6 +450,18 @@ def test_of_several_that_are_due_those_whose_jobs_wait_are_looked_at_in_8_s_and_
     assert keys.INDEX_MS - 60_000 < server.command("PTTL", keys.DUE) <= keys.INDEX_MS
 
 
+@pytest.mark.parametrize(("wait", "in_ms"), [(801, 8010), (3000, 30_000), (6100, 60_000)])
+def test_the_more_wait_the_later_each_is_looked_at_but_never_later_than_in_a_minute(
+    server: Server, wait: int, in_ms: int
+) -> None:
+    server.command("ZADD", keys.QUEUE, *(word for n in range(wait) for word in (n, f"g{n}:1")))
+    server.command("PEXPIRE", keys.QUEUE, 60_000)
+    before = server.now_ms()
+    due(server, keys.DUE, {"g5": -10})
+    assert overdue(server) == (1, [])
+    assert in_ms <= float(server.command("ZSCORE", keys.DUE, "g5")) - before <= in_ms + server.now_ms() - before
+
+
 def test_a_job_in_the_place_of_another_does_not_wait_for_it(server: Server) -> None:
     """Two places in the queue may be the same, to the microsecond."""
     mine, other = submitted(server, 2)

@@ -277,6 +277,17 @@ MUTANTS: tuple[Mutant, ...] = (
         _LUA + "test_what_waits_in_the_queue_is_looked_at_by_nobody_unless_its_job_is_lost",
     ),
     _mutant(
+        "ten thousand that wait are looked at as often as one", "overdue.lua",
+        "redis.call('ZCARD', KEYS[3]) * ARGV[4]", "0",
+        "tests/broker/store/test_coordination.py::"
+        "test_the_more_wait_the_later_each_is_looked_at_but_never_later_than_in_a_minute",
+    ),
+    _mutant(
+        "what waits is looked at beyond any look", "overdue.lua", "math.min(turn, ARGV[5] - 1000)", "turn",
+        "tests/broker/store/test_coordination.py::"
+        "test_the_more_wait_the_later_each_is_looked_at_but_never_later_than_in_a_minute",
+    ),
+    _mutant(
         "a lost job is taken for one that waits", "overdue.lua",
         "local waits = places[i] or waits_again(id)", "local waits = true",
         _LUA + "test_what_waits_in_the_queue_is_looked_at_by_nobody_unless_its_job_is_lost",
