@@ -46,10 +46,13 @@ class Coordination:
         """Puts the job for attempt number `ordinal` into arq's queue, unless it waits there, and wakes a worker; removes
         those of earlier attempts. Its place is that of its submit, however often it is enqueued; `created_ms` tells it where
         the lists have forgotten it."""
+        if ordinal == 1:  # there are no earlier ones
+            return await coordination_steps.enqueue(id_, ordinal, created_ms=created_ms).run(self.redis)
         with storage_errors():
             pipe = self.redis.pipeline(transaction=True)
             _queue_job(pipe, id_, ordinal, created_ms)
             await pipe.execute()
+        return None
 
     # -- taking
 

@@ -2,7 +2,8 @@
 whole, and where Redis forgets it, forgotten whole. Pure, as log_steps.py and coordination_steps.py are.
 """
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from arq.constants import job_key_prefix
 
@@ -20,15 +21,19 @@ _CONCLUDE: Final = Script("conclude")
 _FIRST_ORDINAL: Final = 1
 
 
-def accept(id_: str, create: Call[Created], first_due_ms: int) -> Call[Created]:
+def accept(id_: str, create: Call[Created], first_due_ms: int) -> Call[int | None]:
     """All of a submit: the record, as `create` makes it, a first look after `first_due_ms`, the lists, the job and the bell.
-    May be repeated."""
+    May be repeated. The ms of the submit, None if the record was there."""
     name = job_name(id_, _FIRST_ORDINAL)
     touched = [
         *create.keys, keys.DUE, keys.index("all"), keys.index("queued"), keys.QUEUE, keys.WAKE, job_key_prefix + name,
     ]  # fmt: skip
     args: list[Argument] = [*create.args, id_, first_due_ms, name, job_of(id_), keys.WAKE_MS, keys.INDEX_MS]
-    return Call(_ACCEPT, touched, args, create.read)
+    return Call(_ACCEPT, touched, args, _accepted)
+
+
+def _accepted(reply: Sequence[Any]) -> int | None:
+    return int(reply[1]) if len(reply) > 1 else None
 
 
 def conclude(id_: str, attempt: int, seq: int, ending: Ending, job: str) -> Call[Finished]:

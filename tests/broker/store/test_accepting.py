@@ -168,6 +168,14 @@ def test_a_submit_in_one_step_leaves_what_one_in_three_steps_leaves(server: Serv
         assert server.command("PTTL", key) > 0, f"{key} lives for ever"
 
 
+def test_the_record_of_a_submit_in_one_step_is_known_as_redis_has_it(server: Server) -> None:
+    logs, coordination = Logs(server.redis), Coordination(server.redis)
+    one = server.do(submissions(logs, coordination, one_server=True).accept(REQUEST, None, "me"))
+    assert one.record is not None
+    assert one.record == server.do(logs.record(one.id))
+    assert server.do(submissions(logs, coordination).accept(REQUEST, None)).record is None
+
+
 def test_a_submit_in_one_step_whose_reply_was_lost_is_repeated_without_a_trace(server: Server) -> None:
     """redis-py sends a command again on a new connection."""
     logs, coordination = Logs(server.redis), Coordination(server.redis)

@@ -384,7 +384,7 @@ def test_what_must_be_done_whole_or_not_at_all_is_a_transaction(
         return pipeline(transaction=transaction)
 
     monkeypatch.setattr(server.redis, "pipeline", noted)
-    server.do(server.coordination.enqueue(id_, 1))
+    server.do(server.coordination.enqueue(id_, 2))
     server.do(server.coordination.put_back({job_name(id_, 1): 5.0}))
     server.do(server.coordination.enqueue_lost({id_: look("queued", 0)}))
     assert asked == [True] * 3

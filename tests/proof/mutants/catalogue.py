@@ -332,14 +332,14 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the idempotency key is written after the record",
         (
-            Edit("Submissions.submit", _SUBMIT, "pass"),
-            Edit("Submissions.submit", "id_ = accepted.id", "pass"),
-            Edit("Submissions.submit", _CREATE, f"{_CREATE}; {_SUBMIT}; id_ = accepted.id"),
+            Edit("Submissions.accept", _SUBMIT, "pass"),
+            Edit("Submissions.accept", "id_ = accepted.id", "pass"),
+            Edit("Submissions.accept", _CREATE, f"{_CREATE}; {_SUBMIT}; id_ = accepted.id"),
         ),
         ("tests/broker/store/test_accepting.py",),
     ),
     _mutant(
-        "no recovery look", "Submissions.submit", "self.watch(id_)", "pass",
+        "no recovery look", "Submissions.accept", "self.watch(id_)", "pass",
         _LOST + "test_what_was_accepted_is_looked_at_once_more_where_there_are_two_servers",
     ),
     _mutant(
@@ -390,7 +390,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "a submit in one step that is repeated rings again", "accept.lua",
-        "if verdict ~= 'created' then return verdict end", "",
+        "if verdict ~= 'created' then return { verdict } end", "",
         "tests/broker/store/test_accepting.py::test_a_submit_in_one_step_whose_reply_was_lost_is_repeated_without_a_trace",
     ),
     _mutant(

@@ -267,7 +267,6 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "what is only read, or may be done in part and is done again, is done in one step: the replies are the same": tuple(
         f"{function}: {_NOT_WHOLE} => pipe = self.redis.pipeline({told})"
         for function in (
-            "Logs.record",
             "Logs.records",
             "Logs.held_by",
             "Logs.visit",
