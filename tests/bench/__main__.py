@@ -92,7 +92,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="of each fan-out scenario (5; 1 with --quick)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     given = parser.parse_args()
-    unknown = set(given.names) - {"path", "fanout", "tokens", "costs", "scale", "soak", *PATH, *SCENARIOS, *TOKENS, *COSTS, *SCALE}
+    groups = {"path", "fanout", "tokens", "costs", "scale", "soak"}
+    unknown = set(given.names) - {*groups, *PATH, *SCENARIOS, *TOKENS, *COSTS, *SCALE}
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     return given
