@@ -9,8 +9,6 @@ worker, is sat out.
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 
@@ -24,7 +22,7 @@ from broker.errors import BrokerError
 from broker.refusals import word
 from broker.store.agreement import Agreement
 from broker.store.coordination import Coordination
-from broker.store.queue import JOB, generation_of_job
+from broker.store.queue import JOB
 
 log = logging.getLogger("respool.dispatch")
 
@@ -59,12 +57,12 @@ class DispatcherStatistics:
 
 class Dispatcher(Worker):
     """An arq worker that is told of jobs. `coroutine` is given a job's name and returns whether the end of the generation has
-    cleared its job away. `wakes` is a connection of its own, as it blocks; `ahead` is entered with a generation's id when its
-    job is ours; `again_ms` after that, a sweeper looks whether anything came of it."""
+    cleared its job away. `wakes` is a connection of its own, as it blocks; `again_ms` after a job is ours a sweeper looks
+    whether anything came of it."""
 
     def __init__(
         self, coroutine: WorkerCoroutine, coordination: Coordination, agreement: Agreement, wakes: ArqRedis,
-        max_jobs: int, ahead: Callable[[str], AbstractContextManager[None]], again_ms: int,
+        max_jobs: int, again_ms: int,
     ) -> None:  # fmt: skip
         super().__init__(
             [func(coroutine, name=JOB)],
@@ -80,7 +78,6 @@ class Dispatcher(Worker):
         self._coordination = coordination
         self._agreement = agreement
         self._wakes = wakes
-        self._ahead = ahead
         self._again_ms = again_ms
         self._slot_freed = asyncio.Event()
         self._at_the_bell: asyncio.Task[None] | None = None
@@ -183,8 +180,7 @@ class Dispatcher(Worker):
         is run again. What is left of the job is cleared away, unless the end of its generation has done so."""
         cleared = False
         try:
-            with self._ahead(generation_of_job(job_id)):
-                cleared = await self.functions[JOB].coroutine(self.ctx, job_id)
+            cleared = await self.functions[JOB].coroutine(self.ctx, job_id)
             self.jobs_complete += 1
         except Exception:
             self.jobs_failed += 1

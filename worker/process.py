@@ -70,9 +70,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
         for redis in (coordination_redis, logs_redis):
             await reach(redis, settings.trust)
         await agreement.beat()
-        dispatcher = Dispatcher(
-            generate, coordination, agreement, wakes, settings.max_jobs, producer.reading_ahead, taken_ms
-        )
+        dispatcher = Dispatcher(generate, coordination, agreement, wakes, settings.max_jobs, taken_ms)
         async with asyncio.TaskGroup() as group:
             running = [
                 group.create_task(appender.run()),

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-from contextlib import nullcontext
 from typing import Any, cast
 
 import pytest
@@ -54,9 +53,7 @@ def test_a_job_whose_bookkeeping_failed_is_told_in_a_line_each_time_and_frees_it
     async def run() -> None:
         queue = Queue(times=4)
         anything = cast(Any, queue)
-        dispatcher = Dispatcher(
-            nothing, cast(Coordination, queue), cast(Agreement, queue), anything, 2, lambda id_: nullcontext(), 1000
-        )
+        dispatcher = Dispatcher(nothing, cast(Coordination, queue), cast(Agreement, queue), anything, 2, 1000)
         queue.dispatcher = dispatcher
         async with asyncio.timeout(5):
             await dispatcher.listen()

@@ -7,8 +7,7 @@ off from this one.
 import asyncio
 import logging
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import orjson
 
@@ -56,23 +55,6 @@ class Producer:
         self._turns = Turns()
         self._aside = Aside()
         self.draining = False
-        self._ahead: dict[str, asyncio.Task[Record | None]] = {}
-
-    @contextmanager
-    def reading_ahead(self, id_: str) -> Iterator[None]:
-        """Reads the record that `produce` will ask for first, before its task has its turn."""
-        reading = self._ahead[id_] = asyncio.create_task(self._read(id_))
-        try:
-            yield
-        finally:
-            reading.cancel()
-            if self._ahead.get(id_) is reading:
-                del self._ahead[id_]
-
-    async def _read(self, id_: str) -> Record | None:
-        with suppress(BrokerError):
-            return await self._logs.record(id_, with_request=True)
-        return None
 
     async def produce(self, job: str) -> bool:
         """Runs attempts until this job's generation has ended or is no longer ours to run. Whether it has ended, by which its
@@ -120,8 +102,7 @@ class Producer:
         for _ in range(_CLAIM_TRIES):
             if self.draining:
                 return None
-            ahead = self._ahead.pop(id_, None)
-            record = (await ahead if ahead is not None else None) or await self._logs.record(id_, with_request=True)
+            record = await self._logs.record(id_, with_request=True)
             if record.ended:
                 return None
             transcript = Transcript()

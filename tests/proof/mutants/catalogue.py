@@ -259,7 +259,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _mutant(
         "a job that came to nothing stays locked", "Dispatcher.run_job", "if not cleared:", "if False:",
         "tests/worker/test_dispatch_steps.py::"
-        "test_a_job_is_run_by_its_name_within_its_start_and_cleared_away_unless_its_end_has_done_so",
+        "test_a_job_is_run_by_its_name_and_cleared_away_unless_its_end_has_done_so",
     ),
     _mutant(
         "a lease is believed whatever it says", "lease.lua", "if left <= most then", "if true then",

@@ -141,15 +141,11 @@ def look(state: State) -> Look:
     return Look(state, 1, 1234, 0, 1000, 5)
 
 
-def produce(world: World, *, ahead: bool = False, left: int = 1) -> World:
+def produce(world: World, *, left: int = 1) -> World:
     """Runs it to its end; no task is left behind."""
 
     async def run() -> None:
-        if ahead:
-            with world.producer.reading_ahead("gen_x"):
-                await world.producer.produce("gen_x:1")
-        else:
-            await world.producer.produce("gen_x:1")
+        await world.producer.produce("gen_x:1")
         await asyncio.sleep(0)
         assert len(asyncio.all_tasks()) == left
 
@@ -212,7 +208,7 @@ def test_what_has_not_ended_is_not_listed_as_ended(state: State | None) -> None:
 
 def test_a_log_that_has_grown_is_planned_from_anew_a_few_times_under_one_name() -> None:
     moved = Refused("moved")
-    world = produce(World(WHOLE, verdicts=[moved, moved, moved, moved, FIRST]), ahead=True)
+    world = produce(World(WHOLE, verdicts=[moved, moved, moved, moved, FIRST]))
     assert world.names[:10] == ["record", "claim"] * 5
     assert len({claim[2] for claim in world.asked("claim")}) == 1
     assert len(world.asked("finish")) == 1
@@ -267,47 +263,6 @@ def test_a_worker_that_was_told_to_end_while_it_claimed_hands_over_and_calls_nob
 
     cast(Any, world).claim = told
     assert [name for name in produce(world).names if name in ("call", "release", "enqueue")] == ["release", "enqueue"]
-
-
-# -- reading ahead
-
-
-def test_a_record_that_was_read_ahead_is_read_once() -> None:
-    world = produce(World(WHOLE), ahead=True)
-    assert world.asked("record") == [("record", "gen_x", True)]
-    assert len(world.asked("finish")) == 1
-
-
-def test_a_record_that_could_not_be_read_ahead_is_read_when_it_is_needed() -> None:
-    world = World(WHOLE)
-    reads: list[str] = []
-
-    async def once_away(id_: str, *, with_request: bool) -> Record:
-        reads.append(id_)
-        if len(reads) == 1:
-            raise StorageUnavailable
-        return world.found
-
-    cast(Any, world).record = once_away
-    assert len(produce(world, ahead=True).asked("finish")) == 1
-    assert len(reads) == 2
-
-
-def test_what_is_read_ahead_is_forgotten_when_nobody_asks_for_it() -> None:
-    async def scene() -> None:
-        world = World(WHOLE)
-        world.slow = {"record": 10.0}
-        with world.producer.reading_ahead("gen_x"):
-            await asyncio.sleep(1)
-            with world.producer.reading_ahead("gen_x"):
-                await asyncio.sleep(1)
-        await asyncio.sleep(20)
-        assert world.did == []
-        world.slow = {}
-        await world.producer.produce("gen_x:1")
-        assert world.names[0] == "record"
-
-    at_once(scene())
 
 
 # -- attempts
