@@ -1,19 +1,19 @@
 """Every key and channel in Redis, and how long each lives, on one page.
 
 Keys of one generation share the hash tag `{gen_…}` and so one cluster slot; they belong to the *logs* role. The rest
-belongs to the *coordination* role. By default one server plays both.
+belongs to the *coordination* role. By default one server plays both, and only then does a step touch keys of both.
 
 | key | type | what | lives |
 |---|---|---|---|
 | `{gen}:record` | hash | request, state, attempt, lease, a cancel, usage, times | retention after the end; WAITING until then |
 | `{gen}:log` | stream | the entries | as the record |
 | `{gen}:was` | string | tombstone: when made, for which body if its id is derived; for 410, not 404 | retention + REMEMBERED |
-| `respool:due` | zset | when somebody must look at a generation that has not ended (ms) | INDEX, renewed by every write |
-| `respool:expiring` | zset | generations that have ended, by when they have expired (ms) | as `due` |
+| `respool:due` | zset | when somebody must look at a generation whose end is not filed (ms) | INDEX, renewed by every write |
+| `respool:expiring` | zset | generations whose end is filed, by when they have expired (ms) | as `due` |
 | `respool:index:<state>` | zset | generations by time of submit (µs), `all` or one state | as `due` |
 | `respool:idem:<sha256>` | string | idempotency key → generation and body fingerprint | IDEMPOTENCY |
 | `respool:queue` | zset | jobs that wait, by time of submit (ms) | INDEX, renewed by every job |
-| `arq:*` | | arq's jobs and their locks | a job WAITING, a lock as long as a job may run |
+| `arq:*` | string | arq's jobs and their locks, until their generation ends | a job WAITING, a lock as long as a job may run |
 | `respool:wake` | list | an element for each job queued: wakes a worker with a free slot | WAKE, or until the queue is empty |
 | `respool:sync` | string | a write of our own, to wait for (durability strict), where the logs are | SYNC |
 | `{gen}:sync` | string | the same on a cluster, on the server of that generation | SYNC |

@@ -51,6 +51,11 @@ class Record:
         return replace(self, state=state, finished_ms=None, terminal_id=None, end=None, unconfirmed=False)
 
     @classmethod
+    def new(cls, id_: str, model: str, created_ms: int, owner: str) -> "Record":
+        """As it is when it has just been made, without its request."""
+        return cls(id_, "queued", model, None, created_ms, None, None, None, 0, 0, b"{}", None, None, False, owner)
+
+    @classmethod
     def of_hash(cls, id_: str, fields: Mapping[bytes, bytes]) -> "Record":
         """From the fields of a record that exists."""
 

@@ -7,9 +7,11 @@ these steps, and no other. A field is missing until a step has written it.
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Writer = Literal["append", "cancel", "claim", "confirm", "create", "finish", "look", "release"]
-_ENDING: Final[tuple[Writer, ...]] = ("cancel", "claim", "finish")
+Writer = Literal["accept", "append", "cancel", "claim", "conclude", "confirm", "create", "finish", "look", "release"]
+_ENDING: Final[tuple[Writer, ...]] = ("cancel", "claim", "conclude", "finish")
 """The steps that can end a generation."""
+_MAKING: Final[tuple[Writer, ...]] = ("accept", "create")
+"""The steps that make a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +26,13 @@ class Field:
 
 
 FIELDS: Final[tuple[Field, ...]] = (
-    Field("state", "`queued`, `running`, `completed`, `failed` or `cancelled`", ("cancel", "claim", "create", "finish")),
-    Field("owner", "whose it is; missing where nobody is asked who they are", ("create",)),
-    Field("model", "as it was asked for", ("create",)),
-    Field("request", "as it was accepted, JSON; up to a megabyte, which only a worker reads", ("create",), shown=False),
-    Field("durability", "`strict`, or `normal`", ("create",)),
-    Field("retention_ms", "how long record and log are kept, from the end on", ("create",), shown=False),
-    Field("created_ms", "when the record was made", ("create",)),
+    Field("state", "`queued`, `running`, `completed`, `failed` or `cancelled`", tuple(sorted((*_MAKING, *_ENDING)))),
+    Field("owner", "whose it is; missing where nobody is asked who they are", _MAKING),
+    Field("model", "as it was asked for", _MAKING),
+    Field("request", "as it was accepted, JSON; up to a megabyte, which only a worker reads", _MAKING, shown=False),
+    Field("durability", "`strict`, or `normal`", _MAKING),
+    Field("retention_ms", "how long record and log are kept, from the end on", _MAKING, shown=False),
+    Field("created_ms", "when the record was made", _MAKING),
     Field("started_ms", "when the first attempt was claimed", ("claim",)),
     Field("first_ms", "when the first chunk of content was appended", ("append",)),
     Field("finished_ms", "when it ended", _ENDING),
@@ -38,9 +40,9 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("ordinal", "how many attempts there were", ("claim",)),
     Field("spent", "how many of them count against the limit: a hand-over gives its own back", ("claim", "release")),
     Field("claimant", "who claimed it: `<process>/<nonce>`, while it has a lease", ("claim",),
-          ("cancel", "claim", "finish", "release"), shown=False),
+          (*_ENDING, "release"), shown=False),
     Field("lease_until", "until when the attempt counts as alive; one that the clock has left too far ahead is corrected",
-          ("append", "cancel", "claim", "look"), ("cancel", "claim", "finish", "release"), shown=False),
+          ("append", "cancel", "claim", "look"), (*_ENDING, "release"), shown=False),
     Field("lease_ms", "how long a lease lasts, by the setting of who claimed it", ("claim",), shown=False),
     Field("before", "how many entries the log had before the attempt's first", ("claim",), shown=False),
     Field("kept", "how many chunks of earlier attempts a reader keeps", ("claim",), shown=False),

@@ -1,6 +1,6 @@
 """What the two roles of Redis answer, as types."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from broker.errors import BrokerError
@@ -60,23 +60,6 @@ AppendReply = Appended | Fenced | Behind | NotAppended
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """Outcome of a finish: `ended`, or why not (see finish.lua); `seq` is the log's last if it is `behind`."""
-
-    why: Literal["ended", "fenced", "behind"]
-    seq: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Cancelled:
-    """Outcome of a cancel: `cancelled` here, `cancelling` by its worker, which was told; or why not. `state` is that of one
-    that had `ended`."""
-
-    why: Literal["cancelled", "cancelling", "ended", "unknown"]
-    state: State | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Look:
     """A sweeper's look at a record; `lease_ms` and `expires_ms` are what is left of the lease and of the record, `ended_ms` how
     long ago it ended, if it has."""
@@ -87,6 +70,25 @@ class Look:
     lease_ms: int
     expires_ms: int
     ended_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Outcome of a finish: `ended`, or why not (see finish.lua); `seq` is the log's last if it is `behind`. `look` is how the
+    record is now, if it ended by this very call."""
+
+    why: Literal["ended", "fenced", "behind"]
+    seq: int = 0
+    look: Look | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Outcome of a cancel: `cancelled` here, `cancelling` by its worker, which was told; or why not. `state` is that of one
+    that had `ended`."""
+
+    why: Literal["cancelled", "cancelling", "ended", "unknown"]
+    state: State | None = None
 
 
 @dataclass(frozen=True, slots=True)

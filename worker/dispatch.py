@@ -10,11 +10,8 @@ sat out.
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from arq.connections import ArqRedis
 from arq.typing import WorkerCoroutine
@@ -26,7 +23,7 @@ from broker.errors import BrokerError
 from broker.refusals import word
 from broker.store.agreement import Agreement
 from broker.store.coordination import Coordination
-from broker.store.queue import JOB, generation_of_job
+from broker.store.queue import JOB
 
 log = logging.getLogger("respool.dispatch")
 
@@ -39,7 +36,7 @@ _MOST_TAKEN = 10
 _MOST_STARTING = 32
 """Jobs whose claims are under way: half as many as there are connections, so that each has one at once."""
 _LONGEST_JOB_SECONDS = 4 * 3600
-"""Longer than all attempts of the longest generation: arq's own timeout never strikes first."""
+"""How long a job is locked: longer than all attempts of the longest generation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,32 +61,28 @@ class DispatcherStatistics:
 
 
 class Dispatcher(Worker):
-    """An arq worker that is told of jobs. `wakes` is a connection of its own, as it blocks; `ahead` is entered with a
-    generation's id when its job is ours, before arq looks up what is to be done; `again_ms` after that, a sweeper looks whether
-    anything came of it."""
+    """An arq worker that is told of jobs. `coroutine` is given a job's name and returns whether the end of the generation has
+    cleared its job away. `wakes` is a connection of its own, as it blocks; `again_ms` after a job is ours a sweeper looks
+    whether anything came of it."""
 
     def __init__(
         self, coroutine: WorkerCoroutine, coordination: Coordination, agreement: Agreement, wakes: ArqRedis,
-        max_jobs: int, ahead: Callable[[str], AbstractContextManager[None]], again_ms: int,
+        max_jobs: int, again_ms: int,
     ) -> None:  # fmt: skip
         super().__init__(
-            [func(coroutine, name=JOB, keep_result=0, max_tries=1_000_000)],
+            [func(coroutine, name=JOB)],
             redis_pool=coordination.redis,
             queue_name=keys.QUEUE,
             handle_signals=False,
             max_jobs=max_jobs,
-            keep_result=0,  # of jobs that arq gives up, too: it would take none of that name while their result is kept
-            job_timeout=_LONGEST_JOB_SECONDS,
             poll_delay=_POLL_SECONDS,
             health_check_interval=3600,
-            log_results=False,
             job_serializer=coordination.redis.job_serializer,
             job_deserializer=coordination.redis.job_deserializer,
         )
         self._coordination = coordination
         self._agreement = agreement
         self._wakes = wakes
-        self._ahead = ahead
         self._again_ms = again_ms
         self._starting: set[str] = set()
         self._room_made = asyncio.Event()
@@ -191,12 +184,29 @@ class Dispatcher(Worker):
         if self.tasks.get(name) is task:
             del self.tasks[name]
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("%s: arq's bookkeeping failed: %s", name, word(error))
+            log.warning("%s: %s", name, word(error))
 
     async def run_job(self, job_id: str, score: int) -> None:
-        """As arq's, with a start."""
-        with self._ahead(generation_of_job(job_id)):
-            await super().run_job(job_id, score)
+        """Instead of arq's, which asks Redis for what the job's name says and counts its tries there: `due` sees to that a job
+        is run again. What is left of the job is cleared away, unless the end of its generation has done so."""
+        cleared = False
+        try:
+            cleared = await self.functions[JOB].coroutine(self.ctx, job_id)
+            self.jobs_complete += 1
+        except Exception:
+            self.jobs_failed += 1
+            log.exception("%s: failed in a way that has no name", job_id)
+        finally:
+            if not cleared:
+                await asyncio.shield(self._clear(job_id))
+
+    async def _clear(self, job_id: str) -> None:
+        """It runs shielded, so that what it raises would be nobody's if the worker ends meanwhile; and what it leaves behind,
+        the sweeper clears away."""
+        try:
+            await self._coordination.clear(job_id)
+        except BrokerError as error:
+            log.warning("%s: not cleared away: %s", job_id, error)
 
     # -- arq's bookkeeping
 
@@ -206,11 +216,3 @@ class Dispatcher(Worker):
             await self.heart_beat()
         except (RedisError, OSError) as error:  # a full Redis ends no worker either
             log.warning("no heartbeat of arq's: %s", word(error))
-
-    async def finish_job(self, job_id: str, *arguments: Any) -> None:
-        """As arq's. It runs shielded, so that what it raises would be nobody's if the worker ends meanwhile; and what it leaves
-        behind, the sweeper clears away."""
-        try:
-            await super().finish_job(job_id, *arguments)
-        except (RedisError, OSError) as error:
-            log.warning("%s: arq's bookkeeping failed: %s", job_id, word(error))

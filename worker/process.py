@@ -18,6 +18,7 @@ from broker.store.agreement import Agreement
 from broker.store.client import connect
 from broker.store.cluster import connect_logs
 from broker.store.coordination import Coordination
+from broker.store.indexes import InBatches, Together
 from broker.store.lanes import lanes_to
 from broker.store.logs import Logs
 from broker.store.safety import reach
@@ -40,6 +41,8 @@ _TURN_SECONDS = 15.0
 _CALLS_OF_A_JOB = 3
 _CALLS_OF_OTHERS = 100
 """The most that wait for Redis at a time."""
+_LEASE_SLACK_MS = 250
+"""Between taking a job and its claim, from which the lease counts."""
 
 
 async def serve(settings: WorkerSettings, name: str) -> None:
@@ -55,29 +58,31 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     logs, coordination = Logs(logs_redis), Coordination(coordination_redis)
     lanes = lanes_to(settings.effective_logs_url)
     appender = Appender(lanes, round(settings.lease * 1000), settings.append_pace_ms)
-    producer = Producer(name, logs, coordination, appender, upstream, settings)
+    ends = (InBatches if settings.two_servers else Together)(logs, coordination)
+    producer = Producer(name, logs, coordination, ends, appender, upstream, settings)
     again_ms = round(settings.pickup_grace * 1000)
+    taken_ms = min(again_ms, round(settings.lease * 1000) + _LEASE_SLACK_MS)
     agreement = Agreement("worker", logs_redis, coordination_redis)
     sweeper = Sweeper(logs, coordination, agreement, settings.sweep_every, again_ms)
 
     rescan = Rescan(logs, coordination, agreement)
 
-    async def generate(ctx: dict[Any, Any], id_: str, *_: Any) -> None:
-        # A CancelledError that leaves a job means to arq that it should run again at once: `due` decides that here.
+    async def generate(ctx: dict[Any, Any], job: str) -> bool:
+        # What is cancelled at the process's end is another's, as `due` says.
         with contextlib.suppress(asyncio.CancelledError):
-            await producer.produce(id_, partial(dispatcher.started, ctx["job_id"]))
+            return await producer.produce(job, partial(dispatcher.started, job))
+        return False
 
     try:
         for redis in (coordination_redis, logs_redis):
             await reach(redis, settings.trust)
         await agreement.beat()
-        dispatcher = Dispatcher(
-            generate, coordination, agreement, wakes, settings.max_jobs, producer.reading_ahead, again_ms
-        )
+        dispatcher = Dispatcher(generate, coordination, agreement, wakes, settings.max_jobs, taken_ms)
         async with asyncio.TaskGroup() as group:
             running = [
                 group.create_task(appender.run()),
                 group.create_task(sweeper.run()),
+                group.create_task(ends.run()),
                 group.create_task(cancels.listen(watch, appender)),
                 group.create_task(_beat(coordination)),
                 group.create_task(agreement.run()),
@@ -92,6 +97,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
             dispatcher.stop()
             await _shut_down(listening, dispatcher, appender, settings.drain)
             await _end(running)
+            await ends.close()
     finally:
         await upstream.aclose()
         lanes.close()

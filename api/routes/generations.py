@@ -97,12 +97,13 @@ async def submit(request: Request, service: ServiceOf, who: Who) -> Response:
     key = idempotency_key(request.headers)
     asked = await read_json(request, GenerationRequest.model_validate, service.aside)
     service.refuse_unless_accepting()
-    id_ = await service.submissions.submit(asked, key, who.owner)
+    accepted = await service.submissions.accept(asked, key, who.owner)
+    id_ = accepted.id
     location = f"/v1/generations/{id_}"
     if form == EVENT_STREAM:
         headers = [(b"location", location.encode()), (b"generation-id", id_.encode())]
         return await _follow(request, service, who, id_, None, headers=headers)
-    record = service.shown(await service.logs.record(id_))
+    record = accepted.record or service.shown(await service.logs.record(id_))
     return _json(views.summary(record), 202, {"location": location})
 
 

@@ -8,7 +8,7 @@ wire.py                 a connection of our own: the token path, appends and wha
 lanes.py                which way appends go: to one server, or to the primaries of a cluster
 cluster.py, topology.py   logs on a cluster: commands go where their keys are
 lua/                    the atomic steps: common.lua, then claim.lua, append.lua and finish.lua; the headers are the contract
-log_steps.py, appends.py, coordination_steps.py   the same steps as typed functions
+log_steps.py, appends.py, coordination_steps.py   the same steps as typed functions; one_server.py: those of both roles at once
 logs.py                 the role that has a generation's record, log and cancel key
 reading.py              what a whole log amounts to, read page by page
 coordination.py         the role that has `due`, the queue and the indexes; queue.py: all of arq's queue

@@ -5,7 +5,7 @@
     job       what a worker takes
 
 Each step may be repeated; a client that got no answer repeats all of them with its idempotency key. Where one server plays both
-roles and there is no such key, whose owner must be known first, the three are one transaction. Where there are two servers,
+roles and there is no such key, whose owner must be known first, the three are one script. Where there are two servers,
 coordination may forget what it has just done: a key's id is then derived from it, so that the records tell whether it was used
 (broker/store/derived.py), and what was accepted is looked at once more (`watch`).
 """
@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 from broker.errors import NotDurable, OutcomeUnknown, StorageFull, StorageUnavailable
 from broker.ids import new_generation_id
+from broker.record import Record
 from broker.refusals import REFUSED
 from broker.request import Durability, GenerationRequest
-from broker.store import coordination_steps, log_steps
-from broker.store.client import storage_errors
+from broker.store import log_steps, one_server
 from broker.store.coordination import Coordination
 from broker.store.derived import Derivation
 from broker.store.logs import Logs
@@ -41,6 +41,14 @@ def _accepted() -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
+class Submitted:
+    """`record` is as it was made, where it is known to have been made just now: a worker may have begun since."""
+
+    id: str
+    record: Record | None
+
+
+@dataclass(frozen=True, slots=True)
 class Submissions:
     """Accepts requests, for whoever submits: knows nothing of HTTP.
 
@@ -56,7 +64,11 @@ class Submissions:
     watch: Callable[[str], object]
 
     async def submit(self, request: GenerationRequest, idempotency_key: str | None, owner: str = "") -> str:
-        """The id of the generation, a new one or the one that this key of this owner made before. `owner`: whose it is, without
+        """As `accept`: the id of the generation."""
+        return (await self.accept(request, idempotency_key, owner)).id
+
+    async def accept(self, request: GenerationRequest, idempotency_key: str | None, owner: str = "") -> Submitted:
+        """The generation, a new one or the one that this key of this owner made before. `owner`: whose it is, without
         a NUL in it; empty where nobody is asked who they are.
 
         Raises IdempotencyMismatch, ExpiredGeneration (the key's generation has been and gone), StorageFull,
@@ -64,7 +76,7 @@ class Submissions:
         fingerprint, derived = request.fingerprint(), None
         if owner and idempotency_key is not None:
             idempotency_key = f"{owner}\0{idempotency_key}"  # a key is visible ASCII: no two owners share one
-        id_ = new_generation_id()
+        id_, record = new_generation_id(), None
         reached = False
         try:
             await self.coordination.ready()
@@ -77,7 +89,7 @@ class Submissions:
             if derived is not None and derived.known:
                 await self._see_to(id_)
             elif self.derivation is None and idempotency_key is None:
-                await self._at_once(id_, request, fingerprint, owner)
+                record = await self._at_once(id_, request, owner)
             else:
                 accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms)
                 id_ = accepted.id
@@ -91,20 +103,17 @@ class Submissions:
             raise
         if self.derivation is not None:
             self.watch(id_)
-        return id_
+        return Submitted(id_, record)
 
     async def _see_to(self, id_: str) -> None:
         """What the key made before stays so, and is in somebody's care. Raises ExpiredGeneration."""
         await self.logs.record(id_)
         await put_back(self.logs, self.coordination, [id_])
 
-    async def _at_once(self, id_: str, request: GenerationRequest, fingerprint: str, owner: str) -> None:
-        with storage_errors():
-            pipe = self.coordination.redis.pipeline(transaction=True)
-            coordination_steps.submit(id_, None, fingerprint, self.pickup_ms).queue(pipe)
-            log_steps.create(id_, *self._stored(request), "", owner).queue(pipe)
-            coordination_steps.enqueue(id_, _FIRST_ORDINAL).queue(pipe)
-            await pipe.execute()
+    async def _at_once(self, id_: str, request: GenerationRequest, owner: str) -> Record | None:
+        create = log_steps.create(id_, *self._stored(request), "", owner)
+        created_ms = await one_server.accept(id_, create, self.pickup_ms).run(self.coordination.redis)
+        return None if created_ms is None else Record.new(id_, request.model, created_ms, owner)
 
     def _stored(self, request: GenerationRequest) -> tuple[bytes, str, int, Durability]:
         """The request as its record has it, the model, the retention in ms, the durability."""

@@ -19,10 +19,6 @@ from broker.store import coordination_steps, queue
 from broker.store.client import storage_errors
 from broker.store.lua import step
 
-_EXPIRY_SLACK_MS = 1000
-_DOUBT_MS = 10_000
-"""Several times what a crash or a failover of Redis may lose."""
-
 
 class Coordination:
     """Holds no state but the connection."""
@@ -50,14 +46,22 @@ class Coordination:
         """Puts the job for attempt number `ordinal` into arq's queue, unless it waits there, and wakes a worker; removes
         those of earlier attempts. Its place is that of its submit, however often it is enqueued; `created_ms` tells it where
         the lists have forgotten it."""
+        if ordinal == 1:  # there are no earlier ones
+            return await coordination_steps.enqueue(id_, ordinal, created_ms=created_ms).run(self.redis)
         with storage_errors():
             pipe = self.redis.pipeline(transaction=True)
             _queue_job(pipe, id_, ordinal, created_ms)
             await pipe.execute()
+        return None
 
     # -- taking
 
     take = step(coordination_steps.take)
+
+    async def clear(self, name: str) -> None:
+        """Removes a job that was taken, and its lock."""
+        with storage_errors():
+            await self.redis.delete(*queue.traces(name))
 
     async def put_back(self, jobs: dict[str, float]) -> None:
         """Returns jobs that were taken to their places in the queue, and wakes another worker."""
@@ -90,8 +94,10 @@ class Coordination:
         with storage_errors():
             pipe = self.redis.pipeline(transaction=True)
             for id_, look in looks.items():
-                queue.drop(pipe, id_, [look.ordinal + 1])
+                queue.drop(pipe, queue.job_name(id_, look.ordinal + 1))
                 _queue_job(pipe, id_, look.ordinal + 1, look.created_ms)
+                if look.state == "queued":  # whoever took it has listed it as running
+                    _move(pipe, id_, look.state, look.created_ms)
             await pipe.execute()
 
     # -- recovering
@@ -135,20 +141,10 @@ class Coordination:
             await pipe.execute()
 
     async def retire(self, ended: Mapping[str, Look]) -> None:
-        """Lists ended generations under their final states, removes what is left of their jobs, and, only when that is done,
-        lets a sweeper look again no sooner than when they have expired, to take them off the lists. But Redis may take a fresh
-        end back, in this very moment perhaps: one is looked at again soon, and filed for good when it has stood."""
-        with storage_errors():
-            pipe = self.redis.pipeline(transaction=False)
-            for id_, look in ended.items():
-                _move(pipe, id_, look.state, look.created_ms)
-                queue.drop(pipe, id_, range(1, look.ordinal + 2))
-            await pipe.execute()
-        stood = {id_: look for id_, look in ended.items() if look.ended_ms >= _DOUBT_MS}
-        await self.look_again(dict.fromkeys(ended.keys() - stood.keys(), _DOUBT_MS))
-        if stood:
-            expiries = {id_: look.expires_ms + _EXPIRY_SLACK_MS for id_, look in stood.items()}
-            await coordination_steps.expire_in(expiries).run(self.redis)
+        """Lists up to 100 ended generations under their final states, removes what is left of their jobs, and lets a sweeper
+        look again no sooner than when they have expired, to take them off the lists. But Redis may take a fresh end back, in
+        this very moment perhaps: one is looked at again soon, and filed for good when it has stood."""
+        await coordination_steps.file(ended).run(self.redis)
 
     async def listed(self, index: str, before: tuple[int, str] | None, limit: int) -> list[tuple[int, str]]:
         """Up to `limit` of (µs of submit, id), newest first, behind `before`."""
@@ -170,14 +166,15 @@ class Coordination:
 
     async def unlist(self, ids: Iterable[str]) -> None:
         """Takes generations that have expired, or that Redis has lost, out of the queue, of all indexes and, last, of `due`."""
+        gone = list(ids)
+        if not gone:
+            return
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
-            for id_ in ids:
-                queue.drop(pipe, id_, range(1, queue.MOST_JOBS + 1))
-                for index in ("all", *keys.STATES):
-                    pipe.zrem(keys.index(index), id_)
-                pipe.zrem(keys.EXPIRING, id_)
-                pipe.zrem(keys.DUE, id_)
+            ordinals = range(1, queue.MOST_JOBS + 1)
+            queue.drop(pipe, *(queue.job_name(id_, ordinal) for id_ in gone for ordinal in ordinals))
+            for listed in (*map(keys.index, ("all", *keys.STATES)), keys.EXPIRING, keys.DUE):
+                pipe.zrem(listed, *gone)
             await pipe.execute()
 
     # -- workers
@@ -194,7 +191,8 @@ class Coordination:
 
 def _queue_job(pipe: Pipeline, id_: str, ordinal: int, created_ms: int | None) -> None:
     coordination_steps.enqueue(id_, ordinal, created_ms=created_ms).queue(pipe)
-    queue.drop(pipe, id_, range(1, ordinal))
+    if earlier := range(1, ordinal)[-queue.MOST_JOBS :]:
+        queue.drop(pipe, *(queue.job_name(id_, each) for each in earlier))
 
 
 def _move(pipe: Pipeline, id_: str, state: State, created_ms: int) -> None:

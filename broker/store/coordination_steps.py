@@ -11,21 +11,31 @@ from typing import Any, Final
 from arq.constants import in_progress_key_prefix, job_key_prefix
 
 from broker import keys
-from broker.replies import Accepted, Announced, Mismatch, Overdue, Taken
+from broker.replies import Accepted, Announced, Look, Mismatch, Overdue, Taken
 from broker.store.lua import Argument, Call, Script
-from broker.store.queue import job, job_name
+from broker.store.queue import MOST_JOBS, job, job_name
 
 _SUBMIT: Final = Script("submit")
 _ENQUEUE: Final = Script("enqueue")
 _TAKE: Final = Script("take")
 _OVERDUE: Final = Script("overdue")
 _LOOK_AGAIN: Final = Script("look_again")
+_FILE: Final = Script("file")
 _ANNOUNCE: Final = Script("announce")
 
 _WAITING_LOOK_MS = 8000
-"""How often a sweeper sees to it that what waits stands in the queue: a lost job is found after this and a sweep."""
+"""How often a sweeper sees to it that what waits stands in the queue: a lost job is found after this and a sweep, where no more
+than 800 wait."""
+_TURN_MS = 10
+"""The same for each that waits, so that 100 are looked at a second however many they are. A lost job is found after a
+minute and a sweep at the latest."""
 _LONGEST_LOOK_MS = 61_000
 """More than any lease, `pickup_grace` or doubt: what is due later than that was scored before the clock jumped back."""
+
+
+DOUBT_MS: Final = 10_000
+"""Several times what a crash or a failover of Redis may lose: an end that is older has stood."""
+EXPIRY_SLACK_MS: Final = 1000
 
 
 def submit(id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int) -> Call[Accepted | Mismatch]:
@@ -52,9 +62,10 @@ def enqueue(id_: str, ordinal: int, *, created_ms: int | None = None) -> Call[No
 
 
 def take(most: int, *, lock_ms: int, again_ms: int) -> Call[Taken]:
-    """Takes up to `most` jobs out of the queue, those that were submitted first, and locks them for `lock_ms`. A sweeper
-    looks at their generations after `again_ms`."""
-    return Call(_TAKE, [keys.QUEUE, keys.WAKE, keys.DUE], [most, in_progress_key_prefix, lock_ms, again_ms], _taken)
+    """Takes up to `most` jobs out of the queue, those that were submitted first, locks them for `lock_ms` and lists their
+    generations as running. A sweeper looks at these after `again_ms`."""
+    touched = [keys.QUEUE, keys.WAKE, keys.DUE, keys.index("queued"), keys.index("running")]
+    return Call(_TAKE, touched, [most, in_progress_key_prefix, lock_ms, again_ms, keys.INDEX_MS], _taken)
 
 
 def _taken(reply: Sequence[Any]) -> Taken:
@@ -66,7 +77,8 @@ def _taken(reply: Sequence[Any]) -> Taken:
 def overdue(limit: int, again_ms: int) -> Call[Overdue]:
     """Takes up to `limit` generations that are overdue; nobody else gets them for `again_ms`."""
     touched = [keys.DUE, keys.EXPIRING, keys.QUEUE, keys.index("all")]
-    return Call(_OVERDUE, touched, [limit, again_ms, _WAITING_LOOK_MS, _LONGEST_LOOK_MS, keys.INDEX_MS], _overdue)
+    args = [limit, again_ms, _WAITING_LOOK_MS, _TURN_MS, _LONGEST_LOOK_MS, keys.INDEX_MS]
+    return Call(_OVERDUE, touched, args, _overdue)
 
 
 def _overdue(reply: Sequence[Any]) -> Overdue:
@@ -76,19 +88,26 @@ def _overdue(reply: Sequence[Any]) -> Overdue:
 
 def look_again(in_ms: Mapping[str, int]) -> Call[None]:
     """Sets when somebody must look at generations, in ms from now by Redis's clock."""
-    return _set_looks([keys.DUE], in_ms)
-
-
-def expire_in(in_ms: Mapping[str, int]) -> Call[None]:
-    """Takes generations that have ended out of `due` until they have expired, in ms from now by Redis's clock."""
-    return _set_looks([keys.EXPIRING, keys.DUE], in_ms)
-
-
-def _set_looks(lists: list[str], in_ms: Mapping[str, int]) -> Call[None]:
     args: list[Argument] = [keys.INDEX_MS]
     for at in in_ms.items():
         args += at
-    return Call(_LOOK_AGAIN, lists, args, _nothing)
+    return Call(_LOOK_AGAIN, [keys.DUE], args, _nothing)
+
+
+def file(ended: Mapping[str, Look]) -> Call[None]:
+    """Lists up to 100 generations that have ended under their final states and no other, removes what is left of their jobs,
+    and sets the next look: when they have expired, or in 10 s where the end is younger."""
+    touched = [keys.DUE, keys.EXPIRING, keys.QUEUE, keys.index("all"), *map(keys.index, keys.STATES)]
+    args: list[Argument] = [keys.INDEX_MS, job_key_prefix, in_progress_key_prefix]
+    for id_, look in ended.items():
+        stood = look.ended_ms >= DOUBT_MS
+        last = look.ordinal + 1
+        args += [
+            *(id_, 1 + touched.index(keys.index(look.state)), look.created_ms * 1000),
+            *((2, look.expires_ms + EXPIRY_SLACK_MS) if stood else (1, DOUBT_MS)),
+            *(max(1, last - MOST_JOBS + 1), last),
+        ]
+    return Call(_FILE, touched, args, _nothing)
 
 
 def announce(identity: str, role: str, other: str) -> Call[Announced]:

@@ -5,7 +5,7 @@ Each returns the call, not made yet: `Logs` makes it at once, a transaction take
 """
 
 from collections.abc import Sequence
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from broker import keys
 from broker.ids import EntryId
@@ -90,9 +90,13 @@ def finish(id_: str, attempt: int, seq: int, ending: Ending) -> Call[Finished]:
     return Call(_FINISH, _all_keys(id_), args, _finished)
 
 
-def _finished(reply: Sequence[bytes]) -> Finished:
-    why = cast('Literal["ended", "fenced", "behind"]', reply[0].decode())
-    return Finished(why, int(reply[1]) if why == "behind" else 0)
+def _finished(reply: Sequence[Any]) -> Finished:
+    match reply:
+        case [b"behind", seq]:
+            return Finished("behind", int(seq))
+        case [b"ended", state, ordinal, created_ms, retention_ms]:
+            return Finished("ended", look=Look(cast(State, state.decode()), ordinal, created_ms, 0, retention_ms, 0))
+    return Finished(cast('Literal["ended", "fenced"]', reply[0].decode()))
 
 
 def cancel(id_: str) -> Call[Cancelled]:

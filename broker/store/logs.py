@@ -44,13 +44,10 @@ class Logs:
         """Raises UnknownGeneration or ExpiredGeneration."""
         fields = [*SHOWN, "request"] if with_request else list(SHOWN)
         with storage_errors():
-            pipe = self.redis.pipeline(transaction=False)
-            pipe.hmget(keys.record(id_), fields)
-            pipe.exists(keys.tombstone(id_))
-            values, tombstone = await pipe.execute()
-        record = _record(id_, fields, values)
-        if record is None:
-            raise ExpiredGeneration if tombstone else UnknownGeneration
+            values = await self.redis.execute_command("HMGET", keys.record(id_), *fields)  # type: ignore[no-untyped-call]
+            record = _record(id_, fields, values)
+            if record is None:
+                raise ExpiredGeneration if await self.redis.exists(keys.tombstone(id_)) else UnknownGeneration
         return record
 
     async def records(self, ids: Sequence[str]) -> list[Record | None]:

@@ -1,11 +1,11 @@
 """arq's queue: what its jobs look like, and every key of arq's that is touched from outside arq. A job is JSON, its only
 argument a generation's id, its name that of one attempt."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
-from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix, retry_key_prefix
+from arq.constants import in_progress_key_prefix, job_key_prefix
 from arq.jobs import serialize_job
 from arq.utils import timestamp_ms
 from redis.asyncio.client import Pipeline
@@ -46,9 +46,14 @@ def generation_of_job(name: str) -> str:
 
 
 def give_back(pipe: Pipeline, jobs: Mapping[str, float]) -> None:
-    """Returns jobs that were taken to their places, and wakes another worker."""
+    """Returns jobs that were taken to their places, lists as queued again what no attempt has begun, and wakes another
+    worker."""
     pipe.delete(*(in_progress_key_prefix + name for name in jobs))
     pipe.zadd(keys.QUEUE, dict(jobs))
+    if begun := {generation_of_job(name): place * 1000 for name, place in jobs.items() if name.endswith(":1")}:
+        pipe.zrem(keys.index("running"), *begun)
+        pipe.zadd(keys.index("queued"), begun)
+        pipe.pexpire(keys.index("queued"), keys.INDEX_MS)
     pipe.lpush(keys.WAKE, *jobs)
     pipe.pexpire(keys.WAKE, keys.WAKE_MS)
 
@@ -66,11 +71,12 @@ def waits(place: float | None, known: int, locked: int) -> bool:
     return place is not None and bool(known) and not locked
 
 
-def drop(pipe: Pipeline, id_: str, ordinals: Sequence[int]) -> None:
-    """Removes the jobs of these attempts. One whose worker died stays in the queue, and its lock for as long as a job may run;
-    one that arq gave up has left a result, and arq takes no job that has one."""
-    names = [job_name(id_, ordinal) for ordinal in ordinals[-MOST_JOBS:]]
-    if names:
-        prefixes = (job_key_prefix, in_progress_key_prefix, retry_key_prefix, result_key_prefix)
-        pipe.zrem(keys.QUEUE, *names)
-        pipe.delete(*(prefix + name for prefix in prefixes for name in names))
+def traces(name: str) -> tuple[str, str]:
+    """The keys of a job and of its lock."""
+    return job_key_prefix + name, in_progress_key_prefix + name
+
+
+def drop(pipe: Pipeline, *names: str) -> None:
+    """Removes these jobs and their locks: one whose worker died leaves its lock for as long as a job may run."""
+    pipe.zrem(keys.QUEUE, *names)
+    pipe.delete(*(key for name in names for key in traces(name)))

@@ -2,8 +2,9 @@
 
 Names: `path` (first-token, cancel, resume, live, memory, many, end-to-end, bodies, prompts) is the main path through real
 processes; `fanout` (A100 …, B100 …, C, D1000, herd, idle) is one API process and its viewers. Without a name: both. Measured
-only when they are named: `tokens` (token, cold) is a token's way beside a plain endpoint without a queue, `scale` (long-logs,
-lists, paces, waiting, burst, follows) what grows, `soak` takes ten minutes (two with --quick).
+only when they are named: `tokens` (token, cold) is a token's way beside a plain endpoint without a queue, `costs` (generations,
+queue) what a short generation costs each process, `scale` (long-logs, lists, paces, waiting, burst, follows) what grows, `soak`
+takes ten minutes (two with --quick).
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from tests.bench import holding
 from tests.bench.bodies import bodies, prompts
+from tests.bench.costs import COSTS
 from tests.bench.fanout import SCENARIOS
 from tests.bench.path import Path as MainPath
 from tests.bench.report import Figures
@@ -90,7 +92,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="of each fan-out scenario (5; 1 with --quick)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     given = parser.parse_args()
-    unknown = set(given.names) - {"path", "fanout", "tokens", "scale", "soak", *PATH, *SCENARIOS, *TOKENS, *SCALE}
+    groups = {"path", "fanout", "tokens", "costs", "scale", "soak"}
+    unknown = set(given.names) - {*groups, *PATH, *SCENARIOS, *TOKENS, *COSTS, *SCALE}
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     return given
@@ -102,6 +105,7 @@ def main() -> int:
     names |= set(PATH) if "path" in names else set()
     names |= set(SCENARIOS) if "fanout" in names else set()
     names |= set(TOKENS) if "tokens" in names else set()
+    names |= set(COSTS) if "costs" in names else set()
     names |= set(SCALE) if "scale" in names else set()
     raise_limits()
     result: dict[str, object] = {"machine": machine()}
@@ -119,6 +123,7 @@ def main() -> int:
             result |= {"fanout": fanout.results, "not_measured": fanout.failures}
         for key, title, group in (
             ("tokens", "A token, beside a plain endpoint", TOKENS),
+            ("costs", "What a generation costs", COSTS),
             ("scale", "What grows", SCALE),
         ):
             if names & set(group):

@@ -16,7 +16,7 @@ from tests.broker.store.scripted import Generation, Server
 from tests.docs.pages import ROOT, page
 
 NAMES = {each.name for each in FIELDS}
-_SHARED = ("clock", "common", "lease")
+_SHARED = ("clock", "common", "creating", "ending", "lease", "lists")
 _CALL = re.compile(r"redis\.call\('(H[A-Z]+)', (\w+(?:\[1\])?),\s*")
 _FUNCTION = re.compile(r"^local function (\w+)\(.*?\)\n(.*?)^end$", re.MULTILINE | re.DOTALL)
 
@@ -83,17 +83,20 @@ def lua(name: str) -> str:
 
 def scripts() -> dict[str, Touched]:
     """What each step touches, by itself and through the functions that it shares with others."""
-    shared = {name: touched_by(body) for each in _SHARED for name, body in _FUNCTION.findall(lua(each))}
-    assert {"seal", "lease_left"} <= shared.keys()
-    found = {}
-    for each in files("broker.store.lua").iterdir():
-        name = each.name.removesuffix(".lua")
-        if each.name.endswith(".lua") and name not in _SHARED:
-            found[name] = touched_by(lua(name))
-            for function, touched in shared.items():
-                if re.search(rf"\b{function}\(", lua(name)):
-                    found[name] |= touched
-    return found
+    shared = {name: body for each in _SHARED for name, body in _FUNCTION.findall(lua(each))}
+    assert {"seal", "seal_at", "finish", "create", "lease_left"} <= shared.keys()
+
+    def with_shared(text: str) -> Touched:
+        found = touched_by(text)
+        for function, body in shared.items():
+            if re.search(rf"\b{function}\(", text):
+                found |= with_shared(body)
+        return found
+
+    names = [
+        each.name.removesuffix(".lua") for each in files("broker.store.lua").iterdir() if each.name.endswith(".lua")
+    ]
+    return {name: with_shared(lua(name)) for name in names if name not in _SHARED}
 
 
 @pytest.mark.parametrize("row", FIELDS, ids=lambda row: row.name)

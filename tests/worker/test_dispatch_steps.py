@@ -3,8 +3,6 @@ passes but the test's."""
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, cast
 
@@ -41,23 +39,38 @@ class Doorman:
         self.times: list[float] = []
         self.back: list[dict[str, float]] = []
         self.ran: list[str] = []
-        self.ahead: list[str] = []
+        self.result: bool | float | Exception = False
+        self.cleared: list[str] = []
+        self.away = False
+        self.seen: list[str] = []
         self.beats = 0
         self.loop = asyncio.get_running_loop()
         self.begun = self.loop.time()
         anything = cast(Any, self)
         self.dispatcher = Dispatcher(
-            self._nothing, cast(Coordination, anything), cast(Agreement, anything), anything, slots, self._ahead, 3000
+            self._noted, cast(Coordination, anything), cast(Agreement, anything), anything, slots, 3000
         )
 
-    async def _nothing(self, ctx: dict[Any, Any], *arguments: Any, **more: Any) -> None:
-        raise AssertionError("arq's own run_job is not under test")
+    async def _run(self, ctx: dict[Any, Any], job: str) -> bool:
+        self.ran.append(job)
+        if isinstance(self.result, Exception):
+            raise self.result
+        if not isinstance(self.result, bool):
+            await asyncio.sleep(self.result)
+        return bool(self.result)
 
-    @contextmanager
-    def _ahead(self, id_: str) -> Iterator[None]:
-        self.ahead.append(f"in {id_}")
-        yield
-        self.ahead.append(f"out {id_}")
+    async def clear(self, job: str) -> None:
+        if self.away:
+            raise StorageUnavailable("MISCONF")
+        self.cleared.append(job)
+
+    async def _noted(self, ctx: dict[Any, Any], job: str) -> bool:
+        name = job.partition(":")[0]
+        self.seen.append(f"in {name}")
+        try:
+            return await self._run(ctx, job)
+        finally:
+            self.seen.append(f"out {name}")
 
     @property
     def apart(self) -> bool:
@@ -104,14 +117,14 @@ BELL = ("BLMPOP", 1.0, 1, keys.WAKE, "RIGHT", "COUNT", 10)
 
 @pytest.fixture
 def running(monkeypatch: pytest.MonkeyPatch) -> dict[str, asyncio.Event]:
-    """Replaces what arq does with a job: each runs until its event is set. An event that is there already ends it at once."""
+    """Replaces what is done for a job: each runs until its event is set. An event that is there already ends it at once."""
     events: dict[str, asyncio.Event] = {}
 
-    async def run(worker: Worker, job_id: str, score: int) -> None:
-        assert score == 5
-        await events.setdefault(job_id.partition(":")[0], asyncio.Event()).wait()
+    async def run(door: Doorman, ctx: dict[Any, Any], job: str) -> bool:
+        await events.setdefault(job.partition(":")[0], asyncio.Event()).wait()
+        return True
 
-    monkeypatch.setattr(Worker, "run_job", run)
+    monkeypatch.setattr(Doorman, "_run", run)
     return events
 
 
@@ -169,7 +182,7 @@ def test_a_worker_without_a_free_slot_asks_for_nothing_until_one_is_freed(runnin
         running["b"].set()
         await listening
         assert (door.asked, door.bells) == ([1, 1, 1], [])
-        assert door.ahead == ["in a", "in b", "out a", "in c", "out b"]
+        assert door.seen == ["in a", "in b", "out a", "in c", "out b"]
 
     at_once(scene())
 
@@ -297,11 +310,11 @@ def test_a_job_that_runs_here_is_not_begun_twice_and_one_that_ran_is_begun_again
         door.rings = [(b"wake", [b"1"]), None, None]
         listening = asyncio.create_task(door.listen())
         await asyncio.sleep(0.5)
-        assert door.ahead == ["in a", "in b"]
+        assert door.seen == ["in a", "in b"]
         assert door.dispatcher.statistics().running == 2
         running.pop("a").set()
         await asyncio.sleep(2)
-        assert door.ahead == ["in a", "in b", "out a", "in a"]
+        assert door.seen == ["in a", "in b", "out a", "in a"]
         await listening
 
     at_once(scene())
@@ -325,16 +338,15 @@ def test_a_job_that_is_cancelled_is_forgotten_without_a_word(
     assert caplog.messages == []
 
 
-def test_arq_is_told_to_keep_nothing_to_repeat_for_ever_and_to_leave_signals_alone(
+def test_arq_is_told_of_the_queue_and_to_leave_signals_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def scene() -> None:
         worker = Doorman(NONE).dispatcher
         (function,) = worker.functions.values()
-        assert (function.name, function.keep_result_s, function.max_tries) == ("generate", 0, 1_000_000)
-        assert (worker.queue_name, worker.max_jobs, worker.keep_result_s) == (keys.QUEUE, 100, 0)
-        assert (worker.job_timeout_s, worker.poll_delay_s, worker.health_check_interval) == (4 * HOURS, 2, HOURS)
-        assert (worker._handle_signals, worker.log_results) == (False, False)
+        assert function.name == "generate"
+        assert (worker.queue_name, worker.max_jobs) == (keys.QUEUE, 100)
+        assert (worker.poll_delay_s, worker.health_check_interval, worker._handle_signals) == (2, HOURS, False)
         assert (worker.job_serializer, worker.job_deserializer) == (dumps_job, loads_job)
 
     at_once(scene())
@@ -361,20 +373,55 @@ def test_arq_beats_and_asks_for_no_jobs_and_a_beat_that_fails_ends_nothing(
     assert len(caplog.messages) == (error is not None)
 
 
-@pytest.mark.parametrize("error", [None, ConnectionError("gone"), OutOfMemoryError("x"), OSError("gone")])
-def test_what_arq_cannot_clear_away_is_left_to_the_sweeper(
-    error: Exception | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def finish(_: Worker, *arguments: Any) -> None:
-        finished.append(arguments)
-        if error is not None:
-            raise error
-
+@pytest.mark.parametrize("cleared", [False, True])
+def test_a_job_is_run_by_its_name_and_cleared_away_unless_its_end_has_done_so(cleared: bool) -> None:
     async def scene() -> None:
-        await Doorman(NONE).dispatcher.finish_job("gen_x:1", True, None, 0, False, None, None)
-        assert finished == [("gen_x:1", True, None, 0, False, None, None)]
+        door = Doorman(jobs("a"), NONE)
+        door.result = cleared
+        await door.listen()
+        await asyncio.sleep(0.1)
+        assert (door.ran, door.seen) == (["a:1"], ["in a", "out a"])
+        assert door.cleared == ([] if cleared else ["a:1"])
+        assert (door.dispatcher.tasks, door.dispatcher.statistics().running) == ({}, 0)
 
-    finished: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(Worker, "finish_job", finish)
     at_once(scene())
-    assert [message.partition(" arq's")[0] for message in caplog.messages] == ["gen_x:1:"] * (error is not None)
+
+
+def test_a_job_that_fails_as_nobody_knows_is_told_of_and_cleared_away(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        door = Doorman(jobs("a"), NONE)
+        door.result = ValueError("no")
+        await door.listen()
+        await asyncio.sleep(0.1)
+        assert (door.cleared, door.dispatcher.tasks) == (["a:1"], {})
+
+    at_once(scene())
+    assert [(each.levelname, each.message) for each in caplog.records] == [
+        ("ERROR", "a:1: failed in a way that has no name")
+    ]
+
+
+def test_a_job_that_is_cancelled_while_it_runs_is_cleared_away() -> None:
+    async def scene() -> None:
+        door = Doorman(jobs("a"), NONE)
+        door.result = 1000
+        await door.listen()
+        await asyncio.sleep(0.1)
+        (task,) = door.dispatcher.tasks.values()
+        task.cancel()
+        await asyncio.wait({task})
+        assert (door.cleared, door.seen) == (["a:1"], ["in a", "out a"])
+
+    at_once(scene())
+
+
+def test_what_cannot_be_cleared_away_is_left_to_the_sweeper(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        door = Doorman(jobs("a"), NONE)
+        door.away = True
+        await door.listen()
+        await asyncio.sleep(0.1)
+        assert door.dispatcher.tasks == {}
+
+    at_once(scene())
+    assert caplog.messages == ["a:1: not cleared away: Redis is away: MISCONF"]

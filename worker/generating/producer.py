@@ -7,8 +7,8 @@ off from this one.
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
 import orjson
 
@@ -17,8 +17,9 @@ from broker.errors import BrokerError, StorageUnavailable, TooBusy
 from broker.record import Ending, Record
 from broker.replies import Granted
 from broker.store.coordination import Coordination
-from broker.store.indexes import file_ended
+from broker.store.indexes import Ends, file_ended
 from broker.store.logs import Logs
+from broker.store.queue import generation_of_job
 from broker.store.reading import read_up
 from broker.transcript import Transcript
 from broker.turns import Turns
@@ -42,74 +43,58 @@ class Producer:
     """`name` is the process's, by which its claims are known; `draining` is set at shutdown: nothing is claimed any more."""
 
     def __init__(
-        self, name: str, logs: Logs, coordination: Coordination, appender: Appender, upstream: Upstream,
+        self, name: str, logs: Logs, coordination: Coordination, ends: Ends, appender: Appender, upstream: Upstream,
         settings: WorkerSettings,
     ) -> None:  # fmt: skip
         self._name = name
         self._logs = logs
         self._coordination = coordination
+        self._ends = ends
         self._appender = appender
         self._upstream = upstream
         self._settings = settings
         self._turns = Turns()
         self._aside = Aside()
         self.draining = False
-        self._ahead: dict[str, asyncio.Task[Record | None]] = {}
 
-    @contextmanager
-    def reading_ahead(self, id_: str) -> Iterator[None]:
-        """Reads the record that `produce` will ask for first, while arq still looks up the job."""
-        reading = self._ahead[id_] = asyncio.create_task(self._read(id_))
-        try:
-            yield
-        finally:
-            reading.cancel()
-            if self._ahead.get(id_) is reading:
-                del self._ahead[id_]
-
-    async def _read(self, id_: str) -> Record | None:
-        with suppress(BrokerError):
-            return await self._logs.record(id_, with_request=True)
-        return None
-
-    async def produce(self, id_: str, started: Callable[[], object] = lambda: None) -> None:
-        """Runs attempts until the generation has ended or is no longer ours to run. `started` is called when it is decided
-        whether it is ours. Never raises for what can happen."""
+    async def produce(self, job: str, started: Callable[[], object] = lambda: None) -> bool:
+        """Runs attempts until this job's generation has ended or is no longer ours to run. Whether it has ended, by which its
+        job is cleared away. `started` is called when it is decided whether it is ours. Never raises for what can happen."""
+        id_ = generation_of_job(job)
         try:
             for _ in range(self._settings.most_attempts + 1):
                 claimed = await self._claim(id_)
                 started()
-                if claimed is None or not await self._once(id_, *claimed):
-                    return
+                if claimed is None:
+                    return False
+                if (ended := await self._once(id_, job, *claimed)) is not None:
+                    return ended
         except TooBusy as error:
             log.warning("%s: %s, the sweeper will see to it", id_, error)
         except StorageUnavailable:
             log.warning("%s: Redis is away, the sweeper will see to it", id_)
         except BrokerError as error:
             log.warning("%s: given up: %s", id_, error)
+        return False
 
-    async def _once(self, id_: str, the_plan: Plan, granted: Granted) -> bool:
-        """One attempt; True if this worker should try another."""
+    async def _once(self, id_: str, job: str, the_plan: Plan, granted: Granted) -> bool | None:
+        """One attempt; whether the generation has ended, None if this worker should try another."""
         clock = asyncio.get_running_loop().time
         writer = Writer(id_, granted.attempt, max_unwritten=self._settings.max_unwritten, now=clock())
         self._appender.add(writer)
         if self.draining:
             writer.stop("drain")
-        listing = asyncio.create_task(self._list_as_running(the_plan.record))
         try:
             if the_plan.call is None:
-                await self._finish(writer, _UNREADABLE)
-                return False
+                return await self._finish(writer, job, _UNREADABLE)
             attempt = Attempt(
                 writer, self._upstream, self._settings, the_plan.call, the_plan.options,
                 usage=orjson.loads(the_plan.record.usage),
                 output_bytes=the_plan.keep_bytes,
             )  # fmt: skip
             outcome = await attempt.run()
-            await listing
-            return await self._conclude(the_plan, granted, writer, outcome)
+            return await self._conclude(the_plan, granted, writer, job, outcome)
         finally:
-            listing.cancel()
             self._appender.remove(writer)
 
     # -- before
@@ -120,8 +105,7 @@ class Producer:
         for _ in range(_CLAIM_TRIES):
             if self.draining:
                 return None
-            ahead = self._ahead.pop(id_, None)
-            record = (await ahead if ahead is not None else None) or await self._logs.record(id_, with_request=True)
+            record = await self._logs.record(id_, with_request=True)
             if record.ended:
                 return None
             transcript = Transcript()
@@ -141,7 +125,8 @@ class Producer:
             if isinstance(reply, Granted):
                 return the_plan, reply
             if reply.why == "sealed":
-                await self._file_ended(id_)
+                with suppress(BrokerError):  # failing that, the sweeper does it
+                    await file_ended(self._logs, self._coordination, [id_])
             if reply.why != "moved":
                 return None
         return None
@@ -153,28 +138,23 @@ class Producer:
             return await self._aside.run(lambda: plan(record, transcript, self._upstream.resumed))
         return plan(record, transcript, self._upstream.resumed)
 
-    async def _list_as_running(self, record: Record) -> None:
-        """Indexes are hints, so a failure here is none. If this process was stopped for so long that the generation has ended
-        meanwhile, the next look puts it right."""
-        await asyncio.sleep(0)  # the upstream is called first
-        with suppress(BrokerError):
-            await self._coordination.move(record.id, "running", record.created_ms)
-            await self._coordination.look_again({record.id: round(self._settings.lease * 1000)})
-
     # -- after
 
-    async def _conclude(self, the_plan: Plan, granted: Granted, writer: Writer, outcome: Outcome) -> bool:
-        """Does what the outcome asks for; True if this worker should try another attempt."""
+    async def _conclude(
+        self, the_plan: Plan, granted: Granted, writer: Writer, job: str, outcome: Outcome
+    ) -> bool | None:
+        """Does what the outcome asks for; whether the generation has ended, None if this worker should try another attempt."""
         match outcome:
             case Ending():
-                await self._finish(writer, outcome)
+                return await self._finish(writer, job, outcome)
             case Interrupted() if self._is_last(the_plan) or not writer.writable:
-                await self._finish(writer, Ending.failed(outcome.code, outcome.message, retryable=True))
+                ending = Ending.failed(outcome.code, outcome.message, retryable=True)
+                return await self._finish(writer, job, ending)
             case Interrupted():
                 log.info("%s: attempt %d interrupted: %s", writer.id, granted.ordinal, outcome.code)
                 await self._logs.release(writer.id, writer.attempt, counts=True)
                 await asyncio.sleep(pause(granted.ordinal, None, 0))
-                return True
+                return None
             case Left("drain"):
                 await self._hand_over(the_plan.record, granted, writer)
             case Left():
@@ -184,40 +164,35 @@ class Producer:
     def _is_last(self, the_plan: Plan) -> bool:
         return the_plan.options.on_interrupt == "fail" or the_plan.record.spent + 1 >= self._settings.most_attempts
 
-    async def _finish(self, writer: Writer, ending: Ending) -> None:
-        """Writes the end behind everything that was put, through any outage of bounded length. The end names the seq behind the
-        last entry in hand, and the script refuses it if the log does not end there: no end hides an entry that is not written.
-        If Redis takes no entry any more, what is left is dropped, and the end says so."""
+    async def _finish(self, writer: Writer, job: str, ending: Ending) -> bool:
+        """Writes the end behind everything that was put, through any outage of bounded length; whether it has ended. The end
+        names the seq behind the last entry in hand, and the script refuses it if the log does not end there: no end hides an
+        entry that is not written. If Redis takes no entry any more, what is left is dropped, and the end says so."""
         clock = asyncio.get_running_loop().time
         give_up = clock() + self._settings.outage
         while clock() < give_up:
             written = await writer.flushed(give_up - clock())
             if writer.cause in ("fenced", "rewound"):
-                return
+                return False
             if not written and not writer.writable:
                 log.warning("%s: %d entries could not be written", writer.id, writer.drop_unwritten())
                 ending = without_tail(ending, writer.unwritable)
             elif not written:
                 continue
             try:
-                finished = await self._logs.finish(writer.id, writer.attempt, writer.next_seq, ending)
+                finished = await self._ends.finish(writer.id, writer.attempt, writer.next_seq, ending, job)
             except StorageUnavailable:
                 await asyncio.sleep(0.1)
                 continue
             if finished.why != "behind":
-                await self._file_ended(writer.id)
-                return
+                return finished.why == "ended"
             writer.acknowledge(finished.seq, clock())
             writer.put([])
         log.error("%s: Redis was away too long to write the end", writer.id)
+        return False
 
     async def _hand_over(self, record: Record, granted: Granted, writer: Writer) -> None:
         """Lets another worker go on at once. The attempt does not count: a shutdown is no crash."""
         if await self._logs.release(writer.id, writer.attempt, counts=False):
             await self._coordination.enqueue(record.id, granted.ordinal + 1, created_ms=record.created_ms)
             await self._coordination.look_again({record.id: round(self._settings.pickup_grace * 1000)})
-
-    async def _file_ended(self, id_: str) -> None:
-        """Lists an ended generation as what it ended as. Failing that, the sweeper does it."""
-        with suppress(BrokerError):
-            await file_ended(self._logs, self._coordination, [id_])

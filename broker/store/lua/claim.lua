@@ -12,7 +12,8 @@
 --   {'held', ms}          another attempt's lease is alive for so long
 --   {'moved'}             the log has grown since the plan was made: read it again
 --   {'sealed', state}     it ended here and now: a cancel was pending, or no attempt may follow
-local r = redis.call('HMGET', KEYS[1], 'state', 'lease_until', 'ordinal', 'spent', 'claimant', 'attempt', 'lease_ms', 'cancel')
+local r = redis.call('HMGET', KEYS[1], 'state', 'lease_until', 'ordinal', 'spent', 'claimant', 'attempt', 'lease_ms', 'cancel',
+  'started_ms', 'created_ms')
 local state = r[1]
 if not state then return { 'unknown' } end
 if TERMINAL[state] then return { 'ended', state } end
@@ -39,22 +40,28 @@ if final then
   return { 'sealed', final.state }
 end
 
-local last_attempt, last_seq = tail(KEYS[2])
+-- The first attempt is what makes the log.
+local last_attempt, last_seq, before = 0, 0, 0
+if ordinal > 0 then
+  last_attempt, last_seq = tail(KEYS[2])
+  before = redis.call('XLEN', KEYS[2])
+end
 local prev = int(last_attempt) .. '-' .. int(last_seq)
 if prev ~= ARGV[7] then return { 'moved' } end
 
 local attempt = int(new_attempt(now, last_attempt))
 local id = attempt .. '-0'
 local json = ARGV[9] .. ',"attempt":' .. int(ordinal + 1) .. '}'
-local before = redis.call('XLEN', KEYS[2])
 redis.call('XADD', KEYS[2], id, 's', json)
 redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'ordinal', int(ordinal + 1), 'spent', int(spent + 1),
   'before', before, 'claimant', ARGV[2], 'lease_until', int(now + tonumber(ARGV[3])),
-  'lease_ms', ARGV[3], 'kept', ARGV[10], 'others', '0')
-redis.call('HSETNX', KEYS[1], 'started_ms', int(now))
--- Until it ends, a generation lives as long as one may wait: retention must never end one that is merely silent.
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
+  'lease_ms', ARGV[3], 'kept', ARGV[10], 'others', '0', 'started_ms', r[9] or int(now))
+-- Until it ends, a generation lives as long as one may wait: retention must never end one that is merely silent. What was made in
+-- the last minute does so already.
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
-redis.call('PEXPIRE', KEYS[3], int(tonumber(ARGV[4]) + remembered))
+if ordinal > 0 or math.abs(now - r[10]) > 60000 then
+  redis.call('PEXPIRE', KEYS[1], ARGV[4])
+  redis.call('PEXPIRE', KEYS[3], int(tonumber(ARGV[4]) + remembered))
+end
 redis.call('SPUBLISH', channel, prev .. ' ' .. id .. '\n' .. netstring('s', json))
 return { 'granted', attempt, int(ordinal + 1) }

@@ -32,11 +32,10 @@ end
 --
 -- The log is sealed under an attempt of its own: under an attempt's next seq the entry might take an id that a viewer has
 -- already seen, before Redis lost its tail, with other bytes.
-local function seal(K, channel, now, final, remembered_ms)
-  local attempt, seq = tail(K[2])
+--
+-- `attempt` and `seq` are the log's tail, `r` the record's created_ms, first_ms, usage, kept, others, retention_ms, durability.
+local function seal_at(K, channel, now, final, remembered_ms, attempt, seq, r)
   local prev, id = int(attempt) .. '-' .. int(seq), int(new_attempt(now, attempt)) .. '-0'
-  local r = redis.call('HMGET', K[1],
-    'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability')
   local total = math.max(0, now - tonumber(r[1]))  -- the clock may have jumped back
   local ttft = r[2] and int(math.max(0, tonumber(r[2]) - tonumber(r[1]))) or 'null'
   -- An attempt's first entry is none; of those behind it only the others are counted, as they are few.
@@ -59,3 +58,11 @@ local function seal(K, channel, now, final, remembered_ms)
   redis.call('PEXPIRE', K[3], int(tonumber(r[6]) + remembered_ms))
   redis.call('SPUBLISH', channel, prev .. ' ' .. id .. '\n' .. netstring('z', json))
 end
+
+-- The same, of what the caller has not read.
+local function seal(K, channel, now, final, remembered_ms)
+  local attempt, seq = tail(K[2])
+  seal_at(K, channel, now, final, remembered_ms, attempt, seq, redis.call('HMGET', K[1],
+    'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability'))
+end
+

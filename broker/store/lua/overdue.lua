@@ -4,17 +4,21 @@
 -- one gets each. One whose job stands in the queue, in its place, waits for its turn: nobody need look at its record.
 --
 -- KEYS  due, expiring, queue, index:all
--- ARGV  at most so many, ms until the next look, the same for one that waits, ms of the longest look ahead, index ms
+-- ARGV  at most so many, ms until the next look, the same for one that waits, but at least so many for each that waits, ms of the
+--       longest look ahead, index ms
 -- Returns how many were overdue, then the ids of those to look at.
 local now, most = now_ms(), tonumber(ARGV[1])
-for _, id in ipairs(redis.call('ZRANGE', KEYS[2], '-inf', int(now), 'BYSCORE', 'LIMIT', 0, most)) do
-  redis.call('ZREM', KEYS[2], id)
-  redis.call('ZADD', KEYS[1], 'NX', int(now), id)
+local expired = redis.call('ZRANGE', KEYS[2], '-inf', int(now), 'BYSCORE', 'LIMIT', 0, most)
+if #expired > 0 then
+  redis.call('ZREM', KEYS[2], unpack(expired))
+  local at_once = {}
+  for i, id in ipairs(expired) do at_once[2 * i - 1], at_once[2 * i] = int(now), id end
+  redis.call('ZADD', KEYS[1], 'NX', unpack(at_once))
 end
 local ids = redis.call('ZRANGE', KEYS[1], '-inf', int(now), 'BYSCORE', 'LIMIT', 0, most)
 if #ids < most then
   -- Nobody looks so far ahead: the clock has jumped back.
-  local beyond = '(' .. int(now + tonumber(ARGV[4]))
+  local beyond = '(' .. int(now + tonumber(ARGV[5]))
   for _, id in ipairs(redis.call('ZRANGE', KEYS[1], beyond, '+inf', 'BYSCORE', 'LIMIT', 0, most - #ids)) do
     ids[#ids + 1] = id
   end
@@ -37,12 +41,15 @@ end
 local firsts, looks = {}, {}
 for i, id in ipairs(ids) do firsts[i] = id .. ':1' end
 local places = redis.call('ZMSCORE', KEYS[3], unpack(firsts))
-local again, turn = int(now + tonumber(ARGV[2])), int(now + tonumber(ARGV[3]))
+local again = int(now + tonumber(ARGV[2]))
+-- The more wait, the later is their turn, and the next look.
+local turn = math.max(tonumber(ARGV[3]), redis.call('ZCARD', KEYS[3]) * ARGV[4])
+turn = int(now + math.min(turn, ARGV[5] - 1000))
 for i, id in ipairs(ids) do
   local waits = places[i] or waits_again(id)
   looks[2 * i - 1], looks[2 * i] = waits and turn or again, id
   if not waits then found[#found + 1] = id end
 end
 redis.call('ZADD', KEYS[1], unpack(looks))
-redis.call('PEXPIRE', KEYS[1], ARGV[5])
+redis.call('PEXPIRE', KEYS[1], ARGV[6])
 return found

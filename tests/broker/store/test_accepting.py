@@ -168,29 +168,29 @@ def test_a_submit_in_one_step_leaves_what_one_in_three_steps_leaves(server: Serv
         assert server.command("PTTL", key) > 0, f"{key} lives for ever"
 
 
+def test_the_record_of_a_submit_in_one_step_is_known_as_redis_has_it(server: Server) -> None:
+    logs, coordination = Logs(server.redis), Coordination(server.redis)
+    one = server.do(submissions(logs, coordination, one_server=True).accept(REQUEST, None, "me"))
+    assert one.record is not None
+    assert one.record == server.do(logs.record(one.id))
+    assert server.do(submissions(logs, coordination).accept(REQUEST, None)).record is None
+
+
 def test_a_submit_in_one_step_whose_reply_was_lost_is_repeated_without_a_trace(server: Server) -> None:
-    """redis-py sends a transaction again on a new connection."""
+    """redis-py sends a command again on a new connection."""
     logs, coordination = Logs(server.redis), Coordination(server.redis)
     server.command("SCRIPT", "FLUSH")
 
     class Twice(ArqRedis):
-        def pipeline(self, *args: Any, **kwargs: Any) -> Any:
-            pipe: Any = server.redis.pipeline(*args, **kwargs)
-            execute = pipe.execute
-
-            async def twice() -> None:
-                commands = list(pipe.command_stack)
-                await execute()
-                pipe.command_stack = commands
-                await execute()
-
-            pipe.execute = twice
-            return pipe
+        async def execute_command(self, *words: Any, **options: Any) -> Any:
+            await server.redis.execute_command(*words, **options)  # type: ignore[no-untyped-call]
+            return await server.redis.execute_command(*words, **options)  # type: ignore[no-untyped-call]
 
     again = Coordination(Twice(server.redis.connection_pool))
     id_ = server.do(submissions(logs, again, one_server=True).submit(REQUEST, None))
     assert records(server) == {id_}
     assert members(server, keys.QUEUE) == {f"{id_}:1"}
+    assert server.command("LLEN", keys.WAKE) == 1
     assert stored(server, id_)[0] == stored(server, server.do(submissions(logs, coordination).submit(REQUEST, None)))[0]
 
 
@@ -268,13 +268,6 @@ def test_the_retention_is_the_requests_or_the_processs_in_milliseconds(server: S
 def test_it_is_one_step_where_one_server_does_all_and_no_key_has_an_owner(
     server: Server, monkeypatch: pytest.MonkeyPatch, one_server: bool, key: str | None, at_once: bool
 ) -> None:
-    taken: list[bool] = []
-    pipeline = server.redis.pipeline
-
-    def noted(transaction: bool = False) -> Any:
-        taken.append(transaction)
-        return pipeline(transaction=transaction)
-
     steps: list[str] = []
     submit = Coordination.submit
 
@@ -283,8 +276,6 @@ def test_it_is_one_step_where_one_server_does_all_and_no_key_has_an_owner(
         return await submit(self, *args)
 
     monkeypatch.setattr(Coordination, "submit", submitted)
-    monkeypatch.setattr(server.redis, "pipeline", noted)
     whole = submissions(Logs(server.redis), Coordination(server.redis), one_server=one_server)
     server.do(whole.submit(REQUEST, key))
     assert steps == ([] if at_once else ["submit"])
-    assert all(taken)

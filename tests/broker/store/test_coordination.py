@@ -4,7 +4,7 @@ import hashlib
 from typing import Any
 
 import pytest
-from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix, retry_key_prefix
+from arq.constants import in_progress_key_prefix, job_key_prefix
 from arq.jobs import deserialize_job
 from redis.exceptions import NoPermissionError
 
@@ -13,7 +13,6 @@ from broker.errors import IdempotencyMismatch, StorageUnavailable
 from broker.ids import new_generation_id
 from broker.local.embedded import free_port
 from broker.replies import Look, Taken
-from broker.store import coordination_steps
 from broker.store.client import connect
 from broker.store.coordination import Coordination
 from broker.store.queue import generation_of_job, job_name, loads_job
@@ -210,7 +209,7 @@ def test_a_job_that_stands_in_the_queue_is_enqueued_again_without_a_change(serve
     assert float(server.command("ZSCORE", keys.DUE, id_)) == 5
 
 
-PREFIXES = (job_key_prefix, in_progress_key_prefix, retry_key_prefix, result_key_prefix)
+PREFIXES = (job_key_prefix, in_progress_key_prefix)
 
 
 def traces(server: Server, id_: str, ordinals: range) -> None:
@@ -237,7 +236,7 @@ def test_a_later_attempts_job_takes_the_place_of_all_earlier_ones(server: Server
     (id_,) = submitted(server, 1)
     traces(server, id_, range(1, 5))
     server.do(server.coordination.enqueue(id_, 3))
-    assert left(server, id_, range(1, 5)) == {3: 5, 4: 5}
+    assert left(server, id_, range(1, 5)) == {3: 3, 4: 3}
 
 
 def test_of_attempts_without_number_the_jobs_of_the_latest_20_are_removed(server: Server) -> None:
@@ -257,8 +256,8 @@ def test_a_lost_job_is_queued_again_where_arq_would_take_it(server: Server) -> N
     for id_ in (first, second):
         traces(server, id_, range(1, 5))
     server.do(server.coordination.enqueue_lost({first: look("queued", 0), second: look("running", 2, created_ms=9)}))
-    assert left(server, first, range(1, 5)) == {1: 2, 2: 5, 3: 5, 4: 5}
-    assert left(server, second, range(1, 5)) == {3: 2, 4: 5}
+    assert left(server, first, range(1, 5)) == {1: 2, 2: 3, 3: 3, 4: 3}
+    assert left(server, second, range(1, 5)) == {3: 2, 4: 3}
     for name, place in ((job_name(first, 1), 5), (job_name(second, 3), 9)):
         assert float(server.command("ZSCORE", keys.QUEUE, name)) == place
         assert server.command("EXISTS", job_key_prefix + name)
@@ -295,6 +294,74 @@ def test_who_takes_jobs_has_them_alone_for_as_long_as_he_said_and_knows_how_many
     assert not server.command("EXISTS", keys.WAKE)
 
 
+def listed(server: Server, id_: str) -> dict[str, float]:
+    """The states that it is listed under, and where."""
+    scores = {state: server.command("ZSCORE", keys.index(state), id_) for state in keys.STATES}
+    return {state: float(score) for state, score in scores.items() if score is not None}
+
+
+def test_what_is_taken_is_listed_as_running_in_its_place_and_as_queued_again_if_it_is_put_back(server: Server) -> None:
+    first, later, waits = submitted(server, 3)
+    place = {id_: float(server.command("ZSCORE", keys.index("all"), id_)) for id_ in (first, later, waits)}
+    server.do(server.coordination.enqueue(first, 1))
+    server.do(server.coordination.enqueue(later, 2))
+    server.do(server.coordination.enqueue(waits, 1))
+    for key in (keys.DUE, keys.index("queued")):
+        server.command("PEXPIRE", key, 60_000)
+    taken = server.do(server.coordination.take(2, lock_ms=200_000, again_ms=100_000))
+    assert listed(server, first) == {"running": place[first]}
+    assert listed(server, later) == {"running": place[later]}
+    assert listed(server, waits) == {"queued": place[waits]}
+    for key in (keys.DUE, keys.index("running")):
+        assert keys.INDEX_MS - 60_000 < server.command("PTTL", key) <= keys.INDEX_MS
+    server.do(server.coordination.put_back(taken.jobs))
+    assert listed(server, first).keys() == listed(server, waits).keys() == {"queued"}
+    assert abs(listed(server, first)["queued"] - place[first]) <= 1
+    assert listed(server, later) == {"running": place[later]}, "an attempt has begun"
+    assert keys.INDEX_MS - 60_000 < server.command("PTTL", keys.index("queued")) <= keys.INDEX_MS
+
+
+def test_what_was_taken_and_never_begun_is_listed_as_queued_when_its_job_is_queued_again(server: Server) -> None:
+    taken, begun = submitted(server, 2)
+    for id_ in (taken, begun):
+        server.do(server.coordination.enqueue(id_, 1))
+    server.do(server.coordination.take(2, lock_ms=200_000, again_ms=100_000))
+    server.do(server.coordination.enqueue_lost({taken: look("queued", 0), begun: look("running", 1)}))
+    assert listed(server, taken).keys() == {"queued"}
+    assert listed(server, begun).keys() == {"running"}
+
+
+def test_a_job_that_is_cleared_away_leaves_nothing(server: Server) -> None:
+    (id_,) = submitted(server, 1)
+    traces(server, id_, range(1, 3))
+    server.command("ZREM", keys.QUEUE, job_name(id_, 1))
+    server.do(server.coordination.clear(job_name(id_, 1)))
+    assert left(server, id_, range(1, 3)) == {2: 3}
+
+
+def test_ends_are_filed_many_at_a_time_each_under_its_own_state(server: Server) -> None:
+    ids = submitted(server, 3)
+    states: tuple[Any, ...] = ("completed", "failed", "cancelled")
+    for id_ in ids:
+        traces(server, id_, range(1, 5))
+    for key in (keys.DUE, keys.index("all")):
+        server.command("PEXPIRE", key, 60_000)
+    ended = {id_: look(state, 2, ended_ms=0) for id_, state in zip(ids, states, strict=True)}
+    server.do(server.coordination.retire(ended))
+    for id_, state in zip(ids, states, strict=True):
+        assert listed(server, id_) == {state: 5000}
+        assert left(server, id_, range(1, 5)) == {4: 3}
+        assert keys.INDEX_MS - 60_000 < server.command("PTTL", keys.index(state)) <= keys.INDEX_MS
+    for key in (keys.DUE, keys.index("all")):
+        assert keys.INDEX_MS - 60_000 < server.command("PTTL", key) <= keys.INDEX_MS
+
+
+def test_a_hundred_ends_of_very_many_attempts_are_filed_at_once(server: Server) -> None:
+    ended = {new_generation_id(): look("failed", 50, ended_ms=SOON_MS) for _ in range(100)}
+    server.do(server.coordination.retire(ended))
+    assert len(members(server, keys.EXPIRING)) == len(members(server, keys.index("all"))) == 100
+
+
 def test_jobs_that_are_put_back_can_be_taken_by_the_next_who_is_woken(server: Server) -> None:
     (id_,) = submitted(server, 1)
     server.do(server.coordination.enqueue(id_, 1))
@@ -317,7 +384,7 @@ def test_what_must_be_done_whole_or_not_at_all_is_a_transaction(
         return pipeline(transaction=transaction)
 
     monkeypatch.setattr(server.redis, "pipeline", noted)
-    server.do(server.coordination.enqueue(id_, 1))
+    server.do(server.coordination.enqueue(id_, 2))
     server.do(server.coordination.put_back({job_name(id_, 1): 5.0}))
     server.do(server.coordination.enqueue_lost({id_: look("queued", 0)}))
     assert asked == [True] * 3
@@ -383,6 +450,18 @@ def test_of_several_that_are_due_those_whose_jobs_wait_are_looked_at_in_8_s_and_
     assert keys.INDEX_MS - 60_000 < server.command("PTTL", keys.DUE) <= keys.INDEX_MS
 
 
+@pytest.mark.parametrize(("wait", "in_ms"), [(801, 8010), (3000, 30_000), (6100, 60_000)])
+def test_the_more_wait_the_later_each_is_looked_at_but_never_later_than_in_a_minute(
+    server: Server, wait: int, in_ms: int
+) -> None:
+    server.command("ZADD", keys.QUEUE, *(word for n in range(wait) for word in (n, f"g{n}:1")))
+    server.command("PEXPIRE", keys.QUEUE, 60_000)
+    before = server.now_ms()
+    due(server, keys.DUE, {"g5": -10})
+    assert overdue(server) == (1, [])
+    assert in_ms <= float(server.command("ZSCORE", keys.DUE, "g5")) - before <= in_ms + server.now_ms() - before
+
+
 def test_a_job_in_the_place_of_another_does_not_wait_for_it(server: Server) -> None:
     """Two places in the queue may be the same, to the microsecond."""
     mine, other = submitted(server, 2)
@@ -423,22 +502,6 @@ def test_who_is_listed_where_it_was_keeps_the_microsecond_of_its_submit(server: 
     places = [server.command("ZSCORE", keys.index(index), id_) for index in ("all", "queued")]
     server.do(server.coordination.move(id_, "queued", 7))
     assert [server.command("ZSCORE", keys.index(index), id_) for index in ("all", "queued")] == places
-
-
-def test_an_end_that_has_stood_is_looked_at_a_second_after_it_has_expired(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[dict[str, int]] = []
-    expire_in = coordination_steps.expire_in
-
-    def noted(in_ms: dict[str, int]) -> Any:
-        asked.append(in_ms)
-        return expire_in(in_ms)
-
-    monkeypatch.setattr(coordination_steps, "expire_in", noted)
-    server.do(server.coordination.retire({"gen": Look("failed", 1, 5, 0, 70_000, SOON_MS)}))
-    server.do(server.coordination.retire({"fresh": Look("failed", 1, 5, 0, 70_000, SOON_MS - 1)}))
-    assert asked == [{"gen": 71_000}]
 
 
 # -- recovering
@@ -545,7 +608,7 @@ def test_what_is_unlisted_is_on_no_list_and_nothing_is_left_of_its_jobs(server: 
             server.command("PEXPIRE", key, 60_000)
     server.do(server.coordination.unlist([gone]))
     assert all(members(server, key) == [stays] for key in lists)
-    assert left(server, gone, range(1, 22)) == {21: 5}
+    assert left(server, gone, range(1, 22)) == {21: 3}
     assert len(left(server, stays, range(1, 22))) == 21
 
 

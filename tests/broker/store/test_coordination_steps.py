@@ -1,7 +1,7 @@
 """How the replies of coordination's scripts read; no server. What they are told is tested with one (test_coordination.py)."""
 
 from broker import keys
-from broker.replies import Accepted, Announced, Mismatch, Overdue, Taken
+from broker.replies import Accepted, Announced, Look, Mismatch, Overdue, Taken
 from broker.store import coordination_steps
 
 
@@ -23,10 +23,17 @@ def test_of_what_is_overdue_some_wait_in_the_queue() -> None:
     assert coordination_steps.overdue(5, 10).read([3, b"g"]) == Overdue(3, ["g"])
 
 
-def test_each_look_has_its_own_time_and_what_expires_is_due_no_more() -> None:
-    again, expires = coordination_steps.look_again({"g": 1, "h": 2}), coordination_steps.expire_in({"g": 1})
+def test_each_look_has_its_own_time() -> None:
+    again = coordination_steps.look_again({"g": 1, "h": 2})
     assert (again.keys, again.args) == ([keys.DUE], [keys.INDEX_MS, "g", 1, "h", 2])
-    assert (expires.keys, expires.args) == ([keys.EXPIRING, keys.DUE], [keys.INDEX_MS, "g", 1])
+
+
+def test_an_end_that_has_stood_is_looked_at_when_it_has_expired_and_a_fresh_one_soon() -> None:
+    stood, fresh = Look("failed", 1, 5, 0, 900, 10_000), Look("cancelled", 30, 6, 0, 900, 9_999)
+    call = coordination_steps.file({"g": stood, "h": fresh})
+    assert call.keys[:4] == [keys.DUE, keys.EXPIRING, keys.QUEUE, keys.index("all")]
+    failed, cancelled = (1 + call.keys.index(keys.index(state)) for state in ("failed", "cancelled"))
+    assert call.args[3:] == ["g", failed, 5000, 2, 1900, 1, 2, "h", cancelled, 6000, 1, 10_000, 12, 31]
 
 
 def test_who_announces_itself_hears_where_the_others_are() -> None:

@@ -50,6 +50,19 @@ def test_a_claim_begins_the_waiting_time_anew_however_long_it_has_waited(generat
     assert lives(tombstone, keys.WAITING_MS + keys.REMEMBERED_MS)
 
 
+@pytest.mark.parametrize(("waited_ms", "anew"), [(120_000, True), (-120_000, True), (0, False)])
+def test_a_first_claim_begins_the_waiting_time_anew_unless_that_has_just_begun(
+    generation: Generation, waited_ms: int, anew: bool
+) -> None:
+    shorten(generation)
+    generation.server.command("HINCRBY", generation.keys[0], "created_ms", -waited_ms)
+    generation.granted()
+    record, log, tombstone = map(generation.ttl, generation.keys)
+    assert lives(record, keys.WAITING_MS) is anew
+    assert lives(tombstone, keys.WAITING_MS + keys.REMEMBERED_MS) is anew
+    assert lives(log, keys.WAITING_MS)
+
+
 def test_a_cancel_is_not_forgotten_before_the_generation_is(generation: Generation) -> None:
     generation.granted()
     assert generation.cancel() == "cancelling"

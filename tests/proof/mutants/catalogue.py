@@ -7,6 +7,7 @@ _HUB = "tests/api/viewing/test_hub.py::"
 _FEED = "tests/api/viewing/test_feed.py::"
 _APPENDER = "tests/worker/log/test_appender.py::"
 _TICKS = "tests/api/viewing/test_hub_ticks.py::"
+_INDEXES = "tests/broker/store/test_indexes.py::"
 _LIVES = "tests/broker/store/test_lifetimes.py::"
 _DIRECT = "tests/api/delivery/test_uvicorn_direct.py::"
 _PACE = "tests/worker/log/test_pace.py::"
@@ -125,7 +126,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _LUA + "test_an_end_written_again_after_it_was_lost_has_another_id", MODEL,
     ),
     _mutant(
-        "an end before the tail is back", "finish.lua",
+        "an end before the tail is back", "ending.lua",
         "if last + 1 < seq then return { 'behind', int(last) } end", "",
         _LUA + "test_a_finish_behind_a_lost_tail_is_refused_until_the_tail_is_back", MODEL,
     ),
@@ -190,7 +191,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     # -- time
     _mutant(
-        "a record is made anew after it expired", "create.lua",
+        "a record is made anew after it expired", "creating.lua",
         "if tombstone then return 'expired' end", "",
         _LUA + "test_create_does_not_bring_back_what_has_expired",
     ),
@@ -217,8 +218,50 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/system/faults/test_submits.py::test_a_record_that_was_never_queued_runs",
     ),
     _mutant(
-        "a fresh end is filed for good", "Coordination.retire", "if look.ended_ms >= _DOUBT_MS}", "}",
+        "a fresh end is filed for good", "coordination_steps.file", "stood = look.ended_ms >= DOUBT_MS", "stood = True",
         "tests/broker/store/test_coordination.py::test_an_end_that_redis_takes_back_while_it_is_filed_is_looked_at_again_soon",
+    ),
+    _mutant(
+        "an end is filed that was not made", "conclude.lua", "if not ended[3] then return ended end",
+        "if ended[1] == 'behind' then ended = { 'ended', ARGV[5], 1, now, 1 } end",
+        _INDEXES + "test_what_does_not_end_is_not_filed",
+    ),
+    _mutant(
+        "what ended on one server is due for ever", "conclude.lua", "redis.call('ZREM', KEYS[4], ARGV[10])", "",
+        _INDEXES + "test_on_one_server_an_end_is_filed_in_the_step_that_makes_it",
+    ),
+    _mutant(
+        "what expires on one server is on its lists for ever", "conclude.lua",
+        "redis.call('ZADD', KEYS[5], int(now + ended[5] + tonumber(ARGV[11])), ARGV[10])", "",
+        _INDEXES + "test_on_one_server_an_end_is_filed_in_the_step_that_makes_it",
+    ),
+    _mutant(
+        "a batch of ends leaves their jobs", "file.lua", "redis.call('DEL', unpack(jobs))", "",
+        "tests/broker/store/test_coordination.py::test_ends_are_filed_many_at_a_time_each_under_its_own_state",
+    ),
+    _mutant(
+        "ends are filed one by one", "InBatches._batch", "self._ended.items(), _BATCH", "self._ended.items(), 1",
+        _INDEXES + "test_on_two_servers_ends_are_filed_a_hundred_at_a_time_and_soon",
+    ),
+    _mutant(
+        "what had ended before is not filed", "Together.finish",
+        'if finished.why == "ended" and finished.look is None:', "if False:",
+        _INDEXES + "test_an_end_that_is_asked_for_again_or_was_made_by_a_cancel_is_filed_all_the_same",
+    ),
+    _mutant(
+        "what was taken is listed as queued", "take.lua", "redis.call('ZREM', KEYS[4], unpack(ids))", "",
+        "tests/broker/store/test_coordination.py::"
+        "test_what_is_taken_is_listed_as_running_in_its_place_and_as_queued_again_if_it_is_put_back",
+    ),
+    _mutant(
+        "what nobody began stays listed as running", "Coordination.enqueue_lost", 'if look.state == "queued":', "if False:",
+        "tests/broker/store/test_coordination.py::"
+        "test_what_was_taken_and_never_begun_is_listed_as_queued_when_its_job_is_queued_again",
+    ),
+    _mutant(
+        "a job that came to nothing stays locked", "Dispatcher.run_job", "if not cleared:", "if False:",
+        "tests/worker/test_dispatch_steps.py::"
+        "test_a_job_is_run_by_its_name_and_cleared_away_unless_its_end_has_done_so",
     ),
     _mutant(
         "a lease is believed whatever it says", "lease.lua", "if left <= most then", "if true then",
@@ -236,6 +279,17 @@ MUTANTS: tuple[Mutant, ...] = (
         _LUA + "test_what_waits_in_the_queue_is_looked_at_by_nobody_unless_its_job_is_lost",
     ),
     _mutant(
+        "ten thousand that wait are looked at as often as one", "overdue.lua",
+        "redis.call('ZCARD', KEYS[3]) * ARGV[4]", "0",
+        "tests/broker/store/test_coordination.py::"
+        "test_the_more_wait_the_later_each_is_looked_at_but_never_later_than_in_a_minute",
+    ),
+    _mutant(
+        "what waits is looked at beyond any look", "overdue.lua", "math.min(turn, ARGV[5] - 1000)", "turn",
+        "tests/broker/store/test_coordination.py::"
+        "test_the_more_wait_the_later_each_is_looked_at_but_never_later_than_in_a_minute",
+    ),
+    _mutant(
         "a lost job is taken for one that waits", "overdue.lua",
         "local waits = places[i] or waits_again(id)", "local waits = true",
         _LUA + "test_what_waits_in_the_queue_is_looked_at_by_nobody_unless_its_job_is_lost",
@@ -246,7 +300,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _LUA + "test_jobs_are_taken_in_the_order_of_their_submits_however_late_they_were_queued",
     ),
     _mutant(
-        "the order of submits follows the clock", "submit.lua",
+        "the order of submits follows the clock", "lists.lua",
         "math.max(us, tonumber(newest[2] or '0') + 1)", "us",
         _LUA + "test_the_order_of_submits_stands_when_the_clock_jumps_back",
     ),
@@ -276,7 +330,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "what a worker took is not looked after", "take.lua",
-        "redis.call('ZADD', KEYS[3], look, string.match(name, '^(.*):'))", "",
+        "redis.call('ZADD', KEYS[3], unpack(looks))", "",
         _LUA + "test_a_job_that_was_taken_is_locked_and_looked_after",
     ),
     _mutant(
@@ -316,9 +370,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the idempotency key is written after the record",
         (
-            Edit("Submissions.submit", _SUBMIT, "pass"),
-            Edit("Submissions.submit", "id_ = accepted.id", "pass"),
-            Edit("Submissions.submit", _CREATE, f"{_CREATE}; {_SUBMIT}; id_ = accepted.id"),
+            Edit("Submissions.accept", _SUBMIT, "pass"),
+            Edit("Submissions.accept", "id_ = accepted.id", "pass"),
+            Edit("Submissions.accept", _CREATE, f"{_CREATE}; {_SUBMIT}; id_ = accepted.id"),
         ),
         ("tests/broker/store/test_accepting.py",),
     ),
@@ -351,7 +405,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/broker/store/test_cluster.py::test_an_end_is_confirmed_by_the_server_that_has_it_and_by_no_other",
     ),
     _mutant(
-        "no recovery look", "Submissions.submit", "self.watch(id_)", "pass",
+        "no recovery look", "Submissions.accept", "self.watch(id_)", "pass",
         _LOST + "test_what_was_accepted_is_looked_at_once_more_where_there_are_two_servers",
     ),
     _mutant(
@@ -376,8 +430,8 @@ MUTANTS: tuple[Mutant, ...] = (
         _LOST + "test_a_key_that_coordination_has_forgotten_is_refused_to_another_body",
     ),
     _mutant(
-        "a record takes any body", "create.lua",
-        "if made_for and made_for ~= ARGV[3] then return 'mismatch' end", "",
+        "a record takes any body", "creating.lua",
+        "if made_for and made_for ~= A[3] then return 'mismatch' end", "",
         _LOST + "test_of_two_bodies_that_came_at_once_the_one_that_made_the_record_has_the_key",
     ),
     _mutant(
@@ -394,6 +448,16 @@ MUTANTS: tuple[Mutant, ...] = (
         "a repeated submit is not looked after", "submit.lua",
         "redis.call('ZADD', KEYS[1], 'NX'", "local _ = verdict == 'accepted' and redis.call('ZADD', KEYS[1], 'NX'",
         "tests/broker/store/test_accepting.py::test_a_submit_repeated_after_the_sweeper_gave_it_up_is_looked_after_again",
+    ),
+    _mutant(
+        "a submit in one step is not looked after", "accept.lua",
+        "redis.call('ZADD', KEYS[3], int(now + tonumber(ARGV[10])), ARGV[9])", "",
+        "tests/broker/store/test_accepting.py::test_a_submit_in_one_step_leaves_what_one_in_three_steps_leaves",
+    ),
+    _mutant(
+        "a submit in one step that is repeated rings again", "accept.lua",
+        "if verdict ~= 'created' then return { verdict } end", "",
+        "tests/broker/store/test_accepting.py::test_a_submit_in_one_step_whose_reply_was_lost_is_repeated_without_a_trace",
     ),
     _mutant(
         "a late submit is not looked after", "enqueue.lua", "redis.call('ZADD', KEYS[3], 'NX', 0, ARGV[1])", "",

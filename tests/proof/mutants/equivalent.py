@@ -245,7 +245,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_MARKS}[0][0] < now - TAIL_SECONDS:",
     ),
     "one tick of a clock": (
-        "coordination -: _EXPIRY_SLACK_MS = 1000 => _EXPIRY_SLACK_MS = 1001",
+        "coordination_steps -: EXPIRY_SLACK_MS: Final = 1000 => EXPIRY_SLACK_MS: Final = 1001",
         "coordination_steps -: _WAITING_LOOK_MS = 8000 => _WAITING_LOOK_MS = 8001",
         "coordination_steps -: _LONGEST_LOOK_MS = 61_000 => _LONGEST_LOOK_MS = 61001",
         f"{_MARKS} and self._marks[0][0] <= now - TAIL_SECONDS:",
@@ -267,13 +267,11 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "what is only read, or may be done in part and is done again, is done in one step: the replies are the same": tuple(
         f"{function}: {_NOT_WHOLE} => pipe = self.redis.pipeline({told})"
         for function in (
-            "Logs.record",
             "Logs.records",
             "Logs.held_by",
             "Logs.visit",
             "Coordination.waiting",
             "Coordination.move",
-            "Coordination.retire",
             "Coordination.positions",
             "Coordination.unlist",
             "Coordination.list_again",
@@ -355,14 +353,16 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " then return math.max(0, left) end",
     ),
     "before the claim that counts it there is no attempt, and less than none is none": (
-        "common.lua seal: local chunks = math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or"
+        "common.lua seal_at: local chunks = math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or"
         " '0')) => local chunks = math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or '1'))",
     ),
     "what is told lives for a minute": (
-        "enqueue.lua -: redis.call('PEXPIRE', KEYS[2], ARGV[6]) => redis.call('PEXPIRE', KEYS[2], 60000)",
         "sync.lua -: redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) => redis.call('SET', KEYS[1], '1', 'PX', 60000)",
     ),
-    "it is set before it is returned": ("take.lua -: local taken = { 0 } => local taken = { 1 }",),
+    "it is set before it is returned": (
+        "take.lua -: local taken, ids, looks, places = { 0 }, {}, {}, {} => local taken, ids, looks, places = { 1 },"
+        " {}, {}, {}",
+    ),
     "none are asked for": ("overdue.lua -: if #ids < most then => if #ids <= most then",),
     "eleven jobs of one microsecond": (
         "overdue.lua waits_again: for _, name in ipairs(redis.call('ZRANGE', KEYS[3], place, place,"
@@ -374,20 +374,15 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " local held = redis.call('HDEL', KEYS[1], 'lease_until', 'claimant') > 1",
     ),
     "long ago, by a millisecond or a microsecond more": (
-        "submit.lua -: local score = string.format('%.0f', math.max(us, tonumber(newest[2] or '0') +"
-        " 1)) => local score = string.format('%.0f', math.max(us, tonumber(newest[2] or '1') + 1))",
+        "lists.lua list_submitted: local score = math.max(us, tonumber(newest[2] or '0') + 1) => local score ="
+        " math.max(us, tonumber(newest[2] or '1') + 1)",
         "lease.lua lease_left: local left, most = tonumber(lease_until or '0') - now,"
         " tonumber(lease_ms or LONGEST_LEASE_MS) => local left, most = tonumber(lease_until or '1') - now,"
         " tonumber(lease_ms or LONGEST_LEASE_MS)",
     ),
     "a second guard: the log does not end with this attempt's entry then": (
-        "finish.lua -: if r[1] ~= 'running' or r[2] ~= ARGV[2] then return { 'fenced' } end => if r[1]"
-        " ~= 'running' and r[2] ~= ARGV[2] then return { 'fenced' } end",
-    ),
-    "one is as false as the other, to whoever asks whether there is another attempt": (
-        f"{_PRODUCER}._once: return False => return None",
-        f"{_PRODUCER}._once: return False => return None #2",
-        f"{_PRODUCER}._conclude: return False => return None",
+        "ending.lua finish: if r[1] ~= 'running' or r[2] ~= A[2] then return { 'fenced' } end => if r[1]"
+        " ~= 'running' and r[2] ~= A[2] then return { 'fenced' } end",
     ),
     "nobody has asked for a pause, so its cap is not looked at": (
         f"{_PRODUCER}._conclude: await asyncio.sleep(pause(granted.ordinal, None, 0)) =>"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from broker.processes.orphans import Orphans
 from tests.harness.processes import Child, python, running
-from tests.harness.stack import Stack, until
+from tests.harness.stack import STARTS, Stack, until
 
 
 class Family:
@@ -20,7 +20,7 @@ class Family:
     def ready(self, number: int) -> None:
         """Waits until so many children have said that they are, the dead ones included."""
         words = {"api": "Application startup complete", "worker": "worker ready"}[self._module]
-        until(lambda: self.parent.log.count(words) >= number, f"child number {number} is ready", 20)
+        until(lambda: self.parent.log.count(words) >= number, f"child number {number} is ready", STARTS)
 
     def children(self) -> dict[int, str]:
         """Their pids and command lines."""

@@ -11,6 +11,7 @@ from broker.events import TEXT, Content
 from broker.record import Ending
 from broker.replies import Finished, Refused
 from broker.store.coordination import Coordination
+from broker.store.indexes import Together
 from broker.store.logs import Logs
 from tests.harness.clockwork import at_once
 from tests.worker.generating.test_producing import World, produce
@@ -23,24 +24,22 @@ from worker.upstreams import Upstream
 COMPLETED = Ending("completed", stop_reason="end_turn")
 
 
-class Ends:
+class Ends(Together):
     """Logs that hold `written` entries and answer a finish as the script would; it is `away` for that many calls."""
 
     def __init__(self, written: int, away: int = 0) -> None:
+        super().__init__(cast(Logs, None), cast(Coordination, None))
         self.written, self.away = written, away
         self.asked: list[tuple[int, Ending]] = []
         self.times: list[float] = []
 
-    async def finish(self, _: str, __: int, seq: int, ending: Ending) -> Finished:
+    async def finish(self, id_: str, attempt: int, seq: int, ending: Ending, job: str) -> Finished:
         self.times.append(asyncio.get_running_loop().time() - 1000)
         if self.away:
             self.away -= 1
             raise StorageUnavailable("MISCONF")
         self.asked.append((seq, ending))
         return Finished("behind", self.written) if self.written + 1 < seq else Finished("ended")
-
-    async def looks(self, ids: list[str]) -> dict[str, None]:
-        return dict.fromkeys(ids)
 
 
 def finish(
@@ -51,7 +50,7 @@ def finish(
     async def run() -> None:
         settings = WorkerSettings(outage=outage)
         producer = Producer(
-            "w", cast(Logs, logs), cast(Coordination, None), cast(Appender, None), cast(Upstream, None), settings
+            "w", cast(Logs, logs), cast(Coordination, None), logs, cast(Appender, None), cast(Upstream, None), settings
         )
         loop = asyncio.get_running_loop()
 
@@ -61,7 +60,7 @@ def finish(
         writer = Writer("gen", 7, max_unwritten=10, now=loop.time())
         writer.on_put = soon
         writer.put([Content(TEXT, b"a"), Content(TEXT, b"b"), Content(TEXT, b"c")])
-        await producer._finish(writer, ending)
+        await producer._finish(writer, "gen:1", ending)
 
     at_once(run())
     return logs.asked[-1] if logs.asked else None

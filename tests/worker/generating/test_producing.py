@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
 
@@ -14,13 +13,10 @@ from broker.events import Content, Entry, Run
 from broker.ids import BEGINNING, EntryId
 from broker.record import Ending, Record, State
 from broker.replies import Finished, Granted, Look, Refused
-from broker.store.coordination import Coordination
-from broker.store.logs import Logs
 from tests.harness.clockwork import at_once
 from tests.worker.generating.test_plan import log, record
 from tests.worker.upstreams.teller import CLOSE, OPEN, START, STOP, USAGE, WHOLE, Teller, text
 from worker.generating.producer import Producer
-from worker.log.appender import Appender
 from worker.log.writer import Writer
 from worker.settings import WorkerSettings
 from worker.upstreams import Answer, Call, Json, UpstreamFailure
@@ -54,9 +50,7 @@ class World(Teller):
         self.writer: Writer
         everything = cast(Any, self)
         settings = WorkerSettings(**{"lease": 2.5, "pickup_grace": 3, "outage": 5, **how})
-        self.producer = Producer(
-            "w", cast(Logs, everything), cast(Coordination, everything), cast(Appender, everything), self, settings
-        )
+        self.producer = Producer("w", everything, everything, everything, everything, self, settings)
 
     async def note(self, *what: Any) -> None:
         if seconds := self.slow.get(what[0]):
@@ -98,7 +92,8 @@ class World(Teller):
         await self.note("release", id_, attempt, counts)
         return self.still_runs
 
-    async def finish(self, id_: str, attempt: int, seq: int, ending: Ending) -> Finished:
+    async def finish(self, id_: str, attempt: int, seq: int, ending: Ending, job: str) -> Finished:
+        assert job == f"{id_}:1"
         await self.note("finish", id_, attempt, seq, ending)
         return Finished("ended")
 
@@ -108,9 +103,6 @@ class World(Teller):
         return {id_: None if self.ended is None else look(self.ended)}
 
     # -- coordination
-
-    async def move(self, *what: Any) -> None:
-        await self.note("move", *what)
 
     async def look_again(self, in_ms: dict[str, int]) -> None:
         await self.note("look_again", in_ms)
@@ -149,15 +141,11 @@ def look(state: State) -> Look:
     return Look(state, 1, 1234, 0, 1000, 5)
 
 
-def produce(world: World, *, ahead: bool = False, left: int = 1) -> World:
+def produce(world: World, *, left: int = 1) -> World:
     """Runs it to its end; no task is left behind."""
 
     async def run() -> None:
-        if ahead:
-            with world.producer.reading_ahead("gen_x"):
-                await world.producer.produce("gen_x")
-        else:
-            await world.producer.produce("gen_x")
+        await world.producer.produce("gen_x:1")
         await asyncio.sleep(0)
         assert len(asyncio.all_tasks()) == left
 
@@ -165,7 +153,7 @@ def produce(world: World, *, ahead: bool = False, left: int = 1) -> World:
     return world
 
 
-def test_a_generation_is_claimed_produced_ended_and_listed_under_its_end() -> None:
+def test_a_generation_is_claimed_produced_and_ended() -> None:
     world = produce(World(WHOLE))
     (claim,) = world.asked("claim")
     assert re.fullmatch("w/[0-9a-f]{16}", claim[2])
@@ -176,43 +164,21 @@ def test_a_generation_is_claimed_produced_ended_and_listed_under_its_end() -> No
         ("record", "gen_x", True),
         ("add", "gen_x", 7),
         ("call",),
-        ("move", "gen_x", "running", 1234),
-        ("look_again", {"gen_x": 2500}),
         ("finish", "gen_x", 7, 7, COMPLETED),
-        ("look", "gen_x"),
-        ("retire", {"gen_x": look("completed")}),
         ("remove",),
     ]
     assert world.writer.acked == 6
 
 
-def test_it_is_listed_as_running_soon_and_never_after_its_end() -> None:
-    world = World()
-    later: Callable[[], None] = lambda: world.did.append(("later",))  # noqa: E731
-    world.answers = [[START, 0.5, later, *WHOLE[1:]]]
-    assert produce(world).names.index("look_again") < world.names.index("later")
-    world = World(WHOLE)
-    world.slow = {"move": 3.0}
-    assert produce(world).names.index("look_again") < world.names.index("finish")
-
-
-@pytest.mark.parametrize("away", ["move", "look_again"])
-def test_a_list_that_cannot_be_written_ends_nothing(away: str) -> None:
-    world = World(WHOLE)
-    world.away = {away}
-    assert produce(world).asked("finish") == [("finish", "gen_x", 7, 7, COMPLETED)]
-
-
-def test_whoever_is_cancelled_lists_nothing_any_more_and_leaves_no_task() -> None:
+def test_whoever_is_cancelled_ends_nothing_any_more_and_leaves_no_task() -> None:
     async def scene() -> None:
         world = World([START, 1000])
-        world.slow = {"move": 10.0}
-        running = asyncio.create_task(world.producer.produce("gen_x"))
+        running = asyncio.create_task(world.producer.produce("gen_x:1"))
         await asyncio.sleep(1)
         running.cancel()
         await asyncio.wait({running})
         await asyncio.sleep(20)
-        assert world.asked("move", "finish", "release") == []
+        assert world.asked("finish", "release") == []
         assert world.names[-1] == "remove"
 
     at_once(scene())
@@ -242,7 +208,7 @@ def test_what_has_not_ended_is_not_listed_as_ended(state: State | None) -> None:
 
 def test_a_log_that_has_grown_is_planned_from_anew_a_few_times_under_one_name() -> None:
     moved = Refused("moved")
-    world = produce(World(WHOLE, verdicts=[moved, moved, moved, moved, FIRST]), ahead=True)
+    world = produce(World(WHOLE, verdicts=[moved, moved, moved, moved, FIRST]))
     assert world.names[:10] == ["record", "claim"] * 5
     assert len({claim[2] for claim in world.asked("claim")}) == 1
     assert len(world.asked("finish")) == 1
@@ -297,47 +263,6 @@ def test_a_worker_that_was_told_to_end_while_it_claimed_hands_over_and_calls_nob
 
     cast(Any, world).claim = told
     assert [name for name in produce(world).names if name in ("call", "release", "enqueue")] == ["release", "enqueue"]
-
-
-# -- reading ahead
-
-
-def test_a_record_that_was_read_ahead_is_read_once() -> None:
-    world = produce(World(WHOLE), ahead=True)
-    assert world.asked("record") == [("record", "gen_x", True)]
-    assert len(world.asked("finish")) == 1
-
-
-def test_a_record_that_could_not_be_read_ahead_is_read_when_it_is_needed() -> None:
-    world = World(WHOLE)
-    reads: list[str] = []
-
-    async def once_away(id_: str, *, with_request: bool) -> Record:
-        reads.append(id_)
-        if len(reads) == 1:
-            raise StorageUnavailable
-        return world.found
-
-    cast(Any, world).record = once_away
-    assert len(produce(world, ahead=True).asked("finish")) == 1
-    assert len(reads) == 2
-
-
-def test_what_is_read_ahead_is_forgotten_when_nobody_asks_for_it() -> None:
-    async def scene() -> None:
-        world = World(WHOLE)
-        world.slow = {"record": 10.0}
-        with world.producer.reading_ahead("gen_x"):
-            await asyncio.sleep(1)
-            with world.producer.reading_ahead("gen_x"):
-                await asyncio.sleep(1)
-        await asyncio.sleep(20)
-        assert world.did == []
-        world.slow = {}
-        await world.producer.produce("gen_x")
-        assert world.names[0] == "record"
-
-    at_once(scene())
 
 
 # -- attempts
@@ -457,8 +382,33 @@ def test_what_is_not_there_is_given_up(caplog: pytest.LogCaptureFixture) -> None
     assert caplog.messages == ["gen_x: given up: "]
 
 
-def test_an_end_that_cannot_be_listed_is_the_sweepers_business() -> None:
+def test_what_the_claim_has_ended_and_cannot_be_listed_is_the_sweepers_business() -> None:
     for away in ("look", "retire"):
-        world = World(WHOLE)
+        world = World(verdicts=[Refused("sealed")])
         world.away = {away}
-        assert len(produce(world).asked("finish")) == 1
+        assert "claim" in produce(world).names
+
+
+@pytest.mark.parametrize(("outcome", "ended"), [("whole", True), ("drain", False), ("fenced", False), ("held", False)])
+def test_its_job_is_cleared_away_by_whoever_ends_it_and_nobody_else(outcome: str, ended: bool) -> None:
+    async def scene() -> None:
+        world = World(WHOLE)
+        if outcome in ("drain", "fenced"):
+            world.answers = [[START, lambda: world.writer.stop(cast(Any, outcome)), 1000]]
+        elif outcome == "held":
+            world.verdicts = [Refused("held")]
+        assert await world.producer.produce("gen_x:1") is ended
+
+    at_once(scene())
+
+
+def test_an_end_that_another_has_made_is_nobody_s_here() -> None:
+    async def fenced(*_: Any, **__: Any) -> Finished:
+        return Finished("fenced")
+
+    async def scene() -> None:
+        world = World(WHOLE)
+        cast(Any, world).finish = fenced
+        assert await world.producer.produce("gen_x:1") is False
+
+    at_once(scene())

@@ -1,0 +1,19 @@
+#!lua flags=allow-oom
+-- uses clock, common, ending
+-- Ends a generation as finish does, and files it in the same step, where one server plays both roles. Redis cannot take back the
+-- end and keep what was filed: nobody need look whether the end has stood.
+--
+-- KEYS  record, log, tombstone, due, expiring, index:running, the index of its end, its job, the job's lock
+-- ARGV  as finish's, then generation id, ms that it is kept beyond its retention, index ms
+-- Returns as finish.
+local now = now_ms()
+local ended = finish(KEYS, ARGV, now)
+if not ended[3] then return ended end
+redis.call('ZREM', KEYS[6], ARGV[10])
+redis.call('ZADD', KEYS[7], int(ended[4] * 1000), ARGV[10])
+redis.call('ZREM', KEYS[4], ARGV[10])
+redis.call('ZADD', KEYS[5], int(now + ended[5] + tonumber(ARGV[11])), ARGV[10])
+redis.call('PEXPIRE', KEYS[5], ARGV[12])
+redis.call('PEXPIRE', KEYS[7], ARGV[12])
+redis.call('DEL', KEYS[8], KEYS[9])
+return ended

@@ -1,0 +1,24 @@
+-- Shared by the scripts that list and queue what was submitted.
+
+-- Lists a generation as submitted now, behind all others; returns its score (µs). The order of
+-- submits, and with it the queue's, stands even where the clock jumps back.
+local function list_submitted(all, queued, id, us, index_ms)
+  local newest = redis.call('ZRANGE', all, -1, -1, 'WITHSCORES')
+  local score = math.max(us, tonumber(newest[2] or '0') + 1)
+  for _, list in ipairs({ all, queued }) do
+    redis.call('ZADD', list, 'NX', int(score), id)
+    redis.call('PEXPIRE', list, index_ms)
+  end
+  return score
+end
+
+-- Puts a job into the queue, in its `place` (ms of the submit), and wakes a worker.
+local function queue_job(queue, wake, job, name, content, waiting_ms, place, wake_ms, index_ms)
+  redis.call('SET', job, content, 'PX', waiting_ms, 'NX')
+  redis.call('ZADD', queue, 'NX', string.format('%.3f', place), name)
+  redis.call('PEXPIRE', queue, index_ms)
+  -- There need be no more bells than workers: one that was woken takes jobs until none is left.
+  if redis.call('LPUSH', wake, name) > 1000 then redis.call('LTRIM', wake, 0, 999) end
+  redis.call('PEXPIRE', wake, wake_ms)
+end
+

@@ -1,0 +1,46 @@
+"""The atomic steps that touch keys of both roles, as typed functions: only where one server plays both. What they do is done
+whole, and where Redis forgets it, forgotten whole. Pure, as log_steps.py and coordination_steps.py are.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from arq.constants import job_key_prefix
+
+from broker import keys
+from broker.record import Ending
+from broker.replies import Created, Finished
+from broker.store import log_steps
+from broker.store.coordination_steps import EXPIRY_SLACK_MS
+from broker.store.lua import Argument, Call, Script
+from broker.store.queue import job as job_of
+from broker.store.queue import job_name, traces
+
+_ACCEPT: Final = Script("accept")
+_CONCLUDE: Final = Script("conclude")
+_FIRST_ORDINAL: Final = 1
+
+
+def accept(id_: str, create: Call[Created], first_due_ms: int) -> Call[int | None]:
+    """All of a submit: the record, as `create` makes it, a first look after `first_due_ms`, the lists, the job and the bell.
+    May be repeated. The ms of the submit, None if the record was there."""
+    name = job_name(id_, _FIRST_ORDINAL)
+    touched = [
+        *create.keys, keys.DUE, keys.index("all"), keys.index("queued"), keys.QUEUE, keys.WAKE, job_key_prefix + name,
+    ]  # fmt: skip
+    args: list[Argument] = [*create.args, id_, first_due_ms, name, job_of(id_), keys.WAKE_MS, keys.INDEX_MS]
+    return Call(_ACCEPT, touched, args, _accepted)
+
+
+def _accepted(reply: Sequence[Any]) -> int | None:
+    return int(reply[1]) if len(reply) > 1 else None
+
+
+def conclude(id_: str, attempt: int, seq: int, ending: Ending, job: str) -> Call[Finished]:
+    """Ends a generation as `finish`, whose parameters it has, and files it in the same step: its lists, its look, and the job
+    of this name. May be repeated."""
+    finish = log_steps.finish(id_, attempt, seq, ending)
+    touched = [
+        *finish.keys, keys.DUE, keys.EXPIRING, keys.index("running"), keys.index(ending.state), *traces(job),
+    ]  # fmt: skip
+    return Call(_CONCLUDE, touched, [*finish.args, id_, EXPIRY_SLACK_MS, keys.INDEX_MS], finish.read)
