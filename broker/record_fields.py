@@ -7,7 +7,7 @@ these steps, and no other. A field is missing until a step has written it.
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Writer = Literal["append", "cancel", "claim", "confirm", "create", "finish", "look", "release"]
+Writer = Literal["append", "archive", "cancel", "claim", "confirm", "create", "finish", "look", "release"]
 _ENDING: Final[tuple[Writer, ...]] = ("cancel", "claim", "finish")
 """The steps that can end a generation."""
 
@@ -27,29 +27,31 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("state", "`queued`, `running`, `completed`, `failed` or `cancelled`", ("cancel", "claim", "create", "finish")),
     Field("owner", "whose it is; missing where nobody is asked who they are", ("create",)),
     Field("model", "as it was asked for", ("create",)),
-    Field("request", "as it was accepted, JSON; up to a megabyte, which only a worker reads", ("create",), shown=False),
+    Field("request", "as it was accepted, JSON; up to a megabyte, which only a worker reads", ("create",), ("archive",),
+          shown=False),
     Field("durability", "`strict`, or `normal`", ("create",)),
     Field("retention_ms", "how long record and log are kept, from the end on", ("create",), shown=False),
     Field("created_ms", "when the record was made", ("create",)),
     Field("started_ms", "when the first attempt was claimed", ("claim",)),
     Field("first_ms", "when the first chunk of content was appended", ("append",)),
     Field("finished_ms", "when it ended", _ENDING),
-    Field("attempt", "the name of the latest attempt", ("claim",), shown=False),
+    Field("attempt", "the name of the latest attempt", ("claim",), ("archive",), shown=False),
     Field("ordinal", "how many attempts there were", ("claim",)),
     Field("spent", "how many of them count against the limit: a hand-over gives its own back", ("claim", "release")),
     Field("claimant", "who claimed it: `<process>/<nonce>`, while it has a lease", ("claim",),
           ("cancel", "claim", "finish", "release"), shown=False),
     Field("lease_until", "until when the attempt counts as alive; one that the clock has left too far ahead is corrected",
           ("append", "cancel", "claim", "look"), ("cancel", "claim", "finish", "release"), shown=False),
-    Field("lease_ms", "how long a lease lasts, by the setting of who claimed it", ("claim",), shown=False),
-    Field("before", "how many entries the log had before the attempt's first", ("claim",), shown=False),
-    Field("kept", "how many chunks of earlier attempts a reader keeps", ("claim",), shown=False),
-    Field("others", "how many of the attempt's entries are no chunks", ("append", "claim"), shown=False),
+    Field("lease_ms", "how long a lease lasts, by the setting of who claimed it", ("claim",), ("archive",), shown=False),
+    Field("before", "how many entries the log had before the attempt's first", ("claim",), ("archive",), shown=False),
+    Field("kept", "how many chunks of earlier attempts a reader keeps", ("claim",), ("archive",), shown=False),
+    Field("others", "how many of the attempt's entries are no chunks", ("append", "claim"), ("archive",), shown=False),
     Field("cancel", "that a cancel was asked for while an attempt ran", ("cancel",), _ENDING, shown=False),
     Field("usage", "tokens of all attempts so far, JSON", ("append",)),
     Field("terminal_id", "the id of the log's terminal entry", _ENDING),
     Field("end", "the terminal entry's content, JSON", _ENDING),
     Field("confirmed", "the `terminal_id` that is known to be safe, of a strictly durable end", ("confirm",)),
+    Field("archived", "the mark of the object that the log is in; the record is a stub then", ("archive",), shown=False),
 )  # fmt: skip
 
 

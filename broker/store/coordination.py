@@ -15,7 +15,7 @@ from broker import keys
 from broker.errors import IdempotencyMismatch, StorageForbidden, StorageRefused
 from broker.record import State
 from broker.replies import Accepted, Look, Mismatch
-from broker.store import coordination_steps, queue
+from broker.store import archive_steps, coordination_steps, queue
 from broker.store.client import storage_errors
 from broker.store.lua import step
 
@@ -25,10 +25,11 @@ _DOUBT_MS = 10_000
 
 
 class Coordination:
-    """Holds no state but the connection."""
+    """Holds no state but the connection. `archive_after_ms`: when logs go to the archive; None where there is none."""
 
-    def __init__(self, redis: ArqRedis) -> None:
+    def __init__(self, redis: ArqRedis, archive_after_ms: int | None = None) -> None:
         self.redis = redis
+        self._archive_after_ms = archive_after_ms
 
     async def ready(self) -> None:
         """Raises StorageUnavailable if there is no connection to Redis to be had."""
@@ -144,11 +145,19 @@ class Coordination:
                 _move(pipe, id_, look.state, look.created_ms)
                 queue.drop(pipe, id_, range(1, look.ordinal + 2))
             await pipe.execute()
+        await self.archive(ended)
         stood = {id_: look for id_, look in ended.items() if look.ended_ms >= _DOUBT_MS}
         await self.look_again(dict.fromkeys(ended.keys() - stood.keys(), _DOUBT_MS))
         if stood:
             expiries = {id_: look.expires_ms + _EXPIRY_SLACK_MS for id_, look in stood.items()}
             await coordination_steps.expire_in(expiries).run(self.redis)
+
+    async def archive(self, ended: Mapping[str, Look]) -> None:
+        """Has ended generations archived when their time comes. Whoever files an end does that first: what is filed nobody
+        looks at again before it has expired."""
+        if self._archive_after_ms is not None:
+            in_ms = {id_: max(0, self._archive_after_ms - look.ended_ms) for id_, look in ended.items()}
+            await archive_steps.look_in(in_ms).run(self.redis)
 
     async def listed(self, index: str, before: tuple[int, str] | None, limit: int) -> list[tuple[int, str]]:
         """Up to `limit` of (µs of submit, id), newest first, behind `before`."""
