@@ -15,6 +15,7 @@ from broker import journal
 from broker.errors import StorageUnavailable, UnsafeStorage
 from broker.processes.children import CannotRun, Processes
 from broker.store.address import BadAddress
+from broker.store.archive import BadArchive, open_archive
 from broker.store.cluster import connect_logs
 from broker.store.safety import check_safe, warn_unless_guarded
 
@@ -62,8 +63,10 @@ def tls_context(settings: ApiSettings) -> ssl.SSLContext | None:
 
 
 async def _refuse_unsafe(settings: ApiSettings, *, must_answer: bool) -> None:
-    """Raises UnsafeStorage. A Redis that is not there yet is no reason not to start (/readyz tells), unless it must answer, for
-    somebody serves already whom we should replace: then StorageUnavailable."""
+    """Raises UnsafeStorage or BadArchive. A Redis that is not there yet is no reason not to start (/readyz tells), unless it
+    must answer, for somebody serves already whom we should replace: then StorageUnavailable."""
+    if settings.archive_url is not None:
+        open_archive(settings.archive_url)
     for url in {settings.redis_url, settings.effective_logs_url}:
         redis = connect_logs(url, connections=1, retries=0)
         try:
@@ -102,7 +105,7 @@ def main() -> int:
                 _serve(settings, listening, tls, None)
         else:
             uvloop.run(_parent(settings, arguments.processes, arguments.env_file))
-    except (BadAddress, UnsafeStorage, StorageUnavailable, CannotRun) as error:
+    except (BadAddress, BadArchive, UnsafeStorage, StorageUnavailable, CannotRun) as error:
         print(f"api: {error or 'Redis did not answer'}", file=sys.stderr)
         return 1
     except OSError as error:

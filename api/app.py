@@ -25,9 +25,10 @@ from api.routes.views import Listing, Status, Whole
 from api.settings import ApiSettings
 from api.viewing.hub import Hub
 from broker.collecting import Collector
-from broker.request import ChatRequest, GenerationRequest
+from broker.request import LONGEST, ChatRequest, GenerationRequest
 from broker.store.accepting import Submissions
 from broker.store.agreement import Agreement
+from broker.store.archive import open_archive
 from broker.store.client import connect
 from broker.store.cluster import connect_logs
 from broker.store.coordination import Coordination
@@ -35,6 +36,8 @@ from broker.store.derived import Derivation
 from broker.store.logs import Logs
 from broker.store.recovery import put_back
 from broker.store.safety import check_safe, check_writable
+from broker.store.shelf import Shelf
+from broker.turns import Turns
 
 _NOT_READY = (Code.DRAINING, *ABOUT_STORAGE, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH)
 _READY_SECONDS = 3.0
@@ -49,16 +52,20 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
         coordination_redis, logs_redis = connect(settings.redis_url), connect_logs(settings.effective_logs_url)
-        logs, coordination = Logs(logs_redis), Coordination(coordination_redis)
+        turns = Turns()
+        url, cached = settings.archive_url, settings.replay_cache_bytes
+        shelf = Shelf(open_archive(url), cached, turns) if url is not None else None
+        logs, coordination = Logs(logs_redis, shelf), Coordination(coordination_redis, settings.archive_after_ms)
         lookout = Lookout(partial(put_back, logs, coordination)) if settings.two_servers else None
         watch = lookout.watch if lookout else _nothing
         submissions = Submissions(
             logs, coordination, round(settings.pickup_grace * 1000), settings.retention,
             Derivation(logs_redis) if settings.two_servers else None, watch,
         )  # fmt: skip
-        hub = Hub(logs, coordination, settings, watch)
+        hub = Hub(logs, coordination, settings, watch, turns)
         agreement = Agreement("api", logs_redis, coordination_redis)
-        app.state.service = Service(logs, coordination, submissions, hub, agreement, settings.trust)
+        bounds = {LONGEST: settings.longest_retention}
+        app.state.service = Service(logs, coordination, submissions, hub, agreement, settings.trust, bounds=bounds)
         await agreement.beat()
         runners = [each.run() for each in (hub, agreement, lookout, Collector()) if each is not None]
         running = {asyncio.create_task(run) for run in runners}
@@ -70,6 +77,8 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
             await asyncio.wait(running)
             if lookout is not None:
                 await lookout.close()
+            if shelf is not None:
+                shelf.cancel()
             await coordination_redis.aclose(close_connection_pool=True)
             await logs_redis.aclose(close_connection_pool=True)
 

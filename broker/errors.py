@@ -46,6 +46,14 @@ class TooBusy(StorageUnavailable):
         self.args = ("too many wait for a connection",)
 
 
+class ArchiveUnavailable(StorageUnavailable):
+    """The archive does not answer, or what it has of a generation is missing or damaged. `reason` is for our log."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.args = (f"the archive is away: {reason}",)
+
+
 class StorageForbidden(BrokerError):
     """Redis' user may not do this (NOPERM): its operator's work."""
 

@@ -6,7 +6,7 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | key | type | what | lives |
 |---|---|---|---|
 | `{gen}:record` | hash | request, state, attempt, lease, a cancel, usage, times | retention after the end; WAITING until then |
-| `{gen}:log` | stream | the entries | as the record |
+| `{gen}:log` | stream | the entries, until they are in the archive | as the record |
 | `{gen}:was` | string | tombstone: when made, for which body if its id is derived; for 410, not 404 | retention + REMEMBERED |
 | `respool:due` | zset | when somebody must look at a generation whose end is not filed (ms) | INDEX, renewed by every write |
 | `respool:expiring` | zset | generations whose end is filed, by when they have expired (ms) | as `due` |
@@ -24,6 +24,8 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | `respool:recovering` | string | a worker does so now, where the logs are | RECOVERING, renewed with every page |
 | `respool:logs:<role>` | zset | identities of logs servers, by when an `api` or a `worker` last announced them (ms) | WAITING |
 | `respool:probe` | string | a write of our own, to see whether Redis takes any | PROBE |
+| `respool:archive` | zset | what an archiver must look at, and when (ms): ended generations, objects | as `due` |
+| `respool:archive:swept` | string | the archive was swept, or somebody does so now | SWEPT; SWEEPING, renewed with every page |
 
 Channels: `{gen}:live` carries each append's entries to the hubs; `respool:cancel` carries ids of cancelled generations
 to the workers.
@@ -38,6 +40,8 @@ WAKE: Final = "respool:wake"
 CANCELS: Final = "respool:cancel"
 SYNC: Final = "respool:sync"
 PROBE: Final = "respool:probe"
+ARCHIVE: Final = "respool:archive"
+ARCHIVE_SWEPT: Final = "respool:archive:swept"
 IDENTITY: Final = "respool:identity"
 PEPPER: Final = "respool:pepper"
 RECOVERED: Final = "respool:recovered"
@@ -47,8 +51,8 @@ STATES: Final = ("queued", "running", "completed", "failed", "cancelled")
 DAY_MS: Final = 24 * 3600 * 1000
 WAITING_MS: Final = 7 * DAY_MS
 """How long a generation may wait for its first worker, or for its next attempt, before Redis forgets it."""
-INDEX_MS: Final = 14 * DAY_MS
-"""Longer than any retention (7 days) and than WAITING_MS: an index outlives what it lists."""
+INDEX_MS: Final = 400 * DAY_MS
+"""Longer than any retention (a year) and than WAITING_MS: an index outlives what it lists."""
 REMEMBERED_MS: Final = DAY_MS
 IDEMPOTENCY_MS: Final = DAY_MS
 WAKE_MS: Final = 60_000
@@ -56,6 +60,9 @@ SYNC_MS: Final = 60_000
 HEARTBEAT_MS: Final = 15_000
 PROBE_MS: Final = 60_000
 RECOVERING_MS: Final = 15_000
+SWEPT_MS: Final = 22 * 3600 * 1000
+"""With the hour for which an object may be nobody's: less than a day."""
+SWEEPING_MS: Final = 10 * 60 * 1000
 
 
 def record(generation_id: str) -> str:

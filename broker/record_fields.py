@@ -7,7 +7,9 @@ these steps, and no other. A field is missing until a step has written it.
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Writer = Literal["accept", "append", "cancel", "claim", "conclude", "confirm", "create", "finish", "look", "release"]
+Writer = Literal[
+    "accept", "append", "archive", "cancel", "claim", "conclude", "confirm", "create", "finish", "look", "release",
+]  # fmt: skip
 _ENDING: Final[tuple[Writer, ...]] = ("cancel", "claim", "conclude", "finish")
 """The steps that can end a generation."""
 _MAKING: Final[tuple[Writer, ...]] = ("accept", "create")
@@ -29,29 +31,31 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("state", "`queued`, `running`, `completed`, `failed` or `cancelled`", tuple(sorted((*_MAKING, *_ENDING)))),
     Field("owner", "whose it is; missing where nobody is asked who they are", _MAKING),
     Field("model", "as it was asked for", _MAKING),
-    Field("request", "as it was accepted, JSON; up to a megabyte, which only a worker reads", _MAKING, shown=False),
+    Field("request", "as it was accepted, JSON; up to a megabyte, which only a worker reads", _MAKING, ("archive",),
+          shown=False),
     Field("durability", "`strict`, or `normal`", _MAKING),
     Field("retention_ms", "how long record and log are kept, from the end on", _MAKING, shown=False),
     Field("created_ms", "when the record was made", _MAKING),
     Field("started_ms", "when the first attempt was claimed", ("claim",)),
     Field("first_ms", "when the first chunk of content was appended", ("append",)),
     Field("finished_ms", "when it ended", _ENDING),
-    Field("attempt", "the name of the latest attempt", ("claim",), shown=False),
+    Field("attempt", "the name of the latest attempt", ("claim",), ("archive",), shown=False),
     Field("ordinal", "how many attempts there were", ("claim",)),
     Field("spent", "how many of them count against the limit: a hand-over gives its own back", ("claim", "release")),
     Field("claimant", "who claimed it: `<process>/<nonce>`, while it has a lease", ("claim",),
           (*_ENDING, "release"), shown=False),
     Field("lease_until", "until when the attempt counts as alive; one that the clock has left too far ahead is corrected",
           ("append", "cancel", "claim", "look"), (*_ENDING, "release"), shown=False),
-    Field("lease_ms", "how long a lease lasts, by the setting of who claimed it", ("claim",), shown=False),
-    Field("before", "how many entries the log had before the attempt's first", ("claim",), shown=False),
-    Field("kept", "how many chunks of earlier attempts a reader keeps", ("claim",), shown=False),
-    Field("others", "how many of the attempt's entries are no chunks", ("append", "claim"), shown=False),
+    Field("lease_ms", "how long a lease lasts, by the setting of who claimed it", ("claim",), ("archive",), shown=False),
+    Field("before", "how many entries the log had before the attempt's first", ("claim",), ("archive",), shown=False),
+    Field("kept", "how many chunks of earlier attempts a reader keeps", ("claim",), ("archive",), shown=False),
+    Field("others", "how many of the attempt's entries are no chunks", ("append", "claim"), ("archive",), shown=False),
     Field("cancel", "that a cancel was asked for while an attempt ran", ("cancel",), _ENDING, shown=False),
     Field("usage", "tokens of all attempts so far, JSON", ("append",)),
     Field("terminal_id", "the id of the log's terminal entry", _ENDING),
     Field("end", "the terminal entry's content, JSON", _ENDING),
     Field("confirmed", "the `terminal_id` that is known to be safe, of a strictly durable end", ("confirm",)),
+    Field("archived", "the mark of the object that the log is in; the record is a stub then", ("archive",), shown=False),
 )  # fmt: skip
 
 

@@ -93,12 +93,14 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """`cursor_known`: the log holds this very entry. `terminal_id`: of a generation that has ended."""
+    """`cursor_known`: the log, if it is in Redis, holds this very entry. `terminal_id`: of a generation that has ended.
+    `archived`: its log is in the archive."""
 
     state: State
     terminal_id: EntryId | None
     cursor_known: bool
     owner: str = ""
+    archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)

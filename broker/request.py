@@ -1,29 +1,37 @@
 """What a submitter may ask for: the Messages fields, handed to upstream as they came, and our own options."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 import orjson
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
     GetPydanticSchema,
     ValidationError,
+    ValidationInfo,
     WithJsonSchema,
     WrapValidator,
     model_validator,
 )
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 from typing_extensions import TypedDict
 
 from broker.errors import BrokerError
 
 MANY_FIELDS = 64  # denial-of-service guard: to report each of 90,000 unknown fields takes half a second
 MANY_MESSAGES = 10_000  # the same: to check 25,000 of one letter and to store them takes 0.1 s
+
+LONGEST_IN_REDIS = 604_800
+LONGEST_ARCHIVED = 31_536_000
+"""Seconds that a generation may be kept: a week, and, where there is an archive, a year."""
+LONGEST = "longest_retention"
+"""Under which name a validation's context has the one that holds."""
 
 OnInterrupt = Literal["continue", "restart", "fail"]
 Durability = Literal["normal", "strict"]
@@ -95,7 +103,18 @@ Model = Annotated[str, Field(min_length=1, max_length=256)]
 MaxTokens = Annotated[int, Field(ge=1, le=1_000_000)]
 Silence = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
 Total = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
-Retention = Annotated[int, Field(ge=60, le=604_800)]
+
+
+def _kept_here(seconds: int, info: ValidationInfo) -> int:
+    context: Mapping[str, int] = info.context or {}
+    longest = context.get(LONGEST, LONGEST_ARCHIVED)
+    if seconds > longest:
+        raise PydanticKnownError("less_than_equal", {"le": longest})
+    return seconds
+
+
+# AfterValidator: how long one may be kept is known where it is asked for, and not of one that was stored.
+Retention = Annotated[int, Field(ge=60, le=LONGEST_ARCHIVED), AfterValidator(_kept_here)]
 
 
 class _Strict(BaseModel):

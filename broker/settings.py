@@ -2,10 +2,12 @@
 there, from a file of that name in /run/secrets, where containers have theirs."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from broker.request import LONGEST_ARCHIVED, LONGEST_IN_REDIS
 
 _SECRETS = Path("/run/secrets")
 
@@ -28,8 +30,13 @@ class BrokerSettings(BaseSettings):
     """Allows a Redis that does not persist (`appendonly no`): its crash then loses everything (`gap`, then 404)."""
     storage: Literal["checked", "trusted"] = "checked"
     """`trusted`: by its operator's word Redis keeps what it is given, though it does not tell, or persists in its own way."""
-    retention: int = Field(default=3600, ge=60, le=604_800)
-    """Seconds that a generation stays readable after its last entry, where its submitter does not say."""
+    retention: int = Field(default=3600, ge=60, le=LONGEST_ARCHIVED)
+    """Seconds that a generation stays readable after its last entry, where its submitter does not say. More than 7 days only
+    where there is an archive."""
+    archive_url: str | None = None
+    """Where logs go when they have ended: `file:///folder`, `s3://bucket/prefix`, `gs://…`, `az://…`. Not set: nowhere."""
+    archive_after: float = Field(default=300.0, ge=1, le=86_400)
+    """Seconds after which they do."""
     pickup_grace: float = Field(default=3.0, gt=0, le=60)
     """Seconds after which a generation that no worker has claimed is looked at by a sweeper."""
     log_level: str = "INFO"
@@ -41,6 +48,22 @@ class BrokerSettings(BaseSettings):
     @property
     def effective_logs_url(self) -> str:
         return self.logs_url or self.redis_url
+
+    @property
+    def archive_after_ms(self) -> int | None:
+        """None where there is no archive."""
+        return None if self.archive_url is None else round(self.archive_after * 1000)
+
+    @property
+    def longest_retention(self) -> int:
+        """Seconds that a submitter may ask for."""
+        return LONGEST_IN_REDIS if self.archive_url is None else LONGEST_ARCHIVED
+
+    @model_validator(mode="after")
+    def _long_only_in_an_archive(self) -> Self:
+        if self.retention > self.longest_retention:
+            raise ValueError("RESPOOL_RETENTION: more than 7 days need an archive, RESPOOL_ARCHIVE_URL")
+        return self
 
     @property
     def two_servers(self) -> bool:

@@ -9,10 +9,11 @@ From the outside in:
     upstreams/   the model APIs: a protocol, a package for each vendor
     cancels.py   hears of cancels as they are asked for
     sweeper.py   finds generations that no worker looks after
+    archiver.py  takes logs that have ended to the archive; archive_sweep.py erases what is nobody's there
     rescan.py    finds what coordination has lost, where it has a server of its own
 
-Appender, dispatcher and sweeper have `statistics()`: plain numbers, none counted per token. Whatever fails here loses nothing:
-the lease runs out, `due` brings the generation back, and the next attempt is fenced off from this one.
+Appender, dispatcher, sweeper and archiver have `statistics()`: plain numbers, none counted per token. Whatever fails here loses
+nothing: the lease runs out, `due` brings the generation back, and the next attempt is fenced off from this one.
 
 simulator/ is the simulated upstream, a process of its own: what `make up` runs without a key, and the fault injector of the
 tests. It imports nothing of ours.

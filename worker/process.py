@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,8 @@ from broker.collecting import Collector
 from broker.errors import BrokerError
 from broker.refusals import word
 from broker.store.agreement import Agreement
+from broker.store.archive import open_archive
+from broker.store.archiving import Archiving
 from broker.store.client import connect
 from broker.store.cluster import connect_logs
 from broker.store.coordination import Coordination
@@ -23,6 +25,8 @@ from broker.store.lanes import lanes_to
 from broker.store.logs import Logs
 from broker.store.safety import reach
 from worker import cancels
+from worker.archive_sweep import ArchiveSweep
+from worker.archiver import Archiver
 from worker.dispatch import Dispatcher
 from worker.generating.producer import Producer
 from worker.log.appender import Appender
@@ -48,14 +52,14 @@ _LEASE_SLACK_MS = 250
 async def serve(settings: WorkerSettings, name: str) -> None:
     """Runs a worker until SIGTERM or SIGINT: then it takes nothing more, drains, and hands over what still runs.
 
-    Raises UnsafeStorage if Redis would lose logs, StorageUnavailable if it is not there within a minute of the start."""
+    Raises BadArchive; UnsafeStorage if Redis would lose logs; StorageUnavailable if it is not there within a minute."""
     waiting = _CALLS_OF_A_JOB * settings.max_jobs + _CALLS_OF_OTHERS
     coordination_redis = connect(settings.redis_url, turn_seconds=_TURN_SECONDS, most_waiting=waiting)
     logs_redis = connect_logs(settings.effective_logs_url, turn_seconds=_TURN_SECONDS, most_waiting=waiting)
     wakes = connect(settings.redis_url, connections=2, retries=0, answer_seconds=4.0)
     watch = connect_logs(settings.effective_logs_url, connections=2, retries=0, answer_seconds=8.0)
     upstream = AnthropicUpstream(settings.max_jobs + 50)
-    logs, coordination = Logs(logs_redis), Coordination(coordination_redis)
+    logs, coordination = Logs(logs_redis), Coordination(coordination_redis, settings.archive_after_ms)
     lanes = lanes_to(settings.effective_logs_url)
     appender = Appender(lanes, round(settings.lease * 1000), settings.append_pace_ms)
     ends = (InBatches if settings.two_servers else Together)(logs, coordination)
@@ -66,6 +70,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     sweeper = Sweeper(logs, coordination, agreement, settings.sweep_every, again_ms)
 
     rescan = Rescan(logs, coordination, agreement)
+    archivers = _archivers(settings, logs, coordination, agreement)
 
     async def generate(ctx: dict[Any, Any], job: str) -> bool:
         # What is cancelled at the process's end is another's, as `due` says.
@@ -87,6 +92,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
                 group.create_task(_beat(coordination)),
                 group.create_task(agreement.run()),
                 *([group.create_task(rescan.run())] if settings.two_servers else []),
+                *(group.create_task(each.run()) for each in archivers),
                 group.create_task(_arq(dispatcher)),
                 listening := group.create_task(dispatcher.listen()),
                 group.create_task(Collector().run()),
@@ -103,6 +109,19 @@ async def serve(settings: WorkerSettings, name: str) -> None:
         lanes.close()
         for redis in (coordination_redis, logs_redis, wakes, watch):
             await redis.aclose(close_connection_pool=True)
+
+
+def _archivers(
+    settings: WorkerSettings, logs: Logs, coordination: Coordination, agreement: Agreement
+) -> Sequence[Archiver | ArchiveSweep]:
+    """What takes ended logs to the archive, and what keeps that clean; nothing where there is none. Raises BadArchive."""
+    if settings.archive_url is None:
+        return ()
+    archive, archiving = open_archive(settings.archive_url), Archiving(coordination.redis)
+    return (
+        Archiver(logs, archiving, archive, agreement, settings.archive_after),
+        ArchiveSweep(logs, archiving, archive, agreement),
+    )
 
 
 async def _arq(dispatcher: Dispatcher) -> None:

@@ -105,6 +105,9 @@ class Code(Enum):
         503, "The storage's cluster is not whole", "A part of it is down, or on its way to another node.", 1
     )
     STORAGE_FORBIDDEN = Kind(503, "The storage refuses us", "Redis' user lacks a permission: an operator's work.", 30)
+    ARCHIVE_UNAVAILABLE = Kind(
+        503, "The archive does not answer", "The text was moved to the archive, which has it not or does not answer.", 5
+    )
     UNSAFE_STORAGE = Kind(503, "The storage is not safe", "Its settings could lose data: an operator's work.", 30)
     STORAGE_MISMATCH = Kind(
         503, "The storage is not one", "API and workers keep logs on different servers: an operator's work.", 30
@@ -218,6 +221,8 @@ def from_broker_error(error: broker.BrokerError) -> Problem:
             return Problem(Code.IDEMPOTENCY_MISMATCH)
         case broker.AlreadyEnded():
             return Problem(Code.ALREADY_ENDED, state=error.state)
+        case broker.ArchiveUnavailable():
+            return Problem(Code.ARCHIVE_UNAVAILABLE)
         case broker.StorageUnavailable():
             return Problem(_AWAY[error.why])
         case broker.StorageForbidden():

@@ -22,9 +22,10 @@ from api.routes import views
 from api.routes.openapi import CHAT, STREAM, VIEWS, described
 from api.routes.service import Service
 from api.viewing.rendition import View
-from broker.errors import AlreadyEnded, StorageUnavailable, UnknownGeneration
+from broker.errors import AlreadyEnded, ArchiveUnavailable, StorageUnavailable, UnknownGeneration
 from broker.ids import BEGINNING, GENERATION_ID, EntryId, is_generation_id
 from broker.record import TERMINAL, State
+from broker.replies import Visit
 from broker.request import ChatRequest, GenerationRequest
 
 _NO_STORE = {"cache-control": "no-store"}
@@ -95,7 +96,8 @@ async def submit(request: Request, service: ServiceOf, who: Who) -> Response:
     service.refuse_if_crowded()
     form = negotiate(request.headers, (JSON, EVENT_STREAM))
     key = idempotency_key(request.headers)
-    asked = await read_json(request, GenerationRequest.model_validate, service.aside)
+    make = partial(GenerationRequest.model_validate, context=service.bounds)
+    asked = await read_json(request, make, service.aside)
     service.refuse_unless_accepting()
     accepted = await service.submissions.accept(asked, key, who.owner)
     id_ = accepted.id
@@ -132,7 +134,9 @@ async def chat(request: Request, service: ServiceOf, who: Who) -> Response:
 @router.get(
     "/generations/{id}/events",
     **described(
-        {200: VIEWS, 204: None}, (*_ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST), takes=("Last-Event-ID",)
+        {200: VIEWS, 204: None},
+        (*_ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST),
+        takes=("Last-Event-ID",),
     ),
 )
 async def events(
@@ -171,19 +175,19 @@ async def _follow(
     after = EntryId.parse(cursor) if cursor else None
     try:
         async with asyncio.timeout(_VISIT_SECONDS):
-            visit = await service.logs.visit(id_, after)
+            visit, known = await _visit(service, who, id_, after)
+    except ArchiveUnavailable:
+        raise  # it has ended: nobody waits for more of it
     except (StorageUnavailable, TimeoutError):
         # Anything but 200 would make an EventSource stop for ever.
         return EventStream(service.hub, service.hub.turn_away(id_, view), headers=headers)
     if service.hub.draining:
         return EventStream(service.hub, service.hub.turn_away(id_, view), headers=headers)
-    if not who.may_see(visit.owner):
-        raise UnknownGeneration
     ended = visit.state in TERMINAL
     if after is not None and after == visit.terminal_id:
         return Response(status_code=204, headers=_NO_STORE)
     first, place, opening = b"", None, None
-    if cursor and not visit.cursor_known:
+    if cursor and not known:
         first = dialect.gap("bad_cursor" if after is None else "unknown_cursor")
         after = None
     elif visit.state == "queued":
@@ -195,10 +199,23 @@ async def _follow(
     return EventStream(service.hub, viewer, first=first, opening=opening, last=last, headers=headers)
 
 
+async def _visit(service: Service, who: Principal, id_: str, after: EntryId | None) -> tuple[Visit, bool]:
+    """What is known of a generation that is there for the one who asks, and whether its log has this entry. What the archive
+    cannot give is found out here, before a stream begins. Raises as Logs.visit, and ArchiveUnavailable."""
+    visit = await service.logs.visit(id_, after)
+    if not who.may_see(visit.owner):
+        raise UnknownGeneration
+    if visit.archived and (after is None or after != visit.terminal_id):
+        return visit, await service.logs.has(id_, after or BEGINNING)
+    return visit, visit.cursor_known
+
+
 # -- read, list, cancel
 
 
-@router.get("/generations/{id}", **described({200: views.Whole}, (*_ABOUT_ONE, Code.NOT_ACCEPTABLE)))
+@router.get(
+    "/generations/{id}", **described({200: views.Whole}, (*_ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.NOT_ACCEPTABLE))
+)
 async def read(service: ServiceOf, who: Who, id_: Id, request: Request) -> Response:
     """The record, and everything that was produced so far."""
     negotiate(request.headers, (JSON,))

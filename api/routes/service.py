@@ -1,6 +1,7 @@
 """What the routes work with: one object per process."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -40,6 +41,8 @@ class Service:
     trust: Trust
     aside: Aside = field(default_factory=Aside)
     """Where large bodies are read."""
+    bounds: Mapping[str, int] = field(default_factory=dict)
+    """What a request is held against besides its own rules: the context of its validation."""
 
     def refuse_unless_accepting(self) -> None:
         """Raises Problem (503) if this process is about to go, or no worker would find what it accepts."""

@@ -75,10 +75,11 @@ class Hub:
     every second, of what waits without a place in the queue: it begins just now, or coordination has lost it."""
 
     def __init__(
-        self, logs: Logs, coordination: Coordination, settings: ApiSettings, placeless: Callable[[str], object]
-    ) -> None:
+        self, logs: Logs, coordination: Coordination, settings: ApiSettings, placeless: Callable[[str], object],
+        turns: Turns | None = None,
+    ) -> None:  # fmt: skip
         self.strict_ends = StrictEnds(logs)
-        turns = Turns()
+        turns = turns or Turns()
         self.pages = Pages(logs, self.strict_ends, settings.replay_cache_bytes, turns)
         self.transcripts = Transcripts(logs, settings.replay_cache_bytes, turns)
         self.draining = False

@@ -10,12 +10,14 @@ cluster.py, topology.py   logs on a cluster: commands go where their keys are
 lua/                    the atomic steps: common.lua, then claim.lua, append.lua and finish.lua; the headers are the contract
 log_steps.py, appends.py, coordination_steps.py   the same steps as typed functions; one_server.py: those of both roles at once
 logs.py                 the role that has a generation's record, log and cancel key
-reading.py              what a whole log amounts to, read page by page
+reading.py              a log page by page, and what it amounts to
 coordination.py         the role that has `due`, the queue and the indexes; queue.py: all of arq's queue
 accepting.py            the one way to submit: once, whatever breaks in between
 derived.py              ids that idempotency keys give, where coordination may forget these
 indexes.py              filing what has ended
 recovery.py             what coordination has lost, put back from the records
+archive.py              objects in a bucket or a folder; shelf.py: those that were read, kept
+archiving.py, archive_steps.py   what archivers have to do, and the step that takes a log out of Redis
 agreement.py            whether APIs and workers keep logs on one server
 fsyncs.py               when what Redis has written is on its disk: for ends that must not be taken back
 """

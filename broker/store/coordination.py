@@ -15,16 +15,17 @@ from broker import keys
 from broker.errors import IdempotencyMismatch, StorageForbidden, StorageRefused
 from broker.record import State
 from broker.replies import Accepted, Look, Mismatch
-from broker.store import coordination_steps, queue
+from broker.store import archive_steps, coordination_steps, queue
 from broker.store.client import storage_errors
 from broker.store.lua import step
 
 
 class Coordination:
-    """Holds no state but the connection."""
+    """Holds no state but the connection. `archive_after_ms`: when logs go to the archive; None where there is none."""
 
-    def __init__(self, redis: ArqRedis) -> None:
+    def __init__(self, redis: ArqRedis, archive_after_ms: int | None = None) -> None:
         self.redis = redis
+        self.archive_after_ms = archive_after_ms
 
     async def ready(self) -> None:
         """Raises StorageUnavailable if there is no connection to Redis to be had."""
@@ -144,7 +145,15 @@ class Coordination:
         """Lists up to 100 ended generations under their final states, removes what is left of their jobs, and lets a sweeper
         look again no sooner than when they have expired, to take them off the lists. But Redis may take a fresh end back, in
         this very moment perhaps: one is looked at again soon, and filed for good when it has stood."""
+        await self.archive(ended)
         await coordination_steps.file(ended).run(self.redis)
+
+    async def archive(self, ended: Mapping[str, Look]) -> None:
+        """Has ended generations archived when their time comes. Whoever files an end does that first: what is filed nobody
+        looks at again before it has expired."""
+        if self.archive_after_ms is not None:
+            in_ms = {id_: max(0, self.archive_after_ms - look.ended_ms) for id_, look in ended.items()}
+            await archive_steps.look_in(in_ms).run(self.redis)
 
     async def listed(self, index: str, before: tuple[int, str] | None, limit: int) -> list[tuple[int, str]]:
         """Up to `limit` of (µs of submit, id), newest first, behind `before`."""

@@ -60,7 +60,9 @@ class Together:
         self._coordination = coordination
 
     async def finish(self, id_: str, attempt: int, seq: int, ending: Ending, job: str) -> Finished:
-        finished = await one_server.conclude(id_, attempt, seq, ending, job).run(self._logs.redis)
+        finished = await one_server.conclude(id_, attempt, seq, ending, job, self._coordination.archive_after_ms).run(
+            self._logs.redis
+        )
         if finished.why == "ended" and finished.look is None:
             await _file(self._logs, self._coordination, id_)
         return finished

@@ -11,18 +11,27 @@ from arq.connections import ArqRedis
 from redis.exceptions import ResponseError
 
 from broker import keys
-from broker.errors import AlreadyEnded, ExpiredGeneration, IdempotencyMismatch, StorageRefused, UnknownGeneration
+from broker.errors import (
+    AlreadyEnded,
+    ArchiveUnavailable,
+    ExpiredGeneration,
+    IdempotencyMismatch,
+    StorageRefused,
+    UnknownGeneration,
+)
 from broker.events import Entry, Run
 from broker.ids import EntryId
+from broker.packing import Packed, UnreadableObject
 from broker.record import SHOWN, Record, State
 from broker.refusals import away
 from broker.replies import Cancelled, Held, Look, Visit
 from broker.request import Durability
-from broker.store import log_steps
+from broker.store import archive_steps, log_steps
 from broker.store.client import storage_errors
 from broker.store.cluster import ClusterRedis
 from broker.store.fsyncs import Sample
 from broker.store.lua import run_all, step
+from broker.store.shelf import Shelf
 
 log = logging.getLogger("respool.logs")
 
@@ -32,10 +41,13 @@ _new = tuple.__new__
 
 
 class Logs:
-    """Reads and changes generations. Holds no state but the connection. `sync`: the key of a write for its own sake."""
+    """Reads and changes generations. Holds no state but the connection. `sync`: the key of a write for its own sake. A log that
+    is in the archive is read from there, by who has a `shelf`; a read of it raises ArchiveUnavailable, a StorageUnavailable,
+    where that cannot be."""
 
-    def __init__(self, redis: ArqRedis, sync: str = keys.SYNC) -> None:
+    def __init__(self, redis: ArqRedis, shelf: Shelf | None = None, sync: str = keys.SYNC) -> None:
         self.redis = redis
+        self._shelf = shelf
         self._sync = sync
 
     # -- reading
@@ -92,23 +104,68 @@ class Logs:
         """As `from_`, without an object for each entry."""
         with storage_errors():
             # The name as bytes: then redis-py leaves the reply as it comes.
-            return runs_of(await self.redis.execute_command(b"XRANGE", keys.log(id_), str(first), "+", "COUNT", count))  # type: ignore[no-untyped-call]
+            rows = await self.redis.execute_command(b"XRANGE", keys.log(id_), str(first), "+", "COUNT", count)  # type: ignore[no-untyped-call]
+        if rows:
+            return runs_of(rows)
+        archived = await self._archived(id_)
+        return [] if archived is None else await self._runs_of(archived, first, count)
 
     async def last(self, id_: str) -> Entry | None:
         """The log's newest entry."""
         with storage_errors():
             rows = await self.redis.xrevrange(keys.log(id_), count=1)
-        return _entries(rows)[0] if rows else None
+        if rows:
+            return _entries(rows)[0]
+        archived = await self._archived(id_)
+        return None if archived is None else (await self.from_(id_, archived.last, 1))[-1]
+
+    async def has(self, id_: str, entry: EntryId) -> bool:
+        """Whether the log has this very entry."""
+        found = await self.from_(id_, entry, 1)
+        return bool(found) and found[0].id == entry
+
+    async def _archived(self, id_: str) -> Packed | None:
+        """The object that the log is in; None if it is in none."""
+        (mark,) = await self.archived([id_])
+        if mark is None:
+            return None
+        if self._shelf is None:
+            raise ArchiveUnavailable("there is none here")
+        return await self._shelf.get(id_, mark)
+
+    async def _runs_of(self, archived: Packed, first: EntryId, count: int) -> list[Run]:
+        assert self._shelf is not None
+        try:
+            return await archived.runs(first, count, self._shelf.turns)
+        except UnreadableObject as error:
+            raise ArchiveUnavailable(str(error)) from None
+
+    async def archived(self, ids: Sequence[str]) -> list[str | None]:
+        """The marks of the objects that these logs are in; None for one that is in none."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            for id_ in ids:
+                pipe.hget(keys.record(id_), "archived")
+            marks: list[bytes | None] = await pipe.execute() if ids else []
+        return [None if mark is None else mark.decode() for mark in marks]
+
+    async def fields(self, id_: str) -> dict[bytes, bytes]:
+        """The whole record, as the archive keeps it."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            pipe.hgetall(keys.record(id_))
+            found: list[dict[bytes, bytes]] = await pipe.execute()
+        return found[0]
 
     async def visit(self, id_: str, cursor: EntryId | None) -> Visit:
         """What an arriving viewer must know. Raises UnknownGeneration or ExpiredGeneration."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
-            pipe.hmget(keys.record(id_), ["owner", "state", "terminal_id"])
-            pipe.exists(keys.tombstone(id_))
-            if cursor is not None:
+            if cursor is not None:  # first: a log that leaves for the archive in between is seen, there or here
                 pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=1)
-            (owner, state, terminal_id), tombstone, *found = await pipe.execute()
+            pipe.hmget(keys.record(id_), ["owner", "state", "terminal_id", "archived"])
+            pipe.exists(keys.tombstone(id_))
+            *found, (owner, state, terminal_id, archived), tombstone = await pipe.execute()
         if state is None:
             raise ExpiredGeneration if tombstone else UnknownGeneration
         return Visit(
@@ -116,6 +173,7 @@ class Logs:
             EntryId.of_redis(terminal_id) if terminal_id else None,
             bool(found and found[0]),
             owner.decode() if owner else "",
+            archived is not None,
         )
 
     async def at(self, id_: str) -> "Logs":
@@ -124,7 +182,7 @@ class Logs:
         if not isinstance(self.redis, ClusterRedis):
             return self
         with storage_errors():
-            return Logs(await self.redis.server_of(keys.record(id_)), keys.sync(id_))
+            return Logs(await self.redis.server_of(keys.record(id_)), self._shelf, keys.sync(id_))
 
     async def acknowledged(self) -> Literal["disk", "replica"] | None:
         """Where Redis says that all it has executed is safe, after 2 s at most; None if it does not say so. Of its disk it may
@@ -194,6 +252,7 @@ class Logs:
     release = step(log_steps.release)
     look = step(log_steps.look)
     confirm = step(log_steps.confirm)
+    archive = step(archive_steps.archive)
 
     async def create(
         self,

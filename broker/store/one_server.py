@@ -36,11 +36,17 @@ def _accepted(reply: Sequence[Any]) -> int | None:
     return int(reply[1]) if len(reply) > 1 else None
 
 
-def conclude(id_: str, attempt: int, seq: int, ending: Ending, job: str) -> Call[Finished]:
-    """Ends a generation as `finish`, whose parameters it has, and files it in the same step: its lists, its look, and the job
-    of this name. May be repeated."""
+def conclude(
+    id_: str, attempt: int, seq: int, ending: Ending, job: str, archive_after_ms: int | None = None
+) -> Call[Finished]:
+    """Ends a generation as `finish`, whose parameters it has, and files it in the same step: its lists, its looks (an
+    archiver's too, where there is an archive), and the job of this name. May be repeated."""
     finish = log_steps.finish(id_, attempt, seq, ending)
     touched = [
         *finish.keys, keys.DUE, keys.EXPIRING, keys.index("running"), keys.index(ending.state), *traces(job),
     ]  # fmt: skip
-    return Call(_CONCLUDE, touched, [*finish.args, id_, EXPIRY_SLACK_MS, keys.INDEX_MS], finish.read)
+    args = [*finish.args, id_, EXPIRY_SLACK_MS, keys.INDEX_MS]
+    if archive_after_ms is not None:
+        touched.append(keys.ARCHIVE)
+        args.append(archive_after_ms)
+    return Call(_CONCLUDE, touched, args, finish.read)

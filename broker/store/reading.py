@@ -1,6 +1,7 @@
-"""Reads what a log amounts to, page by page, in slices: from where a transcript is up to the log's end."""
+"""Reads logs page by page: whole, or what they amount to, in slices, from where a transcript is up to the log's end."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Final
 
 from broker.events import Run
@@ -29,6 +30,16 @@ async def read_up(logs: Logs, id_: str, transcript: Transcript, turns: Turns) ->
         return runs is not None
     finally:
         ahead.cancel()
+
+
+async def pages(logs: Logs, id_: str) -> AsyncIterator[list[Run]]:
+    """The log from its beginning; less of it where Redis loses it meanwhile. Raises StorageUnavailable."""
+    last = BEGINNING
+    while runs := await _page(logs, id_, last):
+        yield runs
+        if sum(len(run.contents) for run in runs) < _ENTRIES:
+            return
+        last = runs[-1].last
 
 
 async def _page(logs: Logs, id_: str, last: EntryId) -> list[Run] | None:

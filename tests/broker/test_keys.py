@@ -30,6 +30,8 @@ NAMES = {
     "respool:recovering": keys.RECOVERING,
     "respool:logs:<role>": keys.announced("<role>"),
     "respool:probe": keys.PROBE,
+    "respool:archive": keys.ARCHIVE,
+    "respool:archive:swept": keys.ARCHIVE_SWEPT,
 }
 
 
@@ -48,7 +50,7 @@ def test_each_life_is_as_long_as_the_documents_say() -> None:
     assert lives == {
         "DAY_MS": 24 * HOUR_MS,
         "WAITING_MS": 7 * 24 * HOUR_MS,
-        "INDEX_MS": 14 * 24 * HOUR_MS,
+        "INDEX_MS": 400 * 24 * HOUR_MS,
         "REMEMBERED_MS": 24 * HOUR_MS,
         "IDEMPOTENCY_MS": 24 * HOUR_MS,
         "WAKE_MS": MINUTE_MS,
@@ -56,6 +58,8 @@ def test_each_life_is_as_long_as_the_documents_say() -> None:
         "HEARTBEAT_MS": 15_000,
         "PROBE_MS": MINUTE_MS,
         "RECOVERING_MS": 15_000,
+        "SWEPT_MS": 22 * HOUR_MS,
+        "SWEEPING_MS": 10 * MINUTE_MS,
     }
 
 

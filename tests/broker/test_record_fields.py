@@ -141,4 +141,6 @@ def test_a_record_that_has_seen_everything_has_had_every_field_and_no_other(serv
     had = set(generation.fields)
     assert generation.finish(attempt, 2) == Finished("ended")
     assert server.do(server.logs.confirm(generation.id, generation.last))
+    had |= generation.fields.keys()
+    assert server.do(server.logs.archive(generation.id, "mark", generation.last, 3, 60_000)) == "archived"
     assert {name.decode() for name in had | generation.fields.keys()} == NAMES

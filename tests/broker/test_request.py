@@ -38,7 +38,7 @@ bodies = st.fixed_dictionaries(
         "first_token_timeout": st.floats(0.001, 600) | st.integers(1, 600),
         "idle_timeout": st.floats(0.001, 600) | st.integers(1, 600),
         "total_timeout": st.floats(0.001, 3600) | st.integers(1, 3600),
-        "retention": st.integers(60, 604_800),
+        "retention": st.integers(60, 31_536_000),
     },
 )
 
@@ -179,7 +179,7 @@ REFUSED: list[tuple[dict[str, Any], tuple[int | str, ...], str]] = [
     ({"total_timeout": 3601}, ("total_timeout",), "less_than_equal"),
     ({"total_timeout": float("nan")}, ("total_timeout",), "finite_number"),
     ({"retention": 59}, ("retention",), "greater_than_equal"),
-    ({"retention": 604_801}, ("retention",), "less_than_equal"),
+    ({"retention": 31_536_001}, ("retention",), "less_than_equal"),
     ({"retention": 60.5}, ("retention",), "int_type"),
     ({"temperature": 1}, ("temperature",), "extra_forbidden"),
     ({"stream": None}, ("stream",), "extra_forbidden"),
@@ -191,6 +191,17 @@ def test_a_wrong_field_is_refused_at_its_place(fields: dict[str, Any], place: tu
     with pytest.raises(ValidationError) as refused:
         read(**fields)
     assert [(error["loc"], error["type"]) for error in refused.value.errors()] == [(place, why)]
+
+
+def test_how_long_one_may_be_kept_is_said_where_it_is_asked_for_in_the_words_of_any_bound() -> None:
+    asked, longest = HELLO | {"retention": 604_801}, {"longest_retention": 604_800}
+    assert GenerationRequest.model_validate(asked, context={"longest_retention": 604_801}).retention == 604_801
+    with pytest.raises(ValidationError) as refused:
+        GenerationRequest.model_validate(asked, context=longest)
+    (error,) = refused.value.errors()
+    assert (error["loc"], error["type"], error["ctx"]) == (("retention",), "less_than_equal", {"le": 604_800})
+    assert GenerationRequest.from_bytes(read(retention=604_801).to_bytes()).retention == 604_801, "of what was stored"
+    assert GenerationRequest.model_validate(HELLO, context=longest).retention is None
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "ephemeral": False,
         "storage": "checked",
         "retention": 3600,
+        "archive_url": None,
+        "archive_after": 300.0,
         "pickup_grace": 3.0,
         "log_level": "INFO",
     }
@@ -31,7 +33,11 @@ def test_the_defaults_are_the_documented_ones() -> None:
 
 @pytest.mark.parametrize(
     ("name", "least", "below", "most", "above"),
-    [("retention", "60", "59", "604800", "604801"), ("pickup_grace", "0.001", "0", "60", "60.001")],
+    [
+        ("retention", "60", "59", "604800", "604801"),
+        ("archive_after", "1", "0.999", "86400", "86401"),
+        ("pickup_grace", "0.001", "0", "60", "60.001"),
+    ],
 )
 def test_a_setting_is_taken_within_its_bounds(
     name: str, least: str, below: str, most: str, above: str, monkeypatch: pytest.MonkeyPatch
@@ -50,6 +56,17 @@ def test_logs_are_where_coordination_is_unless_it_is_said(monkeypatch: pytest.Mo
     assert BrokerSettings().effective_logs_url == "redis://one"
     monkeypatch.setenv("RESPOOL_LOGS_URL", "redis://other")
     assert BrokerSettings().effective_logs_url == "redis://other"
+
+
+def test_a_year_is_for_who_has_an_archive(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (BrokerSettings().longest_retention, BrokerSettings().archive_after_ms) == (604_800, None)
+    monkeypatch.setenv("RESPOOL_ARCHIVE_URL", "file:///tmp")
+    monkeypatch.setenv("RESPOOL_ARCHIVE_AFTER", "1.5")
+    monkeypatch.setenv("RESPOOL_RETENTION", "31536000")
+    assert (BrokerSettings().longest_retention, BrokerSettings().archive_after_ms) == (31_536_000, 1500)
+    monkeypatch.delenv("RESPOOL_ARCHIVE_URL")
+    with pytest.raises(ValidationError, match="RESPOOL_ARCHIVE_URL"):
+        BrokerSettings()
 
 
 def test_settings_do_not_change_and_a_name_that_is_none_of_them_is_no_harm() -> None:

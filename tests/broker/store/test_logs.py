@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError, NoPermissionError, ResponseError
 
 from broker import keys
 from broker.errors import ExpiredGeneration, IdempotencyMismatch, StorageUnavailable, UnknownGeneration
-from broker.events import TEXT, Content
+from broker.events import TEXT, Content, Entry
 from broker.ids import BEGINNING, EntryId, new_generation_id
 from broker.record import Record
 from broker.replies import Finished, Held, Look, Visit
@@ -166,10 +166,11 @@ def test_the_newest_entry_is_all_that_is_read_for_it(server: Server) -> None:
     class Asked:
         async def xrevrange(self, *log: str, **how: int) -> list[Any]:
             assert (log, how) == ((keys.log("gen"),), {"count": 1})
-            return []
+            return [(b"7-2", {b"t": b"a"})]
 
     logs = Logs(Asked())  # type: ignore[arg-type]
-    assert server.do(logs.last("gen")) is None
+    assert server.do(logs.last("gen")) == Entry(EntryId(7, 2), b"t", b"a")
+    assert server.do(server.logs.last("gen")) is None
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), max_size=30))

@@ -27,6 +27,8 @@ _EFFECTS_SECONDS = 60.0
 
 APART = 3
 """Every so many-th seed has two servers, one for coordination and one for logs."""
+ARCHIVE = 2
+"""Every so many-th seed has an archive, where logs go a second after their ends."""
 
 
 def main() -> int:
@@ -52,7 +54,9 @@ def main() -> int:
         seconds = min(left, ROUND_SECONDS)
         folder = KEPT / f"{time.strftime('%Y%m%d-%H%M%S')}-seed-{seed}"
         print(f"[{time.strftime('%H:%M:%S')}] round {totals.rounds + 1}: seed {seed}", file=sys.stderr, flush=True)
-        if found := run(Round(str(seed), asked, seconds, options.slots, folder, apart=seed % APART == 0), totals):
+        apart, archive = seed % APART == 0, seed % ARCHIVE == 0
+        next_round = Round(str(seed), asked, seconds, options.slots, folder, apart=apart, archive=archive)
+        if found := run(next_round, totals):
             tell(found)
             print(f"seed {seed} is kept in {folder}; judge it again: python -m tests.proof.chaos --judge {folder}")
             print(f"run it again: make chaos SEED={seed} SECONDS={seconds:g} FAULTS='{options.faults}'", flush=True)

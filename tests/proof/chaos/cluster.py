@@ -86,10 +86,18 @@ class Member:
 
 
 class Cluster:
-    """Use it as an async context; everything in it ends with it. `apart`: coordination and logs have a server each."""
+    """Use it as an async context; everything in it ends with it. `apart`: coordination and logs have a server each.
+    `archive`: a second after their ends logs go to a folder."""
 
     def __init__(
-        self, folder: Path, recorder: Recorder, *, apis: int = 2, workers: int = 3, apart: bool = False
+        self,
+        folder: Path,
+        recorder: Recorder,
+        *,
+        apis: int = 2,
+        workers: int = 3,
+        apart: bool = False,
+        archive: bool = False,
     ) -> None:
         self.folder = folder
         self.recorder = recorder
@@ -100,6 +108,7 @@ class Cluster:
         self.proxies: list[FaultProxy] = []
         self.upstream: Address = ("127.0.0.1", free_port())
         self._counts = (apis, workers)
+        self._archive = f"file://{folder.absolute()}/archive" if archive else None
         self._orphans = Orphans()
         self._simulator = Child(
             "simulator", python("worker.simulator", "--port", str(self.upstream[1])), {}, folder, self._orphans
@@ -158,6 +167,8 @@ class Cluster:
         environment["RESPOOL_REDIS_URL"] = self.coordination.server.url_at(redis[-1].port)
         if self.logs is not self.coordination:
             environment["RESPOOL_LOGS_URL"] = self.logs.server.url_at(redis[0].port)
+        if self._archive is not None:
+            environment |= {"RESPOOL_ARCHIVE_URL": self._archive, "RESPOOL_ARCHIVE_AFTER": "1"}
         if is_api:
             port = free_port()
             own = {"port": port} | (SMALL if len(self.apis) % 2 else {})

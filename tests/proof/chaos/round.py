@@ -48,7 +48,8 @@ def kinds(asked: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What is to be run: `storm` seconds of faults, `slots` generations at a time; `apart`: with two servers."""
+    """What is to be run: `storm` seconds of faults, `slots` generations at a time; `apart`: with two servers; `archive`:
+    with an archive."""
 
     seed: str
     faults: Sequence[str]
@@ -56,6 +57,7 @@ class Round:
     slots: int
     folder: Path
     apart: bool = False
+    archive: bool = False
 
     @property
     def offered(self) -> list[str]:
@@ -66,11 +68,12 @@ class Round:
         """Leaves a history in the folder, and the processes' logs. Raises only what is wrong with the run itself."""
         recorder = Recorder(self.folder)
         try:
-            async with Cluster(self.folder, recorder, apart=self.apart) as cluster:
+            async with Cluster(self.folder, recorder, apart=self.apart, archive=self.archive) as cluster:
                 await self._run(cluster, recorder)
         finally:
             recorder.close()
-            shutil.rmtree(self.folder / "valkey", ignore_errors=True)
+            for left in ("valkey", "archive"):
+                shutil.rmtree(self.folder / left, ignore_errors=True)
 
     async def _run(self, cluster: Cluster, recorder: Recorder) -> None:
         evidence.processes(cluster, recorder, "beginning")

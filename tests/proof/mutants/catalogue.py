@@ -10,6 +10,9 @@ _TICKS = "tests/api/viewing/test_hub_ticks.py::"
 _INDEXES = "tests/broker/store/test_indexes.py::"
 _LIVES = "tests/broker/store/test_lifetimes.py::"
 _DIRECT = "tests/api/delivery/test_uvicorn_direct.py::"
+_ARCHIVE = "tests/broker/store/test_archive_steps.py::"
+_ARCHIVER = "tests/worker/test_archiver.py::"
+_ARCHIVED = "tests/system/test_archive.py::"
 _PACE = "tests/worker/log/test_pace.py::"
 _POOL = "tests/broker/store/test_pool.py::"
 MODEL = "tests/broker/store/test_model.py::test_whatever_happens_in_whatever_order_the_scripts_do_as_the_model"
@@ -637,5 +640,56 @@ MUTANTS: tuple[Mutant, ...] = (
         "a reader ignores where an attempt begins", "Transcript._apply_event",
         "del self.blocks[keep:]", "",
         "tests/broker/test_transcript.py::test_an_answer_cut_again_and_again_and_continued_is_the_whole_answer",
+    ),
+    # -- the archive
+    _mutant(
+        "a log is dropped before its object is confirmed", "Archiver._see_to_generation",
+        "        await self._archive.put(name, data)\n"
+        "        outcome = await self._logs.archive(id_, mark, packed.last, packed.entries, look.ended_ms + IN_TIME_MS)\n",
+        "        outcome = await self._logs.archive(id_, mark, packed.last, packed.entries, look.ended_ms + IN_TIME_MS)\n"
+        "        await self._archive.put(name, data)\n",
+        _ARCHIVER + "test_who_breaks_off_before_redis_has_dropped_the_log_loses_nothing_and_leaves_no_orphan",
+        _ARCHIVED + "test_a_worker_that_is_killed_before_redis_dropped_the_log_loses_nothing_and_leaves_no_orphan",
+    ),
+    _mutant(
+        "what was written is not read back", "Archive.put", "if await self._read(name) != data:", "if False:",
+        "tests/broker/store/test_archive.py::test_what_the_store_says_that_it_has_and_has_not_is_not_put",
+        _ARCHIVED + "test_what_the_store_has_not_kept_stays_in_redis",
+    ),
+    _mutant(
+        "an object is not announced", "Archiver._see_to_generation",
+        "await self._archiving.look_in({name: NOBODYS_MS})", "",
+        _ARCHIVER + "test_who_breaks_off_before_redis_has_dropped_the_log_loses_nothing_and_leaves_no_orphan",
+        _ARCHIVED + "test_a_worker_that_is_killed_before_redis_dropped_the_log_loses_nothing_and_leaves_no_orphan",
+    ),
+    _mutant(
+        "a log that has become another is dropped", "archive.lua",
+        "if r[2] ~= ARGV[2] or redis.call('XLEN', KEYS[2]) ~= tonumber(ARGV[3]) then return 'changed' end", "",
+        _ARCHIVE + "test_a_log_whose_end_redis_has_lost_stays_and_another_end_is_not_taken_for_it",
+        _ARCHIVER + "test_a_log_that_has_become_another_meanwhile_stays",
+    ),
+    _mutant(
+        "who is late drops the log", "archive.lua",
+        "if now_ms() - tonumber(r[3]) > tonumber(ARGV[4]) then return 'late' end", "",
+        _ARCHIVE + "test_who_comes_so_late_that_his_object_may_be_taken_for_an_orphan_is_refused",
+    ),
+    _mutant(
+        "an object that a stub names is erased", "Archiver._see_to_object",
+        "if look is not None and named == mark:", "if False:",
+        _ARCHIVER + "test_an_object_goes_when_its_stub_has_gone_and_not_before",
+    ),
+    _mutant(
+        "another's archive is swept", "Archive.claim", "if owner != identity.encode():", "if False:",
+        _ARCHIVER + "test_nothing_is_swept_in_another_s_archive_nor_by_who_does_not_know_who_it_is",
+    ),
+    _mutant(
+        "a damaged object is shown", "Shelf._read",
+        "if await digest(data, self.turns) != digest_of(mark):", "if False:",
+        "tests/broker/store/test_shelf.py::test_what_is_not_what_the_stub_names_is_not_read_nor_asked_for_again_at_once",
+    ),
+    _mutant(
+        "without an archive an archived log is empty", "Logs._archived",
+        'raise ArchiveUnavailable("there is none here")', "return None",
+        "tests/api/routes/test_archived.py::test_an_api_that_has_no_archive_says_so",
     ),
 )  # fmt: skip
