@@ -211,7 +211,7 @@ def test_each_wrong_field_has_a_pointer_a_code_and_a_sentence(client: TestClient
         "messages": [{"role": "user", "content": [{"type": "text"}, {"text": CANARY}]}],
         "max_tokens": 0,
         "on_interrupt": CANARY,
-        "retention": 1_000_000,
+        "retention": 31_536_001,
         "max_tokns": CANARY,
     }
     response = client.post("/generations", json=wrong)
@@ -221,7 +221,7 @@ def test_each_wrong_field_has_a_pointer_a_code_and_a_sentence(client: TestClient
         {"pointer": "/messages/0/content/1/type", "code": "missing", "detail": "is required"},
         {"pointer": "/max_tokens", "code": "out_of_range", "detail": "must be at least 1"},
         {"pointer": "/on_interrupt", "code": "not_allowed", "detail": "must be 'continue', 'restart' or 'fail'"},
-        {"pointer": "/retention", "code": "out_of_range", "detail": "must be at most 604800"},
+        {"pointer": "/retention", "code": "out_of_range", "detail": "must be at most 31536000"},
         {"pointer": "/max_tokns", "code": "unknown_field", "detail": "is not a field known here"},
     ]
 

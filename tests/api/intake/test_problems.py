@@ -47,7 +47,7 @@ FOR_SECONDS = {
         1,
     ): "redis_unavailable too_busy storage_loading storage_busy storage_read_only storage_cluster outcome_unknown"
     " too_many_connections draining",
-    (503, 5): "storage_replicas",
+    (503, 5): "storage_replicas archive_unavailable",
     (503, 10): "storage_full storage_disk",
     (503, 30): "storage_forbidden unsafe_storage storage_mismatch",
 }
@@ -120,6 +120,7 @@ def test_why_redis_is_away_says_which_problem_it_is() -> None:
         (errors.ExpiredGeneration(), "expired", {}),
         (errors.IdempotencyMismatch(), "idempotency_mismatch", {}),
         (errors.AlreadyEnded("failed"), "already_ended", {"state": "failed"}),
+        (errors.ArchiveUnavailable("test"), "archive_unavailable", {}),
         (errors.StorageForbidden(), "storage_forbidden", {}),
         (errors.StorageFull(), "storage_full", {}),
         (errors.NotDurable(), "not_durable", {}),
