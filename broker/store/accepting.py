@@ -73,7 +73,8 @@ class Submissions:
 
         Raises IdempotencyMismatch, ExpiredGeneration (the key's generation has been and gone), StorageFull,
         NotDurable, StorageUnavailable (nothing happened), OutcomeUnknown (something may have)."""
-        fingerprint, derived = request.fingerprint(), None
+        fingerprint = request.fingerprint() if idempotency_key is not None else ""  # 3 ms of 1 MiB, for who has a key
+        derived = None
         if owner and idempotency_key is not None:
             idempotency_key = f"{owner}\0{idempotency_key}"  # a key is visible ASCII: no two owners share one
         id_, record = new_generation_id(), None

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from tests.bench.figures import percentile
 from tests.proof.chaos.history import Line
@@ -109,7 +110,14 @@ def _spread(samples: Sequence[float]) -> str:
 
 
 def _traces(log: str) -> list[str]:
-    """The last line of each traceback, but for uvicorn's word for a request that still waited for a Redis which was away when
-    the time to end was over."""
-    last = [part.strip().splitlines()[-1] for part in re.findall(r"Traceback.*?\n(?=\S)[^\n]*", log, re.DOTALL)]
+    """The last line of each traceback, of several that were chained the last one's, but for uvicorn's word for a request that
+    still waited for a Redis which was away when the time to end was over."""
+    whole = _CHAINED.sub("", log)
+    last = [part.strip().splitlines()[-1] for part in re.findall(r"Traceback.*?\n(?=\S)[^\n]*", whole, re.DOTALL)]
     return [line for line in last if "timeout graceful shutdown exceeded" not in line]
+
+
+_CHAINED: Final = re.compile(
+    r"^\S[^\n]*\n\n(?:During handling of the above|The above exception was the direct)[^\n]*\n\nTraceback[^\n]*\n",
+    re.MULTILINE,
+)

@@ -449,6 +449,19 @@ def test_a_traceback_in_a_log_is_a_violation() -> None:
     assert Totals([]).add(good(), {"api-0": log}) == ["api-0 met what nobody thought of: KeyError: 'x'"]
 
 
+def test_of_chained_tracebacks_the_last_one_says_what_was_met() -> None:
+    log = (
+        "Traceback (most recent call last):\n  File x\nConnectionResetError: [Errno 104]\n\n"
+        "During handling of the above exception, another exception occurred:\n\n"
+        "Traceback (most recent call last):\n  File y\n{last}\nINFO the next line\n"
+    )
+    ends = log.format(last="asyncio.exceptions.CancelledError: Task cancelled, timeout graceful shutdown exceeded")
+    assert Totals([]).add(good(), {"api-0": ends}) == []
+    assert Totals([]).add(good(), {"api-0": log.format(last="KeyError: 'x'")}) == [
+        "api-0 met what nobody thought of: KeyError: 'x'"
+    ]
+
+
 def test_a_history_is_read_as_it_was_written(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path)
     recorder.write("note", text="é\u2028")
