@@ -13,6 +13,11 @@ EVENTS = 12
 ENDS = 200
 FSYNC_MS = 0
 WHAT =
+GENERATIONS =
+STARTS =
+TOKENS = 1000
+RATE = 50
+VIEWERS = 1
 VENV = .venv
 BIN = $(VENV)/bin
 # Relative, so that a checkout whose path has a space in it works. Builds are pinned too: older pip reads the first
@@ -33,6 +38,8 @@ help:
 	@echo "make browser     what only a real browser can tell (needs Chromium, npm, nginx, Caddy)"
 	@echo "make check       ruff, mypy, the import contract"
 	@echo "make bench       measure, beside the naive way on this machine (WHAT='path fanout', or single names)"
+	@echo "make capacity    what a load takes (GENERATIONS=, at once, or STARTS=, a second; TOKENS=1000 RATE=50 VIEWERS=1)"
+	@echo "make rolling     deploy every part anew while people watch"
 	@echo "make chaos       break everything for a while and judge what was promised (SEED=1 SECONDS=60 FAULTS=all)"
 	@echo "make failover    promote a replica that lags, again and again (ROUNDS=12 SEED=1)"
 	@echo "make shards      logs on a cluster: move slots, replace, kill and freeze primaries, grow, shrink (EVENTS=12 SEED=1)"
@@ -62,6 +69,13 @@ check: $(VENV)/.test
 bench: $(VENV)/.test
 	@mkdir -p .respool
 	@$(BIN)/python -m tests.bench $(WHAT) --json .respool/bench.json
+
+capacity: $(VENV)/.test
+	@$(BIN)/python -m tests.bench.capacity --generations "$(GENERATIONS)" --starts "$(STARTS)" --tokens $(TOKENS) \
+		--rate $(RATE) --viewers $(VIEWERS)
+
+rolling: $(VENV)/.test
+	@$(BIN)/python -m tests.proof.rolling
 
 chaos: $(VENV)/.test
 	@$(BIN)/python -m tests.proof.chaos --seed $(SEED) --seconds $(SECONDS) --faults "$(FAULTS)"
@@ -114,4 +128,4 @@ $(VENV)/.browser: $(BIN)/python pyproject.toml constraints.txt
 	@$(PIP) -e '.[browser]'
 	@touch $(VENV)/.embedded $(VENV)/.test $(VENV)/.browser
 
-.PHONY: help up test browser check bench chaos failover shards crash mutants openapi constraints clean
+.PHONY: help up test browser check bench capacity rolling chaos failover shards crash mutants openapi constraints clean

@@ -3,8 +3,9 @@
 Names: `path` (first-token, cancel, resume, live, memory, many, end-to-end, bodies, prompts) is the main path through real
 processes; `fanout` (A100 …, B100 …, C, D1000, herd, idle) is one API process and its viewers. Without a name: both. Measured
 only when they are named: `tokens` (token, cold) is a token's way beside a plain endpoint without a queue, `costs` (generations,
-queue) what a short generation costs each process, `scale` (long-logs, lists, paces, waiting, burst, follows) what grows, `soak`
-takes ten minutes (two with --quick).
+queue) what a short generation costs each process, `scale` (long-logs, lists, paces, waiting, burst, follows) what grows,
+`capacity` (calibrate, predicted) what the capacity model is made of, kept in capacity_costs.json, and loads that it is held
+against, `soak` takes ten minutes (two with --quick).
 """
 
 import argparse
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from tests.bench import holding
 from tests.bench.bodies import bodies, prompts
+from tests.bench.calibration import CAPACITY
 from tests.bench.costs import COSTS
 from tests.bench.fanout import SCENARIOS
 from tests.bench.path import Path as MainPath
@@ -92,8 +94,10 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="of each fan-out scenario (5; 1 with --quick)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     given = parser.parse_args()
-    groups = {"path", "fanout", "tokens", "costs", "scale", "soak"}
-    unknown = set(given.names) - {*groups, *PATH, *SCENARIOS, *TOKENS, *COSTS, *SCALE}
+    groups = {
+        "path": PATH, "fanout": SCENARIOS, "tokens": TOKENS, "costs": COSTS, "scale": SCALE, "capacity": CAPACITY,
+    }  # fmt: skip
+    unknown = set(given.names) - {"soak", *groups, *(name for group in groups.values() for name in group)}
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     return given
@@ -107,6 +111,7 @@ def main() -> int:
     names |= set(TOKENS) if "tokens" in names else set()
     names |= set(COSTS) if "costs" in names else set()
     names |= set(SCALE) if "scale" in names else set()
+    names |= set(CAPACITY) if "capacity" in names else set()
     raise_limits()
     result: dict[str, object] = {"machine": machine()}
     print(" · ".join(f"{name}: {value}" for name, value in machine().items()) + "\n", flush=True)
@@ -125,6 +130,7 @@ def main() -> int:
             ("tokens", "A token, beside a plain endpoint", TOKENS),
             ("costs", "What a generation costs", COSTS),
             ("scale", "What grows", SCALE),
+            ("capacity", "The capacity model", CAPACITY),
         ):
             if names & set(group):
                 figures = measured(group, names, given.quick)

@@ -47,6 +47,13 @@ def family(pid: int) -> list[int]:
     return [pid, *(grandchild for child in children for grandchild in family(int(child)))]
 
 
+def connections_to(pid: int, port: int) -> int:
+    """TCP connections over IPv4 that a process has to this port."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    there = {f"socket:[{line[9]}]" for line in lines if line[2].endswith(f":{port:04X}")}
+    return sum(os.readlink(each) in there for each in Path(f"/proc/{pid}/fd").iterdir() if each.is_symlink())
+
+
 def raise_limits(descriptors: int = 20_000) -> None:
     """Lets us and our children have many sockets, as many as the hard limit allows at least."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
