@@ -47,12 +47,15 @@ _DIALECTS: Final[Mapping[str, Dialect]] = {"native": NATIVE, "text": TEXT_VIEW}
 _LIST_CURSOR = re.compile(r"([0-9]{1,16})\.(gen_[0-9A-Z]{26})", re.ASCII)
 
 
-def _service(request: Request) -> Service:
+# Dependencies are coroutines, though they wait for nothing: FastAPI calls functions in a thread, which costs more than they do.
+
+
+async def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
 
-def _who(request: Request) -> Principal:
+async def _who(request: Request) -> Principal:
     """Raises Problem, as the policy says."""
     policy: Policy = request.app.state.policy
     query: bytes = request.scope["query_string"]
@@ -63,7 +66,9 @@ def _who(request: Request) -> Principal:
     return who
 
 
-def _known_shape(id_: Annotated[str, Path(alias="id", json_schema_extra={"pattern": f"^{GENERATION_ID}$"})]) -> str:
+async def _known_shape(
+    id_: Annotated[str, Path(alias="id", json_schema_extra={"pattern": f"^{GENERATION_ID}$"})],
+) -> str:
     if not is_generation_id(id_):
         raise UnknownGeneration
     return id_
