@@ -1,5 +1,6 @@
 """Nothing is open: whatever leads to a generation asks the gate, the quick way in too, and what is not yours does not exist."""
 
+import asyncio
 import re
 from collections.abc import Iterable
 from types import SimpleNamespace
@@ -134,7 +135,7 @@ def test_a_route_that_forgets_to_ask_is_shut_all_the_same(api: Api, policy: Name
     request = SimpleNamespace(app=api.app, scope={"raw_path": b"/v1/new", "query_string": b"", "headers": []})
     assert asks.dependency is not None
     with pytest.raises(Problem):
-        asks.dependency(request)
+        asyncio.run(asks.dependency(request))
     assert policy.asked == [b"/v1/new"]
 
 
