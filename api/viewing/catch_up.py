@@ -99,7 +99,7 @@ class CatchUp:
         gone = newest is None and await self._logs.look(feed.id) is None
         log.warning("%s: the log %s", feed.id, "has expired" if gone else "has lost its tail")
         _start(feed, newest)
-        feed.reset("expired" if gone else "rewound")
+        feed.reset("expired" if gone else "rewound", newest.id if newest is not None else BEGINNING)
 
     async def _check(self, feed: Feed) -> None:
         last = feed.ring.last

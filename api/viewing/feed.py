@@ -13,7 +13,7 @@ from api.dialects import Dialect, State
 from api.viewing.rendition import Follower, Rendition, View
 from api.viewing.ring import Ring
 from broker.events import Append, Entry
-from broker.ids import EntryId
+from broker.ids import BEGINNING, EntryId
 from broker.vocabulary import GapReason
 
 Seen = Literal["known", "added", "hole", "rewound"]
@@ -183,9 +183,13 @@ class Feed:
         for rendition in self.renditions:
             rendition.send_to_log()
 
-    def reset(self, reason: GapReason) -> None:
-        """What was shown is not in the log any more: everybody begins anew. Nothing follows a log that has `expired`."""
+    def reset(self, reason: GapReason, newest: EntryId = BEGINNING) -> None:
+        """What was shown behind `newest` is not in the log any more: who was given any of it begins anew. Who has just come, or
+        is slow, may have been given none: it reads on in the log, where it is seen whether what it has is there. Nothing
+        follows a log that has `expired`."""
         for viewer in self.viewers:
+            if reason == "rewound" and viewer.has_none_behind(newest):
+                continue
             viewer.reset(reason)
             if reason == "expired":
                 viewer.drop()

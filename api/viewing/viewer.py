@@ -103,6 +103,11 @@ class Viewer:
         self._notices.clear()  # a gap that found no room would be a splice
         self.tell(self.view.dialect.gap(reason))
 
+    def has_none_behind(self, newest: EntryId) -> bool:
+        """Whether it was given nothing behind this entry, and nothing is on its way to it. Asked of one that reads the log."""
+        idle = self._read is None and self._opening is None and not self._pieces and not self._ended
+        return idle and self.position is None and self.cursor <= newest
+
     def stalls(self, now: float, seconds: float) -> bool:
         """Whether its client has taken nothing for so long, although there is something. Ask about once a second."""
         if self.blocked_since is None:

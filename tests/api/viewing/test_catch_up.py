@@ -298,6 +298,7 @@ def test_nothing_is_synced_before_it_is_heard() -> None:
 def test_a_record_that_has_gone_while_its_log_has_not_is_a_loss_and_no_end() -> None:
     async def scene() -> None:
         here = await Scene(*entries(5, 0, 1)).synced()
+        here.viewer.move(EntryId(5, 1))
         here.log.entries, here.log.there = entries(5, 0), False
         here.catch_up.sync(here.feed)
         await here.settled()
@@ -323,19 +324,24 @@ def test_a_log_that_goes_while_too_much_is_read_of_it_changes_nothing_yet(monkey
     run(scene())
 
 
-def test_entries_that_were_shown_and_are_lost_are_told_as_a_gap() -> None:
+def test_entries_that_were_shown_and_are_lost_are_told_as_a_gap_to_whom_they_were_shown() -> None:
     async def scene() -> None:
         here = await Scene(*entries(5, 0, 1, 2)).synced()
-        here.log.entries = [*entries(5, 0), *entries(9, 0, 1)]
-        here.hear(append(*entries(9, 1)))
+        here.viewer.move(EntryId(5, 2))
+        pages = cast(Pages, here.pages)
+        stands = [arrive(here.feed, pages, EntryId(5, at)) for at in (0, 1)]
+        here.log.entries = entries(5, 0, 1)
+        here.catch_up.sync(here.feed)
         await here.settled()
         assert b'"reason":"rewound"' in here.viewer.take()
+        assert [each.cursor for each in stands] == [EntryId(5, 0), EntryId(5, 1)], "they have lost nothing"
         assert (here.pages.forgotten, here.catch_up.rewound) == ([ID], 1)
-        assert here.feed.ring.last == EntryId(9, 1)
+        assert here.feed.ring.last == EntryId(5, 1)
         assert here.viewer.done is None
-        here.log.entries = entries(9, 0)
+        here.log.entries = entries(5, 0)
         await here.synced()
-        assert (here.feed.ring.last, here.catch_up.rewound) == (EntryId(9, 0), 2)
+        assert (here.feed.ring.last, here.catch_up.rewound) == (EntryId(5, 0), 2)
+        assert [each.cursor for each in stands] == [EntryId(5, 0), BEGINNING]
 
     run(scene())
 
@@ -355,6 +361,7 @@ def test_a_log_that_has_expired_is_told_and_its_viewers_are_sent_away() -> None:
 def test_a_log_that_lost_everything_but_its_record_is_rewound_not_expired() -> None:
     async def scene() -> None:
         here = await Scene(*entries(5, 0, 1)).synced()
+        here.viewer.move(EntryId(5, 1))
         here.log.entries = []
         here.catch_up.sync(here.feed)
         await here.settled()

@@ -590,6 +590,17 @@ MUTANTS: tuple[Mutant, ...] = (
         _FEED + "test_every_viewer_gets_exactly_what_is_behind_its_cursor",
     ),
     _mutant(
+        "all are told of a lost tail", "Feed.reset",
+        'if reason == "rewound" and viewer.has_none_behind(newest):', "if False:",
+        "tests/api/viewing/test_catch_up.py"
+        "::test_entries_that_were_shown_and_are_lost_are_told_as_a_gap_to_whom_they_were_shown",
+    ),
+    _mutant(
+        "nobody is told of a lost tail", "Viewer.has_none_behind", "self.cursor <= newest", "True",
+        "tests/api/viewing/test_catch_up.py"
+        "::test_entries_that_were_shown_and_are_lost_are_told_as_a_gap_to_whom_they_were_shown",
+    ),
+    _mutant(
         "who stops following forgets where it was", "Viewer.halt",
         "self.position = self.rendition.shown", "pass",
         _FEED + "test_viewers_whose_socket_lends_itself_see_the_same",
