@@ -126,11 +126,15 @@ async def chat(request: Request, service: ServiceOf, who: Who) -> Response:
     service.refuse_if_crowded()
     negotiate(request.headers, (EVENT_STREAM,))
     key = idempotency_key(request.headers)
-    asked = await read_json(request, ChatRequest.model_validate, service.aside)
+    asked = await read_json(request, _from_chat, service.aside)
     service.refuse_unless_accepting()
-    id_ = await service.submissions.submit(asked.as_generation(), key, who.owner)
+    id_ = await service.submissions.submit(asked, key, who.owner)
     headers = [(b"location", f"/v1/generations/{id_}".encode()), (b"generation-id", id_.encode())]
     return await _follow(request, service, who, id_, None, headers=headers, last=NATIVE.done)
+
+
+def _from_chat(body: dict[str, object]) -> GenerationRequest:
+    return ChatRequest.model_validate(body).as_generation()
 
 
 # -- follow

@@ -48,75 +48,64 @@ class Respool:
         self._stack.__exit__(None, None, None)
 
 
-class Naive:
+class _Other:
+    """A system that is not ours: processes of its own over the simulated upstream. Those of `_processes` end with it."""
+
+    name = ""
+
+    def __enter__(self) -> Self:
+        with ExitStack() as self._stack:
+            self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="respool-other-")))
+            self._orphans = Orphans()
+            self._stack.callback(self._orphans.close)
+            self.port, upstream = free_port(), free_port()
+            self.redis_url, self.upstream_url = "", f"http://127.0.0.1:{upstream}"
+            self._environment = {"ANTHROPIC_BASE_URL": self.upstream_url, "ANTHROPIC_API_KEY": "simulated"}
+            simulator = self._start("simulator", "worker.simulator", "--port", str(upstream))
+            until(lambda: simulator.said("simulated upstream on"), "the simulator listens")
+            self.pids = self._processes()
+            until(lambda: _answers(f"http://127.0.0.1:{self.port}/readyz"), "the API is ready", 20)
+            self._ending = self._stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ending.close()
+
+    def _processes(self) -> dict[str, int]:
+        """Starts them; their ids by name."""
+        raise NotImplementedError
+
+    def _start(self, name: str, module: str, *arguments: str) -> Child:
+        child = Child(name, python(module, *arguments), self._environment, self.folder, self._orphans).start()
+        self._stack.callback(child.kill)
+        return child
+
+    def _api(self, app: str, *arguments: str) -> Child:
+        return self._start("api", "uvicorn", app, "--port", str(self.port), "--no-access-log", *arguments)
+
+
+class Naive(_Other):
     """arq as it comes, one XADD per token, sse-starlette and one blocking XREAD per viewer."""
 
     name = "naive"
 
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="respool-naive-")))
-            orphans = Orphans()
-            stack.callback(orphans.close)
-            server = stack.enter_context(EmbeddedServer(self.folder / "data", free_port()))
-            assert server.pid is not None
-            self.port, upstream = free_port(), free_port()
-            self.redis_url, self.upstream_url = server.url, f"http://127.0.0.1:{upstream}"
-
-            def start(name: str, module: str, *arguments: str) -> Child:
-                child = Child(name, python(module, *arguments), environment, self.folder, orphans).start()
-                stack.callback(child.kill)
-                return child
-
-            environment = {
-                "NAIVE_REDIS_URL": server.url,
-                "ANTHROPIC_BASE_URL": self.upstream_url,
-                "ANTHROPIC_API_KEY": "simulated",
-            }
-            simulator = start("simulator", "worker.simulator", "--port", str(upstream))
-            api = start("api", "uvicorn", "tests.bench.naive:app", "--port", str(self.port), "--no-access-log",
-                        "--timeout-keep-alive", "75")  # fmt: skip
-            worker = start("worker", "tests.bench.naive_worker")
-            until(lambda: simulator.said("simulated upstream on"), "the simulator listens")
-            until(lambda: worker.said("worker ready"), "the worker is ready", 20)
-            until(lambda: _answers(f"http://127.0.0.1:{self.port}/readyz"), "the API is ready", 20)
-            self.pids = {"api": api.pid, "worker": worker.pid, "redis": server.pid}
-            self._ending = stack.pop_all()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._ending.close()
+    def _processes(self) -> dict[str, int]:
+        server = self._stack.enter_context(EmbeddedServer(self.folder / "data", free_port()))
+        assert server.pid is not None
+        self.redis_url = self._environment["NAIVE_REDIS_URL"] = server.url
+        api = self._api("tests.bench.naive:app", "--timeout-keep-alive", "75")
+        worker = self._start("worker", "tests.bench.naive_worker")
+        until(lambda: worker.said("worker ready"), "the worker is ready", 20)
+        return {"api": api.pid, "worker": worker.pid, "redis": server.pid}
 
 
-class Endpoint:
+class Endpoint(_Other):
     """FastAPI and the SDK's stream in the request: one process, nothing else."""
 
     name = "plain endpoint"
 
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="respool-endpoint-")))
-            orphans = Orphans()
-            stack.callback(orphans.close)
-            self.port, upstream = free_port(), free_port()
-            self.redis_url, self.upstream_url = "", f"http://127.0.0.1:{upstream}"
-            environment = {"ANTHROPIC_BASE_URL": self.upstream_url, "ANTHROPIC_API_KEY": "simulated"}
-
-            def start(name: str, module: str, *arguments: str) -> Child:
-                child = Child(name, python(module, *arguments), environment, self.folder, orphans).start()
-                stack.callback(child.kill)
-                return child
-
-            simulator = start("simulator", "worker.simulator", "--port", str(upstream))
-            api = start("api", "uvicorn", "tests.bench.endpoint:app", "--port", str(self.port), "--no-access-log")
-            until(lambda: simulator.said("simulated upstream on"), "the simulator listens")
-            until(lambda: _answers(f"http://127.0.0.1:{self.port}/readyz"), "the API is ready", 20)
-            self.pids = {"api": api.pid}
-            self._ending = stack.pop_all()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._ending.close()
+    def _processes(self) -> dict[str, int]:
+        return {"api": self._api("tests.bench.endpoint:app").pid}
 
 
 def _answers(url: str) -> bool:
