@@ -2,10 +2,10 @@
 
 Names: `path` (first-token, cancel, resume, live, memory, many, end-to-end, bodies, prompts) is the main path through real
 processes; `fanout` (A100 …, B100 …, C, D1000, herd, idle) is one API process and its viewers. Without a name: both. Measured
-only when they are named: `tokens` (token, cold) is a token's way beside a plain endpoint without a queue, `costs` (generations,
-queue) what a short generation costs each process, `scale` (long-logs, lists, paces, waiting, burst, follows) what grows,
-`capacity` (calibrate, predicted) what the capacity model is made of, kept in capacity_costs.json, and loads that it is held
-against, `soak` takes ten minutes (two with --quick).
+only when they are named: `tokens` (token, cold, torrent, pauses) is a token's way beside a plain endpoint without a queue,
+`costs` (generations, queue) what a short generation costs each process, `scale` (long-logs, lists, paces, waiting, burst,
+follows) what grows, `capacity` (calibrate, predicted) what the capacity model is made of, kept in capacity_costs.json, and
+loads that it is held against, `soak` takes ten minutes (two with --quick).
 """
 
 import argparse

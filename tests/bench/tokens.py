@@ -1,4 +1,5 @@
-"""What a token costs from the upstream's write to the viewer, and how soon the first one is there, beside a plain endpoint."""
+"""What a token costs from the upstream's write to the viewer, and how soon the first one is there, beside a plain endpoint; the
+same at several times the load, and the longest pause in five minutes."""
 
 import http.client
 import json
@@ -17,7 +18,9 @@ from tests.bench.systems import Endpoint, Respool, System
 
 RATE = 50
 _RUNNING = 200
-_SLOTS = 500
+_SLOTS = 1000
+_TORRENT = 800
+_PAUSES_SECONDS = 300
 _seeds = count(1)
 _MODEL = "sim-1?ttft_ms={first}&tps={rate}&tokens={tokens}&stamp=1&jitter=0.2&seed={seed}"
 
@@ -41,6 +44,27 @@ def cold(figures: Figures, *, quick: bool) -> None:
                 figures.attempt(f"{when}, {system.name}", partial(_first, figures, system, when, quick=quick))
 
 
+def torrent(figures: Figures, *, quick: bool) -> None:
+    """40,000 tokens a second through one worker."""
+    system = Respool(max_jobs=_SLOTS)
+    figures.attempt(f"{_TORRENT} × {RATE}/s", partial(_live, figures, system, _TORRENT, quick=quick))
+
+
+def pauses(figures: Figures, *, quick: bool) -> None:
+    """The longest time between an upstream's write and its viewer, of 200 generations in five minutes."""
+    system = Respool(max_jobs=_SLOTS)
+    seconds = 60 if quick else _PAUSES_SECONDS
+    what = f"upstream writes → viewer, {_RUNNING} × {RATE}/s, {seconds} s"
+    with system, _running(system, _RUNNING) as load:
+        time.sleep(3)
+        load.mark()
+        time.sleep(seconds)
+        seen = load.tell()[0]
+    for name, rank, bound in (("p50", "p50", 1.2), ("p99", "p99", 8.0), ("latest", "max", 25.0)):
+        figures.put(system.name, f"{what}, {name}", "ms", seen.ms("latency", rank), target=bound)
+    figures.put(system.name, f"lost, repeated, cut, {what}", "events", seen.faults)
+
+
 def _systems() -> tuple[System, ...]:
     return Respool(max_jobs=_SLOTS), Endpoint()
 
@@ -54,7 +78,7 @@ def _live(figures: Figures, system: System, many: int, *, quick: bool) -> None:
         time.sleep(8 if quick else 30)
         spent = {name: cpu_seconds([pid]) - before[name] for name, pid in system.pids.items()}
         seen = load.tell()[0]
-    bounds = {200: (1.2, 8.0, 25.0), 400: (4.0, None, None)}[many]
+    bounds = {200: (1.2, 8.0, 25.0), 400: (4.0, None, None), _TORRENT: (None, 250.0, None)}[many]
     for (name, rank), bound in zip((("p50", "p50"), ("p99", "p99"), ("latest", "max")), bounds, strict=True):
         put(system.name, f"upstream writes → viewer, {what}, {name}", "ms", seen.ms("latency", rank), target=bound)
     put(system.name, f"delivered, {what}", "events/s", seen.events / seen.seconds)
@@ -101,5 +125,5 @@ def _first(figures: Figures, system: System, when: str, *, quick: bool) -> None:
         figures.put(system.name, f"{what}, {name}", "ms", percentile(took, rank), samples=len(took))
 
 
-TOKENS: dict[str, Callable[..., None]] = {"token": live, "cold": cold}
+TOKENS: dict[str, Callable[..., None]] = {"token": live, "cold": cold, "torrent": torrent, "pauses": pauses}
 """By name; each is given the figures and whether to be quick."""
