@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from broker.errors import BrokerError
+from broker.events import Entry
 from broker.ids import EntryId
 from broker.record import State
 
@@ -101,6 +102,13 @@ class Visit:
     cursor_known: bool
     owner: str = ""
     archived: bool = False
+
+
+class Newest(NamedTuple):
+    """The newest entry of a log, None of one that has none yet, or none any more; `there`: whether it has a record."""
+
+    entry: Entry | None
+    there: bool
 
 
 @dataclass(frozen=True, slots=True)

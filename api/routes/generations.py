@@ -27,6 +27,7 @@ from broker.ids import BEGINNING, GENERATION_ID, EntryId, is_generation_id
 from broker.record import TERMINAL, State
 from broker.replies import Visit
 from broker.request import ChatRequest, GenerationRequest
+from broker.store.accepting import Submitted
 
 _NO_STORE = {"cache-control": "no-store"}
 _VISIT_SECONDS = 6.0
@@ -108,8 +109,7 @@ async def submit(request: Request, service: ServiceOf, who: Who) -> Response:
     id_ = accepted.id
     location = f"/v1/generations/{id_}"
     if form == EVENT_STREAM:
-        headers = [(b"location", location.encode()), (b"generation-id", id_.encode())]
-        return await _follow(request, service, who, id_, None, headers=headers)
+        return await _follow_submitted(request, service, who, accepted)
     record = accepted.record or service.shown(await service.logs.record(id_))
     return _json(views.summary(record), 202, {"location": location})
 
@@ -128,9 +128,8 @@ async def chat(request: Request, service: ServiceOf, who: Who) -> Response:
     key = idempotency_key(request.headers)
     asked = await read_json(request, _from_chat, service.aside)
     service.refuse_unless_accepting()
-    id_ = await service.submissions.submit(asked, key, who.owner)
-    headers = [(b"location", f"/v1/generations/{id_}".encode()), (b"generation-id", id_.encode())]
-    return await _follow(request, service, who, id_, None, headers=headers, last=NATIVE.done)
+    accepted = await service.submissions.accept(asked, key, who.owner)
+    return await _follow_submitted(request, service, who, accepted, last=NATIVE.done)
 
 
 def _from_chat(body: dict[str, object]) -> GenerationRequest:
@@ -165,6 +164,19 @@ async def events(
     given = ", ".join(request.headers.getlist("last-event-id"))
     cursor = given or after
     return await _follow(request, service, who, id_, cursor, dialect=_DIALECTS[view], snapshot=from_ == "snapshot")
+
+
+async def _follow_submitted(
+    request: Request, service: Service, who: Principal, accepted: Submitted, *, last: bytes = b""
+) -> Response:
+    """A stream of what was just accepted, from its beginning. Of what was made just now nothing need be asked."""
+    id_, view = accepted.id, View(NATIVE, framing_of(request.scope))
+    headers = [(b"location", f"/v1/generations/{id_}".encode()), (b"generation-id", id_.encode())]
+    if accepted.record is None or service.hub.draining:
+        return await _follow(request, service, who, id_, None, headers=headers, last=last)
+    place = accepted.place
+    viewer = service.hub.attach(id_, BEGINNING, view, ended=False, owner=who.owner, place=place)
+    return EventStream(service.hub, viewer, first=NATIVE.queued(place), last=last, headers=headers)
 
 
 async def _follow(

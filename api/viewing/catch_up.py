@@ -70,10 +70,10 @@ class CatchUp:
         """Reads what the log has behind the feed's last entry, which must still be there."""
         last = feed.ring.last
         if last == BEGINNING:
-            newest = await self._logs.last(feed.id)
+            newest, there = await self._logs.newest(feed.id)
             if newest is not None:
                 _start(feed, newest)
-            elif await self._logs.look(feed.id) is None:
+            elif not there:
                 await self._rewound(feed)
             return
         entries = await self._logs.from_(feed.id, last, _RESYNC_ENTRIES)
@@ -87,7 +87,7 @@ class CatchUp:
 
     async def _skip_ahead(self, feed: Feed) -> None:
         """Too much was missed to hold it here: viewers read it from the log."""
-        newest = await self._logs.last(feed.id)
+        newest, _ = await self._logs.newest(feed.id)
         if newest is not None:
             _start(feed, newest)
 
@@ -95,8 +95,8 @@ class CatchUp:
         """Entries that viewers have seen are in the log no more."""
         self.rewound += 1
         self._pages.forget(feed.id)
-        newest = await self._logs.last(feed.id)
-        gone = newest is None and await self._logs.look(feed.id) is None
+        newest, there = await self._logs.newest(feed.id)
+        gone = newest is None and not there
         log.warning("%s: the log %s", feed.id, "has expired" if gone else "has lost its tail")
         _start(feed, newest)
         feed.reset("expired" if gone else "rewound", newest.id if newest is not None else BEGINNING)
@@ -105,7 +105,8 @@ class CatchUp:
         last = feed.ring.last
         try:
             if last == BEGINNING:
-                behind = await self._logs.last(feed.id) is not None or await self._logs.look(feed.id) is None
+                newest, there = await self._logs.newest(feed.id)
+                behind = newest is not None or not there
             else:
                 behind = [entry.id for entry in await self._logs.from_(feed.id, last, 2)] != [last]
         except StorageUnavailable:

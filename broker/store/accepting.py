@@ -42,10 +42,12 @@ def _accepted() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """`record` is as it was made, where it is known to have been made just now: a worker may have begun since."""
+    """`record` is as it was made, where it is known to have been made just now: a worker may have begun since. `place`: how
+    many others waited then."""
 
     id: str
     record: Record | None
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Submissions:
         derived = None
         if owner and idempotency_key is not None:
             idempotency_key = f"{owner}\0{idempotency_key}"  # a key is visible ASCII: no two owners share one
-        id_, record = new_generation_id(), None
+        id_, made = new_generation_id(), None
         reached = False
         try:
             await self.coordination.ready()
@@ -90,7 +92,7 @@ class Submissions:
             if derived is not None and derived.known:
                 await self._see_to(id_)
             elif self.derivation is None and idempotency_key is None:
-                record = await self._at_once(id_, request, owner)
+                made = await self._at_once(id_, request, owner)
             else:
                 accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms)
                 id_ = accepted.id
@@ -104,17 +106,19 @@ class Submissions:
             raise
         if self.derivation is not None:
             self.watch(id_)
-        return Submitted(id_, record)
+        return made or Submitted(id_, None)
 
     async def _see_to(self, id_: str) -> None:
         """What the key made before stays so, and is in somebody's care. Raises ExpiredGeneration."""
         await self.logs.record(id_)
         await put_back(self.logs, self.coordination, [id_])
 
-    async def _at_once(self, id_: str, request: GenerationRequest, owner: str) -> Record | None:
+    async def _at_once(self, id_: str, request: GenerationRequest, owner: str) -> Submitted | None:
         create = log_steps.create(id_, *self._stored(request), "", owner)
-        created_ms = await one_server.accept(id_, create, self.pickup_ms).run(self.coordination.redis)
-        return None if created_ms is None else Record.new(id_, request.model, created_ms, owner)
+        listed = await one_server.accept(id_, create, self.pickup_ms).run(self.coordination.redis)
+        if listed is None:
+            return None
+        return Submitted(id_, Record.new(id_, request.model, listed.created_ms, owner), listed.place)
 
     def _stored(self, request: GenerationRequest) -> tuple[bytes, str, int, Durability]:
         """The request as its record has it, the model, the retention in ms, the durability."""

@@ -24,7 +24,7 @@ from broker.ids import EntryId
 from broker.packing import Packed, UnreadableObject
 from broker.record import SHOWN, Record, State
 from broker.refusals import away
-from broker.replies import Cancelled, Held, Look, Visit
+from broker.replies import Cancelled, Held, Look, Newest, Visit
 from broker.request import Durability
 from broker.store import archive_steps, log_steps
 from broker.store.client import storage_errors
@@ -110,14 +110,19 @@ class Logs:
         archived = await self._archived(id_)
         return [] if archived is None else await self._runs_of(archived, first, count)
 
-    async def last(self, id_: str) -> Entry | None:
-        """The log's newest entry."""
+    async def newest(self, id_: str) -> Newest:
+        """The log's newest entry, and whether the generation is there."""
         with storage_errors():
-            rows = await self.redis.xrevrange(keys.log(id_), count=1)
-        if rows:
-            return _entries(rows)[0]
+            pipe = self.redis.pipeline(transaction=False)
+            pipe.xrevrange(
+                keys.log(id_), count=1
+            )  # first: a log that leaves for the archive in between is seen, there or here
+            pipe.hmget(keys.record(id_), ["state", "archived"])
+            rows, (state, mark) = await pipe.execute()
+        if rows or mark is None:
+            return Newest(_entries(rows)[0] if rows else None, state is not None)
         archived = await self._archived(id_)
-        return None if archived is None else (await self.from_(id_, archived.last, 1))[-1]
+        return Newest(None if archived is None else (await self.from_(id_, archived.last, 1))[-1], True)
 
     async def has(self, id_: str, entry: EntryId) -> bool:
         """Whether the log has this very entry."""

@@ -3,7 +3,7 @@ whole, and where Redis forgets it, forgotten whole. Pure, as log_steps.py and co
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from arq.constants import job_key_prefix
 
@@ -21,9 +21,16 @@ _CONCLUDE: Final = Script("conclude")
 _FIRST_ORDINAL: Final = 1
 
 
-def accept(id_: str, create: Call[Created], first_due_ms: int) -> Call[int | None]:
+class Listed(NamedTuple):
+    """When a generation was submitted, ms, and how many others waited then."""
+
+    created_ms: int
+    place: int
+
+
+def accept(id_: str, create: Call[Created], first_due_ms: int) -> Call[Listed | None]:
     """All of a submit: the record, as `create` makes it, a first look after `first_due_ms`, the lists, the job and the bell.
-    May be repeated. The ms of the submit, None if the record was there."""
+    May be repeated. None if the record was there."""
     name = job_name(id_, _FIRST_ORDINAL)
     touched = [
         *create.keys, keys.DUE, keys.index("all"), keys.index("queued"), keys.QUEUE, keys.WAKE, job_key_prefix + name,
@@ -32,8 +39,8 @@ def accept(id_: str, create: Call[Created], first_due_ms: int) -> Call[int | Non
     return Call(_ACCEPT, touched, args, _accepted)
 
 
-def _accepted(reply: Sequence[Any]) -> int | None:
-    return int(reply[1]) if len(reply) > 1 else None
+def _accepted(reply: Sequence[Any]) -> Listed | None:
+    return Listed(int(reply[1]), int(reply[2])) if len(reply) > 1 else None
 
 
 def conclude(

@@ -5,7 +5,7 @@
 --
 -- KEYS  record, tombstone, due, index:all, index:queued, queue, wake, the job
 -- ARGV  as create's, then generation id, first due in ms, name of the job, the job, wake ms, index ms
--- Returns what create does, and, of a record that was made, the ms of its submit.
+-- Returns what create does, and, of a record that was made, the ms of its submit and how many others wait.
 local us = now_us()
 local now = math.floor(us / 1000)
 local verdict = create(KEYS, ARGV, now)
@@ -14,4 +14,4 @@ redis.call('ZADD', KEYS[3], int(now + tonumber(ARGV[10])), ARGV[9])
 redis.call('PEXPIRE', KEYS[3], ARGV[14])
 local score = list_submitted(KEYS[4], KEYS[5], ARGV[9], us, ARGV[14])
 queue_job(KEYS[6], KEYS[7], KEYS[8], ARGV[11], ARGV[12], ARGV[1], score / 1000, ARGV[13], ARGV[14])
-return { verdict, now }
+return { verdict, now, redis.call('ZCARD', KEYS[5]) - 1 }

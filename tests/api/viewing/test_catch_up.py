@@ -14,6 +14,7 @@ from api.viewing.pages import Pages
 from broker.errors import StorageUnavailable
 from broker.events import END, START, TEXT, Append, Entry
 from broker.ids import BEGINNING, EntryId
+from broker.replies import Newest
 from broker.store.logs import Logs
 from broker.turns import Turns
 from tests.api.viewing.test_feed import arrive
@@ -60,19 +61,15 @@ class FakeLog:
             self.fails -= 1
             raise StorageUnavailable
 
-    async def last(self, id_: str) -> Entry | None:
+    async def newest(self, id_: str) -> Newest:
         found = self.entries[-1:]
         await self._read()
-        return found[0] if found else None
+        return Newest(found[0] if found else None, self.there)
 
     async def from_(self, id_: str, first: EntryId, count: int) -> list[Entry]:
         found = [each for each in self.entries if each.id >= first][:count]
         await self._read()
         return found
-
-    async def look(self, id_: str) -> object | None:
-        await self._read()
-        return object() if self.there else None
 
 
 class FakePages:
@@ -314,10 +311,10 @@ def test_a_log_that_goes_while_too_much_is_read_of_it_changes_nothing_yet(monkey
         here = await Scene(*entries(5, 0)).synced()
         here.log.entries += entries(5, 1, 2)
 
-        async def nothing(_: str) -> None:
-            """It has gone."""
+        async def gone(_: str) -> Newest:
+            return Newest(None, False)
 
-        vars(here.log)["last"] = nothing
+        vars(here.log)["newest"] = gone
         await here.synced()
         assert here.feed.ring.last == EntryId(5, 0)
 

@@ -14,7 +14,7 @@ from broker.errors import ExpiredGeneration, IdempotencyMismatch, StorageUnavail
 from broker.events import TEXT, Content, Entry
 from broker.ids import BEGINNING, EntryId, new_generation_id
 from broker.record import Record
-from broker.replies import Finished, Held, Look, Visit
+from broker.replies import Finished, Held, Look, Newest, Visit
 from broker.store.logs import Logs, runs_of
 from tests.broker.store.scripted import LEASE_MS, Generation, Server
 
@@ -156,21 +156,12 @@ def test_a_log_is_read_from_an_entry_on(generation: Generation) -> None:
     assert seqs(server.do(logs.from_(generation.id, BEGINNING, 9))) == [0, 1, 2, 3, 4, 5]
     assert seqs(server.do(logs.from_(generation.id, EntryId(attempt, 1), 2))) == [1, 2]
     assert server.do(logs.from_(generation.id, EntryId(attempt, 6), 9)) == []
-    last = server.do(logs.last(generation.id))
-    assert last is not None
-    assert (last.id, last.kind, last.value) == (EntryId(attempt, 5), TEXT, b"5")
-    assert server.do(logs.last(new_generation_id())) is None
+    assert server.do(logs.newest(generation.id)) == Newest(Entry(EntryId(attempt, 5), TEXT, b"5"), True)
+    assert server.do(logs.newest(new_generation_id())) == Newest(None, False)
 
 
-def test_the_newest_entry_is_all_that_is_read_for_it(server: Server) -> None:
-    class Asked:
-        async def xrevrange(self, *log: str, **how: int) -> list[Any]:
-            assert (log, how) == ((keys.log("gen"),), {"count": 1})
-            return [(b"7-2", {b"t": b"a"})]
-
-    logs = Logs(Asked())  # type: ignore[arg-type]
-    assert server.do(logs.last("gen")) == Entry(EntryId(7, 2), b"t", b"a")
-    assert server.do(server.logs.last("gen")) is None
+def test_a_log_without_entries_is_there_if_its_record_is(generation: Generation, server: Server) -> None:
+    assert server.do(server.logs.newest(generation.id)) == Newest(None, True)
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), max_size=30))
