@@ -19,36 +19,40 @@ FailureCode = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One row. `retryable`: whether the same request, submitted anew, may succeed; None if it depends on the failure."""
+    """One row. `retryable`: whether the same request, submitted anew, may succeed; None if it depends on the failure. `status`:
+    the HTTP status that says the nearest thing: the upstream's own, where a refusal of the upstream has the code."""
 
     retryable: bool | None
     meaning: str
+    status: int = 500
 
 
 FAILURES: Final[Mapping[FailureCode, Failure]] = {
-    "first_token_timeout": Failure(True, "upstream made no progress for `first_token_timeout` before the first token"),
-    "idle_timeout": Failure(True, "upstream fell silent for `idle_timeout`, in the last attempt that was allowed"),
-    "total_timeout": Failure(True, "an attempt took longer than `total_timeout`"),
-    "interrupted": Failure(True, "the worker died or shut down, and `on_interrupt` is `fail`"),
-    "attempts_exhausted": Failure(True, "as many workers died under it as there may be attempts"),
-    "output_limit": Failure(False, "the output is larger than a log may hold"),
-    "storage_full": Failure(True, "Redis had no memory left for an entry"),
-    "storage_error": Failure(True, "Redis refused an entry"),
-    "unreadable_request": Failure(False, "the stored request is of a version that this worker cannot read"),
-    "internal_error": Failure(True, "the worker failed in a way that has no code: a fault of ours"),
-    "upstream_invalid_request": Failure(False, "400: the upstream does not accept the request"),
-    "upstream_authentication": Failure(False, "401"),
-    "upstream_permission": Failure(False, "403"),
-    "upstream_not_found": Failure(False, "404: no such model, for instance"),
-    "upstream_request_too_large": Failure(False, "413"),
-    "upstream_rate_limited": Failure(True, "429, in every call that was allowed"),
-    "upstream_overloaded": Failure(True, "529, or its error event"),
-    "upstream_redirected": Failure(False, "3xx: no request is sent after it"),
-    "upstream_error": Failure(None, "any other refusal or error event"),
-    "upstream_unreachable": Failure(True, "no connection"),
-    "upstream_disconnected": Failure(True, "the connection was cut"),
-    "upstream_truncated": Failure(True, "the answer ended cleanly, but without its end"),
-    "upstream_malformed": Failure(True, "it sent what cannot be read, or what its own protocol does not allow"),
+    "first_token_timeout": Failure(
+        True, "upstream made no progress for `first_token_timeout` before the first token", 504
+    ),
+    "idle_timeout": Failure(True, "upstream fell silent for `idle_timeout`, in the last attempt that was allowed", 504),
+    "total_timeout": Failure(True, "an attempt took longer than `total_timeout`", 504),
+    "interrupted": Failure(True, "the worker died or shut down, and `on_interrupt` is `fail`", 503),
+    "attempts_exhausted": Failure(True, "as many workers died under it as there may be attempts", 503),
+    "output_limit": Failure(False, "the output is larger than a log may hold", 422),
+    "storage_full": Failure(True, "Redis had no memory left for an entry", 507),
+    "storage_error": Failure(True, "Redis refused an entry", 503),
+    "unreadable_request": Failure(False, "the stored request is of a version that this worker cannot read", 500),
+    "internal_error": Failure(True, "the worker failed in a way that has no code: a fault of ours", 500),
+    "upstream_invalid_request": Failure(False, "400: the upstream does not accept the request", 400),
+    "upstream_authentication": Failure(False, "401", 401),
+    "upstream_permission": Failure(False, "403", 403),
+    "upstream_not_found": Failure(False, "404: no such model, for instance", 404),
+    "upstream_request_too_large": Failure(False, "413", 413),
+    "upstream_rate_limited": Failure(True, "429, in every call that was allowed", 429),
+    "upstream_overloaded": Failure(True, "529, or its error event", 529),
+    "upstream_redirected": Failure(False, "3xx: no request is sent after it", 502),
+    "upstream_error": Failure(None, "any other refusal or error event", 502),
+    "upstream_unreachable": Failure(True, "no connection", 502),
+    "upstream_disconnected": Failure(True, "the connection was cut", 502),
+    "upstream_truncated": Failure(True, "the answer ended cleanly, but without its end", 502),
+    "upstream_malformed": Failure(True, "it sent what cannot be read, or what its own protocol does not allow", 502),
 }
 
 _SAID: Final = {True: "yes", False: "no", None: "as its status says"}
@@ -56,5 +60,7 @@ _SAID: Final = {True: "yes", False: "no", None: "as its status says"}
 
 def table() -> str:
     """The table in Markdown, for the docs."""
-    rows = (f"| `{code}` | {_SAID[each.retryable]} | {each.meaning} |\n" for code, each in FAILURES.items())
-    return "| `code` | retryable | when |\n|---|---|---|\n" + "".join(rows)
+    rows = (
+        f"| `{code}` | {each.status} | {_SAID[each.retryable]} | {each.meaning} |\n" for code, each in FAILURES.items()
+    )
+    return "| `code` | `status` | retryable | when |\n|---|---|---|---|\n" + "".join(rows)

@@ -1,7 +1,7 @@
 """A generation's record: what Redis knows of it apart from its log, and the end that is put there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast, get_args
 
 import orjson
@@ -89,16 +89,29 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an attempt ends its generation."""
+    """How an attempt ends its generation. `retry_after`: seconds, if the upstream asked for a pause. `measured`: what only the
+    worker knows of the end's `metrics`, as members of a JSON object; empty where it knows nothing."""
 
     state: Literal["completed", "failed", "cancelled"]
     stop_reason: str = ""
     code: FailureCode | Literal[""] = ""
     message: str = ""
     retryable: bool = False
+    retry_after: float | None = None
+    measured: bytes = field(default=b"", compare=False)
 
     @classmethod
-    def failed(cls, code: FailureCode, message: str, *, retryable: bool | None = None) -> "Ending":
+    def failed(
+        cls, code: FailureCode, message: str, *, retryable: bool | None = None, retry_after: float | None = None
+    ) -> "Ending":
         """`retryable` is what the table of failures says, unless it is known better."""
         of_table = FAILURES[code].retryable is True
-        return cls("failed", code=code, message=message, retryable=of_table if retryable is None else retryable)
+        return cls(
+            "failed", code=code, message=message, retryable=of_table if retryable is None else retryable,
+            retry_after=retry_after,
+        )  # fmt: skip
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status that fits a failure."""
+        return FAILURES[self.code].status if self.code else None

@@ -120,10 +120,24 @@ class Retrying(TypedDict):
     delay_ms: int
 
 
+class Metrics(TypedDict):
+    """How it went, in milliseconds; null where nobody knows. `tokens_per_second` and what lies between two tokens are those of
+    the last attempt, as they came to its worker."""
+
+    ttft_ms: int | None
+    total_ms: int
+    queue_ms: int | None
+    tokens_per_second: float | None
+    inter_token_ms_p50: float | None
+    inter_token_ms_p95: float | None
+    cache_hit: bool | None
+
+
 class _Figures(TypedDict):
     usage: Json | None
     ttft_ms: int | None
     total_ms: int
+    metrics: Metrics
     chunks: int
     durability: NotRequired[Literal["strict"]]
 
@@ -137,12 +151,15 @@ class StreamEnd(_Figures):
 
 
 class Error(_Figures):
-    """The terminal entry of a `failed` generation. `partial`: something was produced, and stays readable."""
+    """The terminal entry of a `failed` generation. `status`: the HTTP status that fits it. `partial`: something was produced,
+    and stays readable."""
 
     type: Literal["error"]
     code: FailureCode
     message: str
+    status: int
     retryable: bool
+    retry_after_seconds: float | None
     partial: bool
 
 

@@ -9,21 +9,25 @@ from typing_extensions import TypedDict
 from api.dialects.content import content_json, text_json
 from broker.record import Record, State
 from broker.transcript import Transcript
+from broker.vocabulary import Metrics
 
 Json = dict[str, Any]
 
 
 class Failure(TypedDict):
-    """Why a generation failed. `retryable`: the same request may succeed later. `partial`: something was produced."""
+    """Why a generation failed. `status`: the HTTP status that fits. `retryable`: the same request may succeed later, after the
+    seconds that the upstream asked for. `partial`: something was produced."""
 
     code: str
     message: str
+    status: int | None
     retryable: bool
+    retry_after_seconds: float | None
     partial: bool
 
 
 class Summary(TypedDict):
-    """A record without its output. Times are Unix milliseconds; the last six fields are there once it has ended."""
+    """A record without its output. Times are Unix milliseconds; the last seven fields are there once it has ended."""
 
     id: str
     object: Literal["generation"]
@@ -40,6 +44,7 @@ class Summary(TypedDict):
     usage: NotRequired[Json | None]
     ttft_ms: NotRequired[int | None]
     total_ms: NotRequired[int]
+    metrics: NotRequired[Metrics | None]
     chunks: NotRequired[int]
     error: NotRequired[Failure | None]
 
@@ -81,10 +86,8 @@ def summary(record: Record) -> Summary:
         "cancel_url": f"/v1/generations/{record.id}/cancel",
     }
     if (end := record.end) is not None:
-        view |= {key: end.get(key) for key in ("stop_reason", "usage", "ttft_ms", "total_ms", "chunks")}
-        view["error"] = (
-            {key: end[key] for key in ("code", "message", "retryable", "partial")} if "code" in end else None
-        )
+        view |= {key: end.get(key) for key in ("stop_reason", "usage", "ttft_ms", "total_ms", "metrics", "chunks")}
+        view["error"] = {key: end.get(key) for key in Failure.__annotations__} if "code" in end else None
     return cast(Summary, view)
 
 

@@ -85,7 +85,8 @@ def finish(id_: str, attempt: int, seq: int, ending: Ending) -> Call[Finished]:
     """Writes the terminal entry, if the log ends with the attempt's entry before `seq`. May be repeated."""
     args: list[Argument] = [
         *(keys.live(id_), attempt, seq, keys.REMEMBERED_MS, ending.state, ending.stop_reason),
-        *(ending.code, ending.message, int(ending.retryable)),
+        *(ending.code, ending.message, int(ending.retryable), ending.status or ""),
+        *("null" if ending.retry_after is None else f"{ending.retry_after:g}", ending.measured),
     ]
     return Call(_FINISH, _all_keys(id_), args, _finished)
 

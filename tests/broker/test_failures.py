@@ -2,7 +2,7 @@
 
 import re
 from importlib.resources import files
-from typing import get_args
+from typing import cast, get_args
 
 from broker.failures import FAILURES, FailureCode
 
@@ -12,6 +12,15 @@ _CODE = re.compile(r"\bcode = '")
 
 def test_every_code_has_a_row_and_no_row_is_of_another() -> None:
     assert list(FAILURES) == list(get_args(FailureCode))
+
+
+def test_every_status_is_an_error_s() -> None:
+    assert {code for code, row in FAILURES.items() if not 400 <= row.status < 600} == set()
+
+
+def test_what_a_script_ends_by_itself_has_the_status_that_scripts_give() -> None:
+    claim = files("broker.store.lua").joinpath("claim.lua").read_text()
+    assert {FAILURES[cast(FailureCode, code)].status for code, _ in _WRITTEN.findall(claim)} == {503}
 
 
 def test_the_scripts_write_codes_of_the_table_and_say_of_each_whether_it_is_retryable() -> None:

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from broker.vocabulary import EVENTS, ConnectionEvent, Event, LogEvent
+from broker.vocabulary import EVENTS, ConnectionEvent, Event, LogEvent, Metrics
 
-FIGURES: dict[str, Any] = {"usage": None, "ttft_ms": None, "total_ms": 0, "chunks": 0}
+METRICS: dict[str, Any] = dict.fromkeys(Metrics.__annotations__) | {"total_ms": 0}
+FIGURES: dict[str, Any] = {"usage": None, "ttft_ms": None, "total_ms": 0, "metrics": METRICS, "chunks": 0}
 EXAMPLES: list[dict[str, Any]] = [
     {
         "type": "stream_start", "generation": "gen_x", "model": "m", "reason": "start", "keep_through": None, "keep_blocks": 0,
@@ -26,7 +27,8 @@ EXAMPLES: list[dict[str, Any]] = [
     {"type": "upstream", "event": {"type": "of_tomorrow"}},
     {"type": "retrying", "code": "upstream_overloaded", "tries": 1, "delay_ms": 5},
     {"type": "stream_end", "status": "completed", "stop_reason": None, **FIGURES},
-    {"type": "error", "code": "upstream_error", "message": "a", "retryable": True, "partial": False, **FIGURES},
+    {"type": "error", "code": "upstream_error", "message": "a", "status": 502, "retryable": True,
+     "retry_after_seconds": None, "partial": False, **FIGURES},
     {"type": "queued", "position": 0},
     {"type": "snapshot", "text": "", "content": [], "open": None},
     {"type": "gap", "reason": "rewound"},

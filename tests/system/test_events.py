@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from broker.vocabulary import Metrics
 from tests.harness.client import Client, Frame, Generation, check_log, frames, text_of
 from tests.harness.stack import Stack, until
 
@@ -95,7 +96,13 @@ def test_the_end_tells_status_reason_usage_and_times(rich: tuple[Generation, lis
     _, logged = rich
     end = logged[-1].data
     deltas = sum(frame.type in ("text", "thinking", "tool_input") for frame in logged)
-    assert end.keys() == {"type", "status", "stop_reason", "usage", "ttft_ms", "total_ms", "chunks"}
+    assert end.keys() == {"type", "status", "stop_reason", "usage", "ttft_ms", "total_ms", "metrics", "chunks"}
+    metrics = end["metrics"]
+    assert metrics.keys() == Metrics.__annotations__.keys()
+    assert (metrics["ttft_ms"], metrics["total_ms"], metrics["cache_hit"]) == (end["ttft_ms"], end["total_ms"], False)
+    assert 0 <= metrics["queue_ms"] <= metrics["ttft_ms"]
+    assert 0 <= metrics["inter_token_ms_p50"] <= metrics["inter_token_ms_p95"]
+    assert metrics["tokens_per_second"] is None or metrics["tokens_per_second"] > 0  # None: it came in one read
     assert (end["status"], end["stop_reason"], end["chunks"]) == ("completed", "tool_use", deltas)
     assert 0 <= end["ttft_ms"] <= end["total_ms"] < 20_000
     assert end["usage"]["output_tokens"] >= deltas

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from api.routes.views import Failure
 from tests.harness.client import Client, check_log, text_of
 from tests.harness.stack import Stack, until
 from worker.simulator.text import markdown
@@ -56,9 +57,11 @@ def test_times_figures_and_the_end_are_in_the_record(client: Client) -> None:
     assert times == sorted(times)
     assert record["ttft_ms"] == times[2] - times[0] == end["ttft_ms"] >= 50
     assert record["total_ms"] == times[3] - times[0] == end["total_ms"]
-    assert {name: record[name] for name in ("usage", "stop_reason", "chunks")} == {
-        name: end[name] for name in ("usage", "stop_reason", "chunks")
+    assert {name: record[name] for name in ("usage", "stop_reason", "metrics", "chunks")} == {
+        name: end[name] for name in ("usage", "stop_reason", "metrics", "chunks")
     }
+    assert record["metrics"]["queue_ms"] == times[1] - times[0]
+    assert record["metrics"]["tokens_per_second"] > 0
     assert record["error"] is None
     assert (record["state"], record["attempt"]) == ("completed", 1)
 
@@ -68,7 +71,7 @@ def test_a_failed_generation_tells_its_error_and_keeps_its_partial(client: Clien
     end = client.events(generation.id)[-1].data
     record = client.record(generation.id)
     assert record["state"] == "failed"
-    assert record["error"] == {name: end[name] for name in ("code", "message", "retryable", "partial")}
+    assert record["error"] == {name: end[name] for name in Failure.__annotations__}
     assert record["error"]["partial"] is True
     assert record["text"] == "".join(markdown(4, 30)[:9])
 

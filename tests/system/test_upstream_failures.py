@@ -131,6 +131,8 @@ def test_a_refusal_is_an_error_with_its_code_after_as_many_tries_as_make_sense(s
     ]
     assert all(0 <= retrying["delay_ms"] <= 300 for retrying in seen.of("retrying"))
     assert seen.end.items() >= {"type": "error", "code": code, "retryable": retryable, "partial": False}.items()
+    assert (seen.end["status"], seen.end["retry_after_seconds"]) == (502 if status == "500" else int(status), 0)
+    assert seen.record["error"].items() <= seen.end.items()
     assert seen.end["ttft_ms"] is None
     assert seen.record["state"] == "failed"
     assert seen.record["attempt"] == 1

@@ -16,6 +16,7 @@ from broker.events import DELTAS, Content, event
 from broker.failures import FailureCode
 from broker.record import Ending
 from broker.request import Options
+from worker.generating.arrivals import Arrivals
 from worker.generating.retry import pause
 from worker.generating.usage import Usage, added_usage
 from worker.log.writer import Cause, Writer
@@ -85,8 +86,9 @@ class Attempt:
         self._end: tuple[float, Cause] = (self._clock() + options.total_timeout, "total_timeout")
         self._begun = False
         self._token = False
+        self._arrivals = Arrivals()
         self._answer: Answer
-        self._usage: Json
+        self._usage: Json = {}
 
     async def run(self) -> Outcome:
         """Runs to an outcome; what was put is written when it returns, as far as it can be."""
@@ -108,15 +110,24 @@ class Attempt:
             outcome = _STOPPED.get(cause) or Left(cause)
         else:
             raise asyncio.CancelledError
+        self._writer.measured = self._measured(outcome)
         await self._writer.flushed(self._settings.outage)
         return outcome
+
+    def _measured(self, outcome: Outcome) -> bytes:
+        """What is known of the pace. Of an answer that broke off the upstream has not counted the tokens."""
+        tokens = self._usage.get("output_tokens")
+        whole = isinstance(outcome, Ending) and outcome.state == "completed"
+        return self._arrivals.metrics(tokens if whole and isinstance(tokens, int) else None)
 
     def _broken(self, error: BaseException) -> Outcome:
         match error:
             case UpstreamFailure() if self._begun and error.retryable:
                 return Interrupted(error.code, error.message)
             case UpstreamFailure():
-                return Ending.failed(error.code, error.message, retryable=error.retryable)
+                return Ending.failed(
+                    error.code, error.message, retryable=error.retryable, retry_after=error.retry_after
+                )
             case OutputLimit():
                 return Ending.failed("output_limit", "The output is larger than a log may hold.")
         log.error("%s: the attempt failed in a way that has no code", self._writer.id, exc_info=error)
@@ -144,6 +155,7 @@ class Attempt:
     async def _read_once(self) -> str | None:
         writer = self._writer
         self._watch("first_token_timeout")
+        self._arrivals.paused()
         async with self._upstream.answer_to(self._call) as answer:
             self._answer, self._usage = answer, answer.usage
             while not await answer.read(self._take):
@@ -166,11 +178,15 @@ class Attempt:
         if usage is not self._usage:
             self._usage = usage
             writer.usage = orjson.dumps(added_usage(self._earlier_usage, usage))
+        now = self._clock()
         if self._token:
-            self._watch("idle_timeout")
+            if contents[0][0] in DELTAS:
+                self._arrivals.came(now, len(contents))
+            self._watch("idle_timeout", now)
         elif any(kind in DELTAS for kind, _ in contents):
             self._token = writer.paced = True
-            self._watch("idle_timeout")
+            self._arrivals.came(now, len(contents))
+            self._watch("idle_timeout", now)
         return not writer.crowded
 
     def _within_limit(self, contents: list[Content]) -> list[Content]:
@@ -179,12 +195,12 @@ class Attempt:
         sizes = accumulate(len(value) for _, value in contents)
         return [content for content, size in zip(contents, sizes, strict=True) if size <= room]
 
-    def _watch(self, cause: Cause | None) -> None:
+    def _watch(self, cause: Cause | None, now: float | None = None) -> None:
         """Sets the watchdog: for the first token, for progress, or for nothing but the total."""
         end = self._end
         if cause is not None:
             seconds = self._first_timeout if cause == "first_token_timeout" else self._idle_timeout
-            at = self._clock() + seconds
+            at = (self._clock() if now is None else now) + seconds
             if at < end[0]:
                 end = (at, cause)
         self._writer.deadline = end

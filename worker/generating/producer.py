@@ -9,6 +9,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import orjson
 
@@ -180,7 +181,8 @@ class Producer:
             elif not written:
                 continue
             try:
-                finished = await self._ends.finish(writer.id, writer.attempt, writer.next_seq, ending, job)
+                measured = replace(ending, measured=writer.measured)
+                finished = await self._ends.finish(writer.id, writer.attempt, writer.next_seq, measured, job)
             except StorageUnavailable:
                 await asyncio.sleep(0.1)
                 continue

@@ -65,6 +65,8 @@ class Writer:
         """When it was last sent, where there is a pace."""
         self.usage: bytes = b""
         self.usage_written: bytes = b""
+        self.measured: bytes = b""
+        """What the end may say of the attempt's pace."""
         self.flushed_at = now
         self.renewed_at = now
         self.deadline: tuple[float, Cause] | None = None

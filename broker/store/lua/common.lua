@@ -26,6 +26,15 @@ local function new_attempt(now, last_attempt)
   return math.max(now, last_attempt + 1)
 end
 
+-- The end's `metrics`, JSON. Whether the upstream read from its cache its usage says, if it says anything.
+local function metrics(r, ttft, total, measured)
+  local read = r[3] and string.match(r[3], '"cache_read_input_tokens":(%d+)')
+  return '{"ttft_ms":' .. ttft .. ',"total_ms":' .. int(total)
+    .. ',"queue_ms":' .. (r[8] and int(math.max(0, tonumber(r[8]) - tonumber(r[1]))) or 'null')
+    .. ',' .. (measured or '"tokens_per_second":null,"inter_token_ms_p50":null,"inter_token_ms_p95":null')
+    .. ',"cache_hit":' .. (read and tostring(read ~= '0') or 'null') .. '}'
+end
+
 -- Writes the one terminal entry and the terminal state, and starts the retention. `K` is {record, log, tombstone}; the
 -- caller has made sure that the generation is not terminal. Nothing can be appended after it: every script that appends
 -- looks at the state first.
@@ -33,7 +42,8 @@ end
 -- The log is sealed under an attempt of its own: under an attempt's next seq the entry might take an id that a viewer has
 -- already seen, before Redis lost its tail, with other bytes.
 --
--- `attempt` and `seq` are the log's tail, `r` the record's created_ms, first_ms, usage, kept, others, retention_ms, durability.
+-- `attempt` and `seq` are the log's tail, `r` the record's created_ms, first_ms, usage, kept, others, retention_ms, durability,
+-- started_ms. `final` has `measured` where a worker ends what it ran, and `status` where the failure is not one of ours.
 local function seal_at(K, channel, now, final, remembered_ms, attempt, seq, r)
   local prev, id = int(attempt) .. '-' .. int(seq), int(new_attempt(now, attempt)) .. '-0'
   local total = math.max(0, now - tonumber(r[1]))  -- the clock may have jumped back
@@ -41,11 +51,13 @@ local function seal_at(K, channel, now, final, remembered_ms, attempt, seq, r)
   -- An attempt's first entry is none; of those behind it only the others are counted, as they are few.
   local chunks = math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or '0'))
   local figures = '"usage":' .. (r[3] or 'null') .. ',"ttft_ms":' .. ttft .. ',"total_ms":' .. int(total)
+    .. ',"metrics":' .. metrics(r, ttft, total, final.measured)
     .. ',"chunks":' .. int(chunks) .. (r[7] == 'strict' and ',"durability":"strict"' or '') .. '}'
   local json
   if final.state == 'failed' then
     json = '{"type":"error","code":' .. cjson.encode(final.code) .. ',"message":' .. cjson.encode(final.message)
-      .. ',"retryable":' .. tostring(final.retryable) .. ',"partial":' .. tostring(chunks > 0) .. ',' .. figures
+      .. ',"status":' .. (final.status or '503') .. ',"retryable":' .. tostring(final.retryable)
+      .. ',"retry_after_seconds":' .. (final.retry_after or 'null') .. ',"partial":' .. tostring(chunks > 0) .. ',' .. figures
   else
     json = '{"type":"stream_end","status":"' .. final.state .. '","stop_reason":'
       .. (final.stop_reason ~= '' and cjson.encode(final.stop_reason) or 'null') .. ',' .. figures
@@ -63,6 +75,6 @@ end
 local function seal(K, channel, now, final, remembered_ms)
   local attempt, seq = tail(K[2])
   seal_at(K, channel, now, final, remembered_ms, attempt, seq, redis.call('HMGET', K[1],
-    'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability'))
+    'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability', 'started_ms'))
 end
 

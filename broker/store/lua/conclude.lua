@@ -9,15 +9,15 @@
 local now = now_ms()
 local ended = finish(KEYS, ARGV, now)
 if not ended[3] then return ended end
-redis.call('ZREM', KEYS[6], ARGV[10])
-redis.call('ZADD', KEYS[7], int(ended[4] * 1000), ARGV[10])
-redis.call('ZREM', KEYS[4], ARGV[10])
-redis.call('ZADD', KEYS[5], int(now + ended[5] + tonumber(ARGV[11])), ARGV[10])
-redis.call('PEXPIRE', KEYS[5], ARGV[12])
-redis.call('PEXPIRE', KEYS[7], ARGV[12])
+redis.call('ZREM', KEYS[6], ARGV[13])
+redis.call('ZADD', KEYS[7], int(ended[4] * 1000), ARGV[13])
+redis.call('ZREM', KEYS[4], ARGV[13])
+redis.call('ZADD', KEYS[5], int(now + ended[5] + tonumber(ARGV[14])), ARGV[13])
+redis.call('PEXPIRE', KEYS[5], ARGV[15])
+redis.call('PEXPIRE', KEYS[7], ARGV[15])
 redis.call('DEL', KEYS[8], KEYS[9])
 if KEYS[10] then
-  redis.call('ZADD', KEYS[10], int(now + tonumber(ARGV[13])), ARGV[10])
-  redis.call('PEXPIRE', KEYS[10], ARGV[12])
+  redis.call('ZADD', KEYS[10], int(now + tonumber(ARGV[16])), ARGV[13])
+  redis.call('PEXPIRE', KEYS[10], ARGV[15])
 end
 return ended

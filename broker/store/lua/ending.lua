@@ -4,7 +4,7 @@
 -- ordinal, ms of the submit and the retention in ms.
 local function finish(K, A, now)
   local r = redis.call('HMGET', K[1], 'state', 'attempt', 'ordinal',
-    'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability')
+    'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability', 'started_ms')
   if r[1] and TERMINAL[r[1]] then return { 'ended', r[1] } end
   if r[1] ~= 'running' or r[2] ~= A[2] then return { 'fenced' } end
   local holder, last = tail(K[2])
@@ -13,8 +13,9 @@ local function finish(K, A, now)
   if last + 1 < seq then return { 'behind', int(last) } end
   if last + 1 > seq then return { 'fenced' } end
   seal_at(K, A[1], now,
-    { state = A[5], stop_reason = A[6], code = A[7], message = A[8], retryable = A[9] == '1' },
-    tonumber(A[4]), holder, last, { unpack(r, 4, 10) })
+    { state = A[5], stop_reason = A[6], code = A[7], message = A[8], retryable = A[9] == '1', status = A[10], retry_after = A[11],
+      measured = A[12] ~= '' and A[12] or nil },
+    tonumber(A[4]), holder, last, { unpack(r, 4, 11) })
   return { 'ended', A[5], tonumber(r[3]), tonumber(r[4]), tonumber(r[9]) }
 end
 

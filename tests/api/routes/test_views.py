@@ -1,5 +1,6 @@
 """What is said of a generation: each field, whatever state it is in."""
 
+import json
 from typing import Any
 
 import orjson
@@ -15,14 +16,19 @@ from broker.transcript import Transcript
 START = {"model": "sim-1", "reason": "start", "keep_through": None, "keep_blocks": 0, "attempt": 1}
 QUEUED: dict[bytes, bytes] = {b"state": b"queued", b"model": b"sim-1", b"created_ms": b"1"}
 RUNNING = {**QUEUED, b"state": b"running", b"started_ms": b"2", b"first_ms": b"3", b"ordinal": b"2"}
-FIGURES = b'"usage":{"output_tokens":7},"ttft_ms":1,"total_ms":2,"chunks":5'
+METRICS = {
+    "ttft_ms": 1, "total_ms": 2, "queue_ms": 1, "tokens_per_second": 7.5, "inter_token_ms_p50": None,
+    "inter_token_ms_p95": None, "cache_hit": True,
+}  # fmt: skip
+FIGURES = b'"usage":{"output_tokens":7},"ttft_ms":1,"total_ms":2,"metrics":%b,"chunks":5' % json.dumps(METRICS).encode()
 ENDED = {
     **RUNNING, b"state": b"completed", b"finished_ms": b"4", b"terminal_id": b"9-1",
     b"end": b'{"type":"stream_end","status":"completed","stop_reason":"end_turn",' + FIGURES + b"}",
 }  # fmt: skip
 FAILED = {
     **ENDED, b"state": b"failed",
-    b"end": b'{"type":"error","code":"storage_full","message":"m","retryable":true,"partial":false,' + FIGURES + b"}",
+    b"end": b'{"type":"error","code":"storage_full","message":"m","status":507,"retryable":true,"retry_after_seconds":1.5,'
+    b'"partial":false,' + FIGURES + b"}",
 }  # fmt: skip
 ALWAYS = {
     "id": "gen_1", "object": "generation", "model": "sim-1", "created_at_ms": 1,
@@ -39,11 +45,12 @@ BEFORE = {
 MEANWHILE = {**BEFORE, "state": "running", "attempt": 2, "started_at_ms": 2, "first_token_at_ms": 3}
 AFTER = {
     **MEANWHILE, "state": "completed", "finished_at_ms": 4, "stop_reason": "end_turn", "usage": {"output_tokens": 7},
-    "ttft_ms": 1, "total_ms": 2, "chunks": 5, "error": None,
+    "ttft_ms": 1, "total_ms": 2, "metrics": METRICS, "chunks": 5, "error": None,
 }  # fmt: skip
 IN_VAIN = {
     **AFTER, "state": "failed", "stop_reason": None,
-    "error": {"code": "storage_full", "message": "m", "retryable": True, "partial": False},
+    "error": {"code": "storage_full", "message": "m", "status": 507, "retryable": True, "retry_after_seconds": 1.5,
+              "partial": False},
 }  # fmt: skip
 
 

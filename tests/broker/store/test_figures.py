@@ -1,15 +1,18 @@
 """What an end tells of its generation, and to whom: the figures are what users are billed and judged by."""
 
 import time
+from dataclasses import replace
 
 import orjson
 import pytest
 
 from broker import keys
 from broker.events import END, TEXT, Content, event
+from broker.failures import FAILURES, FailureCode
 from broker.ids import EntryId
 from broker.record import Ending
 from broker.replies import Granted
+from broker.vocabulary import Metrics
 from tests.broker.store.scripted import DONE, Generation, Heard, Server
 
 A, B = Content(TEXT, b"a"), Content(TEXT, b"b")
@@ -51,6 +54,55 @@ def test_times_are_counted_from_the_submit(generation: Generation) -> None:
 def test_without_a_chunk_there_is_no_time_of_the_first_and_no_partial(generation: Generation) -> None:
     end = ended(generation, event("block_start", index=0), ending=Ending("failed", code="upstream_error"))
     assert (end["ttft_ms"], end["chunks"], end["partial"], end["usage"]) == (None, 0, False, None)
+
+
+def test_an_end_has_all_metrics_those_that_a_worker_measured_and_null_for_the_others(generation: Generation) -> None:
+    measured = b'"tokens_per_second":9.5,"inter_token_ms_p50":0.0,"inter_token_ms_p95":null'
+    metrics = ended(generation, A, ending=replace(DONE, measured=measured))["metrics"]
+    assert isinstance(metrics, dict)
+    assert list(metrics) == list(Metrics.__annotations__)
+    assert [metrics[name] for name in list(metrics)[3:]] == [9.5, 0.0, None, None]
+    queued_ms = int(generation.field("started_ms") or 0) - int(generation.field("created_ms") or 0)
+    assert metrics["queue_ms"] == queued_ms <= metrics["ttft_ms"] <= metrics["total_ms"]
+
+
+def test_an_end_that_no_worker_makes_knows_no_pace_and_before_a_claim_no_queue(generation: Generation) -> None:
+    generation.cancel()
+    metrics = end_of(generation)["metrics"]
+    assert isinstance(metrics, dict)
+    total = metrics.pop("total_ms")
+    assert (total >= _AGO_MS, metrics) == (
+        True,
+        dict.fromkeys(name for name in Metrics.__annotations__ if name != "total_ms"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("usage", "hit"),
+    [
+        (b'{"input_tokens":1,"cache_read_input_tokens":0}', False),
+        (b'{"cache_read_input_tokens":20,"input_tokens":1}', True),
+        (b'{"cache_read_input_tokens":null}', None),
+        (b'{"input_tokens":1}', None),
+    ],
+)
+def test_whether_the_cache_was_hit_is_what_the_usage_says(
+    generation: Generation, usage: bytes, hit: bool | None
+) -> None:
+    attempt = generation.granted()
+    generation.append(attempt, 1, A, usage=usage)
+    generation.finish(attempt, 2)
+    metrics = end_of(generation)["metrics"]
+    assert isinstance(metrics, dict)
+    assert metrics["cache_hit"] is hit
+
+
+@pytest.mark.parametrize("retry_after", [None, 0.0, 1.5, 30.0, 31_536_000.0])
+def test_an_error_tells_the_status_that_fits_and_the_pause_that_was_asked_for(
+    generation: Generation, retry_after: float | None
+) -> None:
+    end = ended(generation, ending=Ending.failed("upstream_rate_limited", "wait", retry_after=retry_after))
+    assert (end["status"], end["retry_after_seconds"]) == (429, retry_after)
 
 
 def test_what_is_no_chunk_is_not_the_first_one_however_much_came_before_it(generation: Generation) -> None:
@@ -100,7 +152,7 @@ def test_an_end_is_published_behind_the_entry_before_it(generation: Generation, 
 
 
 @pytest.mark.parametrize("why", ["interrupted", "attempts_exhausted"])
-def test_an_end_for_want_of_attempts_may_be_tried_again(generation: Generation, why: str) -> None:
+def test_an_end_for_want_of_attempts_may_be_tried_again(generation: Generation, why: FailureCode) -> None:
     generation.granted()
     generation.expire_lease()
     with Heard(generation.server, keys.live(generation.id)) as heard:
@@ -108,6 +160,7 @@ def test_an_end_for_want_of_attempts_may_be_tried_again(generation: Generation, 
         assert heard.appends()[0].entries == generation.log[-1:]
     end = end_of(generation)
     assert (end["code"], end["retryable"]) == (why, True)
+    assert (end["status"], end["retry_after_seconds"]) == (FAILURES[why].status, None)
 
 
 def test_a_claim_tells_when_the_first_attempt_began_and_how_often_it_was_tried(generation: Generation) -> None:

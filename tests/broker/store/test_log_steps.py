@@ -50,7 +50,20 @@ def test_a_claim_is_granted_or_refused_for_a_reason(reply: list[bytes], means: G
 def test_a_finish_tells_how_it_ended_and_is_told_where_the_log_ends_if_it_is_behind() -> None:
     call = log_steps.finish("g", 7, 3, Ending("failed", "s", "interrupted", "m", retryable=True))
     assert call.keys == ALL_KEYS
-    assert call.args == [keys.live("g"), 7, 3, keys.REMEMBERED_MS, "failed", "s", "interrupted", "m", 1]
+    assert call.args == [
+        keys.live("g"),
+        7,
+        3,
+        keys.REMEMBERED_MS,
+        "failed",
+        "s",
+        "interrupted",
+        "m",
+        1,
+        503,
+        "null",
+        b"",
+    ]
     assert call.read([b"behind", b"2"]) == Finished("behind", 2)
     assert call.read([b"ended", b"failed"]) == Finished("ended")
     assert call.read([b"fenced"]) == Finished("fenced")

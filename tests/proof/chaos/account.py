@@ -22,7 +22,7 @@ FORGOTTEN_ATTEMPTS = 3
 """Claims that a store may lose with its last two seconds; upstream was called for each, and no record has them."""
 _CLOCKS_MS = 1000
 """How far what the store's clock says of a duration may be from what ours says."""
-_FIGURES = ("usage", "ttft_ms", "total_ms", "chunks")
+_FIGURES = ("usage", "ttft_ms", "total_ms", "metrics", "chunks")
 _COUNTED = ("text", "thinking", "tool_input")
 _TERMINAL = ("completed", "failed", "cancelled")
 

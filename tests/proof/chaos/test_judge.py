@@ -20,7 +20,9 @@ SEED, TOKENS = 7, 6
 TEXTS = list(markdown(SEED, TOKENS))
 VIEWER = "g-1/0-steady"
 USAGE = {"input_tokens": 40, "output_tokens": TOKENS}
-FIGURES: dict[str, Any] = {"usage": USAGE, "ttft_ms": 100, "total_ms": 2000, "chunks": TOKENS}
+FIGURES: dict[str, Any] = {
+    "usage": USAGE, "ttft_ms": 100, "total_ms": 2000, "metrics": {"queue_ms": 20}, "chunks": TOKENS,
+}  # fmt: skip
 END: dict[str, Any] = {"status": "completed", "stop_reason": "end_turn", **FIGURES}
 ERROR: dict[str, Any] = {"code": "upstream_error", "message": "No.", "retryable": True, "partial": True}
 _HELD = {"name": "api-0", "descriptors": 20, "threads": 3, "kib": 60_000, "viewers": 0}

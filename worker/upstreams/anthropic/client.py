@@ -47,6 +47,8 @@ _ERROR_TYPES: dict[str, FailureCode] = {
 }
 
 _DRAIN_SECONDS = 0.1
+_LONGEST_PAUSE = 31_536_000.0
+"""Seconds; `inf` and `nan` are floats too."""
 
 
 class AnthropicUpstream:
@@ -177,8 +179,14 @@ def _refusal(error: anthropic.APIStatusError) -> UpstreamFailure:
     code: FailureCode = "upstream_redirected" if 300 <= status < 400 else _CODES.get(status, "upstream_error")
     body = error.body
     inner = body.get("error") if isinstance(body, dict) else None
-    try:
-        retry_after = float(error.response.headers["retry-after"])
-    except (KeyError, ValueError):
-        retry_after = None
+    retry_after = seconds(error.response.headers.get("retry-after"))
     return UpstreamFailure(code, message_for(code, inner), retryable=status in _RETRYABLE, retry_after=retry_after)
+
+
+def seconds(header: str | None) -> float | None:
+    """The pause that a `retry-after` header asks for; None if there is none, or none that could be meant."""
+    try:
+        asked = float(header or "")
+    except ValueError:
+        return None
+    return asked if 0 <= asked <= _LONGEST_PAUSE else None
