@@ -18,7 +18,7 @@ from api.delivery.guard import Guard
 from api.intake import problems
 from api.intake.lookout import Lookout
 from api.intake.problems import ABOUT_STORAGE, Code
-from api.routes import docs_page, generations, openapi
+from api.routes import anew, docs_page, generations, openapi
 from api.routes.openapi import described
 from api.routes.service import Service
 from api.routes.views import Listing, Status, Whole
@@ -87,6 +87,7 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
         docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan,
     )  # fmt: skip
     app.include_router(generations.router)
+    app.include_router(anew.router)
     app.include_router(docs_page.router)
     app.add_api_route("/healthz", _healthz, **described({200: Status}))
     app.add_api_route("/readyz", _readyz, **described({200: Status}, _NOT_READY))

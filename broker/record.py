@@ -20,6 +20,26 @@ SHOWN: tuple[str, ...] = tuple(field.name for field in FIELDS if field.shown)
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a generation's request came from: it repeats that of generation `id`, or goes on from its text."""
+
+    how: Literal["retry", "continue"]
+    id: str
+
+    @classmethod
+    def of(cls, stored: bytes | None) -> "Origin | None":
+        """From the record's field; None if it has none."""
+        if not stored:
+            return None
+        how, _, id_ = stored.decode().partition(" ")
+        return cls(cast(Literal["retry", "continue"], how), id_)
+
+    def __str__(self) -> str:
+        """As the record's field has it."""
+        return f"{self.how} {self.id}"
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Times are Unix milliseconds by Redis's clock. `request` is None where it was not read. `ordinal` counts the attempts so
     far, `spent` those that count against the limit (a hand-over does not); `usage` is JSON. `unconfirmed`: the end is strictly
@@ -40,6 +60,7 @@ class Record:
     end: dict[str, object] | None
     unconfirmed: bool
     owner: str = ""
+    origin: Origin | None = None
 
     @property
     def ended(self) -> bool:
@@ -51,9 +72,26 @@ class Record:
         return replace(self, state=state, finished_ms=None, terminal_id=None, end=None, unconfirmed=False)
 
     @classmethod
-    def new(cls, id_: str, model: str, created_ms: int, owner: str) -> "Record":
+    def new(cls, id_: str, model: str, created_ms: int, owner: str, origin: Origin | None = None) -> "Record":
         """As it is when it has just been made, without its request."""
-        return cls(id_, "queued", model, None, created_ms, None, None, None, 0, 0, b"{}", None, None, False, owner)
+        return cls(
+            id_,
+            "queued",
+            model,
+            None,
+            created_ms,
+            None,
+            None,
+            None,
+            0,
+            0,
+            b"{}",
+            None,
+            None,
+            False,
+            owner,
+            origin=origin,
+        )
 
     @classmethod
     def of_hash(cls, id_: str, fields: Mapping[bytes, bytes]) -> "Record":
@@ -84,6 +122,7 @@ class Record:
                 and fields.get(b"confirmed") != terminal_id
             ),
             owner=fields.get(b"owner", b"").decode(),
+            origin=Origin.of(fields.get(b"origin")),
         )
 
 

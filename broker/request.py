@@ -23,6 +23,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, c
 from typing_extensions import TypedDict
 
 from broker.errors import BrokerError
+from broker.record import Origin
 
 MANY_FIELDS = 64  # denial-of-service guard: to report each of 90,000 unknown fields takes half a second
 MANY_MESSAGES = 10_000  # the same: to check 25,000 of one letter and to store them takes 0.1 s
@@ -180,11 +181,16 @@ class GenerationRequest(_Body):
 
     def upstream_body(self) -> dict[str, object]:
         """The Messages fields that were given, and `max_tokens`, ready for upstream."""
-        return {name: value for name, value in self._given().items() if name not in OURS}
+        return {name: value for name, value in self._given().items() if name not in OURS and name not in ADDED}
 
     def options(self) -> Options:
         """Our own fields."""
         return Options(**{name: getattr(self, name) for name in OURS})
+
+    @property
+    def origin(self) -> Origin | None:
+        """The generation that this one repeats or goes on from."""
+        return None
 
     def to_bytes(self) -> bytes:
         """The stored form; `from_bytes` reads it back, in this version or a later one."""
@@ -217,6 +223,24 @@ class GenerationRequest(_Body):
 
 
 OURS = frozenset(Options.__slots__)
+
+
+class StoredRequest(GenerationRequest):
+    """A request as its record has it: what was asked for, and what the API knows of where that came from. No submitter gives
+    these three: `continue_from` is the text of generation `continue_of`, which the answer goes on from."""
+
+    retry_of: str | None = None
+    continue_of: str | None = None
+    continue_from: str | None = None
+
+    @property
+    def origin(self) -> Origin | None:
+        if self.retry_of is not None:
+            return Origin("retry", self.retry_of)
+        return None if self.continue_of is None else Origin("continue", self.continue_of)
+
+
+ADDED = StoredRequest.model_fields.keys() - GenerationRequest.model_fields.keys()
 
 
 class ChatRequest(_Body):

@@ -188,6 +188,10 @@ class Transcript:
     def content(self) -> list[dict[str, object]]:
         return [block.content() for block in self.blocks]
 
+    def goes_on(self) -> Kept | None:
+        """What another generation may go on from: as `kept`, but None where there is anything else than text and thinking."""
+        return self.kept() if all(block.type in _PROSE for block in self.blocks) else None
+
     def kept(self) -> Kept | None:
         """What survives an interruption, or None if there is no text to go on from."""
         blocks: list[Block] = []

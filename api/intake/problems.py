@@ -71,6 +71,11 @@ class Code(Enum):
         "The storage neither persists nor has a replica, or does not tell.",
     )
     ALREADY_ENDED = Kind(409, "The generation has already ended", "`state` says how; its end does not change.")
+    CANNOT_CONTINUE = Kind(
+        409,
+        "There is no text to go on from",
+        "It runs yet, is complete, has no text, stopped inside anything but a text, or has more than 1 MiB of it.",
+    )
     EXPIRED = Kind(410, "The generation has expired", "Its retention is over and its text is gone.")
     BODY_TOO_LARGE = Kind(413, "The body is too large", "A body has at most 1 MiB, chunked or not.")
     UNSUPPORTED_MEDIA_TYPE = Kind(

@@ -32,17 +32,17 @@ from broker.store.accepting import Submitted
 _NO_STORE = {"cache-control": "no-store"}
 _VISIT_SECONDS = 6.0
 """How long a viewer that arrives waits for Redis before it is sent away: so long that one dead connection is got over."""
-_ABOUT_ONE = (Code.NOT_FOUND, Code.EXPIRED, *ABOUT_STORAGE)
-_ABOUT_BODIES = (
+ABOUT_ONE = (Code.NOT_FOUND, Code.EXPIRED, *ABOUT_STORAGE)
+ABOUT_BODIES = (
     Code.MALFORMED_JSON, Code.DUPLICATE_KEY, Code.NOT_UTF8, Code.UNSUPPORTED_JSON, Code.INCOMPLETE_BODY, Code.BODY_TIMEOUT,
     Code.BODY_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE, Code.INVALID_REQUEST,
 )  # fmt: skip
-_ABOUT_SUBMITTING = (
-    *_ABOUT_BODIES, Code.IDEMPOTENCY_KEY_INVALID, Code.IDEMPOTENCY_MISMATCH, Code.EXPIRED, Code.NOT_DURABLE,
+ABOUT_SUBMITTING = (
+    *ABOUT_BODIES, Code.IDEMPOTENCY_KEY_INVALID, Code.IDEMPOTENCY_MISMATCH, Code.EXPIRED, Code.NOT_DURABLE,
     Code.NOT_ACCEPTABLE, *ABOUT_STORAGE, Code.STORAGE_FULL, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH, Code.OUTCOME_UNKNOWN,
     Code.DRAINING, Code.CROSS_SITE,
 )  # fmt: skip
-_SUBMITTED = ("Location", "Generation-Id")
+SUBMITTED = ("Location", "Generation-Id")
 _MESSAGES = [{"role": "user", "content": "Tell me a story"}]
 _DIALECTS: Final[Mapping[str, Dialect]] = {"native": NATIVE, "text": TEXT_VIEW}
 _LIST_CURSOR = re.compile(r"([0-9]{1,16})\.(gen_[0-9A-Z]{26})", re.ASCII)
@@ -56,7 +56,7 @@ async def _service(request: Request) -> Service:
     return service
 
 
-async def _who(request: Request) -> Principal:
+async def who_asks(request: Request) -> Principal:
     """Raises Problem, as the policy says."""
     policy: Policy = request.app.state.policy
     query: bytes = request.scope["query_string"]
@@ -76,10 +76,10 @@ async def _known_shape(
 
 
 ServiceOf = Annotated[Service, Depends(_service)]
-Who = Annotated[Principal, Depends(_who)]
+Who = Annotated[Principal, Depends(who_asks)]
 Id = Annotated[str, Depends(_known_shape)]
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(_who)])
+router = APIRouter(prefix="/v1", dependencies=[Depends(who_asks)])
 """The gate is asked before each of its routes, whatever that route looks at."""
 
 
@@ -93,8 +93,8 @@ def _json(content: object, status: int = 200, headers: dict[str, str] | None = N
 @router.post(
     "/generations",
     **described(
-        {202: views.Summary, 200: STREAM}, _ABOUT_SUBMITTING, body=GenerationRequest, takes=("Idempotency-Key",),
-        sends={202: ("Location",), 200: _SUBMITTED}, example={"model": "sim-1", "messages": _MESSAGES},
+        {202: views.Summary, 200: STREAM}, ABOUT_SUBMITTING, body=GenerationRequest, takes=("Idempotency-Key",),
+        sends={202: ("Location",), 200: SUBMITTED}, example={"model": "sim-1", "messages": _MESSAGES},
     ),
 )  # fmt: skip
 async def submit(request: Request, service: ServiceOf, who: Who) -> Response:
@@ -104,6 +104,13 @@ async def submit(request: Request, service: ServiceOf, who: Who) -> Response:
     key = idempotency_key(request.headers)
     make = partial(GenerationRequest.model_validate, context=service.bounds)
     asked = await read_json(request, make, service.aside)
+    return await answered(request, service, who, asked, key, form)
+
+
+async def answered(
+    request: Request, service: Service, who: Principal, asked: GenerationRequest, key: str | None, form: str
+) -> Response:
+    """What a submit is answered with, in the form that was asked for: its record, or its events."""
     service.refuse_unless_accepting()
     accepted = await service.submissions.accept(asked, key, who.owner)
     id_ = accepted.id
@@ -117,7 +124,7 @@ async def submit(request: Request, service: ServiceOf, who: Who) -> Response:
 @router.post(
     "/chat/stream",
     **described(
-        {200: CHAT}, _ABOUT_SUBMITTING, body=ChatRequest, takes=("Idempotency-Key",), sends={200: _SUBMITTED},
+        {200: CHAT}, ABOUT_SUBMITTING, body=ChatRequest, takes=("Idempotency-Key",), sends={200: SUBMITTED},
         example={"model": "sim-1", "system": "Be brief.", "messages": _MESSAGES},
     ),
 )  # fmt: skip
@@ -143,7 +150,7 @@ def _from_chat(body: dict[str, object]) -> GenerationRequest:
     "/generations/{id}/events",
     **described(
         {200: VIEWS, 204: None},
-        (*_ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST),
+        (*ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST),
         takes=("Last-Event-ID",),
     ),
 )
@@ -235,7 +242,7 @@ async def _visit(service: Service, who: Principal, id_: str, after: EntryId | No
 
 
 @router.get(
-    "/generations/{id}", **described({200: views.Whole}, (*_ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.NOT_ACCEPTABLE))
+    "/generations/{id}", **described({200: views.Whole}, (*ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.NOT_ACCEPTABLE))
 )
 async def read(service: ServiceOf, who: Who, id_: Id, request: Request) -> Response:
     """The record, and everything that was produced so far."""
@@ -273,7 +280,7 @@ async def listing(
     "/generations/{id}/cancel",
     **described(
         {200: views.Summary, 202: views.Summary},
-        (*_ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.ALREADY_ENDED, Code.CROSS_SITE),
+        (*ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.ALREADY_ENDED, Code.CROSS_SITE),
     ),
 )
 async def cancel(service: ServiceOf, who: Who, id_: Id, request: Request) -> Response:

@@ -18,7 +18,7 @@ from pydantic.json_schema import models_json_schema
 
 from api.intake.negotiate import EVENT_STREAM, IDEMPOTENCY_KEY, JSON
 from api.intake.problems import MAX_ERRORS, Code, FieldError
-from broker.record import TERMINAL
+from broker.record import STATES
 from broker.vocabulary import Event
 
 Json = dict[str, Any]
@@ -42,6 +42,10 @@ EVERYWHERE: Final = (
 _ON_EVERY_ANSWER: Final = ("Cache-Control", "X-Content-Type-Options")
 _FRAME_REF: Final[Json] = {"$ref": _REF.format(model="Frame")}
 _DONE: Final[Json] = {"type": "object", "required": ["data"], "properties": {"data": {"const": "[DONE]"}}}
+_CHANGES: Final[Json] = {
+    "type": "object",
+    "description": "Fields of a `GenerationRequest` that take the place of the earlier request's; null takes one away.",
+}
 STREAM: Final = Answer("The event stream.", EVENT_STREAM, {"itemSchema": _FRAME_REF}, ("X-Accel-Buffering",))
 VIEWS: Final = Answer(
     "The event stream, in the view that was asked for.", EVENT_STREAM,
@@ -67,11 +71,13 @@ def described(
     *,
     body: type[BaseModel] | None = None,
     example: object = None,
+    changes: object = None,
     takes: Sequence[str] = (),
     sends: Mapping[int, Sequence[str]] | None = None,
 ) -> Described:
     """What a route takes and answers. `answers`: by status a shape, an Answer, or None for no body; `body`: the model that
-    validates it; `takes`: names of PARAMETERS; `sends`: by status, names of HEADERS beside those of every answer."""
+    validates it; `changes`: an example of some of a request's fields, which may be its body; `takes`: names of PARAMETERS;
+    `sends`: by status, names of HEADERS beside those of every answer."""
     extra: Json = {"parameters": [{"$ref": f"#/components/parameters/{name}"} for name in takes]} if takes else {}
     if body is not None:
         media: Json = {"schema": {"$ref": _REF.format(model=body.__name__)}}
@@ -79,6 +85,8 @@ def described(
             "required": True,
             "content": {JSON: media if example is None else {**media, "example": example}},
         }
+    if changes is not None:
+        extra["requestBody"] = {"required": False, "content": {JSON: {"schema": _CHANGES, "example": changes}}}
     responses: dict[int | str, Json] = {
         status: _answer(shape, (sends or {}).get(status, ())) for status, shape in answers.items()
     }
@@ -164,7 +172,7 @@ _PROBLEM: Final[Json] = {
         "code": {"type": "string", "enum": [code.name.lower() for code in Code]},
         "detail": {"type": "string"},
         "errors": {"type": "array", "maxItems": MAX_ERRORS, "items": {"$ref": _REF.format(model="FieldError")}},
-        "state": {"enum": sorted(TERMINAL), "description": "How the generation has ended."},
+        "state": {"enum": list(STATES), "description": "How the generation has ended, or that it has not."},
         "generation": {"type": "string", "description": "The id of what may have been accepted."},
         "offers": {"type": "array", "items": {"type": "string"}, "description": "The media types that there are."},
         "instance": {"type": "string", "format": "uri", "description": "Finds it in the server's log."},

@@ -27,7 +27,8 @@ class Failure(TypedDict):
 
 
 class Summary(TypedDict):
-    """A record without its output. Times are Unix milliseconds; the last seven fields are there once it has ended."""
+    """A record without its output. Times are Unix milliseconds; `retry_of` or `continue_of` is there where it was made from
+    another generation, the last seven fields once it has ended."""
 
     id: str
     object: Literal["generation"]
@@ -40,6 +41,8 @@ class Summary(TypedDict):
     finished_at_ms: int | None
     events_url: str
     cancel_url: str
+    retry_of: NotRequired[str]
+    continue_of: NotRequired[str]
     stop_reason: NotRequired[str | None]
     usage: NotRequired[Json | None]
     ttft_ms: NotRequired[int | None]
@@ -85,6 +88,8 @@ def summary(record: Record) -> Summary:
         "events_url": f"/v1/generations/{record.id}/events",
         "cancel_url": f"/v1/generations/{record.id}/cancel",
     }
+    if record.origin is not None:
+        view[f"{record.origin.how}_of"] = record.origin.id
     if (end := record.end) is not None:
         view |= {key: end.get(key) for key in ("stop_reason", "usage", "ttft_ms", "total_ms", "metrics", "chunks")}
         view["error"] = {key: end.get(key) for key in Failure.__annotations__} if "code" in end else None

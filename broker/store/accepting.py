@@ -96,7 +96,9 @@ class Submissions:
             else:
                 accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms)
                 id_ = accepted.id
-                created = await self.logs.create(id_, *self._stored(request), fingerprint if derived else "", owner)
+                created = await self.logs.create(
+                    id_, *self._stored(request), fingerprint if derived else "", owner, request.origin
+                )
                 if created:
                     with _accepted():
                         await self._queue(id_, listed=not accepted.known)
@@ -114,11 +116,12 @@ class Submissions:
         await put_back(self.logs, self.coordination, [id_])
 
     async def _at_once(self, id_: str, request: GenerationRequest, owner: str) -> Submitted | None:
-        create = log_steps.create(id_, *self._stored(request), "", owner)
+        create = log_steps.create(id_, *self._stored(request), "", owner, request.origin)
         listed = await one_server.accept(id_, create, self.pickup_ms).run(self.coordination.redis)
         if listed is None:
             return None
-        return Submitted(id_, Record.new(id_, request.model, listed.created_ms, owner), listed.place)
+        record = Record.new(id_, request.model, listed.created_ms, owner, request.origin)
+        return Submitted(id_, record, listed.place)
 
     def _stored(self, request: GenerationRequest) -> tuple[bytes, str, int, Durability]:
         """The request as its record has it, the model, the retention in ms, the durability."""

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, cast
 
 from broker import keys
 from broker.ids import EntryId
-from broker.record import Ending, State
+from broker.record import Ending, Origin, State
 from broker.replies import Cancelled, Created, Finished, Granted, Look, Refused
 from broker.request import Durability
 from broker.store.lua import Argument, Call, Script
@@ -32,6 +32,7 @@ def create(
     durability: Durability,
     fingerprint: str,
     owner: str,
+    origin: Origin | None = None,
 ) -> Call[Created]:
     """Makes the record. `fingerprint` is the body's if the id is an idempotency key's, else empty; `owner` is empty where
     nobody is asked who they are."""
@@ -44,6 +45,7 @@ def create(
         retention_ms,
         durability,
         owner,
+        "" if origin is None else str(origin),
     ]
     return Call(_CREATE, [keys.record(id_), keys.tombstone(id_)], args, _created)
 

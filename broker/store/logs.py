@@ -22,7 +22,7 @@ from broker.errors import (
 from broker.events import Entry, Run
 from broker.ids import EntryId
 from broker.packing import Packed, UnreadableObject
-from broker.record import SHOWN, Record, State
+from broker.record import SHOWN, Origin, Record, State
 from broker.refusals import away
 from broker.replies import Cancelled, Held, Look, Newest, Visit
 from broker.request import Durability
@@ -162,6 +162,20 @@ class Logs:
             found: list[dict[bytes, bytes]] = await pipe.execute()
         return found[0]
 
+    async def request(self, id_: str) -> bytes:
+        """The request as it was accepted, from the archive if it went there. Raises UnknownGeneration or ExpiredGeneration."""
+        while True:
+            record = await self.record(id_, with_request=True)
+            if record.request is not None:
+                return record.request
+            archived = await self._archived(id_)
+            if archived is not None:
+                assert self._shelf is not None
+                try:
+                    return (await archived.record(self._shelf.turns))["request"].encode()
+                except (UnreadableObject, KeyError) as error:
+                    raise ArchiveUnavailable(str(error)) from None
+
     async def visit(self, id_: str, cursor: EntryId | None) -> Visit:
         """What an arriving viewer must know. Raises UnknownGeneration or ExpiredGeneration."""
         with storage_errors():
@@ -268,10 +282,11 @@ class Logs:
         durability: Durability = "normal",
         fingerprint: str = "",
         owner: str = "",
+        origin: Origin | None = None,
     ) -> bool:
         """Makes the record; False if it is there. Raises ExpiredGeneration if it was there and is gone, IdempotencyMismatch if
         it was made for a body of another fingerprint."""
-        call = log_steps.create(id_, request, model, retention_ms, durability, fingerprint, owner)
+        call = log_steps.create(id_, request, model, retention_ms, durability, fingerprint, owner, origin)
         created = await call.run(self.redis)
         if created == "mismatch":
             raise IdempotencyMismatch

@@ -9,7 +9,7 @@ from importlib.resources import files
 import pytest
 
 from broker.events import TEXT, Content
-from broker.record import SHOWN, Record
+from broker.record import SHOWN, Origin, Record
 from broker.record_fields import FIELDS, Field, table
 from broker.replies import Appended, Finished
 from tests.broker.store.scripted import Generation, Server
@@ -134,7 +134,7 @@ def test_a_record_is_made_of_the_fields_that_are_shown_and_of_its_request() -> N
 
 def test_a_record_that_has_seen_everything_has_had_every_field_and_no_other(server: Server) -> None:
     generation = Generation(server)
-    generation.create(owner="me")
+    generation.create(owner="me", origin=Origin("retry", "gen_a"))
     attempt = generation.granted()
     assert generation.append(attempt, 1, Content(TEXT, b"a"), usage=b"{}", lease_ms=1000) == Appended(1)
     generation.cancel()

@@ -1,17 +1,22 @@
 """What the next attempt does, from the record and the log as they are. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import orjson
 
-from broker.ids import EntryId
+from broker.events import TEXT, Content, event
+from broker.ids import BEGINNING, EntryId
 from broker.record import Record
-from broker.request import GenerationRequest, Options, UnreadableRequest
+from broker.request import Options, StoredRequest, UnreadableRequest
 from broker.transcript import Kept, Transcript
 from worker.upstreams import Call, Json
 
 _NO_OPTIONS = Options("fail", None, None, 0.0, None, "normal")
+
+_PIECE: Final = 4096
+"""Characters of an entry of the earlier text that a generation goes on from."""
 
 Resumed = Callable[[Json, Kept], Call | None]
 """How an upstream is asked to go on: its `resumed`."""
@@ -30,6 +35,8 @@ class Plan:
     keep_blocks: int
     keep_chunks: int
     keep_bytes: int
+    opening: Sequence[Content] = ()
+    """What the attempt puts into the log before it asks the upstream."""
 
     @property
     def start_json(self) -> bytes:
@@ -50,7 +57,7 @@ def plan(record: Record, transcript: Transcript, resumed: Resumed) -> Plan:
     """Decides what the next attempt does. Pure, as `resumed` is. A stored request that this version cannot read is none."""
     assert record.request is not None
     try:
-        request = GenerationRequest.from_bytes(record.request)
+        request = StoredRequest.from_bytes(record.request)
     except UnreadableRequest:
         return Plan(record, transcript.last, _NO_OPTIONS, None, "start", None, 0, 0, 0)
     options, body = request.options(), request.upstream_body()
@@ -59,4 +66,14 @@ def plan(record: Record, transcript: Transcript, resumed: Resumed) -> Plan:
         size = len(kept.text.encode())
         return Plan(record, transcript.last, options, call, "continue", kept.through, kept.blocks, kept.chunks, size)
     reason = "start" if record.ordinal == 0 else "restart"
+    if (earlier := request.continue_from) and (call := resumed(body, Kept(earlier, BEGINNING, 1, 0))) is not None:
+        size, opening = len(earlier.encode()), opened_with(earlier)
+        return Plan(record, transcript.last, options, call, reason, None, 0, 0, size, opening)
     return Plan(record, transcript.last, options, Call(body), reason, None, 0, 0, 0)
+
+
+def opened_with(text: str) -> list[Content]:
+    """The entries by which a log begins with this text, in a block that is open behind them."""
+    pieces = (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
+    first = event("block_start", index=0, block={"type": "text", "text": ""})
+    return [first, *(Content(TEXT, piece.encode()) for piece in pieces)]

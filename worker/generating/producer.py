@@ -93,6 +93,8 @@ class Producer:
                 usage=orjson.loads(the_plan.record.usage),
                 output_bytes=the_plan.keep_bytes,
             )  # fmt: skip
+            if the_plan.opening:
+                writer.put(list(the_plan.opening))
             outcome = await attempt.run()
             return await self._conclude(the_plan, granted, writer, job, outcome)
         finally:

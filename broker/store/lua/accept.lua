@@ -10,8 +10,9 @@ local us = now_us()
 local now = math.floor(us / 1000)
 local verdict = create(KEYS, ARGV, now)
 if verdict ~= 'created' then return { verdict } end
-redis.call('ZADD', KEYS[3], int(now + tonumber(ARGV[10])), ARGV[9])
-redis.call('PEXPIRE', KEYS[3], ARGV[14])
-local score = list_submitted(KEYS[4], KEYS[5], ARGV[9], us, ARGV[14])
-queue_job(KEYS[6], KEYS[7], KEYS[8], ARGV[11], ARGV[12], ARGV[1], score / 1000, ARGV[13], ARGV[14])
+local id, first_ms, name, job, wake_ms, index_ms = unpack(ARGV, #ARGV - 5)
+redis.call('ZADD', KEYS[3], int(now + tonumber(first_ms)), id)
+redis.call('PEXPIRE', KEYS[3], index_ms)
+local score = list_submitted(KEYS[4], KEYS[5], id, us, index_ms)
+queue_job(KEYS[6], KEYS[7], KEYS[8], name, job, ARGV[1], score / 1000, wake_ms, index_ms)
 return { verdict, now, redis.call('ZCARD', KEYS[5]) - 1 }

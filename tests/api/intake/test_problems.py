@@ -30,7 +30,7 @@ FOR_GOOD = {
     404: "not_found",
     405: "method_not_allowed",
     406: "not_acceptable",
-    409: "already_ended",
+    409: "already_ended cannot_continue",
     410: "expired",
     413: "body_too_large",
     415: "unsupported_media_type",

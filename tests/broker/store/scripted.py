@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 from broker import keys
 from broker.events import Append, Content, Entry, parse_append
 from broker.ids import BEGINNING, EntryId, new_generation_id
-from broker.record import Ending
+from broker.record import Ending, Origin
 from broker.replies import AppendReply, Finished, Granted, NotAppended, Refused
 from broker.store.address import address_of
 from broker.store.appends import AttemptLog, Lane
@@ -77,8 +77,10 @@ class Generation:
         self.id = id_ or new_generation_id()
         self.keys = [keys.record(self.id), keys.log(self.id), keys.tombstone(self.id)]
 
-    def create(self, retention_ms: int = 3_600_000, owner: str = "") -> bool:
-        return self.server.do(self.server.logs.create(self.id, b"{}", "sim-1", retention_ms, owner=owner))
+    def create(self, retention_ms: int = 3_600_000, owner: str = "", origin: Origin | None = None) -> bool:
+        return self.server.do(
+            self.server.logs.create(self.id, b"{}", "sim-1", retention_ms, owner=owner, origin=origin)
+        )
 
     def claim(
         self, planned_from: EntryId | None = None, *, run: bool = True, claimant: str = "", most: int = 3, kept: int = 0

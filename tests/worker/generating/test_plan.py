@@ -9,7 +9,7 @@ from broker.events import EVENT, START, TEXT, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.record import Record, State
 from broker.request import Options
-from broker.transcript import Transcript
+from broker.transcript import Kept, Transcript
 from tests.worker.upstreams.teller import Teller
 from worker.generating.plan import Plan, plan
 from worker.upstreams import Call
@@ -97,3 +97,33 @@ def test_the_first_entry_tells_a_reader_what_to_keep() -> None:
     assert orjson.loads(continued.start_json) == {
         **told, "reason": "continue", "keep_through": "7-3", "keep_blocks": 1,
     }  # fmt: skip
+
+
+def going_on(**asked: Any) -> Record:
+    return record(continue_of="gen_a", continue_from="ab" * 3000, **asked)
+
+
+def test_what_goes_on_from_an_earlier_text_puts_that_first_and_asks_for_the_rest() -> None:
+    made = plan(going_on(), Transcript(), RESUMED)
+    opening = Transcript(Entry(EntryId(7, seq), *content) for seq, content in enumerate(made.opening, 1))
+    assert opening.text == "ab" * 3000
+    assert opening.open == 0, "the answer goes on with this block"
+    assert all(len(content.value) <= 4096 for content in made.opening)
+    assert made.call == RESUMED(BODY, Kept("ab" * 3000, BEGINNING, 1, 0))
+    assert (made.reason, made.keep_blocks, made.keep_chunks, made.keep_bytes) == ("start", 0, 0, 6000)
+
+
+def test_an_interruption_of_that_goes_on_from_all_of_it_and_a_restart_begins_with_the_earlier_text() -> None:
+    written = Transcript(log("ab" * 3000 + "!"))
+    kept = written.kept()
+    assert kept is not None
+    made = plan(going_on(ordinal=1), written, RESUMED)
+    assert (made.reason, made.opening, made.call) == ("continue", (), RESUMED(BODY, kept))
+    anew = plan(going_on(ordinal=1, on_interrupt="restart"), written, RESUMED)
+    assert (anew.reason, len(anew.opening), anew.keep_blocks) == ("restart", 3, 0)
+    assert anew.call == RESUMED(BODY, Kept("ab" * 3000, BEGINNING, 1, 0))
+
+
+def test_an_upstream_that_cannot_go_on_from_it_begins_anew() -> None:
+    made = plan(going_on(), Transcript(), lambda body, kept: None)
+    assert (made.call, made.opening, made.keep_bytes) == (Call(BODY), (), 0)
