@@ -14,6 +14,8 @@ State = Literal["queued", "running", "completed", "failed", "cancelled"]
 STATES: tuple[State, ...] = get_args(State)
 TERMINAL: frozenset[State] = frozenset(("completed", "failed", "cancelled"))
 
+CancelReason = Literal["requested", "abandoned"]
+"""Somebody asked for the end, or nobody watched."""
 
 SHOWN: tuple[str, ...] = tuple(field.name for field in FIELDS if field.shown)
 """The hash's fields that a Record is made of, all but the request, which may be a megabyte and which only a worker needs."""
@@ -129,7 +131,8 @@ class Record:
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How an attempt ends its generation. `retry_after`: seconds, if the upstream asked for a pause. `measured`: what only the
-    worker knows of the end's `metrics`, as members of a JSON object; empty where it knows nothing."""
+    worker knows of the end's `metrics`, as members of a JSON object; empty where it knows nothing. `reason` is why it is
+    cancelled, where that is not left to the record."""
 
     state: Literal["completed", "failed", "cancelled"]
     stop_reason: str = ""
@@ -138,6 +141,7 @@ class Ending:
     retryable: bool = False
     retry_after: float | None = None
     measured: bytes = field(default=b"", compare=False)
+    reason: CancelReason | Literal[""] = ""
 
     @classmethod
     def failed(

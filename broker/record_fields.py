@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Writer = Literal[
-    "accept", "append", "archive", "cancel", "claim", "conclude", "confirm", "create", "finish", "look", "release",
+    "abandon", "accept", "append", "archive", "cancel", "claim", "conclude", "confirm", "create", "finish", "look", "release",
+    "watch",
 ]  # fmt: skip
 _ENDING: Final[tuple[Writer, ...]] = ("cancel", "claim", "conclude", "finish")
 """The steps that can end a generation."""
@@ -52,7 +53,11 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("before", "how many entries the log had before the attempt's first", ("claim",), ("archive",), shown=False),
     Field("kept", "how many chunks of earlier attempts a reader keeps", ("claim",), ("archive",), shown=False),
     Field("others", "how many of the attempt's entries are no chunks", ("append", "claim"), ("archive",), shown=False),
-    Field("cancel", "that a cancel was asked for while an attempt ran", ("cancel",), _ENDING, shown=False),
+    Field("cancel", "that a cancel was asked for while an attempt ran, and why: `requested`, `abandoned`",
+          ("abandon", "cancel"), _ENDING, shown=False),
+    Field("abandon_ms", "after how long without a viewer it is cancelled; missing where it is not", _MAKING, ("archive",),
+          shown=False),
+    Field("watched_ms", "when a viewer of such a one was noted last", ("abandon", "watch"), ("archive",), shown=False),
     Field("usage", "tokens of all attempts so far, JSON", ("append",)),
     Field("terminal_id", "the id of the log's terminal entry", _ENDING),
     Field("end", "the terminal entry's content, JSON", _ENDING),

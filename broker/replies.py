@@ -95,13 +95,23 @@ class Cancelled:
 @dataclass(frozen=True, slots=True)
 class Visit:
     """`cursor_known`: the log, if it is in Redis, holds this very entry. `terminal_id`: of a generation that has ended.
-    `archived`: its log is in the archive."""
+    `archived`: its log is in the archive. `abandonable`: it is cancelled if nobody watches it for long."""
 
     state: State
     terminal_id: EntryId | None
     cursor_known: bool
     owner: str = ""
     archived: bool = False
+    abandonable: bool = False
+
+
+class Watched(NamedTuple):
+    """Outcome of a look whether anybody watches: `asked_ms` when that was, `since_ms` since when it has been looked without a
+    pause, both by Redis's clock; `abandoned`: its cancel is noted."""
+
+    asked_ms: int
+    since_ms: int
+    abandoned: bool = False
 
 
 class Newest(NamedTuple):

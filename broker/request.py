@@ -36,6 +36,7 @@ LONGEST = "longest_retention"
 
 OnInterrupt = Literal["continue", "restart", "fail"]
 Durability = Literal["normal", "strict"]
+OnAbandon = Literal["finish", "cancel"]
 
 
 class UnreadableRequest(BrokerError):
@@ -52,6 +53,9 @@ class Options:
     total_timeout: float
     retention: int | None
     durability: Durability
+    on_abandon: OnAbandon = "finish"
+    abandon_after: float = 30.0
+    abandon_unwatched: bool = False
 
 
 class _Typed(TypedDict):
@@ -103,6 +107,7 @@ Content = Annotated[
 Model = Annotated[str, Field(min_length=1, max_length=256)]
 MaxTokens = Annotated[int, Field(ge=1, le=1_000_000)]
 Silence = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
+Grace = Annotated[float, Field(ge=1, le=3600, allow_inf_nan=False)]
 Total = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 
 
@@ -178,6 +183,9 @@ class GenerationRequest(_Body):
     total_timeout: Total = 600.0
     retention: Retention | None = None
     durability: Durability = "normal"
+    on_abandon: OnAbandon = "finish"
+    abandon_after: Grace = 30.0
+    abandon_unwatched: bool = False
 
     def upstream_body(self) -> dict[str, object]:
         """The Messages fields that were given, and `max_tokens`, ready for upstream."""
@@ -250,9 +258,13 @@ class ChatRequest(_Body):
     messages: Messages
     system: Content | None = None
     max_tokens: MaxTokens = 4096
+    on_abandon: OnAbandon = "cancel"
+    abandon_after: Grace = 30.0
 
     def as_generation(self) -> GenerationRequest:
-        """The same request, with our options at their defaults."""
+        """The same request, with our options at their defaults, but that it is cancelled where nobody watches: who asks so
+        watches, and has gone if nobody ever did."""
         return GenerationRequest(
-            model=self.model, messages=self.messages, system=self.system, max_tokens=self.max_tokens
-        )
+            model=self.model, messages=self.messages, system=self.system, max_tokens=self.max_tokens,
+            on_abandon=self.on_abandon, abandon_after=self.abandon_after, abandon_unwatched=True,
+        )  # fmt: skip

@@ -143,11 +143,12 @@ class _Figures(TypedDict):
 
 
 class StreamEnd(_Figures):
-    """The terminal entry of a `completed` or `cancelled` generation."""
+    """The terminal entry of a `completed` or `cancelled` generation. `reason` is why, of a cancelled one."""
 
     type: Literal["stream_end"]
     status: Literal["completed", "cancelled"]
     stop_reason: str | None
+    reason: NotRequired[Literal["requested", "abandoned"]]
 
 
 class Error(_Figures):

@@ -86,6 +86,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
         async with asyncio.TaskGroup() as group:
             running = [
                 group.create_task(appender.run()),
+                group.create_task(producer.abandonment.run()),
                 group.create_task(sweeper.run()),
                 group.create_task(ends.run()),
                 group.create_task(cancels.listen(watch, appender)),

@@ -182,7 +182,9 @@ async def _follow_submitted(
     if accepted.record is None or service.hub.draining:
         return await _follow(request, service, who, id_, None, headers=headers, last=last)
     place = accepted.place
-    viewer = service.hub.attach(id_, BEGINNING, view, ended=False, owner=who.owner, place=place)
+    viewer = service.hub.attach(
+        id_, BEGINNING, view, ended=False, owner=who.owner, place=place, abandonable=accepted.abandonable
+    )
     return EventStream(service.hub, viewer, first=NATIVE.queued(place), last=last, headers=headers)
 
 
@@ -223,7 +225,10 @@ async def _follow(
         first = dialect.queued(place or 0)
     elif after is None and snapshot:
         opening = partial(service.hub.transcripts.told, id_, dialect.snapshot)
-    viewer = service.hub.attach(id_, after or BEGINNING, view, ended=ended, owner=visit.owner, place=place)
+    viewer = service.hub.attach(
+        id_, after or BEGINNING, view,
+        ended=ended, owner=visit.owner, place=place, abandonable=visit.abandonable,
+    )  # fmt: skip
     return EventStream(service.hub, viewer, first=first, opening=opening, last=last, headers=headers)
 
 

@@ -7,7 +7,7 @@ import orjson
 from typing_extensions import TypedDict
 
 from api.dialects.content import content_json, text_json
-from broker.record import Record, State
+from broker.record import CancelReason, Record, State
 from broker.transcript import Transcript
 from broker.vocabulary import Metrics
 
@@ -28,7 +28,7 @@ class Failure(TypedDict):
 
 class Summary(TypedDict):
     """A record without its output. Times are Unix milliseconds; `retry_of` or `continue_of` is there where it was made from
-    another generation, the last seven fields once it has ended."""
+    another generation, the last eight fields once it has ended, `reason` if it was cancelled."""
 
     id: str
     object: Literal["generation"]
@@ -44,6 +44,7 @@ class Summary(TypedDict):
     retry_of: NotRequired[str]
     continue_of: NotRequired[str]
     stop_reason: NotRequired[str | None]
+    reason: NotRequired[CancelReason]
     usage: NotRequired[Json | None]
     ttft_ms: NotRequired[int | None]
     total_ms: NotRequired[int]
@@ -92,6 +93,8 @@ def summary(record: Record) -> Summary:
         view[f"{record.origin.how}_of"] = record.origin.id
     if (end := record.end) is not None:
         view |= {key: end.get(key) for key in ("stop_reason", "usage", "ttft_ms", "total_ms", "metrics", "chunks")}
+        if "reason" in end:
+            view["reason"] = end["reason"]
         view["error"] = {key: end.get(key) for key in Failure.__annotations__} if "code" in end else None
     return cast(Summary, view)
 

@@ -45,7 +45,8 @@ class Feed:
     the log while it is being read, `_missed` says that it must be read once more."""
 
     __slots__ = (
-        "_held", "_missed", "_note", "_place", "_ring_bytes", "changed_at", "id", "live", "owner", "renditions", "ring",
+        "_held", "_missed", "_note", "_place", "_ring_bytes", "abandonable", "changed_at", "id", "live", "owner",
+        "renditions", "ring",
     )  # fmt: skip
 
     def __init__(self, id_: str, owner: str, ring_bytes: int, now: float, note: Note) -> None:
@@ -54,6 +55,8 @@ class Feed:
         self.ring = Ring()
         self.renditions: tuple[Rendition, ...] = ()
         self.changed_at = now
+        self.abandonable = False
+        """Whether the generation is cancelled if nobody watches it for long."""
         self.live = False
         """Whether what is published is heard."""
         self._ring_bytes = ring_bytes
@@ -169,6 +172,10 @@ class Feed:
         """Whether who comes with this cursor needs nothing of the log."""
         rendition = self._shown_as(view)
         return rendition is not None and rendition.position_behind(cursor, view.dialect.behind(cursor)) is not None
+
+    @property
+    def watched(self) -> bool:
+        return any(rendition.viewers for rendition in self.renditions)
 
     @property
     def viewers(self) -> list[Follower]:

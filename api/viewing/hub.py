@@ -21,6 +21,7 @@ from api.viewing.strict_end import StrictEnds
 from api.viewing.subscription import subscription_to
 from api.viewing.transcripts import Transcripts
 from api.viewing.viewer import Viewer
+from api.viewing.watched import Watched
 from broker import keys
 from broker.errors import BrokerError
 from broker.events import END, Entry, parse_append
@@ -84,6 +85,7 @@ class Hub:
         self.transcripts = Transcripts(logs, settings.replay_cache_bytes, turns)
         self.draining = False
         self._catch_up = CatchUp(logs, self.pages, turns, self._add)
+        self._watched = Watched(logs, self._watched_here)
         self._coordination = coordination
         self._placeless = placeless
         self._settings = settings
@@ -125,6 +127,7 @@ class Hub:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._subscription.run())
                 group.create_task(self._tick_forever())
+                group.create_task(self._watched.run())
         finally:
             for owner in (self._tasks, self._catch_up, self.pages, self.transcripts, self.strict_ends):
                 owner.cancel()
@@ -141,10 +144,12 @@ class Hub:
         return cursor == BEGINNING or feed.has(cursor, view)
 
     def attach(
-        self, id_: str, cursor: EntryId, view: View, *, ended: bool, owner: str = "", place: int | None = None
-    ) -> Viewer:
+        self, id_: str, cursor: EntryId, view: View, *, ended: bool, owner: str = "", place: int | None = None,
+        abandonable: bool = False,
+    ) -> Viewer:  # fmt: skip
         """A viewer of this generation of `owner`, from behind the cursor on. One that has ended is read from its log alone;
-        `place` is the place in the queue that the viewer has been told."""
+        `place` is the place in the queue that the viewer has been told; `abandonable`: it is cancelled where nobody watches,
+        which who is attached to what is watched here already need not know."""
         self._attached += 1
         if ended:
             self._attached_ended += 1
@@ -159,6 +164,9 @@ class Hub:
                 )
                 self._subscription.subscribe(channel)
             feed.know_place(place)
+            feed.abandonable = feed.abandonable or abandonable
+            if feed.abandonable and not feed.watched:
+                self._watched.came(id_)
             rendition = feed.rendition(view, self._clock())
             viewer = Viewer(id_, view, rendition, self.pages, cursor)
             rendition.viewers[viewer] = None
@@ -191,6 +199,10 @@ class Hub:
         channel = _channel(feed.id)
         del self._feeds[channel]
         self._subscription.unsubscribe(channel)
+
+    def _watched_here(self) -> list[str]:
+        feeds = self._feeds.values()
+        return [feed.id for feed in feeds if feed.abandonable and not feed.ring.ended and feed.watched]
 
     def drain(self) -> None:
         """Sends every viewer away, to come back soon, to another process or to this one's successor."""

@@ -43,11 +43,12 @@ def _accepted() -> Iterator[None]:
 @dataclass(frozen=True, slots=True)
 class Submitted:
     """`record` is as it was made, where it is known to have been made just now: a worker may have begun since. `place`: how
-    many others waited then."""
+    many others waited then. `abandonable`: it is cancelled if nobody watches it for long."""
 
     id: str
     record: Record | None
     place: int = 0
+    abandonable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Submissions:
         if owner and idempotency_key is not None:
             idempotency_key = f"{owner}\0{idempotency_key}"  # a key is visible ASCII: no two owners share one
         id_, made = new_generation_id(), None
+        grace = _abandon_ms(request)
         reached = False
         try:
             await self.coordination.ready()
@@ -96,9 +98,8 @@ class Submissions:
             else:
                 accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms)
                 id_ = accepted.id
-                created = await self.logs.create(
-                    id_, *self._stored(request), fingerprint if derived else "", owner, request.origin
-                )
+                made_for = fingerprint if derived else ""
+                created = await self.logs.create(id_, *self._stored(request), made_for, owner, request.origin, grace)
                 if created:
                     with _accepted():
                         await self._queue(id_, listed=not accepted.known)
@@ -116,12 +117,13 @@ class Submissions:
         await put_back(self.logs, self.coordination, [id_])
 
     async def _at_once(self, id_: str, request: GenerationRequest, owner: str) -> Submitted | None:
-        create = log_steps.create(id_, *self._stored(request), "", owner, request.origin)
+        grace = _abandon_ms(request)
+        create = log_steps.create(id_, *self._stored(request), "", owner, request.origin, grace)
         listed = await one_server.accept(id_, create, self.pickup_ms).run(self.coordination.redis)
         if listed is None:
             return None
         record = Record.new(id_, request.model, listed.created_ms, owner, request.origin)
-        return Submitted(id_, record, listed.place)
+        return Submitted(id_, record, listed.place, grace is not None)
 
     def _stored(self, request: GenerationRequest) -> tuple[bytes, str, int, Durability]:
         """The request as its record has it, the model, the retention in ms, the durability."""
@@ -134,3 +136,9 @@ class Submissions:
             record = await self.logs.record(id_)
             await self.coordination.move(id_, "queued", record.created_ms)
         await self.coordination.enqueue(id_, _FIRST_ORDINAL)
+
+
+def _abandon_ms(request: GenerationRequest) -> int | None:
+    """After how long without a viewer it is cancelled; None if it is finished whoever watches."""
+    options = request.options()
+    return round(options.abandon_after * 1000) if options.on_abandon == "cancel" else None

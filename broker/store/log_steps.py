@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, cast
 from broker import keys
 from broker.ids import EntryId
 from broker.record import Ending, Origin, State
-from broker.replies import Cancelled, Created, Finished, Granted, Look, Refused
+from broker.replies import Cancelled, Created, Finished, Granted, Look, Refused, Watched
 from broker.request import Durability
 from broker.store.lua import Argument, Call, Script
 
@@ -22,6 +22,8 @@ _RELEASE: Final = Script("release")
 _LOOK: Final = Script("look")
 _CONFIRM: Final = Script("confirm")
 _SYNC: Final = Script("sync")
+_WATCH: Final = Script("watch")
+_ABANDON: Final = Script("abandon")
 
 
 def create(
@@ -33,9 +35,10 @@ def create(
     fingerprint: str,
     owner: str,
     origin: Origin | None = None,
+    abandon_ms: int | None = None,
 ) -> Call[Created]:
     """Makes the record. `fingerprint` is the body's if the id is an idempotency key's, else empty; `owner` is empty where
-    nobody is asked who they are."""
+    nobody is asked who they are; `abandon_ms` is None where nobody need watch."""
     args: list[Argument] = [
         keys.WAITING_MS,
         keys.REMEMBERED_MS,
@@ -46,6 +49,7 @@ def create(
         durability,
         owner,
         "" if origin is None else str(origin),
+        "" if abandon_ms is None else abandon_ms,
     ]
     return Call(_CREATE, [keys.record(id_), keys.tombstone(id_)], args, _created)
 
@@ -86,7 +90,7 @@ def _claimed(reply: Sequence[bytes]) -> Granted | Refused:
 def finish(id_: str, attempt: int, seq: int, ending: Ending) -> Call[Finished]:
     """Writes the terminal entry, if the log ends with the attempt's entry before `seq`. May be repeated."""
     args: list[Argument] = [
-        *(keys.live(id_), attempt, seq, keys.REMEMBERED_MS, ending.state, ending.stop_reason),
+        *(keys.live(id_), attempt, seq, keys.REMEMBERED_MS, ending.state, ending.reason or ending.stop_reason),
         *(ending.code, ending.message, int(ending.retryable), ending.status or ""),
         *("null" if ending.retry_after is None else f"{ending.retry_after:g}", ending.measured),
     ]
@@ -111,6 +115,25 @@ def cancel(id_: str) -> Call[Cancelled]:
 def _cancelled(reply: Sequence[bytes]) -> Cancelled:
     why = cast('Literal["cancelled", "cancelling", "ended", "unknown"]', reply[0].decode())
     return Cancelled(why, cast(State, reply[1].decode()) if why == "ended" else None)
+
+
+def watch(id_: str) -> Call[bool]:
+    """Notes that somebody watches. False if it is nothing that ends where nobody does, or has ended."""
+    return Call(_WATCH, [keys.record(id_)], [], _is_one)
+
+
+def abandon(
+    id_: str, attempt: int, after_ms: int, *, unwatched: bool, before: Watched, longest_pause_ms: int
+) -> Call[Watched]:
+    """Cancels what this attempt runs if nobody has watched it for `after_ms`; `unwatched`: if nobody has yet, too. `before` is
+    what the last call returned."""
+    args: list[Argument] = [attempt, after_ms, int(unwatched), before.since_ms, before.asked_ms, longest_pause_ms]
+    return Call(_ABANDON, [keys.record(id_)], args, _watched)
+
+
+def _watched(reply: Sequence[int]) -> Watched:
+    asked_ms, since_ms, abandoned = reply
+    return Watched(asked_ms, since_ms, abandoned == 1)
 
 
 def release(id_: str, attempt: int, *, counts: bool) -> Call[bool]:

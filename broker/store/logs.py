@@ -24,13 +24,13 @@ from broker.ids import EntryId
 from broker.packing import Packed, UnreadableObject
 from broker.record import SHOWN, Origin, Record, State
 from broker.refusals import away
-from broker.replies import Cancelled, Held, Look, Newest, Visit
+from broker.replies import Cancelled, Held, Look, Newest, Visit, Watched
 from broker.request import Durability
 from broker.store import archive_steps, log_steps
 from broker.store.client import storage_errors
 from broker.store.cluster import ClusterRedis
 from broker.store.fsyncs import Sample
-from broker.store.lua import run_all, step
+from broker.store.lua import Call, run_all, step
 from broker.store.shelf import Shelf
 
 log = logging.getLogger("respool.logs")
@@ -77,6 +77,14 @@ class Logs:
         if refused := [id_ for id_, look in found.items() if isinstance(look, StorageRefused)]:
             log.warning("Redis refuses a look at %d records: %s", len(refused), ", ".join(refused[:5]))
         return {id_: look for id_, look in found.items() if not isinstance(look, StorageRefused)}
+
+    async def watched(self, ids: Sequence[str]) -> None:
+        """Notes in one trip that somebody watches these generations."""
+        await run_all(self.redis, [log_steps.watch(id_) for id_ in ids])
+
+    async def abandoned(self, calls: Sequence[Call[Watched]]) -> list[Watched | StorageRefused]:
+        """Many looks whether anybody watches, in one trip."""
+        return await run_all(self.redis, calls)
 
     async def held_by(self, name: str, ids: list[str]) -> list[Held]:
         """Which of these generations run under a claim of the process of this name (claimants are `<name>/<nonce>`)."""
@@ -182,9 +190,9 @@ class Logs:
             pipe = self.redis.pipeline(transaction=False)
             if cursor is not None:  # first: a log that leaves for the archive in between is seen, there or here
                 pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=1)
-            pipe.hmget(keys.record(id_), ["owner", "state", "terminal_id", "archived"])
+            pipe.hmget(keys.record(id_), ["owner", "state", "terminal_id", "archived", "abandon_ms"])
             pipe.exists(keys.tombstone(id_))
-            *found, (owner, state, terminal_id, archived), tombstone = await pipe.execute()
+            *found, (owner, state, terminal_id, archived, abandon_ms), tombstone = await pipe.execute()
         if state is None:
             raise ExpiredGeneration if tombstone else UnknownGeneration
         return Visit(
@@ -193,6 +201,7 @@ class Logs:
             bool(found and found[0]),
             owner.decode() if owner else "",
             archived is not None,
+            abandon_ms is not None,
         )
 
     async def at(self, id_: str) -> "Logs":
@@ -283,10 +292,11 @@ class Logs:
         fingerprint: str = "",
         owner: str = "",
         origin: Origin | None = None,
+        abandon_ms: int | None = None,
     ) -> bool:
         """Makes the record; False if it is there. Raises ExpiredGeneration if it was there and is gone, IdempotencyMismatch if
         it was made for a body of another fingerprint."""
-        call = log_steps.create(id_, request, model, retention_ms, durability, fingerprint, owner, origin)
+        call = log_steps.create(id_, request, model, retention_ms, durability, fingerprint, owner, origin, abandon_ms)
         created = await call.run(self.redis)
         if created == "mismatch":
             raise IdempotencyMismatch

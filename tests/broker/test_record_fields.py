@@ -134,9 +134,11 @@ def test_a_record_is_made_of_the_fields_that_are_shown_and_of_its_request() -> N
 
 def test_a_record_that_has_seen_everything_has_had_every_field_and_no_other(server: Server) -> None:
     generation = Generation(server)
-    generation.create(owner="me", origin=Origin("retry", "gen_a"))
+    origin = Origin("retry", "gen_a")
+    server.do(server.logs.create(generation.id, b"{}", "sim-1", 3_600_000, owner="me", origin=origin, abandon_ms=1000))
     attempt = generation.granted()
     assert generation.append(attempt, 1, Content(TEXT, b"a"), usage=b"{}", lease_ms=1000) == Appended(1)
+    server.do(server.logs.watched([generation.id]))
     generation.cancel()
     had = set(generation.fields)
     assert generation.finish(attempt, 2) == Finished("ended")

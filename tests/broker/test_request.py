@@ -278,10 +278,24 @@ def test_roles_need_not_alternate_and_either_may_begin(roles: list[str]) -> None
     assert read(messages=turns).upstream_body()["messages"] == turns
 
 
-def test_a_chat_is_the_same_request_with_our_defaults() -> None:
+def test_a_chat_is_the_same_request_with_our_defaults_but_that_a_closed_tab_cancels_it() -> None:
+    closes = {"on_abandon": "cancel", "abandon_after": 30.0, "abandon_unwatched": True}
     chat = ChatRequest.model_validate({**HELLO, "system": "Be brief.", "max_tokens": 5})
-    assert chat.as_generation() == read(system="Be brief.", max_tokens=5)
-    assert ChatRequest.model_validate({**HELLO, "system": None}).as_generation().fingerprint() == read().fingerprint()
+    assert chat.as_generation() == read(system="Be brief.", max_tokens=5, **closes)
+    same = read(**closes).fingerprint()
+    assert ChatRequest.model_validate({**HELLO, "system": None}).as_generation().fingerprint() == same
+    stays = (
+        ChatRequest.model_validate({**HELLO, "on_abandon": "finish", "abandon_after": 5.0}).as_generation().options()
+    )
+    assert (stays.on_abandon, stays.abandon_after) == ("finish", 5.0)
+
+
+def test_when_one_is_abandoned_is_asked_for_in_bounds() -> None:
+    assert read().options().on_abandon == "finish"
+    assert read(on_abandon="cancel", abandon_after=1).options().abandon_after == 1
+    for fields in ({"on_abandon": "stop"}, {"abandon_after": 0.9}, {"abandon_after": 3601}, {"abandon_unwatched": 1}):
+        with pytest.raises(ValidationError):
+            read(**fields)
 
 
 def test_a_chat_takes_none_of_the_other_fields() -> None:

@@ -4,6 +4,7 @@ producer.py  plan, claim, attempt, and what follows from how it went
 plan.py      what the next attempt does, from the record and the log; pure
 attempt.py   calls the upstream, puts what comes into the log, says how it went; watchdogs for silence
 arrivals.py  when content came from the upstream, and what the end says of that; pure
+abandonment.py  asks whether anybody watches, of what is cancelled where nobody does
 retry.py     when the upstream is called again before the first token
 usage.py     what a generation costs, over its attempts; pure
 """

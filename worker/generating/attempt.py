@@ -45,6 +45,7 @@ Outcome = Ending | Interrupted | Left
 
 _STOPPED: dict[Cause, Outcome] = {
     "cancelled": Ending("cancelled"),
+    "abandoned": Ending("cancelled", reason="abandoned"),
     "first_token_timeout": Ending.failed("first_token_timeout", "The upstream sent no token in time."),
     "idle_timeout": Interrupted("idle_timeout", "The upstream fell silent."),
     "total_timeout": Ending.failed("total_timeout", "The generation took too long."),

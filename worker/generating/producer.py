@@ -24,6 +24,7 @@ from broker.store.queue import generation_of_job
 from broker.store.reading import read_up
 from broker.transcript import Transcript
 from broker.turns import Turns
+from worker.generating.abandonment import Abandonment
 from worker.generating.attempt import Attempt, Interrupted, Left, Outcome, without_tail
 from worker.generating.plan import Plan, plan
 from worker.generating.retry import pause
@@ -41,7 +42,8 @@ _UNREADABLE = Ending.failed("unreadable_request", "This version of Respool canno
 
 
 class Producer:
-    """`name` is the process's, by which its claims are known; `draining` is set at shutdown: nothing is claimed any more."""
+    """`name` is the process's, by which its claims are known; `draining` is set at shutdown: nothing is claimed any more.
+    `abandonment` is to be run as a task."""
 
     def __init__(
         self, name: str, logs: Logs, coordination: Coordination, ends: Ends, appender: Appender, upstream: Upstream,
@@ -54,6 +56,7 @@ class Producer:
         self._appender = appender
         self._upstream = upstream
         self._settings = settings
+        self.abandonment = Abandonment(logs)
         self._turns = Turns()
         self._aside = Aside()
         self.draining = False
@@ -83,6 +86,7 @@ class Producer:
         clock = asyncio.get_running_loop().time
         writer = Writer(id_, granted.attempt, max_unwritten=self._settings.max_unwritten, now=clock())
         self._appender.add(writer)
+        self.abandonment.add(writer, the_plan.options)
         if self.draining:
             writer.stop("drain")
         try:
@@ -98,6 +102,7 @@ class Producer:
             outcome = await attempt.run()
             return await self._conclude(the_plan, granted, writer, job, outcome)
         finally:
+            self.abandonment.remove(writer)
             self._appender.remove(writer)
 
     # -- before

@@ -14,6 +14,6 @@ if lease_left(KEYS[1], now, r[2], r[3]) == 0 then
   seal(KEYS, ARGV[1], now, { state = 'cancelled', stop_reason = '' }, tonumber(ARGV[4]))
   return { 'cancelled' }
 end
-redis.call('HSET', KEYS[1], 'cancel', '1')
+redis.call('HSETNX', KEYS[1], 'cancel', 'requested')
 redis.call('PUBLISH', ARGV[2], ARGV[3])
 return { 'cancelling' }

@@ -35,6 +35,16 @@ local function metrics(r, ttft, total, measured)
     .. ',"cache_hit":' .. (read and tostring(read ~= '0') or 'null') .. '}'
 end
 
+-- Why a generation ended that has not failed, as JSON members.
+local function why_ended(final, cancel)
+  local reason = final.stop_reason
+  if final.state ~= 'cancelled' then
+    return '"stop_reason":' .. (reason ~= '' and cjson.encode(reason) or 'null')
+  end
+  if reason == '' then reason = cancel == 'abandoned' and cancel or 'requested' end
+  return '"stop_reason":null,"reason":"' .. reason .. '"'
+end
+
 -- Writes the one terminal entry and the terminal state, and starts the retention. `K` is {record, log, tombstone}; the
 -- caller has made sure that the generation is not terminal. Nothing can be appended after it: every script that appends
 -- looks at the state first.
@@ -43,7 +53,8 @@ end
 -- already seen, before Redis lost its tail, with other bytes.
 --
 -- `attempt` and `seq` are the log's tail, `r` the record's created_ms, first_ms, usage, kept, others, retention_ms, durability,
--- started_ms. `final` has `measured` where a worker ends what it ran, and `status` where the failure is not one of ours.
+-- started_ms, cancel. `final` has `measured` where a worker ends what it ran, and `status` where the failure is not one of ours. Of
+-- what is `cancelled`, its `stop_reason` is why, where the caller knows; else the record says so.
 local function seal_at(K, channel, now, final, remembered_ms, attempt, seq, r)
   local prev, id = int(attempt) .. '-' .. int(seq), int(new_attempt(now, attempt)) .. '-0'
   local total = math.max(0, now - tonumber(r[1]))  -- the clock may have jumped back
@@ -59,8 +70,7 @@ local function seal_at(K, channel, now, final, remembered_ms, attempt, seq, r)
       .. ',"status":' .. (final.status or '503') .. ',"retryable":' .. tostring(final.retryable)
       .. ',"retry_after_seconds":' .. (final.retry_after or 'null') .. ',"partial":' .. tostring(chunks > 0) .. ',' .. figures
   else
-    json = '{"type":"stream_end","status":"' .. final.state .. '","stop_reason":'
-      .. (final.stop_reason ~= '' and cjson.encode(final.stop_reason) or 'null') .. ',' .. figures
+    json = '{"type":"stream_end","status":"' .. final.state .. '",' .. why_ended(final, r[9]) .. ',' .. figures
   end
   redis.call('XADD', K[2], id, 'z', json)
   redis.call('HSET', K[1], 'state', final.state, 'finished_ms', int(now), 'terminal_id', id, 'end', json)
@@ -75,6 +85,6 @@ end
 local function seal(K, channel, now, final, remembered_ms)
   local attempt, seq = tail(K[2])
   seal_at(K, channel, now, final, remembered_ms, attempt, seq, redis.call('HMGET', K[1],
-    'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability', 'started_ms'))
+    'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability', 'started_ms', 'cancel'))
 end
 

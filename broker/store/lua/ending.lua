@@ -4,7 +4,7 @@
 -- ordinal, ms of the submit and the retention in ms.
 local function finish(K, A, now)
   local r = redis.call('HMGET', K[1], 'state', 'attempt', 'ordinal',
-    'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability', 'started_ms')
+    'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability', 'started_ms', 'cancel')
   if r[1] and TERMINAL[r[1]] then return { 'ended', r[1] } end
   if r[1] ~= 'running' or r[2] ~= A[2] then return { 'fenced' } end
   local holder, last = tail(K[2])
@@ -15,7 +15,7 @@ local function finish(K, A, now)
   seal_at(K, A[1], now,
     { state = A[5], stop_reason = A[6], code = A[7], message = A[8], retryable = A[9] == '1', status = A[10], retry_after = A[11],
       measured = A[12] ~= '' and A[12] or nil },
-    tonumber(A[4]), holder, last, { unpack(r, 4, 11) })
+    tonumber(A[4]), holder, last, { unpack(r, 4, 12) })
   return { 'ended', A[5], tonumber(r[3]), tonumber(r[4]), tonumber(r[9]) }
 end
 

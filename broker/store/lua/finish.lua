@@ -5,9 +5,9 @@
 -- all ends do: its figures hold the time, so a finish repeated after Redis lost the first one would give its id other bytes.
 --
 -- KEYS  record, log, tombstone
--- ARGV  channel, attempt, seq behind its last entry, remembered ms, state, stop reason, error code, error message,
---       retryable '0' | '1', HTTP status of the error, seconds that the upstream asked to wait (or 'null'), what the worker has
---       measured ('': nothing): the members of `metrics` that a script cannot know, JSON
+-- ARGV  channel, attempt, seq behind its last entry, remembered ms, state, stop reason (of a cancel: why, or ''), error code,
+--       error message, retryable '0' | '1', HTTP status of the error, seconds that the upstream asked to wait (or 'null'), what the
+--       worker has measured ('': nothing): the members of `metrics` that a script cannot know, JSON
 -- Returns {'ended', state} if it had ended before, and, if it has now, behind these the ordinal, ms of the submit, ms of the
 -- retention; or refuses:
 --   {'fenced'}        another attempt runs, or there is no record, or its log has gone

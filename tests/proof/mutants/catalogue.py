@@ -42,7 +42,7 @@ def _mutant(name: str, place: str, old: str, new: str, *tests: str) -> Mutant:
 
 
 _SUBMIT = "accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms)"
-_CREATE = 'created = await self.logs.create(id_, *self._stored(request), fingerprint if derived else "", owner)'
+_CREATE = "created = await self.logs.create(id_, *self._stored(request), made_for, owner, request.origin, grace)"
 _LOST = "tests/system/test_coordination_lost.py::"
 
 MUTANTS: tuple[Mutant, ...] = (
