@@ -22,7 +22,7 @@ def claim(*, run: bool = True) -> Any:
 def test_a_record_is_made_of_what_was_asked_for() -> None:
     call = log_steps.create("g", b"{}", "m", 5000, "strict", "f", "o")
     assert call.keys == [keys.record("g"), keys.tombstone("g")]
-    assert call.args == [keys.WAITING_MS, keys.REMEMBERED_MS, "f", "m", b"{}", 5000, "strict", "o", ""]
+    assert call.args == [keys.WAITING_MS, keys.REMEMBERED_MS, "f", "m", b"{}", 5000, "strict", "o", "", ""]
     assert call.read(b"mismatch") == "mismatch"
 
 
