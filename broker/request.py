@@ -24,6 +24,7 @@ from typing_extensions import TypedDict
 
 from broker.errors import BrokerError
 from broker.record import Origin
+from broker.tags import Labels, Tags, TagValue
 
 MANY_FIELDS = 64  # denial-of-service guard: to report each of 90,000 unknown fields takes half a second
 MANY_MESSAGES = 10_000  # the same: to check 25,000 of one letter and to store them takes 0.1 s
@@ -56,6 +57,13 @@ class Options:
     on_abandon: OnAbandon = "finish"
     abandon_after: float = 30.0
     abandon_unwatched: bool = False
+    labels: Mapping[str, str] | None = None
+    external_id: str | None = None
+    stream: bool = True
+
+    @property
+    def tags(self) -> Tags:
+        return Tags(self.labels or {}, self.external_id)
 
 
 class _Typed(TypedDict):
@@ -186,6 +194,9 @@ class GenerationRequest(_Body):
     on_abandon: OnAbandon = "finish"
     abandon_after: Grace = 30.0
     abandon_unwatched: bool = False
+    labels: Labels | None = None
+    external_id: TagValue | None = None
+    stream: bool = True
 
     def upstream_body(self) -> dict[str, object]:
         """The Messages fields that were given, and `max_tokens`, ready for upstream."""

@@ -13,6 +13,7 @@ from api.viewing.transcripts import Told
 from broker.aside import Aside
 from broker.errors import BrokerError, UnknownGeneration
 from broker.record import Record, State
+from broker.replies import Found, Place
 from broker.settings import Trust
 from broker.store.accepting import Submissions
 from broker.store.agreement import Agreement
@@ -21,6 +22,7 @@ from broker.store.coordination import Coordination
 from broker.store.indexes import file_ended
 from broker.store.logs import Logs
 from broker.store.pool import crowded
+from broker.tags import NO_TAGS, Tags
 
 _ROUNDS = 5
 _CROWD = 1000
@@ -111,21 +113,28 @@ class Service:
             await file_ended(self.logs, self.coordination, [id_])
 
     async def list(
-        self, who: Principal, state: State | None, before: tuple[int, str] | None, limit: int
-    ) -> tuple[list[Record], tuple[int, str] | None]:
-        """A page of the records that are there for the one who asks, newest first, and the cursor behind it, or None at the
-        end. The index may lag: whatever its record contradicts is left out, whatever has expired is taken off the list."""
+        self, who: Principal, state: State | None, before: Place | None, limit: int, tags: Tags = NO_TAGS
+    ) -> tuple[list[Record], Place | None]:
+        """A page of the records that are there for the one who asks and have all these tags, newest first, and the cursor
+        behind it, or None at the end. The index may lag: whatever its record contradicts is left out, whatever has expired is
+        taken off the list."""
         records: list[Record] = []
         for _ in range(_ROUNDS):
-            rows = await self.coordination.listed(state or "all", before, limit - len(records))
-            if not rows:
-                return records, None
-            before = rows[-1]
+            rows, behind = await self._listed(state, before, limit - len(records), tags)
             found = await self.logs.records([id_ for _, id_ in rows])
             shown = [self.shown(record) for record in found if record is not None and who.may_see(record.owner)]
-            records += [record for record in shown if state is None or record.state == state]
+            asked = [record for record in shown if state is None or record.state == state]
+            records += [record for record in asked if tags.are_in(record.tags)] if tags else asked
             if gone := [id_ for (_, id_), record in zip(rows, found, strict=True) if record is None]:
                 await self.coordination.unlist(await self.agreement.lost(gone))
-            if len(records) >= limit:
+            before = behind
+            if before is None or len(records) >= limit:
                 break
         return records, before
+
+    async def _listed(self, state: State | None, before: Place | None, limit: int, tags: Tags) -> Found:
+        """What the lists have."""
+        if tags:
+            return await self.coordination.tagged(tags, state, before, limit)
+        rows = await self.coordination.listed(state or "all", before, limit)
+        return Found(rows, rows[-1] if rows else None)

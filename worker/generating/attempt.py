@@ -155,7 +155,7 @@ class Attempt:
 
     async def _read_once(self) -> str | None:
         writer = self._writer
-        self._watch("first_token_timeout")
+        self._watch("first_token_timeout" if self._call.stream else None)
         self._arrivals.paused()
         async with self._upstream.answer_to(self._call) as answer:
             self._answer, self._usage = answer, answer.usage

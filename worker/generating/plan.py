@@ -1,7 +1,7 @@
 """What the next attempt does, from the record and the log as they are. Pure."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import orjson
@@ -49,6 +49,7 @@ class Plan:
                 "reason": self.reason,
                 "keep_through": None if self.keep_through is None else str(self.keep_through),
                 "keep_blocks": self.keep_blocks,
+                **self.record.tags.given(),
             }
         )
 
@@ -64,12 +65,14 @@ def plan(record: Record, transcript: Transcript, resumed: Resumed) -> Plan:
     kept = transcript.kept() if options.on_interrupt == "continue" else None
     if kept is not None and (call := resumed(body, kept)) is not None:
         size = len(kept.text.encode())
+        call = replace(call, stream=options.stream)
         return Plan(record, transcript.last, options, call, "continue", kept.through, kept.blocks, kept.chunks, size)
     reason = "start" if record.ordinal == 0 else "restart"
     if (earlier := request.continue_from) and (call := resumed(body, Kept(earlier, BEGINNING, 1, 0))) is not None:
         size, opening = len(earlier.encode()), opened_with(earlier)
+        call = replace(call, stream=options.stream)
         return Plan(record, transcript.last, options, call, reason, None, 0, 0, size, opening)
-    return Plan(record, transcript.last, options, Call(body), reason, None, 0, 0, 0)
+    return Plan(record, transcript.last, options, Call(body, stream=options.stream), reason, None, 0, 0, 0)
 
 
 def opened_with(text: str) -> list[Content]:

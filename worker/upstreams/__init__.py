@@ -53,11 +53,13 @@ class Call:
     """What an attempt asks: `body` is a request in the Messages form, as submitters make them.
 
     `keep_blocks` blocks are in the log already; if there are any, the last is text, and the answer's first text goes on with
-    it. `unshown` is the end of that text that the upstream is not shown: where the answer repeats it, it is not doubled."""
+    it. `unshown` is the end of that text that the upstream is not shown: where the answer repeats it, it is not doubled.
+    Without `stream` the answer comes as one: it has the same entries, the text of a block as one."""
 
     body: Json
     keep_blocks: int = 0
     unshown: str = ""
+    stream: bool = True
 
 
 Take = Callable[[list[Content]], bool]

@@ -19,6 +19,7 @@ from broker.store.coordination import Coordination
 from broker.store.logs import Logs
 from broker.store.lua import Argument
 from broker.store.wire import Wire, open_wire, packed
+from broker.tags import NO_TAGS, Tags
 
 T = TypeVar("T")
 
@@ -77,9 +78,11 @@ class Generation:
         self.id = id_ or new_generation_id()
         self.keys = [keys.record(self.id), keys.log(self.id), keys.tombstone(self.id)]
 
-    def create(self, retention_ms: int = 3_600_000, owner: str = "", origin: Origin | None = None) -> bool:
+    def create(
+        self, retention_ms: int = 3_600_000, owner: str = "", origin: Origin | None = None, tags: Tags = NO_TAGS
+    ) -> bool:
         return self.server.do(
-            self.server.logs.create(self.id, b"{}", "sim-1", retention_ms, owner=owner, origin=origin)
+            self.server.logs.create(self.id, b"{}", "sim-1", retention_ms, owner=owner, origin=origin, tags=tags)
         )
 
     def claim(

@@ -6,9 +6,10 @@ import pytest
 
 from broker import keys
 from broker.ids import EntryId
-from broker.record import Ending
+from broker.record import Ending, Origin
 from broker.replies import Cancelled, Finished, Granted, Look, Refused
 from broker.store import log_steps
+from broker.tags import Tags
 
 ALL_KEYS = [keys.record("g"), keys.log("g"), keys.tombstone("g")]
 
@@ -20,9 +21,10 @@ def claim(*, run: bool = True) -> Any:
 
 
 def test_a_record_is_made_of_what_was_asked_for() -> None:
-    call = log_steps.create("g", b"{}", "m", 5000, "strict", "f", "o")
+    call = log_steps.create("g", b"{}", "m", 5000, "strict", "f", "o", Origin("retry", "h"), 7, Tags({"a": "b"}))
     assert call.keys == [keys.record("g"), keys.tombstone("g")]
-    assert call.args == [keys.WAITING_MS, keys.REMEMBERED_MS, "f", "m", b"{}", 5000, "strict", "o", "", ""]
+    given = [*("f", "m", b"{}", 5000, "strict", "o", "retry h", 7), b'{"labels":{"a":"b"}}']
+    assert call.args == [keys.WAITING_MS, keys.REMEMBERED_MS, *given]
     assert call.read(b"mismatch") == "mismatch"
 
 
