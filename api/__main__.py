@@ -18,6 +18,7 @@ from broker.store.address import BadAddress
 from broker.store.archive import BadArchive, open_archive
 from broker.store.cluster import connect_logs
 from broker.store.safety import check_safe, warn_unless_guarded
+from broker.tools.loading import BadTools, load
 
 
 def listen(settings: ApiSettings, *, shared: bool, port: int | None = None) -> socket.socket:
@@ -63,10 +64,11 @@ def tls_context(settings: ApiSettings) -> ssl.SSLContext | None:
 
 
 async def _refuse_unsafe(settings: ApiSettings, *, must_answer: bool) -> None:
-    """Raises UnsafeStorage or BadArchive. A Redis that is not there yet is no reason not to start (/readyz tells), unless it
-    must answer, for somebody serves already whom we should replace: then StorageUnavailable."""
+    """Raises UnsafeStorage, BadArchive or BadTools. A Redis that is not there yet is no reason not to start (/readyz tells),
+    unless it must answer, for somebody serves already whom we should replace: then StorageUnavailable."""
     if settings.archive_url is not None:
         open_archive(settings.archive_url)
+    load(settings.tool_modules)
     for url in {settings.redis_url, settings.effective_logs_url}:
         redis = connect_logs(url, connections=1, retries=0)
         try:
@@ -105,7 +107,7 @@ def main() -> int:
                 _serve(settings, listening, tls, None)
         else:
             uvloop.run(_parent(settings, arguments.processes, arguments.env_file))
-    except (BadAddress, BadArchive, UnsafeStorage, StorageUnavailable, CannotRun) as error:
+    except (BadAddress, BadArchive, BadTools, UnsafeStorage, StorageUnavailable, CannotRun) as error:
         print(f"api: {error or 'Redis did not answer'}", file=sys.stderr)
         return 1
     except OSError as error:

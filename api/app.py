@@ -25,7 +25,7 @@ from api.routes.views import Listing, Status, Whole
 from api.settings import ApiSettings
 from api.viewing.hub import Hub
 from broker.collecting import Collector
-from broker.request import LONGEST, ChatRequest, GenerationRequest
+from broker.request import LONGEST, SERVER_TOOLS, ChatRequest, GenerationRequest
 from broker.store.accepting import Submissions
 from broker.store.agreement import Agreement
 from broker.store.archive import open_archive
@@ -37,6 +37,7 @@ from broker.store.logs import Logs
 from broker.store.recovery import put_back
 from broker.store.safety import check_safe, check_writable
 from broker.store.shelf import Shelf
+from broker.tools.loading import load
 from broker.turns import Turns
 
 _NOT_READY = (Code.DRAINING, *ABOUT_STORAGE, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH)
@@ -45,9 +46,10 @@ _READY_SECONDS = 3.0
 
 def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
     """The application; its lifespan connects it to Redis and runs its hub. `policy` says who may do what; without one,
-    everybody everything."""
+    everybody everything. Raises BadTools."""
     policy = policy or Open()
     origins = Origins(settings.effective_hosts, settings.other_origins)
+    tools = frozenset(load(settings.tool_modules))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
@@ -64,7 +66,7 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
         )  # fmt: skip
         hub = Hub(logs, coordination, settings, watch, turns)
         agreement = Agreement("api", logs_redis, coordination_redis)
-        bounds = {LONGEST: settings.longest_retention}
+        bounds = {LONGEST: settings.longest_retention, SERVER_TOOLS: tools}
         app.state.service = Service(logs, coordination, submissions, hub, agreement, settings.trust, bounds=bounds)
         await agreement.beat()
         runners = [each.run() for each in (hub, agreement, lookout, Collector()) if each is not None]

@@ -37,13 +37,13 @@ Where to read on, in this order:
     transcript.py         the rule for readers as code: what a log amounts to
     request.py, record.py what may be asked for; what is known of a generation, and record_fields.py who writes it
     settings.py, tasks.py, journal.py   how processes are configured, own their tasks, and log
-    tags.py               what a submitter calls a generation, by which lists find it
     packing.py            a generation as one object of an archive
     turns.py              long work in slices, so that all others go on; aside.py: what cannot be sliced, beside the loop
     collecting.py         when a process looks for cyclic garbage
 
     store/                the two roles of Redis: connections, the atomic steps, the one way to submit
     processes/            processes that start others, and end with them
+    tools/                tools that the server runs for a model: what one is, and how modules of them are loaded
     local/                `make up`: all of it on one machine, with a server of its own
 
 Then worker/__init__.py, for how a generation is produced, and api/__init__.py, for how it is watched. The wire is

@@ -13,7 +13,7 @@ FailureCode = Literal[
     "storage_full", "storage_error", "unreadable_request", "internal_error", "upstream_invalid_request",
     "upstream_authentication", "upstream_permission", "upstream_not_found", "upstream_request_too_large",
     "upstream_rate_limited", "upstream_overloaded", "upstream_redirected", "upstream_error", "upstream_unreachable",
-    "upstream_disconnected", "upstream_truncated", "upstream_malformed",
+    "upstream_disconnected", "upstream_truncated", "upstream_malformed", "tool_unavailable", "tool_rounds_exceeded",
 ]  # fmt: skip
 
 
@@ -53,6 +53,8 @@ FAILURES: Final[Mapping[FailureCode, Failure]] = {
     "upstream_disconnected": Failure(True, "the connection was cut", 502),
     "upstream_truncated": Failure(True, "the answer ended cleanly, but without its end", 502),
     "upstream_malformed": Failure(True, "it sent what cannot be read, or what its own protocol does not allow", 502),
+    "tool_unavailable": Failure(True, "the worker has not a tool that the API had: their `RESPOOL_TOOLS` differ", 503),
+    "tool_rounds_exceeded": Failure(False, "the model asked for tools once more than `max_tool_rounds`", 422),
 }
 
 _SAID: Final = {True: "yes", False: "no", None: "as its status says"}

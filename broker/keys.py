@@ -11,8 +11,6 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | `respool:due` | zset | when somebody must look at a generation whose end is not filed (ms) | INDEX, renewed by every write |
 | `respool:expiring` | zset | generations whose end is filed, by when they have expired (ms) | as `due` |
 | `respool:index:<state>` | zset | generations by time of submit (µs), `all` or one state | as `due` |
-| `respool:tag:<digest>` | zset | generations of one label's value, or of one external id, as in `index` | as `due` |
-| `respool:tags:<generation>` | string | under which digests it is listed | INDEX, or until it leaves the lists |
 | `respool:idem:<sha256>` | string | idempotency key → generation and body fingerprint | IDEMPOTENCY |
 | `respool:queue` | zset | jobs that wait, by time of submit (ms) | INDEX, renewed by every job |
 | `arq:*` | string | arq's jobs and their locks, until their generation ends | a job WAITING, a lock as long as a job may run |
@@ -43,7 +41,6 @@ CANCELS: Final = "respool:cancel"
 SYNC: Final = "respool:sync"
 PROBE: Final = "respool:probe"
 ARCHIVE: Final = "respool:archive"
-TAG: Final = "respool:tag:"
 ARCHIVE_SWEPT: Final = "respool:archive:swept"
 IDENTITY: Final = "respool:identity"
 PEPPER: Final = "respool:pepper"
@@ -96,15 +93,6 @@ def live(generation_id: str) -> str:
 
 def index(state: str) -> str:
     return f"respool:index:{state}"
-
-
-def tag(digest: str) -> str:
-    return f"{TAG}{digest}"
-
-
-def tags(generation_id: str) -> str:
-    """Under which tags coordination lists it."""
-    return f"respool:tags:{generation_id}"
 
 
 def idempotency(digest: str) -> str:

@@ -9,7 +9,6 @@ import orjson
 from broker.failures import FAILURES, FailureCode
 from broker.ids import EntryId
 from broker.record_fields import FIELDS
-from broker.tags import NO_TAGS, Tags
 
 State = Literal["queued", "running", "completed", "failed", "cancelled"]
 STATES: tuple[State, ...] = get_args(State)
@@ -64,7 +63,6 @@ class Record:
     unconfirmed: bool
     owner: str = ""
     origin: Origin | None = None
-    tags: Tags = NO_TAGS
 
     @property
     def ended(self) -> bool:
@@ -76,9 +74,7 @@ class Record:
         return replace(self, state=state, finished_ms=None, terminal_id=None, end=None, unconfirmed=False)
 
     @classmethod
-    def new(
-        cls, id_: str, model: str, created_ms: int, owner: str, origin: Origin | None = None, tags: Tags = NO_TAGS
-    ) -> "Record":
+    def new(cls, id_: str, model: str, created_ms: int, owner: str, origin: Origin | None = None) -> "Record":
         """As it is when it has just been made, without its request."""
         return cls(
             id_,
@@ -97,7 +93,6 @@ class Record:
             False,
             owner,
             origin=origin,
-            tags=tags,
         )
 
     @classmethod
@@ -130,7 +125,6 @@ class Record:
             ),
             owner=fields.get(b"owner", b"").decode(),
             origin=Origin.of(fields.get(b"origin")),
-            tags=Tags.from_bytes(fields.get(b"tags")),
         )
 
 

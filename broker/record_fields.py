@@ -37,7 +37,6 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("durability", "`strict`, or `normal`", _MAKING),
     Field("origin", "`retry` or `continue`, and the generation that this one repeats or goes on from; else missing",
           _MAKING),
-    Field("tags", "labels and external id, JSON; missing where there are none", _MAKING),
     Field("retention_ms", "how long record and log are kept, from the end on", _MAKING, shown=False),
     Field("created_ms", "when the record was made", _MAKING),
     Field("started_ms", "when the first attempt was claimed", ("claim",)),

@@ -162,17 +162,6 @@ class Overdue(NamedTuple):
     ids: list[str]
 
 
-Place = tuple[int, str]
-"""Of a generation in a list: µs of its submit, its id. The newest come first."""
-
-
-class Found(NamedTuple):
-    """Generations with their places, and where to go on behind; None at the list's end."""
-
-    rows: list[Place]
-    behind: Place | None
-
-
 @dataclass(frozen=True, slots=True)
 class Announced:
     """Identities of logs servers: where the other role works now, and where APIs did in the last 7 days."""

@@ -1,7 +1,7 @@
 """What a submitter may ask for: the Messages fields, handed to upstream as they came, and our own options."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
@@ -24,7 +24,6 @@ from typing_extensions import TypedDict
 
 from broker.errors import BrokerError
 from broker.record import Origin
-from broker.tags import Labels, Tags, TagValue
 
 MANY_FIELDS = 64  # denial-of-service guard: to report each of 90,000 unknown fields takes half a second
 MANY_MESSAGES = 10_000  # the same: to check 25,000 of one letter and to store them takes 0.1 s
@@ -57,13 +56,8 @@ class Options:
     on_abandon: OnAbandon = "finish"
     abandon_after: float = 30.0
     abandon_unwatched: bool = False
-    labels: Mapping[str, str] | None = None
-    external_id: str | None = None
-    stream: bool = True
-
-    @property
-    def tags(self) -> Tags:
-        return Tags(self.labels or {}, self.external_id)
+    server_tools: Sequence[str] | None = None
+    max_tool_rounds: int = 10
 
 
 class _Typed(TypedDict):
@@ -120,14 +114,35 @@ Total = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 
 
 def _kept_here(seconds: int, info: ValidationInfo) -> int:
-    context: Mapping[str, int] = info.context or {}
-    longest = context.get(LONGEST, LONGEST_ARCHIVED)
+    longest: int = (info.context or {}).get(LONGEST, LONGEST_ARCHIVED)
     if seconds > longest:
         raise PydanticKnownError("less_than_equal", {"le": longest})
     return seconds
 
 
 # AfterValidator: how long one may be kept is known where it is asked for, and not of one that was stored.
+SERVER_TOOLS = "server_tools"
+"""Under which name a validation's context has the names of the tools that there are; without them any is taken."""
+MANY_SERVER_TOOLS = 64
+
+
+def _of_the_server(name: str, info: ValidationInfo) -> str:
+    known: Container[str] | None = (info.context or {}).get(SERVER_TOOLS)
+    if known is not None and name not in known:
+        raise PydanticCustomError("unknown_tool", "is not a tool of this server")
+    if any(tool.get("name") == name for tool in info.data.get("tools") or ()):
+        raise PydanticCustomError("tool_twice", "is the name of one of `tools` too")
+    return name
+
+
+def _each_once(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise PydanticCustomError("named_twice", "names one twice")
+    return names
+
+
+ServerTool = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_of_the_server)]
+ServerTools = Annotated[list[ServerTool], Field(max_length=MANY_SERVER_TOOLS), AfterValidator(_each_once)]
 Retention = Annotated[int, Field(ge=60, le=LONGEST_ARCHIVED), AfterValidator(_kept_here)]
 
 
@@ -194,9 +209,8 @@ class GenerationRequest(_Body):
     on_abandon: OnAbandon = "finish"
     abandon_after: Grace = 30.0
     abandon_unwatched: bool = False
-    labels: Labels | None = None
-    external_id: TagValue | None = None
-    stream: bool = True
+    server_tools: ServerTools | None = None
+    max_tool_rounds: Annotated[int, Field(ge=1, le=50)] = 10
 
     def upstream_body(self) -> dict[str, object]:
         """The Messages fields that were given, and `max_tokens`, ready for upstream."""

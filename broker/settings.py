@@ -40,6 +40,13 @@ class BrokerSettings(BaseSettings):
     pickup_grace: float = Field(default=3.0, gt=0, le=60)
     """Seconds after which a generation that no worker has claimed is looked at by a sweeper."""
     log_level: str = "INFO"
+    tools: str | None = None
+    """Modules whose functions a generation may ask this server to run, with commas between. Read by the API for their names, by
+    workers to run them."""
+
+    @property
+    def tool_modules(self) -> tuple[str, ...]:
+        return tuple(name.strip() for name in (self.tools or "").split(",") if name.strip())
 
     @property
     def trust(self) -> Trust:

@@ -31,7 +31,8 @@ class Written(NamedTuple):
 
 @dataclass(slots=True)
 class Block:
-    """`head` is as `block_start` told it, `last` the last entry that belongs to it."""
+    """`head` is as `block_start` told it, `last` the last entry that belongs to it. `told`: of a tool's call, that it was begun
+    (`tool_start`); of its result, that its end was told (`tool_end`)."""
 
     head: dict[str, object]
     last: EntryId
@@ -40,10 +41,16 @@ class Block:
     citations: list[object] = field(default_factory=list)
     deltas: list[object] = field(default_factory=list)
     chunks: int = 0
+    told: bool = False
 
     @property
     def type(self) -> str:
         return str(self.head.get("type", ""))
+
+    @property
+    def size(self) -> int:
+        """Bytes of what was written to it, and of what it began with."""
+        return len(orjson.dumps(self.head)) + sum(map(len, self.pieces))
 
     def add(self, deltas: Sequence[bytes], last: EntryId) -> int:
         """What was written to it, up to this entry; how many bytes."""
@@ -86,8 +93,9 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What the next attempt may go on from: all text up to the first block that is neither text nor thinking, never the
-    inside of another block. `through` is the last entry that a reader keeps, `blocks` how many blocks that is."""
+    """What the next attempt may go on from: all text of an answer up to the first block that is neither text nor thinking,
+    never the inside of another block. `through` is the last entry that a reader keeps, `blocks` how many blocks that is,
+    those of earlier answers included, `chunks` likewise."""
 
     text: str
     through: EntryId
@@ -147,9 +155,7 @@ class Transcript:
     def _apply_event(self, id_: EntryId, event: dict[str, object]) -> None:
         match event:
             case {"type": "stream_start", "keep_blocks": int(keep)}:
-                del self.blocks[keep:]
-                self._open = -1
-                self.stop_reason = None
+                self.keep(keep)
             case {"type": "block_start", "index": int(index), "block": dict(head)}:
                 if index >= len(self.blocks):
                     self.blocks.append(Block(head, id_))
@@ -168,6 +174,15 @@ class Transcript:
                 self.blocks[index].last = id_
             case {"type": "usage", "stop_reason": str(reason)}:
                 self.stop_reason = reason
+            case {"type": "tool_start" | "tool_end", "index": int(index)}:
+                self.blocks[index].told = True
+                self.blocks[index].last = id_
+
+    def keep(self, blocks: int) -> None:
+        """Drops all blocks behind so many, as an attempt does that begins."""
+        del self.blocks[blocks:]
+        self._open = -1
+        self.stop_reason = None
 
     @property
     def written(self) -> Iterator[bytes]:
@@ -192,10 +207,11 @@ class Transcript:
         """What another generation may go on from: as `kept`, but None where there is anything else than text and thinking."""
         return self.kept() if all(block.type in _PROSE for block in self.blocks) else None
 
-    def kept(self) -> Kept | None:
-        """What survives an interruption, or None if there is no text to go on from."""
+    def kept(self, first: int = 0) -> Kept | None:
+        """What survives an interruption, or None if there is no text to go on from. Of an answer that begins with block
+        `first`: its own text; those before it are kept, whatever they are."""
         blocks: list[Block] = []
-        for block in self.blocks:
+        for block in self.blocks[first:]:
             if block.type not in _PROSE:
                 break
             blocks.append(block)
@@ -204,4 +220,5 @@ class Transcript:
         if not blocks:
             return None
         text = "".join(str(block.written()) for block in blocks if block.type == "text")
-        return Kept(text, blocks[-1].last, len(blocks), sum(block.chunks for block in blocks))
+        through = first + len(blocks)
+        return Kept(text, blocks[-1].last, through, sum(block.chunks for block in self.blocks[:through]))

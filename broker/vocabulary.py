@@ -28,8 +28,6 @@ class StreamStart(TypedDict):
     keep_through: str | None
     keep_blocks: int
     attempt: int
-    labels: NotRequired[dict[str, str]]
-    external_id: NotRequired[str]
 
 
 class Message(TypedDict):
@@ -122,6 +120,42 @@ class Retrying(TypedDict):
     delay_ms: int
 
 
+class ToolStart(TypedDict):
+    """The server begins to run a tool of its own, for the call that the block of this `index` is. Twice for one call where a
+    worker died in between."""
+
+    type: Literal["tool_start"]
+    index: int
+    id: str
+    name: str
+    input: object
+
+
+class ToolProgress(TypedDict):
+    """What a tool that runs tells of itself."""
+
+    type: Literal["tool_progress"]
+    id: str
+    data: object
+
+
+ToolErrorCode = Literal["raised", "timeout", "invalid_input", "unknown_tool", "too_large", "not_sendable"]
+
+
+class ToolEnd(TypedDict):
+    """A tool has ended. `content` is what the model gets, and what the block of this `index` holds. `duration_ms` is null
+    where the worker died that knew it."""
+
+    type: Literal["tool_end"]
+    index: int
+    id: str
+    name: str
+    ok: bool
+    duration_ms: int | None
+    error: ToolErrorCode | None
+    content: str
+
+
 class Metrics(TypedDict):
     """How it went, in milliseconds; null where nobody knows. `tokens_per_second` and what lies between two tokens are those of
     the last attempt, as they came to its worker."""
@@ -203,7 +237,7 @@ class Drain(TypedDict):
 
 LogEvent = (
     StreamStart | Message | BlockStart | Text | Thinking | Signature | Citation | ToolInput | BlockDelta | BlockStop | Usage
-    | Upstream | Retrying | StreamEnd | Error
+    | Upstream | Retrying | ToolStart | ToolProgress | ToolEnd | StreamEnd | Error
 )  # fmt: skip
 ConnectionEvent = Queued | Snapshot | Gap | Drain
 Event = Annotated[LogEvent | ConnectionEvent, Discriminator("type")]

@@ -7,6 +7,7 @@ From the outside in:
     generating/  one generation: plan, claim, attempt, and what follows from how that went
     log/         one attempt's hand on its log, and the one task that writes for all of them
     upstreams/   the model APIs: a protocol, a package for each vendor
+    tools/       tools that ship: a clock, a calculator
     cancels.py   hears of cancels as they are asked for
     sweeper.py   finds generations that no worker looks after
     archiver.py  takes logs that have ended to the archive; archive_sweep.py erases what is nobody's there

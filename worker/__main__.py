@@ -13,6 +13,7 @@ from broker import journal
 from broker.errors import BrokerError
 from broker.store.client import connect
 from broker.store.coordination import Coordination
+from broker.tools.loading import load
 from worker.children import supervise
 from worker.settings import WorkerSettings
 from worker.upstreams import NoCredentials
@@ -33,6 +34,7 @@ def main() -> int:
         if arguments.check:
             return 0 if uvloop.run(_check(settings)) else 1
         check_credentials()
+        load(settings.tool_modules)  # here, so that a parent refuses, whose children would be started again for ever
         if arguments.name is None:
             uvloop.run(supervise(settings, arguments.processes))
         else:

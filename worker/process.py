@@ -24,11 +24,13 @@ from broker.store.indexes import InBatches, Together
 from broker.store.lanes import lanes_to
 from broker.store.logs import Logs
 from broker.store.safety import reach
+from broker.tools.loading import load
 from worker import cancels
 from worker.archive_sweep import ArchiveSweep
 from worker.archiver import Archiver
 from worker.dispatch import Dispatcher
 from worker.generating.producer import Producer
+from worker.generating.toolbox import Toolbox
 from worker.log.appender import Appender
 from worker.rescan import Rescan
 from worker.settings import WorkerSettings
@@ -52,7 +54,8 @@ _LEASE_SLACK_MS = 250
 async def serve(settings: WorkerSettings, name: str) -> None:
     """Runs a worker until SIGTERM or SIGINT: then it takes nothing more, drains, and hands over what still runs.
 
-    Raises BadArchive; UnsafeStorage if Redis would lose logs; StorageUnavailable if it is not there within a minute."""
+    Raises BadArchive; BadTools; UnsafeStorage if Redis would lose logs; StorageUnavailable if it is not there within a
+    minute."""
     waiting = _CALLS_OF_A_JOB * settings.max_jobs + _CALLS_OF_OTHERS
     coordination_redis = connect(settings.redis_url, turn_seconds=_TURN_SECONDS, most_waiting=waiting)
     logs_redis = connect_logs(settings.effective_logs_url, turn_seconds=_TURN_SECONDS, most_waiting=waiting)
@@ -63,7 +66,8 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     lanes = lanes_to(settings.effective_logs_url)
     appender = Appender(lanes, round(settings.lease * 1000), settings.append_pace_ms)
     ends = (InBatches if settings.two_servers else Together)(logs, coordination)
-    producer = Producer(name, logs, coordination, ends, appender, upstream, settings)
+    toolbox = Toolbox(load(settings.tool_modules), settings)
+    producer = Producer(name, logs, coordination, ends, appender, upstream, settings, toolbox)
     again_ms = round(settings.pickup_grace * 1000)
     taken_ms = min(again_ms, round(settings.lease * 1000) + _LEASE_SLACK_MS)
     agreement = Agreement("worker", logs_redis, coordination_redis)

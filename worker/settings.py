@@ -30,3 +30,9 @@ class WorkerSettings(BrokerSettings):
     max_output_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
     outage: float = Field(default=120.0, gt=0)
     """How long a worker keeps a finished generation's end in hand while Redis is away."""
+    tool_timeout: float = Field(default=60.0, gt=0, le=3600)
+    """How long one call of a server tool may take, the wait for its turn included."""
+    tools_at_once: int = Field(default=32, ge=1, le=1000)
+    """Calls of server tools that run at a time in one process. A thread whose time was over counts until it ends."""
+    tool_result_bytes: int = Field(default=64 * 1024, ge=256, le=1024 * 1024)
+    """The largest result of a tool; a larger one is told to the model as a failure."""

@@ -291,9 +291,7 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "string_type": ("wrong_type", "must be a string"),
     "int_type": ("wrong_type", "must be an integer"),
     "int_parsing": ("wrong_type", "must be an integer"),
-    "bool_type": ("wrong_type", "must be true or false"),
     "float_type": ("wrong_type", "must be a number"),
-    "float_parsing": ("wrong_type", "must be a number"),
     "list_type": ("wrong_type", "must be a list"),
     "dict_type": ("wrong_type", "must be an object"),
     "model_type": ("wrong_type", "must be an object"),
@@ -307,8 +305,10 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "string_too_long": ("out_of_range", "must have at most {max_length} characters"),
     "too_short": ("out_of_range", "must have at least {min_length} items"),
     "too_long": ("out_of_range", "must have at most {max_length} items"),
-    "string_pattern_mismatch": ("not_allowed", "must match {pattern}"),
     "too_many_fields": ("out_of_range", "has too many fields"),
+    "unknown_tool": ("unknown_tool", "is not a tool of this server"),
+    "tool_twice": ("not_allowed", "is the name of one of `tools` too"),
+    "named_twice": ("not_allowed", "names one twice"),
 }
 UNSAID = ("invalid", "is not valid")
 
@@ -330,12 +330,6 @@ def pointer(location: Iterable[int | str]) -> str:
 def from_validation_error(error: ValidationError) -> Problem:
     """422 with a pointer for each place in the body."""
     return _invalid(error.errors(include_url=False, include_input=False), in_body=True)
-
-
-def in_query(error: ValidationError, name: str) -> Problem:
-    """422 for what was found in a parameter of this name, or, of an object, in those that begin so."""
-    found = error.errors(include_url=False, include_input=False)
-    return _invalid([{**each, "loc": ("query", f"{name}{(*each['loc'], '')[0]}")} for each in found], in_body=False)
 
 
 def _invalid(found: Sequence[Any], *, in_body: bool) -> Problem:

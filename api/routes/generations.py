@@ -16,14 +16,12 @@ from api.dialects import Dialect
 from api.dialects.native import NATIVE
 from api.dialects.text import TEXT_VIEW
 from api.intake.body import read_json
-from api.intake.filters import tags_asked_for
 from api.intake.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
 from api.intake.problems import ABOUT_STORAGE, Code, Problem
 from api.routes import views
 from api.routes.openapi import CHAT, STREAM, VIEWS, described
 from api.routes.service import Service
 from api.viewing.rendition import View
-from api.viewing.waiting import LONGEST_SECONDS, wait_for_end
 from broker.errors import AlreadyEnded, ArchiveUnavailable, StorageUnavailable, UnknownGeneration
 from broker.ids import BEGINNING, GENERATION_ID, EntryId, is_generation_id
 from broker.record import TERMINAL, State
@@ -249,48 +247,18 @@ async def _visit(service: Service, who: Principal, id_: str, after: EntryId | No
 
 
 @router.get(
-    "/generations/{id}",
-    **described({200: views.Whole}, (*ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST)),
+    "/generations/{id}", **described({200: views.Whole}, (*ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.NOT_ACCEPTABLE))
 )
-async def read(
-    service: ServiceOf,
-    who: Who,
-    id_: Id,
-    request: Request,
-    wait: Annotated[
-        float,
-        Query(ge=0, le=LONGEST_SECONDS, allow_inf_nan=False, description="Seconds to wait for the end, if need be."),
-    ] = 0,
-) -> Response:
-    """The record, and everything that was produced so far; with `wait`, when the generation has ended or that time is over."""
+async def read(service: ServiceOf, who: Who, id_: Id, request: Request) -> Response:
+    """The record, and everything that was produced so far."""
     negotiate(request.headers, (JSON,))
-    if wait and not await _has_waited(request, service, who, id_, wait):
-        return Response(status_code=204, headers=_NO_STORE)  # to nobody
     record, told = await service.whole(id_, who)
     return Parts(views.whole(record, told.pieces), headers=_NO_STORE, media_type=JSON)
 
 
-async def _has_waited(request: Request, service: Service, who: Principal, id_: str, seconds: float) -> bool:
-    """Waits for the end; False if who asked has left meanwhile. Raises as `visit`, of what is not there for who asks."""
-    visit = await service.logs.visit(id_, None)
-    if not who.may_see(visit.owner):
-        raise UnknownGeneration
-    return visit.state in TERMINAL or await wait_for_end(service.hub, id_, visit, seconds, partial(_left, request))
-
-
-async def _left(request: Request) -> None:
-    """Returns when the client has gone."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
 @router.get(
     "/generations",
-    **described(
-        {200: views.Listing},
-        (Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST, *ABOUT_STORAGE),
-        takes=("label", "external_id"),
-    ),
+    **described({200: views.Listing}, (Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST, *ABOUT_STORAGE)),
 )
 async def listing(
     service: ServiceOf,
@@ -302,14 +270,13 @@ async def listing(
 ) -> Response:
     """Generations, newest first, without their output. `cursor` is the page's `next_cursor`."""
     negotiate(request.headers, (JSON,))
-    tags = tags_asked_for(request.query_params.multi_items())
     before = None
     if cursor is not None:
         match = _LIST_CURSOR.fullmatch(cursor)
         if match is None:
             raise Problem(Code.INVALID_REQUEST, "`cursor` must be a `next_cursor` of an earlier page.")
         before = (int(match[1]), match[2])
-    records, following = await service.list(who, state, before, limit, tags)
+    records, following = await service.list(who, state, before, limit)
     next_cursor = None if following is None else f"{following[0]}.{following[1]}"
     return _json({"data": [views.summary(record) for record in records], "next_cursor": next_cursor})
 

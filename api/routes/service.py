@@ -13,7 +13,6 @@ from api.viewing.transcripts import Told
 from broker.aside import Aside
 from broker.errors import BrokerError, UnknownGeneration
 from broker.record import Record, State
-from broker.replies import Found, Place
 from broker.settings import Trust
 from broker.store.accepting import Submissions
 from broker.store.agreement import Agreement
@@ -22,7 +21,6 @@ from broker.store.coordination import Coordination
 from broker.store.indexes import file_ended
 from broker.store.logs import Logs
 from broker.store.pool import crowded
-from broker.tags import NO_TAGS, Tags
 
 _ROUNDS = 5
 _CROWD = 1000
@@ -43,7 +41,7 @@ class Service:
     trust: Trust
     aside: Aside = field(default_factory=Aside)
     """Where large bodies are read."""
-    bounds: Mapping[str, int] = field(default_factory=dict)
+    bounds: Mapping[str, object] = field(default_factory=dict)
     """What a request is held against besides its own rules: the context of its validation."""
 
     def refuse_unless_accepting(self) -> None:
@@ -113,28 +111,21 @@ class Service:
             await file_ended(self.logs, self.coordination, [id_])
 
     async def list(
-        self, who: Principal, state: State | None, before: Place | None, limit: int, tags: Tags = NO_TAGS
-    ) -> tuple[list[Record], Place | None]:
-        """A page of the records that are there for the one who asks and have all these tags, newest first, and the cursor
-        behind it, or None at the end. The index may lag: whatever its record contradicts is left out, whatever has expired is
-        taken off the list."""
+        self, who: Principal, state: State | None, before: tuple[int, str] | None, limit: int
+    ) -> tuple[list[Record], tuple[int, str] | None]:
+        """A page of the records that are there for the one who asks, newest first, and the cursor behind it, or None at the
+        end. The index may lag: whatever its record contradicts is left out, whatever has expired is taken off the list."""
         records: list[Record] = []
         for _ in range(_ROUNDS):
-            rows, behind = await self._listed(state, before, limit - len(records), tags)
+            rows = await self.coordination.listed(state or "all", before, limit - len(records))
+            if not rows:
+                return records, None
+            before = rows[-1]
             found = await self.logs.records([id_ for _, id_ in rows])
             shown = [self.shown(record) for record in found if record is not None and who.may_see(record.owner)]
-            asked = [record for record in shown if state is None or record.state == state]
-            records += [record for record in asked if tags.are_in(record.tags)] if tags else asked
+            records += [record for record in shown if state is None or record.state == state]
             if gone := [id_ for (_, id_), record in zip(rows, found, strict=True) if record is None]:
                 await self.coordination.unlist(await self.agreement.lost(gone))
-            before = behind
-            if before is None or len(records) >= limit:
+            if len(records) >= limit:
                 break
         return records, before
-
-    async def _listed(self, state: State | None, before: Place | None, limit: int, tags: Tags) -> Found:
-        """What the lists have."""
-        if tags:
-            return await self.coordination.tagged(tags, state, before, limit)
-        rows = await self.coordination.listed(state or "all", before, limit)
-        return Found(rows, rows[-1] if rows else None)

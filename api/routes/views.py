@@ -28,8 +28,7 @@ class Failure(TypedDict):
 
 class Summary(TypedDict):
     """A record without its output. Times are Unix milliseconds; `retry_of` or `continue_of` is there where it was made from
-    another generation, labels and external id where they were given, the last eight fields once it has ended, `reason` if it
-    was cancelled."""
+    another generation, the last eight fields once it has ended, `reason` if it was cancelled."""
 
     id: str
     object: Literal["generation"]
@@ -44,8 +43,6 @@ class Summary(TypedDict):
     cancel_url: str
     retry_of: NotRequired[str]
     continue_of: NotRequired[str]
-    labels: NotRequired[dict[str, str]]
-    external_id: NotRequired[str]
     stop_reason: NotRequired[str | None]
     reason: NotRequired[CancelReason]
     usage: NotRequired[Json | None]
@@ -91,7 +88,6 @@ def summary(record: Record) -> Summary:
         "finished_at_ms": record.finished_ms,
         "events_url": f"/v1/generations/{record.id}/events",
         "cancel_url": f"/v1/generations/{record.id}/cancel",
-        **record.tags.given(),
     }
     if record.origin is not None:
         view[f"{record.origin.how}_of"] = record.origin.id

@@ -7,7 +7,6 @@
     watched.py       notes in records that somebody watches, of generations that are cancelled where nobody does
     framing.py       how what is written at once lies on its connection
     viewer.py        one open event stream: a cursor and a socket, no queue
-    waiting.py       waits for an end without watching
     catch_up.py      keeps feeds true to their logs: what was missed, what was lost, what has expired
     pages.py         what is read from logs, rendered once and kept for the next reader; borders.py: where a dialect may begin
     transcripts.py   what whole logs amount to, folded once and kept for the next who asks

@@ -38,6 +38,8 @@ HURRY: Final[dict[str, str]] = {"RESPOOL_SHUTDOWN": "2", "RESPOOL_DRAIN": "1"}
 """Shorter waits than those of a server: what is stopped at Ctrl-C goes on at the next start."""
 PAGES: Final[dict[str, str]] = {"RESPOOL_CORS_ORIGINS": "loopback"}
 """A page that is built on this machine may use the API from its development server."""
+TOOLS: Final[dict[str, str]] = {"RESPOOL_TOOLS": "worker.tools"}
+"""Those that ship: whoever tries things out may ask for them."""
 READY: Final = 60.0
 """Seconds for the whole stack to become ready, an append-only file to be loaded included."""
 TRIES: Final = 4
@@ -145,7 +147,7 @@ def bring_up(stack: Stack, port: int, valkey: EmbeddedServer, environ: Mapping[s
     """Start every part, wait until requests are served, and say how to try it."""
     host = environ.get("RESPOOL_HOST") or "127.0.0.1"
     port = port or free_port()
-    env = {**HURRY, **environ, "RESPOOL_HOST": host, "RESPOOL_PORT": str(port)}
+    env = {**HURRY, **TOOLS, **environ, "RESPOOL_HOST": host, "RESPOOL_PORT": str(port)}
     if not environ.get("RESPOOL_REDIS_URL"):
         stack.start("valkey", valkey)
         stack.until(valkey.ready, "the embedded Valkey")

@@ -96,11 +96,10 @@ class Submissions:
             elif self.derivation is None and idempotency_key is None:
                 made = await self._at_once(id_, request, owner)
             else:
-                tags = request.options().tags
-                accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms, tags)
+                accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms)
                 id_ = accepted.id
-                stored, made_for = self._stored(request), fingerprint if derived else ""
-                created = await self.logs.create(id_, *stored, made_for, owner, request.origin, grace, tags)
+                made_for = fingerprint if derived else ""
+                created = await self.logs.create(id_, *self._stored(request), made_for, owner, request.origin, grace)
                 if created:
                     with _accepted():
                         await self._queue(id_, listed=not accepted.known)
@@ -118,12 +117,12 @@ class Submissions:
         await put_back(self.logs, self.coordination, [id_])
 
     async def _at_once(self, id_: str, request: GenerationRequest, owner: str) -> Submitted | None:
-        grace, tags = _abandon_ms(request), request.options().tags
-        create = log_steps.create(id_, *self._stored(request), "", owner, request.origin, grace, tags)
-        listed = await one_server.accept(id_, create, self.pickup_ms, tags).run(self.coordination.redis)
+        grace = _abandon_ms(request)
+        create = log_steps.create(id_, *self._stored(request), "", owner, request.origin, grace)
+        listed = await one_server.accept(id_, create, self.pickup_ms).run(self.coordination.redis)
         if listed is None:
             return None
-        record = Record.new(id_, request.model, listed.created_ms, owner, request.origin, tags)
+        record = Record.new(id_, request.model, listed.created_ms, owner, request.origin)
         return Submitted(id_, record, listed.place, grace is not None)
 
     def _stored(self, request: GenerationRequest) -> tuple[bytes, str, int, Durability]:
@@ -135,7 +134,7 @@ class Submissions:
         """Queues a generation whose record was just made. One that an earlier try reserved may have left the lists since."""
         if not listed:
             record = await self.logs.record(id_)
-            await self.coordination.move(id_, "queued", record.created_ms, record.tags)
+            await self.coordination.move(id_, "queued", record.created_ms)
         await self.coordination.enqueue(id_, _FIRST_ORDINAL)
 
 

@@ -14,11 +14,10 @@ from redis.asyncio.client import Pipeline
 from broker import keys
 from broker.errors import IdempotencyMismatch, StorageForbidden, StorageRefused
 from broker.record import State
-from broker.replies import Accepted, Look, Mismatch, Place
+from broker.replies import Accepted, Look, Mismatch
 from broker.store import archive_steps, coordination_steps, queue
 from broker.store.client import storage_errors
 from broker.store.lua import step
-from broker.tags import NO_TAGS, Tags
 
 
 class Coordination:
@@ -36,11 +35,9 @@ class Coordination:
 
     # -- submitting
 
-    async def submit(
-        self, id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int, tags: Tags = NO_TAGS
-    ) -> Accepted:
+    async def submit(self, id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int) -> Accepted:
         """Reserves the id: from now on `due` holds it. May be repeated. Raises IdempotencyMismatch."""
-        call = coordination_steps.submit(id_, idempotency_key, fingerprint, first_due_ms, tags)
+        call = coordination_steps.submit(id_, idempotency_key, fingerprint, first_due_ms)
         accepted = await call.run(self.redis)
         if isinstance(accepted, Mismatch):
             raise IdempotencyMismatch
@@ -124,24 +121,24 @@ class Coordination:
             looks = await self.redis.zmscore(keys.DUE, list(ids))
         return [id_ for id_, look in zip(ids, looks, strict=True) if look is None]
 
-    async def list_again(self, lost: Mapping[str, Look], tags: Mapping[str, Tags]) -> None:
-        """Lists generations that are on no list any more, in the order of their submits and under the tags that some have, and
-        has a sweeper look at them at once. The look comes last, for by that it is seen what was lost."""
+    async def list_again(self, lost: Mapping[str, Look]) -> None:
+        """Lists generations that are on no list any more, in the order of their submits, and has a sweeper look at them at
+        once. The look comes last, for by that it is seen what was lost."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
             for id_, look in lost.items():
-                _move(pipe, id_, look.state, look.created_ms, tags.get(id_, NO_TAGS))
+                _move(pipe, id_, look.state, look.created_ms)
                 pipe.zadd(keys.DUE, {id_: 0}, nx=True)
             pipe.pexpire(keys.DUE, keys.INDEX_MS)
             await pipe.execute()
 
     # -- indexes
 
-    async def move(self, id_: str, state: State, created_ms: int, tags: Tags = NO_TAGS) -> None:
-        """Lists the generation under `state` and no other, and under its tags."""
+    async def move(self, id_: str, state: State, created_ms: int) -> None:
+        """Lists the generation under `state` and no other."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
-            _move(pipe, id_, state, created_ms, tags)
+            _move(pipe, id_, state, created_ms)
             await pipe.execute()
 
     async def retire(self, ended: Mapping[str, Look]) -> None:
@@ -158,9 +155,7 @@ class Coordination:
             in_ms = {id_: max(0, self.archive_after_ms - look.ended_ms) for id_, look in ended.items()}
             await archive_steps.look_in(in_ms).run(self.redis)
 
-    tagged = step(coordination_steps.tagged)
-
-    async def listed(self, index: str, before: Place | None, limit: int) -> list[Place]:
+    async def listed(self, index: str, before: tuple[int, str] | None, limit: int) -> list[tuple[int, str]]:
         """Up to `limit` of (µs of submit, id), newest first, behind `before`."""
         top: str = "+inf" if before is None else str(before[0])
         with storage_errors():
@@ -189,7 +184,6 @@ class Coordination:
             queue.drop(pipe, *(queue.job_name(id_, ordinal) for id_ in gone for ordinal in ordinals))
             for listed in (*map(keys.index, ("all", *keys.STATES)), keys.EXPIRING, keys.DUE):
                 pipe.zrem(listed, *gone)
-            coordination_steps.untag(gone).queue(pipe)
             await pipe.execute()
 
     # -- workers
@@ -210,12 +204,10 @@ def _queue_job(pipe: Pipeline, id_: str, ordinal: int, created_ms: int | None) -
         queue.drop(pipe, *(queue.job_name(id_, each) for each in earlier))
 
 
-def _move(pipe: Pipeline, id_: str, state: State, created_ms: int, tags: Tags = NO_TAGS) -> None:
+def _move(pipe: Pipeline, id_: str, state: State, created_ms: int) -> None:
     for other in keys.STATES:
         if other != state:
             pipe.zrem(keys.index(other), id_)
     for index in ("all", state):
         pipe.zadd(keys.index(index), {id_: created_ms * 1000}, nx=True)
         pipe.pexpire(keys.index(index), keys.INDEX_MS)
-    if tags:
-        coordination_steps.tag(id_, tags, created_ms).queue(pipe)

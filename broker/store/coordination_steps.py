@@ -11,11 +11,9 @@ from typing import Any, Final
 from arq.constants import in_progress_key_prefix, job_key_prefix
 
 from broker import keys
-from broker.record import State
-from broker.replies import Accepted, Announced, Found, Look, Mismatch, Overdue, Place, Taken
+from broker.replies import Accepted, Announced, Look, Mismatch, Overdue, Taken
 from broker.store.lua import Argument, Call, Script
 from broker.store.queue import MOST_JOBS, job, job_name
-from broker.tags import NO_TAGS, Tags
 
 _SUBMIT: Final = Script("submit")
 _ENQUEUE: Final = Script("enqueue")
@@ -24,9 +22,6 @@ _OVERDUE: Final = Script("overdue")
 _LOOK_AGAIN: Final = Script("look_again")
 _FILE: Final = Script("file")
 _ANNOUNCE: Final = Script("announce")
-_TAG: Final = Script("tag")
-_UNTAG: Final = Script("untag")
-_TAGGED: Final = Script("tagged")
 
 _WAITING_LOOK_MS = 8000
 """How often a sweeper sees to it that what waits stands in the queue: a lost job is found after this and a sweep, where no more
@@ -43,23 +38,12 @@ DOUBT_MS: Final = 10_000
 EXPIRY_SLACK_MS: Final = 1000
 
 
-_MOST_STEPS: Final = 500
-"""On the list of a tag, at a time: 2 ms of Redis where a page asks for 17 tags at once."""
-
-
-def submit(
-    id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int, tags: Tags = NO_TAGS
-) -> Call[Accepted | Mismatch]:
-    """Reserves the id: from now on `due` holds it, with a first look after `first_due_ms`, and the lists. May be repeated."""
+def submit(id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int) -> Call[Accepted | Mismatch]:
+    """Reserves the id: from now on `due` holds it, with a first look after `first_due_ms`. May be repeated."""
     touched = [keys.DUE, keys.index("all"), keys.index("queued")]
-    key_at = tags_at = 0
     if idempotency_key is not None:
         touched.append(keys.idempotency(hashlib.sha256(idempotency_key.encode()).hexdigest()))
-        key_at = len(touched)
-    if tags:
-        tags_at = len(touched) + 1
-        touched += tagging(id_, tags)
-    args: list[Argument] = [id_, fingerprint, keys.IDEMPOTENCY_MS, first_due_ms, keys.INDEX_MS, key_at, tags_at]
+    args: list[Argument] = [id_, fingerprint, keys.IDEMPOTENCY_MS, first_due_ms, keys.INDEX_MS]
     return Call(_SUBMIT, touched, args, _submitted)
 
 
@@ -124,35 +108,6 @@ def file(ended: Mapping[str, Look]) -> Call[None]:
             *(max(1, last - MOST_JOBS + 1), last),
         ]
     return Call(_FILE, touched, args, _nothing)
-
-
-def tagging(id_: str, tags: Tags) -> list[str]:
-    """The keys by which a generation is found under its tags; none where it has none."""
-    return [keys.tags(id_), *map(keys.tag, tags.digests)] if tags else []
-
-
-def tag(id_: str, tags: Tags, created_ms: int) -> Call[None]:
-    """Lists a generation that has tags under these again. May be repeated."""
-    return Call(_TAG, [keys.index("all"), *tagging(id_, tags)], [id_, created_ms, keys.INDEX_MS], _nothing)
-
-
-def untag(ids: Sequence[str]) -> Call[None]:
-    """Takes generations off the lists of their tags."""
-    return Call(_UNTAG, [keys.tags(id_) for id_ in ids], [keys.TAG, *ids], _nothing)
-
-
-def tagged(tags: Tags, state: State | None, before: Place | None, limit: int) -> Call[Found]:
-    """Up to `limit` generations that have all these tags, and this state if one is given, newest first, behind `before`."""
-    lists = [keys.tag(digest) for digest in tags.digests]
-    score, id_ = ("+inf", "") if before is None else before
-    touched = lists if state is None else [*lists, keys.index(state)]
-    return Call(_TAGGED, touched, [len(lists), score, id_, limit, _MOST_STEPS], _tagged)
-
-
-def _tagged(reply: Sequence[Any]) -> Found:
-    stopped, *found = reply
-    rows = [(int(score), id_.decode()) for id_, score in zip(found[::2], found[1::2], strict=True)]
-    return Found(rows, (int(stopped[0]), stopped[1].decode()) if stopped else None)
 
 
 def announce(identity: str, role: str, other: str) -> Call[Announced]:

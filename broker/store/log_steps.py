@@ -13,7 +13,6 @@ from broker.record import Ending, Origin, State
 from broker.replies import Cancelled, Created, Finished, Granted, Look, Refused, Watched
 from broker.request import Durability
 from broker.store.lua import Argument, Call, Script
-from broker.tags import NO_TAGS, Tags
 
 _CREATE: Final = Script("create")
 _CLAIM: Final = Script("claim")
@@ -37,7 +36,6 @@ def create(
     owner: str,
     origin: Origin | None = None,
     abandon_ms: int | None = None,
-    tags: Tags = NO_TAGS,
 ) -> Call[Created]:
     """Makes the record. `fingerprint` is the body's if the id is an idempotency key's, else empty; `owner` is empty where
     nobody is asked who they are; `abandon_ms` is None where nobody need watch."""
@@ -52,7 +50,6 @@ def create(
         owner,
         "" if origin is None else str(origin),
         "" if abandon_ms is None else abandon_ms,
-        tags.to_bytes(),
     ]
     return Call(_CREATE, [keys.record(id_), keys.tombstone(id_)], args, _created)
 

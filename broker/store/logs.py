@@ -32,7 +32,6 @@ from broker.store.cluster import ClusterRedis
 from broker.store.fsyncs import Sample
 from broker.store.lua import Call, run_all, step
 from broker.store.shelf import Shelf
-from broker.tags import NO_TAGS, Tags
 
 log = logging.getLogger("respool.logs")
 
@@ -294,13 +293,10 @@ class Logs:
         owner: str = "",
         origin: Origin | None = None,
         abandon_ms: int | None = None,
-        tags: Tags = NO_TAGS,
     ) -> bool:
         """Makes the record; False if it is there. Raises ExpiredGeneration if it was there and is gone, IdempotencyMismatch if
         it was made for a body of another fingerprint."""
-        call = log_steps.create(
-            id_, request, model, retention_ms, durability, fingerprint, owner, origin, abandon_ms, tags
-        )
+        call = log_steps.create(id_, request, model, retention_ms, durability, fingerprint, owner, origin, abandon_ms)
         created = await call.run(self.redis)
         if created == "mismatch":
             raise IdempotencyMismatch

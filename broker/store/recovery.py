@@ -23,8 +23,6 @@ async def put_back(logs: Logs, coordination: Coordination, ids: Sequence[str]) -
     looks = await logs.looks(missing) if missing else {}
     lost = {id_: look for id_, look in looks.items() if look is not None and look.state not in TERMINAL}
     if lost:
-        records = await logs.records(list(lost))
-        tags = {record.id: record.tags for record in records if record is not None and record.tags}
-        await coordination.list_again(lost, tags)
+        await coordination.list_again(lost)
         log.warning("coordination had lost %d generations, which are put back: %s", len(lost), ", ".join([*lost][:5]))
     return list(lost)

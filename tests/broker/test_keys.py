@@ -17,8 +17,6 @@ NAMES = {
     "respool:due": keys.DUE,
     "respool:expiring": keys.EXPIRING,
     "respool:index:<state>": keys.index("<state>"),
-    "respool:tag:<digest>": keys.tag("<digest>"),
-    "respool:tags:<generation>": keys.tags("<generation>"),
     "respool:idem:<sha256>": keys.idempotency("<sha256>"),
     "respool:queue": keys.QUEUE,
     "respool:wake": keys.WAKE,

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,6 @@ from broker.events import TEXT, Content
 from broker.record import SHOWN, Origin, Record
 from broker.record_fields import FIELDS, Field, table
 from broker.replies import Appended, Finished
-from broker.tags import Tags
 from tests.broker.store.scripted import Generation, Server
 from tests.docs.pages import ROOT, page
 
@@ -136,13 +134,8 @@ def test_a_record_is_made_of_the_fields_that_are_shown_and_of_its_request() -> N
 
 def test_a_record_that_has_seen_everything_has_had_every_field_and_no_other(server: Server) -> None:
     generation = Generation(server)
-    how: dict[str, Any] = {
-        "owner": "me",
-        "origin": Origin("retry", "gen_a"),
-        "abandon_ms": 1000,
-        "tags": Tags({"a": "b"}),
-    }
-    server.do(server.logs.create(generation.id, b"{}", "sim-1", 3_600_000, **how))
+    origin = Origin("retry", "gen_a")
+    server.do(server.logs.create(generation.id, b"{}", "sim-1", 3_600_000, owner="me", origin=origin, abandon_ms=1000))
     attempt = generation.granted()
     assert generation.append(attempt, 1, Content(TEXT, b"a"), usage=b"{}", lease_ms=1000) == Appended(1)
     server.do(server.logs.watched([generation.id]))

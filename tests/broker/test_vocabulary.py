@@ -26,6 +26,11 @@ EXAMPLES: list[dict[str, Any]] = [
     {"type": "usage", "stop_reason": "end_turn", "usage": {"output_tokens": 1}},
     {"type": "upstream", "event": {"type": "of_tomorrow"}},
     {"type": "retrying", "code": "upstream_overloaded", "tries": 1, "delay_ms": 5},
+    {"type": "tool_start", "index": 1, "id": "t", "name": "a", "input": {}},
+    {"type": "tool_progress", "id": "t", "data": 1},
+    {
+        "type": "tool_end", "index": 2, "id": "t", "name": "a", "ok": True, "duration_ms": 1, "error": None, "content": "",
+    },
     {"type": "stream_end", "status": "completed", "stop_reason": None, **FIGURES},
     {"type": "error", "code": "upstream_error", "message": "a", "status": 502, "retryable": True,
      "retry_after_seconds": None, "partial": False, **FIGURES},

@@ -5,6 +5,9 @@ plan.py      what the next attempt does, from the record and the log; pure
 attempt.py   calls the upstream, puts what comes into the log, says how it went; watchdogs for silence
 arrivals.py  when content came from the upstream, and what the end says of that; pure
 abandonment.py  asks whether anybody watches, of what is cancelled where nobody does
+rounds.py    what comes next where the request has server tools, from the blocks of the log; pure
+tooled.py    an attempt's half that server tools need: the tools of a turn side by side, and what viewers see of them
+toolbox.py   where a process runs tools: a bounded number, for a bounded time, whatever they do
 retry.py     when the upstream is called again before the first token
 usage.py     what a generation costs, over its attempts; pure
 """

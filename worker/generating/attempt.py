@@ -1,4 +1,5 @@
-"""One attempt: call the upstream, put what it sends into the log, say how it went.
+"""One attempt: call the upstream, put what it sends into the log, say how it went. Where the request has server tools, that
+again and again, with the tools in between.
 
 The upstream is read in a task of its own, so that whoever stops the attempt (a cancel, a watchdog, a lost claim, a drain)
 cancels the reading, which closes the socket, and nothing else. That task sleeps while entries come: they are put into the
@@ -7,6 +8,7 @@ log where they are read (`_take`).
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -18,6 +20,8 @@ from broker.record import Ending
 from broker.request import Options
 from worker.generating.arrivals import Arrivals
 from worker.generating.retry import pause
+from worker.generating.rounds import Ask, Over, Step, Use
+from worker.generating.tooled import Tooled
 from worker.generating.usage import Usage, added_usage
 from worker.log.writer import Cause, Writer
 from worker.settings import WorkerSettings
@@ -69,16 +73,20 @@ class OutputLimit(Exception):
 
 
 class Attempt:
-    """`usage` and `output_bytes` are what earlier attempts left."""
+    """`first` is what it begins with, `usage` and `output_bytes` are what earlier attempts left, `opening` is what it puts
+    first. `tooled`: where the request has server tools."""
 
     def __init__(
-        self, writer: Writer, upstream: Upstream, settings: WorkerSettings, call: Call, options: Options,
-        *, usage: Usage, output_bytes: int,
+        self, writer: Writer, upstream: Upstream, settings: WorkerSettings, first: Step, options: Options,
+        *, usage: Usage, output_bytes: int, opening: Sequence[Content] = (), tooled: Tooled | None = None,
     ) -> None:  # fmt: skip
         self._writer = writer
         self._upstream = upstream
         self._settings = settings
-        self._call = call
+        self._first = first
+        self._tooled = tooled
+        self._opening = opening
+        self._taken = self._take if tooled is None else self._take_and_apply
         self._earlier_usage = usage
         self._output_bytes = output_bytes
         self._first_timeout = options.first_token_timeout or settings.first_token_timeout
@@ -90,9 +98,14 @@ class Attempt:
         self._arrivals = Arrivals()
         self._answer: Answer
         self._usage: Json = {}
+        self._said: Usage = {}
 
     async def run(self) -> Outcome:
         """Runs to an outcome; what was put is written when it returns, as far as it can be."""
+        if self._opening:
+            if self._tooled is not None:
+                self._tooled.applied(self._writer.next_seq, self._opening)
+            self._writer.put(list(self._opening))
         reading = asyncio.create_task(self._read())
         self._writer.on_stop = reading.cancel
         if self._writer.cause is not None:
@@ -106,7 +119,7 @@ class Attempt:
                 await asyncio.wait({reading}, timeout=5)
         if not reading.cancelled():
             error = reading.exception()
-            outcome = _ended(reading.result()) if error is None else self._broken(error)
+            outcome = reading.result() if error is None else self._broken(error)
         elif (cause := self._writer.cause) is not None:
             outcome = _STOPPED.get(cause) or Left(cause)
         else:
@@ -117,7 +130,7 @@ class Attempt:
 
     def _measured(self, outcome: Outcome) -> bytes:
         """What is known of the pace. Of an answer that broke off the upstream has not counted the tokens."""
-        tokens = self._usage.get("output_tokens")
+        tokens = self._said.get("output_tokens")
         whole = isinstance(outcome, Ending) and outcome.state == "completed"
         return self._arrivals.metrics(tokens if whole and isinstance(tokens, int) else None)
 
@@ -136,34 +149,59 @@ class Attempt:
 
     # -- reading
 
-    async def _read(self) -> str | None:
-        """Calls the upstream until it answers, then reads the answer to its end: its stop reason if it is whole. Raises what
-        `_broken` knows."""
+    async def _read(self) -> Outcome:
+        """From step to step. Raises what `_broken` knows."""
+        step, tooled = self._first, self._tooled
+        if tooled is not None:
+            tooled.told(self._put)
+        while True:
+            match step:
+                case Over():
+                    return step.ending
+                case Ask():
+                    stop_reason = await self._ask(step.call)
+                    if stop_reason is None:
+                        return Interrupted("upstream_truncated", "The upstream's answer ended without its end.")
+                    if tooled is None:
+                        return Ending("completed", stop_reason=stop_reason)
+                    step = tooled.after_answer(stop_reason)
+                case Use():
+                    assert tooled is not None
+                    self._watch(None)
+                    step = await tooled.use(step.wanted, self._put)
+
+    async def _ask(self, call: Call) -> str | None:
+        """Calls the upstream until it answers, then reads the answer to its end: its stop reason if it is whole."""
+        self._begun = self._token = False
+        if self._tooled is not None:
+            self._tooled.asks()
         tries = 0
         while True:
             tries += 1
             try:
-                return await self._read_once()
+                return await self._read_once(call)
             except UpstreamFailure as failure:
                 self._begun = self._begun or failure.begun
                 if self._begun or not failure.retryable or tries >= self._settings.upstream_tries:
                     raise
                 wait = pause(tries, failure.retry_after, self._settings.retry_after_cap)
                 self._watch(None)
-                self._writer.put([event("retrying", code=failure.code, tries=tries, delay_ms=round(wait * 1000))])
+                self._put([event("retrying", code=failure.code, tries=tries, delay_ms=round(wait * 1000))])
                 await asyncio.sleep(wait)
 
-    async def _read_once(self) -> str | None:
+    async def _read_once(self, call: Call) -> str | None:
         writer = self._writer
-        self._watch("first_token_timeout" if self._call.stream else None)
+        self._watch("first_token_timeout")
         self._arrivals.paused()
-        async with self._upstream.answer_to(self._call) as answer:
+        async with self._upstream.answer_to(call) as answer:
             self._answer, self._usage = answer, answer.usage
-            while not await answer.read(self._take):
+            while not await answer.read(self._taken):
                 self._watch(None)  # it is Redis that is slow now
                 await writer.room()
                 if self._token:
                     self._watch("idle_timeout")
+        self._earlier_usage = added_usage(self._earlier_usage, answer.usage)
+        self._said = added_usage(self._said, answer.usage)
         return answer.stop_reason if answer.whole else None
 
     def _take(self, contents: list[Content]) -> bool:
@@ -190,6 +228,24 @@ class Attempt:
             self._watch("idle_timeout", now)
         return not writer.crowded
 
+    def _take_and_apply(self, contents: list[Content]) -> bool:
+        """The same, where the next call is made of what this one has said."""
+        assert self._tooled is not None
+        seq = self._writer.next_seq
+        goes_on = self._take(contents)
+        self._tooled.applied(seq, contents)
+        return goes_on
+
+    def _put(self, contents: list[Content]) -> None:
+        """Puts what is the worker's own. Raises OutputLimit, and then puts nothing."""
+        writer, tooled = self._writer, self._tooled
+        if tooled is not None:
+            self._output_bytes += sum(len(content.value) for content in contents)
+            if self._output_bytes > self._settings.max_output_bytes:
+                raise OutputLimit
+            tooled.applied(writer.next_seq, contents)
+        writer.put(contents)
+
     def _within_limit(self, contents: list[Content]) -> list[Content]:
         """Those of the entries, by which the output has become too large, that still fit."""
         room = self._settings.max_output_bytes - self._output_bytes + sum([len(value) for _, value in contents])
@@ -205,9 +261,3 @@ class Attempt:
             if at < end[0]:
                 end = (at, cause)
         self._writer.deadline = end
-
-
-def _ended(stop_reason: str | None) -> Outcome:
-    if stop_reason is None:
-        return Interrupted("upstream_truncated", "The upstream's answer ended without its end.")
-    return Ending("completed", stop_reason=stop_reason)

@@ -1,35 +1,38 @@
 """What the next attempt does, from the record and the log as they are. Pure."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import orjson
 
 from broker.events import TEXT, Content, event
 from broker.ids import BEGINNING, EntryId
-from broker.record import Record
+from broker.record import Ending, Record
 from broker.request import Options, StoredRequest, UnreadableRequest
+from broker.tools.loading import Tool
 from broker.transcript import Kept, Transcript
-from worker.upstreams import Call, Json
+from worker.generating.rounds import Ask, Over, Rounds, Step, rounds_of
+from worker.upstreams import Call, Json, Resumed
 
 _NO_OPTIONS = Options("fail", None, None, 0.0, None, "normal")
-
+_UNREADABLE = Ending.failed("unreadable_request", "This version of Respool cannot read the request.")
+_NO_TOOL = Ending.failed("tool_unavailable", "This worker has not all the tools that the request names.")
 _PIECE: Final = 4096
 """Characters of an entry of the earlier text that a generation goes on from."""
-
-Resumed = Callable[[Json, Kept], Call | None]
-"""How an upstream is asked to go on: its `resumed`."""
+_NO_TOOLS: Mapping[str, Tool] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the next attempt would do, made from the record and the log as they were at `read_to`."""
+    """What the next attempt would do, made from the record and the log as they were at `read_to`: `first`, and, where the
+    request has server tools, what `rounds` make of it, with the blocks of `transcript` that are kept."""
 
     record: Record
     read_to: EntryId
     options: Options
-    call: Call | None
+    first: Step
     reason: str
     keep_through: EntryId | None
     keep_blocks: int
@@ -37,6 +40,8 @@ class Plan:
     keep_bytes: int
     opening: Sequence[Content] = ()
     """What the attempt puts into the log before it asks the upstream."""
+    rounds: Rounds | None = None
+    transcript: Transcript | None = None
 
     @property
     def start_json(self) -> bytes:
@@ -49,30 +54,62 @@ class Plan:
                 "reason": self.reason,
                 "keep_through": None if self.keep_through is None else str(self.keep_through),
                 "keep_blocks": self.keep_blocks,
-                **self.record.tags.given(),
             }
         )
 
 
-def plan(record: Record, transcript: Transcript, resumed: Resumed) -> Plan:
+def plan(
+    record: Record, transcript: Transcript, resumed: Resumed, tools: Mapping[str, Tool] = _NO_TOOLS
+) -> Plan:  # fmt: skip
     """Decides what the next attempt does. Pure, as `resumed` is. A stored request that this version cannot read is none."""
     assert record.request is not None
     try:
         request = StoredRequest.from_bytes(record.request)
     except UnreadableRequest:
-        return Plan(record, transcript.last, _NO_OPTIONS, None, "start", None, 0, 0, 0)
+        return Plan(record, transcript.last, _NO_OPTIONS, Over(_UNREADABLE), "start", None, 0, 0, 0)
     options, body = request.options(), request.upstream_body()
+    earlier = request.continue_from
+    if options.server_tools:
+        return _with_tools(record, transcript, resumed, options, body, tools, earlier)
     kept = transcript.kept() if options.on_interrupt == "continue" else None
     if kept is not None and (call := resumed(body, kept)) is not None:
         size = len(kept.text.encode())
-        call = replace(call, stream=options.stream)
-        return Plan(record, transcript.last, options, call, "continue", kept.through, kept.blocks, kept.chunks, size)
-    reason = "start" if record.ordinal == 0 else "restart"
-    if (earlier := request.continue_from) and (call := resumed(body, Kept(earlier, BEGINNING, 1, 0))) is not None:
-        size, opening = len(earlier.encode()), opened_with(earlier)
-        call = replace(call, stream=options.stream)
-        return Plan(record, transcript.last, options, call, reason, None, 0, 0, size, opening)
-    return Plan(record, transcript.last, options, Call(body, stream=options.stream), reason, None, 0, 0, 0)
+        return Plan(
+            record, transcript.last, options, Ask(call), "continue", kept.through, kept.blocks, kept.chunks, size
+        )
+    first, size, opening = _anew(body, resumed, earlier)
+    return Plan(record, transcript.last, options, first, _why(record), None, 0, 0, size, opening)
+
+
+def _why(record: Record) -> str:
+    return "start" if record.ordinal == 0 else "restart"
+
+
+def _anew(body: Json, resumed: Resumed, earlier: str | None) -> tuple[Ask, int, Sequence[Content]]:
+    """What an attempt that keeps nothing asks, and what the log has before that: its size in bytes, and the entries."""
+    if earlier and (call := resumed(body, Kept(earlier, BEGINNING, 1, 0))) is not None:
+        return Ask(call), len(earlier.encode()), opened_with(earlier)
+    return Ask(Call(body)), 0, ()
+
+
+def _with_tools(
+    record: Record, transcript: Transcript, resumed: Resumed, options: Options, body: Json, tools: Mapping[str, Tool],
+    earlier: str | None,
+) -> Plan:  # fmt: skip
+    names = options.server_tools or ()
+    if any(name not in tools for name in names):
+        return Plan(record, transcript.last, options, Over(_NO_TOOL), _why(record), None, 0, 0, 0)
+    rounds = rounds_of(body, options, [tools[name] for name in names])
+    if options.on_interrupt == "continue":
+        first, keep = rounds.begin(transcript, resumed)
+        if keep:
+            kept = transcript.blocks[:keep]
+            return Plan(
+                record, transcript.last, options, first, "continue", max(block.last for block in kept), keep,
+                sum(block.chunks for block in kept), sum(block.size for block in kept), (), rounds, transcript,
+            )  # fmt: skip
+    first, size, opening = _anew(rounds.body, resumed, earlier)
+    return Plan(record, transcript.last, options, first, _why(record), None, 0, 0, size, opening, rounds, transcript)
 
 
 def opened_with(text: str) -> list[Content]:

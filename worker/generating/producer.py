@@ -28,6 +28,8 @@ from worker.generating.abandonment import Abandonment
 from worker.generating.attempt import Attempt, Interrupted, Left, Outcome, without_tail
 from worker.generating.plan import Plan, plan
 from worker.generating.retry import pause
+from worker.generating.toolbox import Toolbox
+from worker.generating.tooled import Tooled
 from worker.log.appender import Appender
 from worker.log.writer import Writer
 from worker.settings import WorkerSettings
@@ -38,7 +40,6 @@ log = logging.getLogger("respool.producer")
 _CLAIM_TRIES = 5
 _LARGE = 16 * 1024
 """Bytes of a request."""
-_UNREADABLE = Ending.failed("unreadable_request", "This version of Respool cannot read the request.")
 
 
 class Producer:
@@ -47,7 +48,7 @@ class Producer:
 
     def __init__(
         self, name: str, logs: Logs, coordination: Coordination, ends: Ends, appender: Appender, upstream: Upstream,
-        settings: WorkerSettings,
+        settings: WorkerSettings, toolbox: Toolbox | None = None,
     ) -> None:  # fmt: skip
         self._name = name
         self._logs = logs
@@ -57,6 +58,7 @@ class Producer:
         self._upstream = upstream
         self._settings = settings
         self.abandonment = Abandonment(logs)
+        self._toolbox = toolbox or Toolbox({}, settings)
         self._turns = Turns()
         self._aside = Aside()
         self.draining = False
@@ -90,20 +92,25 @@ class Producer:
         if self.draining:
             writer.stop("drain")
         try:
-            if the_plan.call is None:
-                return await self._finish(writer, job, _UNREADABLE)
             attempt = Attempt(
-                writer, self._upstream, self._settings, the_plan.call, the_plan.options,
+                writer, self._upstream, self._settings, the_plan.first, the_plan.options,
                 usage=orjson.loads(the_plan.record.usage),
                 output_bytes=the_plan.keep_bytes,
+                opening=the_plan.opening,
+                tooled=self._tooled(the_plan, writer, granted),
             )  # fmt: skip
-            if the_plan.opening:
-                writer.put(list(the_plan.opening))
             outcome = await attempt.run()
             return await self._conclude(the_plan, granted, writer, job, outcome)
         finally:
             self.abandonment.remove(writer)
             self._appender.remove(writer)
+
+    def _tooled(self, the_plan: Plan, writer: Writer, granted: Granted) -> Tooled | None:
+        """What an attempt with server tools works with."""
+        if the_plan.rounds is None or the_plan.transcript is None:
+            return None
+        the_plan.transcript.keep(the_plan.keep_blocks)
+        return Tooled(the_plan.rounds, the_plan.transcript, self._toolbox, writer, granted.ordinal)
 
     # -- before
 
@@ -143,8 +150,11 @@ class Producer:
         """A large request is read beside the loop: 10,000 messages take 20 ms."""
         assert record.request is not None
         if len(record.request) > _LARGE:
-            return await self._aside.run(lambda: plan(record, transcript, self._upstream.resumed))
-        return plan(record, transcript, self._upstream.resumed)
+            return await self._aside.run(lambda: self._plan(record, transcript))
+        return self._plan(record, transcript)
+
+    def _plan(self, record: Record, transcript: Transcript) -> Plan:
+        return plan(record, transcript, self._upstream.resumed, self._toolbox.tools)
 
     # -- after
 

@@ -16,6 +16,9 @@ says at its beginning that it is simulated.
 | seed         | prompt  | the text is a function of seed and tokens; without a seed, of the prompt's first line |
 | thinking     | request | 1: a thinking block first; 0: none; unset: as the request's own `thinking` says      |
 | tool         | -       | after the text, a tool_use block of that name                                        |
+| tools        | 0       | so many rounds of calls of the request's own tools, one after the other, then text   |
+| calls        | 1       | tool_use blocks of such a round                                                      |
+| input        | schema  | JSON object: the input of every call; unset: the examples in the tool's schema       |
 | citations    | 0       | 1: citations_delta events among the text                                             |
 | echo         | 0       | 1: the text is the last user message, `tokens` is not looked at                      |
 | pings        | 0       | a ping every so many milliseconds                                                    |

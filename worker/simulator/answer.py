@@ -9,7 +9,7 @@ from typing import Literal
 
 import orjson
 
-from worker.simulator.asked import Asked
+from worker.simulator.asked import Asked, Tool
 from worker.simulator.plan import BlockKind, Plan
 from worker.simulator.refused import Refused
 from worker.simulator.text import after, banner, markdown, thought, tokenize, until
@@ -17,15 +17,18 @@ from worker.simulator.text import after, banner, markdown, thought, tokenize, un
 StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use"]
 
 _QUOTED = re.compile(r"<partial_answer>(.*?)</partial_answer>", re.DOTALL)
+_OF_TYPE: dict[object, object] = {"integer": 1, "number": 1.5, "boolean": True, "array": [], "object": {}, "null": None}
 _STAMP = re.compile(r"[0-9]{12,} ")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One content block and the tokens that its deltas carry, one each. A tool's tokens are pieces of JSON."""
+    """One content block and the tokens that its deltas carry, one each. A tool's tokens are pieces of JSON, `name` is its
+    own."""
 
     kind: BlockKind
     tokens: tuple[str, ...]
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,39 @@ def compose(plan: Plan, asked: Asked) -> Answer:
         blocks.append(Block("thinking", thought(_seed("".join(whole)))))
     if text or continued is None:
         blocks.append(Block("text", text))
-    if plan.tool is not None and stop_sequence is None:
-        blocks.append(Block("tool", _tool_input("".join(whole))))
-    reason: StopReason = "end_turn" if plan.tool is None else "tool_use"
+    calls = _calls(plan, asked, "".join(whole)) if stop_sequence is None else []
+    blocks += calls
+    reason: StopReason = "tool_use" if calls else "end_turn"
     answer = Answer(tuple(blocks), "stop_sequence" if stop_sequence else reason, stop_sequence, continued)
     return _capped(answer, asked.max_tokens)
+
+
+def _calls(plan: Plan, asked: Asked, whole: str) -> list[Block]:
+    """The tool that is always called; the request's own tools in turn, for so many rounds; or none."""
+    if plan.tool is not None:
+        told = plan.input or {
+            "query": whole[:40],
+            "limit": 3,
+            "options": {"exact": True, "languages": ["en", "日本語"]},
+        }
+        return [Block("tool", _pieces(told), plan.tool)]
+    if asked.rounds >= plan.rounds or not asked.tools:
+        return []
+    first = asked.rounds * plan.calls
+    tools = [asked.tools[number % len(asked.tools)] for number in range(first, first + plan.calls)]
+    return [Block("tool", _pieces(_input_for(tool) if plan.input is None else plan.input), tool.name) for tool in tools]
+
+
+def _input_for(tool: Tool) -> dict[str, object]:
+    """What the schema of each property gives as its first example, or its default; of others what is required, of its type."""
+    properties, required = tool.schema.get("properties"), tool.schema.get("required")
+    given: dict[str, object] = {}
+    for name, schema in properties.items() if isinstance(properties, dict) else ():
+        if examples := schema.get("examples"):
+            given[name] = examples[0]
+        elif isinstance(required, list) and name in required:
+            given[name] = _OF_TYPE.get(schema.get("type"), name)
+    return given
 
 
 def remainder(whole: Sequence[str], partial: str) -> tuple[tuple[str, ...], int] | None:
@@ -98,15 +129,15 @@ def _text(plan: Plan, asked: Asked, partial: str | None) -> tuple[tuple[str, ...
     """
     prompts = list(_prompts(asked)) or [""]
     if partial is None:
-        whole = _whole(plan, prompts[0])
+        whole = _whole(plan, prompts[0], asked.rounds)
         return whole, whole, None
     partial = _STAMP.sub("", partial) if plan.stamp else partial
     for prompt in prompts:
-        whole = _whole(plan, prompt)
+        whole = _whole(plan, prompt, asked.rounds)
         rest = remainder(whole, partial)
         if rest is not None:
             return whole, *rest
-    whole = _whole(plan, prompts[-1])
+    whole = _whole(plan, prompts[-1], asked.rounds)
     return whole, whole, None
 
 
@@ -118,12 +149,14 @@ def _prompts(asked: Asked) -> Iterator[str]:
             yield "\n".join(texts)
 
 
-def _whole(plan: Plan, prompt: str) -> tuple[str, ...]:
+def _whole(plan: Plan, prompt: str, rounds: int) -> tuple[str, ...]:
+    """What is said behind so many rounds of tools."""
     if plan.echo:
         return tokenize(prompt)
     # Only the first line counts, so that a prompt with instructions appended to it still gets the same text.
     seed = plan.seed if plan.seed is not None else _seed(prompt.strip().partition("\n")[0])
-    head = banner(plan.model)[: plan.tokens] if plan.simulated else ()
+    seed += rounds
+    head = banner(plan.model)[: plan.tokens] if plan.simulated and not rounds else ()
     return head + markdown(seed, plan.tokens - len(head))
 
 
@@ -141,9 +174,8 @@ def _stopped(text: tuple[str, ...], sequences: tuple[str, ...]) -> tuple[tuple[s
     return until(text, place), sequence
 
 
-def _tool_input(whole: str) -> tuple[str, ...]:
+def _pieces(value: dict[str, object]) -> tuple[str, ...]:
     """Pieces of a JSON object, the first one empty as the real API sends it."""
-    value = {"query": whole[:40], "limit": 3, "options": {"exact": True, "languages": ["en", "日本語"]}}
     written = orjson.dumps(value).decode()
     return ("", *(written[start : start + 6] for start in range(0, len(written), 6)))
 

@@ -9,10 +9,20 @@ from worker.simulator.refused import Refused
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message: its role and the text of each of its text blocks."""
+    """One message: its role, the text of each of its text blocks, the ids of the tool calls in it and of the results."""
 
     role: str
     texts: tuple[str, ...]
+    calls: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One that the model may call."""
+
+    name: str
+    schema: dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +37,12 @@ class Asked:
     thinking: bool = False
     stop_sequences: tuple[str, ...] = ()
     input_tokens: int = 1
+    tools: tuple[Tool, ...] = ()
+
+    @property
+    def rounds(self) -> int:
+        """How often the model has been given results of tools."""
+        return sum(bool(turn.results) for turn in self.turns)
 
     @property
     def fault_key(self) -> str:
@@ -57,6 +73,7 @@ def parse_request(body: bytes) -> Asked:
         thinking=isinstance(thinking, dict) and thinking.get("type", "disabled") != "disabled",
         stop_sequences=_stop_sequences(data.get("stop_sequences")),
         input_tokens=max(1, len(body) // 4),
+        tools=_tools(data.get("tools")),
     )
 
 
@@ -96,7 +113,36 @@ def _stop_sequences(value: object) -> tuple[str, ...]:
 def _turns(value: object) -> tuple[Turn, ...]:
     if not isinstance(value, list) or not value:
         raise Refused(400, "messages: at least one message is required")
-    return tuple(_turn(index, message) for index, message in enumerate(value))
+    turns = tuple(_turn(index, message) for index, message in enumerate(value))
+    for index, turn in enumerate(turns):
+        after = turns[index + 1].results if index + 1 < len(turns) else ()
+        if missing := [id_ for id_ in turn.calls if id_ not in after]:
+            raise Refused(
+                400,
+                f"messages.{index}: `tool_use` ids were found without `tool_result` blocks immediately after: {missing[0]}",
+            )
+        before = turns[index - 1].calls if index else ()
+        if unasked := [id_ for id_ in turn.results if id_ not in before]:
+            raise Refused(
+                400, f"messages.{index}: unexpected `tool_use_id` found in `tool_result` blocks: {unasked[0]}"
+            )
+    return turns
+
+
+def _tools(value: object) -> tuple[Tool, ...]:
+    """Those that have a schema: the others are the API's own."""
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise Refused(400, "tools: Input should be a list of objects")
+    tools = tuple(
+        Tool(each["name"], each["input_schema"])
+        for each in value
+        if isinstance(each.get("name"), str) and isinstance(each.get("input_schema"), dict)
+    )
+    if len({tool.name for tool in tools}) < len(tools):
+        raise Refused(400, "tools: Tool names must be unique.")
+    return tools
 
 
 def _turn(index: int, message: object) -> Turn:
@@ -110,5 +156,12 @@ def _turn(index: int, message: object) -> Turn:
         return Turn(role, (content,))
     if not isinstance(content, list) or not all(isinstance(block, dict) and "type" in block for block in content):
         raise Refused(400, f"messages.{index}.content: Input should be a string or a list of content blocks")
-    texts = (block.get("text") for block in content if block["type"] == "text")
-    return Turn(role, tuple(text for text in texts if isinstance(text, str)))
+    texts = [block.get("text") for block in content if block["type"] == "text"]
+    if role == "assistant" and "" in texts:
+        raise Refused(400, "messages: text content blocks must be non-empty")
+    return Turn(
+        role,
+        tuple(text for text in texts if isinstance(text, str)),
+        tuple(str(block.get("id")) for block in content if block["type"] == "tool_use"),
+        tuple(str(block.get("tool_use_id")) for block in content if block["type"] == "tool_result"),
+    )

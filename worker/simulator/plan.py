@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, cast
 from urllib.parse import parse_qsl
 
+import orjson
+
 from worker.simulator.refused import Refused
 
 BlockKind = Literal["text", "thinking", "tool"]
@@ -15,6 +17,8 @@ STREAM_FAULTS = frozenset({"cut", "fin", "stall", "stall_pings", "eof", "json", 
 FAULTS = STATUS_FAULTS | STREAM_FAULTS | {"slow_headers"}
 MAX_TOKENS = 100_000
 MAX_SECONDS = 3600.0
+MAX_ROUNDS = 1000
+MAX_CALLS = 64
 
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 # A version is one or two short numbers; -20250514 behind it is a date, not a minor version.
@@ -28,6 +32,9 @@ _KNOWN = frozenset(
         "seed",
         "thinking",
         "tool",
+        "tools",
+        "calls",
+        "input",
         "citations",
         "echo",
         "pings",
@@ -66,6 +73,9 @@ class Plan:
     seed: int | None = None
     thinking: bool | None = None
     tool: str | None = None
+    rounds: int = 0
+    calls: int = 1
+    input: dict[str, object] | None = None
     citations: bool = False
     echo: bool = False
     pings: float = 0.0
@@ -109,6 +119,9 @@ def parse_model(model: str) -> Plan:
         seed=given.integer("seed", 0, 2**63) if "seed" in given.values else None,
         thinking=given.flag("thinking") if "thinking" in given.values else None,
         tool=given.tool(),
+        rounds=given.integer("tools", 0, MAX_ROUNDS),
+        calls=given.integer("calls", 1, MAX_CALLS),
+        input=given.object("input"),
         citations=given.flag("citations"),
         echo=given.flag("echo"),
         pings=given.integer("pings", 0, int(MAX_SECONDS) * 1000) / 1000,
@@ -147,6 +160,18 @@ class _Given:
         if name is not None and not _TOOL_NAME.fullmatch(name):
             raise Refused(400, f"model: tool must match {_TOOL_NAME.pattern}")
         return name
+
+    def object(self, key: str) -> dict[str, object] | None:
+        """A JSON object."""
+        if key not in self.values:
+            return None
+        try:
+            value = orjson.loads(self.values[key])
+        except orjson.JSONDecodeError:
+            value = None
+        if not isinstance(value, dict):
+            raise Refused(400, f"model: {key} must be a JSON object")
+        return value
 
     def fault(self) -> Fault | None:
         """The fault, or None; where there is none its parameters must make sense all the same."""

@@ -73,13 +73,13 @@ def steps(scene: Scene) -> Iterator[Step]:
 def whole_message(scene: Scene) -> dict[str, Any]:
     """The answer to a request that did not ask for a stream."""
     answer = scene.answer
-    content = [_filled(scene, block) for block in answer.blocks]
+    content = [_filled(scene, block, index) for index, block in enumerate(answer.blocks)]
     return _message(scene, content, answer.stop_reason, answer.stop_sequence, answer.output_tokens)
 
 
 def _start(scene: Scene, index: int, block: Block) -> Step:
     return Step(
-        Act.FRAME, event({"type": "content_block_start", "index": index, "content_block": _empty(scene, block)})
+        Act.FRAME, event({"type": "content_block_start", "index": index, "content_block": _empty(scene, block, index)})
     )
 
 
@@ -127,26 +127,27 @@ def _message(
     }
 
 
-def _empty(scene: Scene, block: Block) -> dict[str, Any]:
+def _empty(scene: Scene, block: Block, index: int) -> dict[str, Any]:
     """The block as content_block_start shows it."""
     if block.kind == "text":
         return {"type": "text", "text": ""}
     if block.kind == "thinking":
         return {"type": "thinking", "thinking": "", "signature": ""}
-    tool_id = scene.message_id.replace("msg_", "toolu_")
-    return {"type": "tool_use", "id": tool_id, "name": scene.plan.tool, "input": {}}
+    earlier = sum(each.kind == "tool" for each in scene.answer.blocks[:index])
+    tool_id = scene.message_id.replace("msg_", "toolu_") + (f"_{earlier}" if earlier else "")
+    return {"type": "tool_use", "id": tool_id, "name": block.name, "input": {}}
 
 
-def _filled(scene: Scene, block: Block) -> dict[str, Any]:
+def _filled(scene: Scene, block: Block, index: int) -> dict[str, Any]:
     """The block as a message that is not streamed holds it."""
     said = "".join(block.tokens)
     if block.kind == "thinking":
         return {"type": "thinking", "thinking": said, "signature": _signature(block)}
     if block.kind == "tool":
         try:
-            return {**_empty(scene, block), "input": orjson.loads(said)}
+            return {**_empty(scene, block, index), "input": orjson.loads(said)}
         except orjson.JSONDecodeError:  # max_tokens cut it
-            return _empty(scene, block)
+            return _empty(scene, block, index)
     citations = list(_citations(scene, block).values())
     return {"type": "text", "text": said, **({"citations": citations} if citations else {})}
 

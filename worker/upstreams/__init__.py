@@ -54,13 +54,17 @@ class Call:
 
     `keep_blocks` blocks are in the log already; if there are any, the last is text, and the answer's first text goes on with
     it. `unshown` is the end of that text that the upstream is not shown: where the answer repeats it, it is not doubled.
-    Without `stream` the answer comes as one: it has the same entries, the text of a block as one."""
+    `new_turn`: those blocks are whole turns, behind which the answer is one of its own: nothing of it goes on with any of
+    them."""
 
     body: Json
     keep_blocks: int = 0
     unshown: str = ""
-    stream: bool = True
+    new_turn: bool = False
 
+
+Resumed = Callable[[Json, Kept], Call | None]
+"""How an upstream is asked to go on: its `resumed`."""
 
 Take = Callable[[list[Content]], bool]
 """Called with the entries of what has come, in the loop's own callback: it does not wait. Says whether to go on at once."""

@@ -3,7 +3,7 @@
 -- record, the place in `due`, the lists, the job and the bell. What is there already was made whole by the same call, whose reply was
 -- lost: nothing changes.
 --
--- KEYS  record, tombstone, due, index:all, index:queued, queue, wake, the job [, what tells its tags, the list of each]
+-- KEYS  record, tombstone, due, index:all, index:queued, queue, wake, the job
 -- ARGV  as create's, then generation id, first due in ms, name of the job, the job, wake ms, index ms
 -- Returns what create does, and, of a record that was made, the ms of its submit and how many others wait.
 local us = now_us()
@@ -14,6 +14,5 @@ local id, first_ms, name, job, wake_ms, index_ms = unpack(ARGV, #ARGV - 5)
 redis.call('ZADD', KEYS[3], int(now + tonumber(first_ms)), id)
 redis.call('PEXPIRE', KEYS[3], index_ms)
 local score = list_submitted(KEYS[4], KEYS[5], id, us, index_ms)
-if KEYS[9] then list_tagged(KEYS, 9, id, score, index_ms) end
 queue_job(KEYS[6], KEYS[7], KEYS[8], name, job, ARGV[1], score / 1000, wake_ms, index_ms)
 return { verdict, now, redis.call('ZCARD', KEYS[5]) - 1 }

@@ -19,7 +19,6 @@ from broker.store.coordination import Coordination
 from broker.store.logs import Logs
 from broker.store.lua import Argument
 from broker.store.wire import Wire, open_wire, packed
-from broker.tags import NO_TAGS, Tags
 
 T = TypeVar("T")
 
@@ -78,11 +77,9 @@ class Generation:
         self.id = id_ or new_generation_id()
         self.keys = [keys.record(self.id), keys.log(self.id), keys.tombstone(self.id)]
 
-    def create(
-        self, retention_ms: int = 3_600_000, owner: str = "", origin: Origin | None = None, tags: Tags = NO_TAGS
-    ) -> bool:
+    def create(self, retention_ms: int = 3_600_000, owner: str = "", origin: Origin | None = None) -> bool:
         return self.server.do(
-            self.server.logs.create(self.id, b"{}", "sim-1", retention_ms, owner=owner, origin=origin, tags=tags)
+            self.server.logs.create(self.id, b"{}", "sim-1", retention_ms, owner=owner, origin=origin)
         )
 
     def claim(

@@ -532,14 +532,14 @@ def test_those_without_a_look_are_told_in_the_order_asked_for(server: Server) ->
 def test_what_was_lost_is_listed_by_its_submit_and_due_at_once(server: Server) -> None:
     lost, kept = new_generation_id(), submitted(server, 1)[0]
     place = server.command("ZSCORE", keys.DUE, kept)
-    server.do(server.coordination.list_again({lost: look("running", 1), kept: look("queued", 0)}, {}))
+    server.do(server.coordination.list_again({lost: look("running", 1), kept: look("queued", 0)}))
     assert float(server.command("ZSCORE", keys.DUE, lost)) == 0
     assert server.command("ZSCORE", keys.DUE, kept) == place
     assert members(server, keys.index("running")) == [lost]
     assert float(server.command("ZSCORE", keys.index("running"), lost)) == 5000
     assert keys.INDEX_MS - 60_000 < server.command("PTTL", keys.DUE) <= keys.INDEX_MS
     server.command("DEL", keys.DUE)
-    server.do(server.coordination.list_again({lost: look("running", 1)}, {}))
+    server.do(server.coordination.list_again({lost: look("running", 1)}))
     assert keys.INDEX_MS - 60_000 < server.command("PTTL", keys.DUE) <= keys.INDEX_MS
 
 

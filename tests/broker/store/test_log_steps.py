@@ -6,10 +6,9 @@ import pytest
 
 from broker import keys
 from broker.ids import EntryId
-from broker.record import Ending, Origin
+from broker.record import Ending
 from broker.replies import Cancelled, Finished, Granted, Look, Refused
 from broker.store import log_steps
-from broker.tags import Tags
 
 ALL_KEYS = [keys.record("g"), keys.log("g"), keys.tombstone("g")]
 
@@ -21,10 +20,9 @@ def claim(*, run: bool = True) -> Any:
 
 
 def test_a_record_is_made_of_what_was_asked_for() -> None:
-    call = log_steps.create("g", b"{}", "m", 5000, "strict", "f", "o", Origin("retry", "h"), 7, Tags({"a": "b"}))
+    call = log_steps.create("g", b"{}", "m", 5000, "strict", "f", "o")
     assert call.keys == [keys.record("g"), keys.tombstone("g")]
-    given = [*("f", "m", b"{}", 5000, "strict", "o", "retry h", 7), b'{"labels":{"a":"b"}}']
-    assert call.args == [keys.WAITING_MS, keys.REMEMBERED_MS, *given]
+    assert call.args == [keys.WAITING_MS, keys.REMEMBERED_MS, "f", "m", b"{}", 5000, "strict", "o", "", ""]
     assert call.read(b"mismatch") == "mismatch"
 
 

@@ -14,7 +14,6 @@ _ARCHIVE = "tests/broker/store/test_archive_steps.py::"
 _ARCHIVER = "tests/worker/test_archiver.py::"
 _ARCHIVED = "tests/system/test_archive.py::"
 _PACE = "tests/worker/log/test_pace.py::"
-_WAIT = "tests/api/routes/test_wait.py::"
 _POOL = "tests/broker/store/test_pool.py::"
 MODEL = "tests/broker/store/test_model.py::test_whatever_happens_in_whatever_order_the_scripts_do_as_the_model"
 
@@ -42,8 +41,8 @@ def _mutant(name: str, place: str, old: str, new: str, *tests: str) -> Mutant:
     return Mutant(name, (Edit(place, old, new),), tests)
 
 
-_SUBMIT = "accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms, tags)"
-_CREATE = "created = await self.logs.create(id_, *stored, made_for, owner, request.origin, grace, tags)"
+_SUBMIT = "accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms)"
+_CREATE = "created = await self.logs.create(id_, *self._stored(request), made_for, owner, request.origin, grace)"
 _LOST = "tests/system/test_coordination_lost.py::"
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -413,7 +412,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _LOST + "test_what_was_accepted_is_looked_at_once_more_where_there_are_two_servers",
     ),
     _mutant(
-        "what a look finds lost stays so", "put_back", "await coordination.list_again(lost, tags)", "",
+        "what a look finds lost stays so", "put_back", "await coordination.list_again(lost)", "",
         _LOST + "test_what_coordination_has_lost_is_put_back_in_its_old_place_and_nothing_else_is",
     ),
     _mutant(
@@ -455,7 +454,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "a submit in one step is not looked after", "accept.lua",
-        "redis.call('ZADD', KEYS[3], int(now + tonumber(first_ms)), id)", "",
+        "redis.call('ZADD', KEYS[3], int(now + tonumber(ARGV[10])), ARGV[9])", "",
         "tests/broker/store/test_accepting.py::test_a_submit_in_one_step_leaves_what_one_in_three_steps_leaves",
     ),
     _mutant(
@@ -645,46 +644,8 @@ MUTANTS: tuple[Mutant, ...] = (
         _HUB + "test_a_silent_loss_is_found_out_too",
     ),
     _mutant(
-        "a hub that comes behind the end does not know it", "CatchUp._start",
-        "feed.start(newest.id, ended=ended)", "feed.start(newest.id, ended=False)",
+        "a hub that comes behind the end does not know it", "catch_up._start", "ended=newest.kind == END", "ended=False",
         _HUB + "test_who_arrived_just_before_the_end_makes_nobody_wait_who_comes_back_behind_it",
-    ),
-    _mutant(
-        "who waits is told an end that is not safe", "Hub._found_ended",
-        "if not self._keeps_back(feed, end):", "if True:",
-        _WAIT + "test_a_strict_end_that_comes_while_it_is_waited_for_is_told_when_it_is_safe",
-    ),
-    _mutant(
-        "who comes when all is over waits", "Hub.await_end", "if feed.ring.ended and feed not in self._unsafe:", "if False:",
-        _WAIT + "test_who_comes_to_a_feed_that_knows_the_end_does_not_wait",
-    ),
-    _mutant(
-        "who waits keeps a process that drains", "Hub.drain", "feed.let_go()", "pass",
-        _WAIT + "test_a_process_that_drains_answers_at_once",
-    ),
-    _mutant(
-        "labels are not listed again", "Coordination.list_again", ", tags.get(id_, NO_TAGS))", ")",
-        "tests/broker/store/test_tagged.py::test_what_coordination_has_lost_is_put_back_under_its_tags",
-    ),
-    _mutant(
-        "lists of labels keep what has gone", "Coordination.unlist", "coordination_steps.untag(gone).queue(pipe)", "",
-        "tests/broker/store/test_tagged.py::test_the_lists_have_what_a_look_at_all_records_finds",
-    ),
-    _mutant(
-        "what lists say of labels is believed", "Service.list",
-        "[record for record in asked if tags.are_in(record.tags)] if tags else asked", "asked",
-        "tests/api/routes/test_labels.py::test_a_list_that_is_wrong_of_a_label_is_not_believed",
-    ),
-    _mutant(
-        "an answer that is not streamed has a first token to wait for", "Attempt._read_once",
-        'self._watch("first_token_timeout" if self._call.stream else None)', 'self._watch("first_token_timeout")',
-        "tests/worker/generating/test_watchdogs.py::"
-        "test_an_answer_that_comes_as_one_is_awaited_for_as_long_as_the_whole_may_take",
-    ),
-    _mutant(
-        "an answer that was cut off is whole", "whole.events_of",
-        'yield [end] if message.get("stop_reason") is None else', "yield",
-        "tests/worker/upstreams/anthropic/test_whole.py::test_an_answer_that_does_not_say_why_it_stopped_has_no_end",
     ),
     _mutant(
         "a reader ignores where an attempt begins", "Transcript._apply_event",

@@ -48,7 +48,7 @@ _STILL_OPEN = f"{_TRANSCRIPT}.open: return self._open if 0 <= self._open"
 _GONE_NEW = "if gone := [id_ for (_, id_), record in zip(rows, found, "
 _GONE = f"Service.list: {_GONE_NEW}"
 _HUB, _VIEWER = "Hub", "Viewer"
-_KEPT = "self._keeps_back(feed, entries[-1]):"
+_HOLDS = "self.strict_ends.holds(feed.id, entries[-1]):"
 _TURN = f"{_HUB}._check: self._turn = (self._turn + 1) % _SAFETY_TICKS => self._turn = (("
 _SILENT_FEED = f"{_HUB}._check: silent = self._clock() - feed.changed_at"
 _TOLD = f"{_HUB}._tell_places: for feed, place in zip(feeds, places, strict=True): => for feed, place in zip(feeds, places, "
@@ -149,7 +149,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         "Ring.add: if last == (attempt, seq + len(entries)): => if False:",
         "Feed.take: if prev is None and ring.synced and ring.last == (attempt, seq - 1): # nearly always"
         " => if False: # nearly always",
-        f"{_HUB}._add: if ended and {_KEPT} => if {_KEPT}",
+        f"{_HUB}._add: if entries[-1].kind == END and {_HOLDS} => if {_HOLDS}",
         '_lines: if b"\\r" not in text: => if False:',
         "Lane.send: if ResponseError in set(map(type, replies)): => if True:",
         f"{_RENDITION}.show: if len(following) < len(self.viewers): => if True:",

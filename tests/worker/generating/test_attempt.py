@@ -10,6 +10,7 @@ from broker.record import Ending
 from broker.request import Options
 from tests.worker.upstreams.teller import CLOSE, OPEN, START, STOP, USAGE, WHOLE, Teller, Telling, text
 from worker.generating.attempt import Attempt, Interrupted, Outcome
+from worker.generating.rounds import Ask
 from worker.log.writer import Writer
 from worker.settings import WorkerSettings
 from worker.upstreams import Call, UpstreamFailure
@@ -29,7 +30,7 @@ def run(*answers: list[Any], output_bytes: int = 0, **settings: Any) -> tuple[Ou
 
         writer.on_put = takes
         attempt = Attempt(
-            writer, Teller(*answers), WorkerSettings(**settings), Call({}),
+            writer, Teller(*answers), WorkerSettings(**settings), Ask(Call({})),
             Options("continue", None, None, 60.0, None, "normal"), usage={}, output_bytes=output_bytes,
         )  # fmt: skip
         async with asyncio.timeout(10):

@@ -7,11 +7,12 @@ import pytest
 
 from broker.events import EVENT, START, TEXT, Entry
 from broker.ids import BEGINNING, EntryId
-from broker.record import Record, State
+from broker.record import Ending, Record, State
 from broker.request import Options
 from broker.transcript import Kept, Transcript
 from tests.worker.upstreams.teller import Teller
 from worker.generating.plan import Plan, plan
+from worker.generating.rounds import Ask, Over
 from worker.upstreams import Call
 
 BODY: dict[str, Any] = {"model": "claude-4-1", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 9}
@@ -49,7 +50,7 @@ def log(text: str) -> list[Entry]:
 
 def test_what_was_never_tried_begins() -> None:
     assert plan(record(), Transcript(), RESUMED) == Plan(
-        record(), BEGINNING, options(), Call(BODY, 0, ""), "start", None, 0, 0, 0
+        record(), BEGINNING, options(), Ask(Call(BODY, 0, "")), "start", None, 0, 0, 0
     )
 
 
@@ -57,7 +58,7 @@ def test_what_was_never_tried_begins() -> None:
 def test_what_has_put_out_nothing_begins_again(ordinal: int) -> None:
     tried = record(ordinal=ordinal)
     assert plan(tried, Transcript(log("")), RESUMED) == Plan(
-        tried, EntryId(7, 1), options(), Call(BODY), "restart", None, 0, 0, 0
+        tried, EntryId(7, 1), options(), Ask(Call(BODY)), "restart", None, 0, 0, 0
     )
 
 
@@ -65,28 +66,31 @@ def test_what_has_put_out_nothing_begins_again(ordinal: int) -> None:
 def test_what_must_not_be_continued_begins_again_whatever_is_there(on_interrupt: str) -> None:
     tried = record(ordinal=1, on_interrupt=on_interrupt)
     assert plan(tried, Transcript(log("née")), RESUMED) == Plan(
-        tried, EntryId(7, 3), options(on_interrupt), Call(BODY), "restart", None, 0, 0, 0
+        tried, EntryId(7, 3), options(on_interrupt), Ask(Call(BODY)), "restart", None, 0, 0, 0
     )
 
 
 def test_what_was_cut_off_goes_on_from_its_text() -> None:
     tried = record(ordinal=1)
     planned = plan(tried, Transcript(log("née ")), RESUMED)
-    asked = Call({**BODY, "told": "née "}, 1)
+    asked = Ask(Call({**BODY, "told": "née "}, 1))
     assert planned == Plan(tried, EntryId(7, 3), options(), asked, "continue", EntryId(7, 3), 1, 2, 5)
 
 
 def test_what_an_upstream_cannot_go_on_from_begins_again() -> None:
     tried = record(ordinal=1)
     assert plan(tried, Transcript(log("née.")), RESUMED) == Plan(
-        tried, EntryId(7, 3), options(), Call(BODY), "restart", None, 0, 0, 0
+        tried, EntryId(7, 3), options(), Ask(Call(BODY)), "restart", None, 0, 0, 0
     )
 
 
 def test_a_request_that_cannot_be_read_is_none_and_must_not_run() -> None:
     odd = record(request=b'{"from": "the future"}', ordinal=1)
     nothing = Options("fail", None, None, 0.0, None, "normal")
-    assert plan(odd, Transcript(log("née")), RESUMED) == Plan(odd, EntryId(7, 3), nothing, None, "start", None, 0, 0, 0)
+    ending = Ending.failed("unreadable_request", "This version of Respool cannot read the request.")
+    assert plan(odd, Transcript(log("née")), RESUMED) == Plan(
+        odd, EntryId(7, 3), nothing, Over(ending), "start", None, 0, 0, 0
+    )
 
 
 def test_the_first_entry_tells_a_reader_what_to_keep() -> None:
@@ -99,6 +103,12 @@ def test_the_first_entry_tells_a_reader_what_to_keep() -> None:
     }  # fmt: skip
 
 
+def asking(kept: Kept) -> Ask:
+    call = RESUMED(BODY, kept)
+    assert call is not None
+    return Ask(call)
+
+
 def going_on(**asked: Any) -> Record:
     return record(continue_of="gen_a", continue_from="ab" * 3000, **asked)
 
@@ -109,7 +119,7 @@ def test_what_goes_on_from_an_earlier_text_puts_that_first_and_asks_for_the_rest
     assert opening.text == "ab" * 3000
     assert opening.open == 0, "the answer goes on with this block"
     assert all(len(content.value) <= 4096 for content in made.opening)
-    assert made.call == RESUMED(BODY, Kept("ab" * 3000, BEGINNING, 1, 0))
+    assert made.first == asking(Kept("ab" * 3000, BEGINNING, 1, 0))
     assert (made.reason, made.keep_blocks, made.keep_chunks, made.keep_bytes) == ("start", 0, 0, 6000)
 
 
@@ -118,12 +128,12 @@ def test_an_interruption_of_that_goes_on_from_all_of_it_and_a_restart_begins_wit
     kept = written.kept()
     assert kept is not None
     made = plan(going_on(ordinal=1), written, RESUMED)
-    assert (made.reason, made.opening, made.call) == ("continue", (), RESUMED(BODY, kept))
+    assert (made.reason, made.opening, made.first) == ("continue", (), asking(kept))
     anew = plan(going_on(ordinal=1, on_interrupt="restart"), written, RESUMED)
     assert (anew.reason, len(anew.opening), anew.keep_blocks) == ("restart", 3, 0)
-    assert anew.call == RESUMED(BODY, Kept("ab" * 3000, BEGINNING, 1, 0))
+    assert anew.first == asking(Kept("ab" * 3000, BEGINNING, 1, 0))
 
 
 def test_an_upstream_that_cannot_go_on_from_it_begins_anew() -> None:
     made = plan(going_on(), Transcript(), lambda body, kept: None)
-    assert (made.call, made.opening, made.keep_bytes) == (Call(BODY), (), 0)
+    assert (made.first, made.opening, made.keep_bytes) == (Ask(Call(BODY)), (), 0)

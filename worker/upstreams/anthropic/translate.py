@@ -17,12 +17,12 @@ class MalformedEvent(UpstreamFailure):
 
 
 class Translator:
-    """`keep_blocks` and `unshown` as in a Call: `unshown` is white space, as the upstream refuses a partial answer that ends in
-    it."""
+    """`keep_blocks`, `unshown` and `new_turn` as in a Call: `unshown` is white space, as the upstream refuses a partial
+    answer that ends in it."""
 
-    def __init__(self, keep_blocks: int = 0, unshown: str = "") -> None:
+    def __init__(self, keep_blocks: int = 0, unshown: str = "", *, new_turn: bool = False) -> None:
         self._next_block = keep_blocks
-        self._continues = keep_blocks > 0
+        self._continues = keep_blocks > 0 and not new_turn
         self._overlap = unshown
         self._blocks: dict[int, int] = {}
         self._open = -1
