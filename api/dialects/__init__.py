@@ -1,7 +1,8 @@
 """The vocabularies in which a log is shown: each is a fold over its entries, and the cursor is always the log's own. Pure.
 
 native.py is ours, text.py bare text; sse.py is what server-sent events have in common, whatever they say, content.py what was
-produced so far, as JSON.
+produced so far, as JSON. chunks.py is around any of them, and shows words or sentences at once; boundaries.py says where these
+end.
 
     log       7-0 stream_start   7-1 block_start   7-2 "It"   7-3 " is"        state behind each: s1 s2 s3 s4
     frames    (begin, 7-0) → s1  (s1, 7-1) → s2    …          (s3, 7-3) → s4   one frame an entry, which may be empty
@@ -34,6 +35,9 @@ class Dialect(ABC):
     """Says that the connection lives, and nothing else."""
     done: bytes
     """What is behind the end for readers that wait for it: those of the chat form."""
+    holds: bool = False
+    """Whether it holds entries back. Then `fold` returns frames of those that it held and of these, in their order, but for the
+    last ones, which it holds now."""
 
     def behind(self, cursor: EntryId) -> State:
         """The state behind a cursor, where it goes without saying."""
@@ -43,6 +47,15 @@ class Dialect(ABC):
     def fold(self, state: State, entries: Sequence[Entry]) -> tuple[State, list[bytes]]:
         """The state behind the entries, and a frame for each of them; one that this dialect does not show has an empty frame.
         The frame of the end is never empty."""
+
+    def flush(self, state: State, most: int | None = None) -> tuple[State, list[bytes]]:
+        """Frames of the entries that are held back, or of the first `most` of them; and the state behind. Where nothing is
+        held the state is one that who resumes there may begin with."""
+        return state, []
+
+    def passed(self, state: State) -> bool:
+        """Whether what is held back has all of something that may be shown by itself."""
+        return False
 
     @abstractmethod
     def queued(self, position: int) -> bytes:

@@ -13,6 +13,7 @@ from api.access.gate import Policy, Principal
 from api.delivery.asgi import EventStream, framing_of
 from api.delivery.parts import Parts
 from api.dialects import Dialect
+from api.dialects.chunks import Size, in_chunks
 from api.dialects.native import NATIVE
 from api.dialects.text import TEXT_VIEW
 from api.intake.body import read_json
@@ -75,6 +76,9 @@ async def _known_shape(
     return id_
 
 
+Chunk = Annotated[
+    Size, Query(description="How much text an event has, if it does not wait for long: a token's, a word's.")
+]
 ServiceOf = Annotated[Service, Depends(_service)]
 Who = Annotated[Principal, Depends(who_asks)]
 Id = Annotated[str, Depends(_known_shape)]
@@ -128,7 +132,7 @@ async def answered(
         example={"model": "sim-1", "system": "Be brief.", "messages": _MESSAGES},
     ),
 )  # fmt: skip
-async def chat(request: Request, service: ServiceOf, who: Who) -> Response:
+async def chat(request: Request, service: ServiceOf, who: Who, chunk: Chunk = "token") -> Response:
     """Submit and follow in one, for readers that append every `text` until `[DONE]`."""
     service.refuse_if_crowded()
     negotiate(request.headers, (EVENT_STREAM,))
@@ -136,7 +140,8 @@ async def chat(request: Request, service: ServiceOf, who: Who) -> Response:
     asked = await read_json(request, _from_chat, service.aside)
     service.refuse_unless_accepting()
     accepted = await service.submissions.accept(asked, key, who.owner)
-    return await _follow_submitted(request, service, who, accepted, last=NATIVE.done)
+    dialect = in_chunks(NATIVE, chunk)
+    return await _follow_submitted(request, service, who, accepted, dialect=dialect, last=dialect.done)
 
 
 def _from_chat(body: dict[str, object]) -> GenerationRequest:
@@ -164,28 +169,31 @@ async def events(
         Literal["beginning", "snapshot"], Query(alias="from", description="Where to begin, without a cursor.")
     ] = "beginning",
     view: Annotated[Literal["native", "text"], Query(description="The vocabulary: ours, or bare text.")] = "native",
+    chunk: Chunk = "token",
 ) -> Response:
     """The log as an event stream: from its beginning, from behind Last-Event-ID (or `after`), or from a snapshot."""
     negotiate(request.headers, (EVENT_STREAM,))
     # A reconnecting EventSource asks for the same URL again: its header is newer than the URL's `after`.
     given = ", ".join(request.headers.getlist("last-event-id"))
     cursor = given or after
-    return await _follow(request, service, who, id_, cursor, dialect=_DIALECTS[view], snapshot=from_ == "snapshot")
+    dialect = in_chunks(_DIALECTS[view], chunk)
+    return await _follow(request, service, who, id_, cursor, dialect=dialect, snapshot=from_ == "snapshot")
 
 
 async def _follow_submitted(
-    request: Request, service: Service, who: Principal, accepted: Submitted, *, last: bytes = b""
-) -> Response:
+    request: Request, service: Service, who: Principal, accepted: Submitted, *,
+    dialect: Dialect = NATIVE, last: bytes = b"",
+) -> Response:  # fmt: skip
     """A stream of what was just accepted, from its beginning. Of what was made just now nothing need be asked."""
-    id_, view = accepted.id, View(NATIVE, framing_of(request.scope))
+    id_, view = accepted.id, View(dialect, framing_of(request.scope))
     headers = [(b"location", f"/v1/generations/{id_}".encode()), (b"generation-id", id_.encode())]
     if accepted.record is None or service.hub.draining:
-        return await _follow(request, service, who, id_, None, headers=headers, last=last)
+        return await _follow(request, service, who, id_, None, dialect=dialect, headers=headers, last=last)
     place = accepted.place
     viewer = service.hub.attach(
         id_, BEGINNING, view, ended=False, owner=who.owner, place=place, abandonable=accepted.abandonable
     )
-    return EventStream(service.hub, viewer, first=NATIVE.queued(place), last=last, headers=headers)
+    return EventStream(service.hub, viewer, first=dialect.queued(place), last=last, headers=headers)
 
 
 async def _follow(

@@ -5,6 +5,7 @@
     feed.py          what is known of one watched generation, the seam between history and live; ring.py: where its entries are
     rendition.py     a feed in one dialect and one framing: its latest frames, made once, and those who follow them
     watched.py       notes in records that somebody watches, of generations that are cancelled where nobody does
+    chunking.py      the same, of words and sentences: when what is held back is shown
     framing.py       how what is written at once lies on its connection
     viewer.py        one open event stream: a cursor and a socket, no queue
     catch_up.py      keeps feeds true to their logs: what was missed, what was lost, what has expired

@@ -68,7 +68,7 @@ class Borders:
                 if not before:
                     break
                 await self._turns.take(len(before))
-                state, _ = dialect.fold(state, before)
+                state, _ = dialect.flush(dialect.fold(state, before)[0])
                 border = before[-1].id
                 if len(before) == _ENTRIES:
                     self.note(id_, dialect, border, state)

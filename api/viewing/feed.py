@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from api.dialects import Dialect, State
+from api.viewing.chunking import Chunking
 from api.viewing.rendition import Follower, Rendition, View
 from api.viewing.ring import Ring
 from broker.events import Append, Entry
@@ -105,6 +106,11 @@ class Feed:
         for rendition in self.renditions:
             rendition.show(now)
 
+    def release(self, now: float) -> None:
+        """Shows what is held back."""
+        for rendition in self.renditions:
+            rendition.release(now)
+
     # -- what is read from the log
 
     def fall_behind(self) -> None:
@@ -154,9 +160,10 @@ class Feed:
         if found is None:
 
             def note(cursor: EntryId, state: State) -> None:
-                self._note(self.id, view.dialect, cursor, state)
+                self._note(self.id, view.dialect, cursor, view.dialect.flush(state)[0])
 
-            found = Rendition(self.ring, view, self._ring_bytes, now, note)
+            kind = Chunking if view.dialect.holds else Rendition
+            found = kind(self.ring, view, self._ring_bytes, now, note)
             self.renditions += (found,)
         return found
 

@@ -207,6 +207,8 @@ class Hub:
     def drain(self) -> None:
         """Sends every viewer away, to come back soon, to another process or to this one's successor."""
         self.draining = True
+        for feed in self._feeds.values():
+            feed.release(self._clock())
         for viewer in list(self._viewers):
             self.send_away(viewer)
 

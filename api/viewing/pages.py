@@ -110,6 +110,8 @@ class Pages:
             return Page([], cursor, ended=False, full=False, rewound=True, state=UNKNOWN)
         await self._turns.take(len(entries))
         state, frames = dialect.fold(state, entries)
+        state, held = dialect.flush(state)
+        frames += held
         last = entries[-1].id if entries else cursor
         ended, full = bool(entries) and entries[-1].kind == END, len(entries) == _ENTRIES
         page = Page(_pieces(entries, frames), last, ended, full, gone=gone, state=state)

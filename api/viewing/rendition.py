@@ -14,7 +14,7 @@ from broker.events import Entry
 from broker.ids import EntryId
 from broker.vocabulary import GapReason
 
-_PLACE_BYTES: Final = 8
+PLACE_BYTES: Final = 8
 """What each frame takes besides its own bytes: empty ones are not for nothing."""
 _BORDER_ENTRIES: Final = 1000
 _MOST_HELD: Final = 64
@@ -100,9 +100,11 @@ class Rendition:
 
     def _begin(self, position: int, state: State) -> None:
         held, self._held = self._held[position - self.base :], []
-        self.base, self.shown, self._state = position, self._ring.end, state
+        self.base = self.shown = position
+        self._state = state
         if held:
             self.add(held)
+        self.shown = self.end
 
     def _hold(self, entries: list[Entry]) -> None:
         """Nobody has said yet in which state it begins: whoever will is reading the log now, up to one of these entries."""
@@ -117,7 +119,7 @@ class Rendition:
         fold = self._fold  # called as a variable: a call of an attribute that is no method is slow
         state, frames = fold(state, entries)
         self.frames += frames
-        size = self._bytes + len(frames) * _PLACE_BYTES
+        size = self._bytes + len(frames) * PLACE_BYTES
         for frame in frames:
             size += len(frame)
         self._bytes = size
@@ -137,7 +139,7 @@ class Rendition:
         """Drops from the front what is over the bound; at twice the bound, so that it happens seldom."""
         cut = 0
         while self._bytes > self._most_bytes and cut < len(self.frames) - 1:
-            self._bytes -= len(self.frames[cut]) + _PLACE_BYTES
+            self._bytes -= len(self.frames[cut]) + PLACE_BYTES
             cut += 1
         if not cut:  # one entry alone may be larger than the bound
             return
@@ -189,6 +191,9 @@ class Rendition:
     def leave(self, viewer: Follower, now: float) -> None:
         self.viewers.pop(viewer, None)
         self.left_at = now
+
+    def release(self, now: float) -> None:
+        """Shows what is held back: nothing, of most dialects."""
 
     # -- the feed's side
 
