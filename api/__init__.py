@@ -1,7 +1,8 @@
 """The API: accepts generations, and shows them to any number of viewers. `python -m api` runs it.
 
-serving.py is one process of it: uvicorn, and how it goes. app.py is the application, settings.py what an operator sets. The
-rooms, from the outside in; each may import those below it, never one above (a contract in CI):
+serving.py is one process of it: uvicorn, and how it goes. app.py is the application, cell.py its part that is a cell's,
+settings.py what an operator sets. The rooms, from the outside in; each may import those below it, never one above (a
+contract in CI):
 
     routes/    one family of URLs a file, and the description of them all
     delivery/  from bytes to a socket: what is bounded, the fast path, our protocol class and any other ASGI server

@@ -2,22 +2,24 @@
 listening sockets. SIGHUP: successors take over without a gap. `--alone`: in this process, for a supervisor that is not ours."""
 
 import argparse
+import asyncio
 import socket
 import ssl
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 import uvloop
 from pydantic import ValidationError
 
 from api.settings import ApiSettings
 from broker import journal
+from broker.cells import Cell
 from broker.errors import StorageUnavailable, UnsafeStorage
 from broker.processes.children import CannotRun, Processes
 from broker.store.address import BadAddress
 from broker.store.archive import BadArchive, open_archive
 from broker.store.cluster import connect_logs
-from broker.store.safety import check_safe, warn_unless_guarded
+from broker.store.safety import check_cell, check_safe, warn_unless_guarded
 from broker.tools.loading import BadTools, load
 
 
@@ -65,18 +67,35 @@ def tls_context(settings: ApiSettings) -> ssl.SSLContext | None:
 
 async def _refuse_unsafe(settings: ApiSettings, *, must_answer: bool) -> None:
     """Raises UnsafeStorage, BadArchive or BadTools. A Redis that is not there yet is no reason not to start (/readyz tells),
-    unless it must answer, for somebody serves already whom we should replace: then StorageUnavailable."""
+    unless it must answer, for somebody serves already whom we should replace: then StorageUnavailable, if no cell's does."""
     if settings.archive_url is not None:
         open_archive(settings.archive_url)
     load(settings.tool_modules)
-    for url in {settings.redis_url, settings.effective_logs_url}:
-        redis = connect_logs(url, connections=1, retries=0)
-        try:
-            with suppress(*(() if must_answer else (StorageUnavailable,))):
-                await check_safe(redis, settings.trust)
+    cells = settings.all_cells
+    found = await asyncio.gather(*(_check(settings, cell) for cell in cells), return_exceptions=True)
+    failures = [each for each in found if each is not None]
+    away = [each for each in failures if isinstance(each, StorageUnavailable)]
+    for failure in failures:
+        if failure not in away or (must_answer and len(away) == len(cells)):
+            raise failure
+
+
+async def _check(settings: ApiSettings, cell: Cell) -> None:
+    """Raises UnsafeStorage, BadAddress or StorageUnavailable."""
+    own = settings.of(cell)
+    try:
+        for url in {own.redis_url, own.effective_logs_url}:
+            redis = connect_logs(url, connections=1, retries=0)
+            try:
+                await check_safe(redis, own.trust)
+                await check_cell(redis, cell.number)
                 await warn_unless_guarded(redis)
-        finally:
-            await redis.aclose(close_connection_pool=True)
+            finally:
+                await redis.aclose(close_connection_pool=True)
+    except (UnsafeStorage, BadAddress) as error:
+        if settings.cells is not None:
+            raise UnsafeStorage(f"cell {cell.number}: {error}") from None
+        raise
 
 
 def main() -> int:

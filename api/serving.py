@@ -17,7 +17,7 @@ from api.access.origin import Origins
 from api.app import create_app
 from api.delivery.connections import Connections, bound
 from api.delivery.uvicorn_direct import DirectProtocol, HttpProtocol
-from api.routes.service import Service
+from api.routes.cells import Cells
 from api.settings import ApiSettings
 from broker.processes.children import CannotRun
 
@@ -54,8 +54,8 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._has_successor:
             await self._linger()
-        service: Service = self._app.state.service
-        service.hub.drain()
+        cells: Cells = self._app.state.cells
+        cells.drain()
         await super().shutdown(sockets)
 
     async def _linger(self) -> None:
@@ -71,7 +71,7 @@ def serve(
     """Serves until a signal. Raises CannotRun. `announce`: the descriptor into which it writes a byte when it serves."""
     app = create_app(settings)
     origins: Origins = app.state.origins
-    connections = Connections(bound(settings.connections), time.monotonic)
+    connections = Connections(bound(settings.connections, len(settings.all_cells)), time.monotonic)
     protocol = DirectProtocol if settings.http == "direct" else HttpProtocol
     config = uvicorn.Config(
         app,

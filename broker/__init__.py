@@ -36,6 +36,7 @@ Where to read on, in this order:
     replies.py            what the atomic steps answer
     transcript.py         the rule for readers as code: what a log amounts to
     request.py, record.py what may be asked for; what is known of a generation, and record_fields.py who writes it
+    cells.py, placing.py  independent pairs of the two roles of Redis, and which of them takes what is submitted
     settings.py, tasks.py, journal.py   how processes are configured, own their tasks, and log
     packing.py            a generation as one object of an archive
     turns.py              long work in slices, so that all others go on; aside.py: what cannot be sliced, beside the loop

@@ -23,6 +23,8 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | `respool:recovered` | string | of which run of coordination the losses are put back, where the logs are | as `identity` |
 | `respool:recovering` | string | a worker does so now, where the logs are | RECOVERING, renewed with every page |
 | `respool:logs:<role>` | zset | identities of logs servers, by when an `api` or a `worker` last announced them (ms) | WAITING |
+| `respool:weights` | zset | weights of cells, by when an API last went by them (ms) | WEIGHTS, renewed by every API |
+| `respool:cell` | string | the number of the cell that this server is of | INDEX, renewed at every start |
 | `respool:probe` | string | a write of our own, to see whether Redis takes any | PROBE |
 | `respool:archive` | zset | what an archiver must look at, and when (ms): ended generations, objects | as `due` |
 | `respool:archive:swept` | string | the archive was swept, or somebody does so now | SWEPT; SWEEPING, renewed with every page |
@@ -39,6 +41,8 @@ EXPIRING: Final = "respool:expiring"
 WAKE: Final = "respool:wake"
 CANCELS: Final = "respool:cancel"
 SYNC: Final = "respool:sync"
+WEIGHTS: Final = "respool:weights"
+CELL: Final = "respool:cell"
 PROBE: Final = "respool:probe"
 ARCHIVE: Final = "respool:archive"
 ARCHIVE_SWEPT: Final = "respool:archive:swept"
@@ -55,6 +59,8 @@ INDEX_MS: Final = 400 * DAY_MS
 """Longer than any retention (a year) and than WAITING_MS: an index outlives what it lists."""
 REMEMBERED_MS: Final = DAY_MS
 IDEMPOTENCY_MS: Final = DAY_MS
+WEIGHTS_MS: Final = IDEMPOTENCY_MS + 60_000
+"""As long as an idempotency key that was used by them, and a little more than the time between two notes."""
 WAKE_MS: Final = 60_000
 SYNC_MS: Final = 60_000
 HEARTBEAT_MS: Final = 15_000

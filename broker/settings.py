@@ -4,9 +4,10 @@ there, from a file of that name in /run/secrets, where containers have theirs.""
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from broker.cells import Cell, cells_of
 from broker.request import LONGEST_ARCHIVED, LONGEST_IN_REDIS
 
 _SECRETS = Path("/run/secrets")
@@ -26,6 +27,8 @@ class BrokerSettings(BaseSettings):
     """Coordination: arq's queue, `due`, idempotency keys, indexes, wake-ups."""
     logs_url: str | None = None
     """Records and logs of generations; the same server as coordination unless it is set."""
+    cells: str | None = None
+    """Several pairs of the two, as JSON: see cells.py. It goes before the two."""
     ephemeral: bool = False
     """Allows a Redis that does not persist (`appendonly no`): its crash then loses everything (`gap`, then 404)."""
     storage: Literal["checked", "trusted"] = "checked"
@@ -49,6 +52,15 @@ class BrokerSettings(BaseSettings):
         return tuple(name.strip() for name in (self.tools or "").split(",") if name.strip())
 
     @property
+    def all_cells(self) -> tuple[Cell, ...]:
+        """Those that are listed; where none are, the one of `redis_url` and `logs_url`."""
+        return (Cell(0, self.redis_url, self.logs_url),) if self.cells is None else cells_of(self.cells)
+
+    def of(self, cell: Cell) -> Self:
+        """The settings of who works with this cell alone."""
+        return self.model_copy(update={"redis_url": cell.redis_url, "logs_url": cell.logs_url, "cells": None})
+
+    @property
     def trust(self) -> Trust:
         return "ephemeral" if self.ephemeral else self.storage
 
@@ -65,6 +77,13 @@ class BrokerSettings(BaseSettings):
     def longest_retention(self) -> int:
         """Seconds that a submitter may ask for."""
         return LONGEST_IN_REDIS if self.archive_url is None else LONGEST_ARCHIVED
+
+    @field_validator("cells")
+    @classmethod
+    def _usable(cls, text: str | None) -> str | None:
+        if text is not None:
+            cells_of(text)
+        return text
 
     @model_validator(mode="after")
     def _long_only_in_an_archive(self) -> Self:

@@ -31,6 +31,7 @@ def main() -> int:
     settings = WorkerSettings()
     journal.begin(settings.log_level)
     try:
+        settings = settings.of_its_cell()
         if arguments.check:
             return 0 if uvloop.run(_check(settings)) else 1
         check_credentials()

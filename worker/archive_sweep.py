@@ -2,8 +2,8 @@
 was archived by another try. Archivers do that by their list; this goes by the archive itself, for what coordination has lost.
 
 Once in 22 hours one worker lists the archive. An object that was written an hour ago may not come to be named any more; so none
-that is nobody's stays for longer than a day. An archive belongs to one logs server, whose identity is noted in it: what another
-Redis knows nothing of is not nobody's.
+that is nobody's stays for longer than a day. What is in an archive belongs to one logs server, whose identity is noted in it,
+for each cell: what another Redis knows nothing of is not nobody's.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from typing import Final
 
 from broker import keys
 from broker.errors import BrokerError
+from broker.ids import cell_of
 from broker.store.agreement import Agreement
 from broker.store.archive import Archive
 from broker.store.archiving import Archiving
@@ -30,11 +31,12 @@ _OLD: Final = timedelta(hours=1)
 class ArchiveSweep:
     """Run it as a task."""
 
-    def __init__(self, logs: Logs, archiving: Archiving, archive: Archive, agreement: Agreement) -> None:
+    def __init__(self, logs: Logs, archiving: Archiving, archive: Archive, agreement: Agreement, cell: int = 0) -> None:
         self._logs = logs
         self._archiving = archiving
         self._archive = archive
         self._agreement = agreement
+        self._cell = cell
 
     async def run(self) -> None:
         """Looks every 5 minutes whether it is time, until cancelled."""
@@ -54,7 +56,7 @@ class ArchiveSweep:
             identity: bytes | None = await self._logs.redis.get(keys.IDENTITY)
         if identity is None or not await self._archiving.begin_sweep():
             return None
-        now = await self._archive.claim(identity.decode())
+        now = await self._archive.claim(identity.decode(), self._cell)
         if now is None:
             log.error(
                 "the archive is another logs server's: nothing is erased in it, see RESPOOL_ARCHIVE_URL in the documents"
@@ -62,7 +64,7 @@ class ArchiveSweep:
             return None
         erased = 0
         async for page in self._archive.listed():
-            old = [each for each in page if each.written < now - _OLD]
+            old = [each for each in page if each.written < now - _OLD and cell_of(each.id) == self._cell]
             marks = await self._logs.archived([each.id for each in old])
             orphans = [each.name for each, mark in zip(old, marks, strict=True) if each.mark != mark]
             await self._archive.erase(orphans)

@@ -33,7 +33,7 @@ async def supervise(settings: WorkerSettings, processes: int) -> None:
 
     try:
         for client in (redis, logs_redis):
-            await reach(client, settings.trust)
+            await reach(client, settings.trust, settings.cell or 0)
         await Processes(
             processes,
             lambda name: ("-m", "worker", "--name", f"{host}:{name}"),

@@ -84,7 +84,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
 
     try:
         for redis in (coordination_redis, logs_redis):
-            await reach(redis, settings.trust)
+            await reach(redis, settings.trust, settings.cell or 0)
         await agreement.beat()
         dispatcher = Dispatcher(generate, coordination, agreement, wakes, settings.max_jobs, taken_ms)
         async with asyncio.TaskGroup() as group:
@@ -125,7 +125,7 @@ def _archivers(
     archive, archiving = open_archive(settings.archive_url), Archiving(coordination.redis)
     return (
         Archiver(logs, archiving, archive, agreement, settings.archive_after),
-        ArchiveSweep(logs, archiving, archive, agreement),
+        ArchiveSweep(logs, archiving, archive, agreement, settings.cell or 0),
     )
 
 

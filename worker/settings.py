@@ -1,13 +1,19 @@
 """Settings of the worker process, beside those that all processes share."""
 
+from typing import Self
+
 from pydantic import Field
 
+from broker.cells import chosen
+from broker.ids import MOST_CELLS
 from broker.settings import BrokerSettings
 
 
 class WorkerSettings(BrokerSettings):
     """Times are seconds."""
 
+    cell: int | None = Field(default=None, ge=0, le=MOST_CELLS - 1)
+    """The number of the cell that this worker serves; not set: the only one."""
     max_jobs: int = Field(default=200, ge=1, le=5000)
     """Generations that one process runs at once."""
     lease: float = Field(default=10.0, ge=0.5, le=60)
@@ -36,3 +42,8 @@ class WorkerSettings(BrokerSettings):
     """Calls of server tools that run at a time in one process. A thread whose time was over counts until it ends."""
     tool_result_bytes: int = Field(default=64 * 1024, ge=256, le=1024 * 1024)
     """The largest result of a tool; a larger one is told to the model as a failure."""
+
+    def of_its_cell(self) -> Self:
+        """The settings of a worker of the cell that is chosen. Raises BadCells."""
+        cell = chosen(self.all_cells, self.cell)
+        return self.of(cell).model_copy(update={"cell": cell.number})

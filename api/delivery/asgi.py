@@ -17,6 +17,7 @@ from api.delivery.uvicorn_direct import CUT, LEND
 from api.intake.negotiate import EVENT_STREAM_HEADERS
 from api.viewing.framing import Framing, chunk, plain
 from api.viewing.hub import Hub
+from api.viewing.hubs import Hubs
 from api.viewing.transcripts import Told
 from api.viewing.viewer import Viewer
 from broker.errors import BrokerError
@@ -45,8 +46,9 @@ class EventStream(Response):
     the viewer. `first` goes before the frames, `last` behind them. `opening` is awaited when the client has been told that its
     stream is there: it stands for what is up to its cursor."""
 
-    def __init__(self, hub: Hub, viewer: Viewer, *, first: bytes = b"", opening: Callable[[], Awaitable[Told]] | None = None,
-                 last: bytes = b"", headers: list[tuple[bytes, bytes]] | None = None) -> None:  # fmt: skip
+    def __init__(self, hub: Hub | Hubs, viewer: Viewer, *, first: bytes = b"",
+                 opening: Callable[[], Awaitable[Told]] | None = None, last: bytes = b"",
+                 headers: list[tuple[bytes, bytes]] | None = None) -> None:  # fmt: skip
         self._hub = hub
         self._viewer = viewer
         self._first = viewer.view.dialect.keep_alive + viewer.begin(first)
@@ -132,7 +134,7 @@ class FastPathFirst:
         if scope["type"] == "http" and scope["method"] == "GET" and not scope["query_string"]:
             fast_path: FastPath = scope["state"][FAST_PATH]
             if (viewer := fast_path.admit(scope["path"].encode(), scope["headers"], framing_of(scope))) is not None:
-                await EventStream(scope["app"].state.service.hub, viewer)(scope, receive, send)
+                await EventStream(fast_path.hub, viewer)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -16,6 +16,8 @@ HEALTH_ROOM: Final = 16
 """Connections beyond the bound, on which health checks alone are answered."""
 _MOST_RESERVED: Final = 192
 """Descriptors kept for Redis (two pools, a subscription), the loop and files; of a small limit a quarter."""
+_OF_A_CELL: Final = 129
+"""Of these, those for Redis."""
 _MOMENT: Final = 1.0
 
 
@@ -128,10 +130,11 @@ class Connections:
             )
 
 
-def bound(wanted: int) -> int:
+def bound(wanted: int, cells: int = 1) -> int:
     """How many connections a process may have: as many as are wanted (0: any number) and its limit of descriptors allows."""
+    reserved = _MOST_RESERVED + _OF_A_CELL * (cells - 1)
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if descriptors == resource.RLIM_INFINITY:
         return wanted or 1 << 20
-    room = max(1, descriptors - min(_MOST_RESERVED, descriptors // 4) - HEALTH_ROOM)
+    room = max(1, descriptors - min(reserved, descriptors // 4) - HEALTH_ROOM)
     return min(wanted or room, room)

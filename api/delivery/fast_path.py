@@ -15,20 +15,21 @@ from api.dialects.native import NATIVE
 from api.intake.negotiate import EVENT_STREAM
 from api.viewing.framing import Framing
 from api.viewing.hub import Hub
+from api.viewing.hubs import Hubs
 from api.viewing.rendition import View
 from api.viewing.viewer import Viewer
-from broker.ids import BEGINNING, EntryId
+from broker.ids import BEGINNING, GENERATION_ID, EntryId
 
 FAST_PATH: Final = "respool.fast_path"
 """Under which name the application's life span puts it into its state."""
-_EVENTS: Final = re.compile(rb"/v1/generations/(gen_[0-9A-Z]{26})/events")
+_EVENTS: Final = re.compile(rb"/v1/generations/(%s)/events" % GENERATION_ID.encode())
 _NO_CURSORS: Final = (None, BEGINNING)
 _TAKES_STREAMS: Final = (EVENT_STREAM.encode(), b"*/*")
 
 
 class FastPath:
-    def __init__(self, hub: Hub, origins: Origins, policy: Policy) -> None:
-        self._hub = hub
+    def __init__(self, hub: Hub | Hubs, origins: Origins, policy: Policy) -> None:
+        self.hub = hub
         self._authenticate = policy.authenticate
         self._answers_for = origins.answers_for
         self.left = hub.detach
@@ -57,6 +58,6 @@ class FastPath:
         if cursor is None:
             cursor = BEGINNING
         view = View(NATIVE, framing)
-        if not self._hub.knows(id_, cursor, view, who):
+        if not self.hub.knows(id_, cursor, view, who):
             return None
-        return self._hub.attach(id_, cursor, view, ended=False)
+        return self.hub.attach(id_, cursor, view, ended=False)

@@ -291,6 +291,7 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "string_type": ("wrong_type", "must be a string"),
     "int_type": ("wrong_type", "must be an integer"),
     "int_parsing": ("wrong_type", "must be an integer"),
+    "bool_parsing": ("wrong_type", "must be true or false"),
     "float_type": ("wrong_type", "must be a number"),
     "list_type": ("wrong_type", "must be a list"),
     "dict_type": ("wrong_type", "must be an object"),

@@ -2,7 +2,9 @@
 
 generations.py  `/v1/generations`, and the chat form
 anew.py         the same request again, and what goes on from its text
-service.py      what the routes work with: one object per process
+cells.py        the cells of a process as one: whose generation it is, where a new one goes
+merging.py      lists of several cells as one; readiness.py: how each cell is
+service.py      one cell, for the routes that have an id in their path
 views.py        records as JSON
 openapi.py      the description of all this, made of what validates it; docs_page.py, a page to try it
 """

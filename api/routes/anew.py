@@ -12,9 +12,19 @@ from api.intake.body import read_json
 from api.intake.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
 from api.intake.problems import Code, Problem
 from api.routes import views
-from api.routes.generations import ABOUT_ONE, ABOUT_SUBMITTING, SUBMITTED, Id, ServiceOf, Who, answered, who_asks
+from api.routes.cells import Cells
+from api.routes.generations import (
+    ABOUT_ONE,
+    ABOUT_SUBMITTING,
+    SUBMITTED,
+    CellsOf,
+    Id,
+    ServiceOf,
+    Who,
+    answered,
+    who_asks,
+)
 from api.routes.openapi import STREAM, described
-from api.routes.service import Service
 from broker.record import Record
 from broker.request import StoredRequest, UnreadableRequest
 from broker.transcript import Transcript
@@ -37,14 +47,12 @@ Make = Callable[[Changes], StoredRequest]
         sends={202: ("Location",), 200: SUBMITTED}, changes=_CHANGED,
     ),
 )  # fmt: skip
-async def retry(request: Request, service: ServiceOf, who: Who, id_: Id) -> Response:
+async def retry(request: Request, cells: CellsOf, service: ServiceOf, who: Who, id_: Id) -> Response:
     """Submits the request of a generation, whatever its state, once more. Fields in the body take the place of its own."""
     service.refuse_if_crowded()
     await service.refuse_unless_seen(id_, who)
     stored = await service.logs.request(id_)
-    return await _submitted(
-        request, service, who, stored, lambda changes: retried(stored, id_, changes, service.bounds)
-    )
+    return await _submitted(request, cells, who, stored, lambda changes: retried(stored, id_, changes, service.bounds))
 
 
 @router.post(
@@ -54,7 +62,7 @@ async def retry(request: Request, service: ServiceOf, who: Who, id_: Id) -> Resp
         sends={202: ("Location",), 200: SUBMITTED}, changes=_CHANGED,
     ),
 )  # fmt: skip
-async def continue_(request: Request, service: ServiceOf, who: Who, id_: Id) -> Response:
+async def continue_(request: Request, cells: CellsOf, service: ServiceOf, who: Who, id_: Id) -> Response:
     """Goes on from the text of a generation that failed, was cancelled, or had reached `max_tokens`, in a new one that has
     the whole text."""
     service.refuse_if_crowded()
@@ -73,7 +81,7 @@ async def continue_(request: Request, service: ServiceOf, who: Who, id_: Id) -> 
             raise Problem(Code.INVALID_REQUEST, errors=errors)
         return continued(stored, id_, text.decode(), changes, service.bounds)
 
-    return await _submitted(request, service, who, stored, made)
+    return await _submitted(request, cells, who, stored, made)
 
 
 def _stopped_short(record: Record) -> bool:
@@ -91,20 +99,20 @@ def _text_to_go_on_from(transcript: Transcript) -> Iterator[bytes]:
         yield kept.text.encode()
 
 
-async def _submitted(request: Request, service: Service, who: Principal, stored: bytes, make: Make) -> Response:
+async def _submitted(request: Request, cells: Cells, who: Principal, stored: bytes, make: Make) -> Response:
     """Submits what is made of the changes in the request's body, which may be missing. Raises Problem."""
     form = negotiate(request.headers, (JSON, EVENT_STREAM))
     key = idempotency_key(request.headers)
     try:
         if _has_body(request):
-            asked = await read_json(request, make, service.aside)
+            asked = await read_json(request, make, cells.aside)
         elif len(stored) > _LARGE:
-            asked = await service.aside.run(partial(make, {}))
+            asked = await cells.aside.run(partial(make, {}))
         else:
             asked = make({})
     except UnreadableRequest:
         raise Problem(Code.INVALID_REQUEST, "The stored request is of a version that is not known here.") from None
-    return await answered(request, service, who, asked, key, form)
+    return await answered(request, cells, who, asked, key, form)
 
 
 def _has_body(request: Request) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from functools import partial
 from typing import Annotated, Final, Literal
 
@@ -20,12 +20,14 @@ from api.intake.body import read_json
 from api.intake.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
 from api.intake.problems import ABOUT_STORAGE, Code, Problem
 from api.routes import views
+from api.routes.cells import Cells
+from api.routes.merging import Part, Place
 from api.routes.openapi import CHAT, STREAM, VIEWS, described
 from api.routes.service import Service
 from api.viewing.rendition import View
 from broker.errors import AlreadyEnded, ArchiveUnavailable, StorageUnavailable, UnknownGeneration
 from broker.ids import BEGINNING, GENERATION_ID, EntryId, is_generation_id
-from broker.record import TERMINAL, State
+from broker.record import TERMINAL, Record, State
 from broker.replies import Visit
 from broker.request import ChatRequest, GenerationRequest
 from broker.store.accepting import Submitted
@@ -52,9 +54,15 @@ _LIST_CURSOR = re.compile(r"([0-9]{1,16})\.(gen_[0-9A-Z]{26})", re.ASCII)
 # Dependencies are coroutines, though they wait for nothing: FastAPI calls functions in a thread, which costs more than they do.
 
 
+async def _cells(request: Request) -> Cells:
+    cells: Cells = request.app.state.cells
+    return cells
+
+
 async def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
+    """Of the cell that the id in the path names. Raises UnknownGeneration."""
+    cells: Cells = request.app.state.cells
+    return cells.of(request.path_params["id"])
 
 
 async def who_asks(request: Request) -> Principal:
@@ -79,6 +87,7 @@ async def _known_shape(
 Chunk = Annotated[
     Size, Query(description="How much text an event has, if it does not wait for long: a token's, a word's.")
 ]
+CellsOf = Annotated[Cells, Depends(_cells)]
 ServiceOf = Annotated[Service, Depends(_service)]
 Who = Annotated[Principal, Depends(who_asks)]
 Id = Annotated[str, Depends(_known_shape)]
@@ -101,23 +110,24 @@ def _json(content: object, status: int = 200, headers: dict[str, str] | None = N
         sends={202: ("Location",), 200: SUBMITTED}, example={"model": "sim-1", "messages": _MESSAGES},
     ),
 )  # fmt: skip
-async def submit(request: Request, service: ServiceOf, who: Who) -> Response:
+async def submit(request: Request, cells: CellsOf, who: Who) -> Response:
     """Accepts a generation. 202 with its record; with `Accept: text/event-stream`, its events."""
-    service.refuse_if_crowded()
+    cells.refuse_if_crowded()
     form = negotiate(request.headers, (JSON, EVENT_STREAM))
     key = idempotency_key(request.headers)
-    make = partial(GenerationRequest.model_validate, context=service.bounds)
-    asked = await read_json(request, make, service.aside)
-    return await answered(request, service, who, asked, key, form)
+    make = partial(GenerationRequest.model_validate, context=cells.bounds)
+    asked = await read_json(request, make, cells.aside)
+    return await answered(request, cells, who, asked, key, form)
 
 
 async def answered(
-    request: Request, service: Service, who: Principal, asked: GenerationRequest, key: str | None, form: str
+    request: Request, cells: Cells, who: Principal, asked: GenerationRequest, key: str | None, form: str
 ) -> Response:
     """What a submit is answered with, in the form that was asked for: its record, or its events."""
-    service.refuse_unless_accepting()
-    accepted = await service.submissions.accept(asked, key, who.owner)
+    cells.refuse_unless_accepting()
+    accepted = await cells.accept(asked, key, who.owner)
     id_ = accepted.id
+    service = cells.of(id_)
     location = f"/v1/generations/{id_}"
     if form == EVENT_STREAM:
         return await _follow_submitted(request, service, who, accepted)
@@ -132,16 +142,16 @@ async def answered(
         example={"model": "sim-1", "system": "Be brief.", "messages": _MESSAGES},
     ),
 )  # fmt: skip
-async def chat(request: Request, service: ServiceOf, who: Who, chunk: Chunk = "token") -> Response:
+async def chat(request: Request, cells: CellsOf, who: Who, chunk: Chunk = "token") -> Response:
     """Submit and follow in one, for readers that append every `text` until `[DONE]`."""
-    service.refuse_if_crowded()
+    cells.refuse_if_crowded()
     negotiate(request.headers, (EVENT_STREAM,))
     key = idempotency_key(request.headers)
-    asked = await read_json(request, _from_chat, service.aside)
-    service.refuse_unless_accepting()
-    accepted = await service.submissions.accept(asked, key, who.owner)
+    asked = await read_json(request, _from_chat, cells.aside)
+    cells.refuse_unless_accepting()
+    accepted = await cells.accept(asked, key, who.owner)
     dialect = in_chunks(NATIVE, chunk)
-    return await _follow_submitted(request, service, who, accepted, dialect=dialect, last=dialect.done)
+    return await _follow_submitted(request, cells.of(accepted.id), who, accepted, dialect=dialect, last=dialect.done)
 
 
 def _from_chat(body: dict[str, object]) -> GenerationRequest:
@@ -269,12 +279,16 @@ async def read(service: ServiceOf, who: Who, id_: Id, request: Request) -> Respo
     **described({200: views.Listing}, (Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST, *ABOUT_STORAGE)),
 )
 async def listing(
-    service: ServiceOf,
+    cells: CellsOf,
     who: Who,
     request: Request,
     state: State | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(description="A page's `next_cursor`: the page behind it.")] = None,
+    partial_: Annotated[
+        bool,
+        Query(alias="partial", description="Without what cells have that do not answer: `missing_cells` names them."),
+    ] = False,
 ) -> Response:
     """Generations, newest first, without their output. `cursor` is the page's `next_cursor`."""
     negotiate(request.headers, (JSON,))
@@ -284,9 +298,14 @@ async def listing(
         if match is None:
             raise Problem(Code.INVALID_REQUEST, "`cursor` must be a `next_cursor` of an earlier page.")
         before = (int(match[1]), match[2])
-    records, following = await service.list(who, state, before, limit)
-    next_cursor = None if following is None else f"{following[0]}.{following[1]}"
-    return _json({"data": [views.summary(record) for record in records], "next_cursor": next_cursor})
+
+    def list_in(service: Service, before: Place | None, limit: int) -> Awaitable[Part[Record]]:
+        return service.list(who, state, before, limit)
+
+    page = await cells.list(list_in, before, limit, partial=partial_)
+    next_cursor = None if page.behind is None else f"{page.behind[0]}.{page.behind[1]}"
+    missing = {"missing_cells": page.missing} if partial_ else {}
+    return _json({"data": [views.summary(record) for record in page.records], "next_cursor": next_cursor, **missing})
 
 
 @router.post(

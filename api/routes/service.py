@@ -1,4 +1,4 @@
-"""What the routes work with: one object per process."""
+"""What the routes work with that have an id in their path: one object per process and cell."""
 
 import asyncio
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from api.access.gate import Principal
 from api.intake.problems import Code, Problem
+from api.routes.merging import Part, Place
 from api.routes.views import produced
 from api.viewing.hub import Hub
 from api.viewing.transcripts import Told
@@ -21,7 +22,9 @@ from broker.store.coordination import Coordination
 from broker.store.indexes import file_ended
 from broker.store.logs import Logs
 from broker.store.pool import crowded
+from broker.store.safety import check_cell, check_safe, check_writable
 
+_READY_SECONDS = 3.0
 _ROUNDS = 5
 _CROWD = 1000
 """Half of those that may wait: what has begun, and viewers, go on."""
@@ -43,6 +46,18 @@ class Service:
     """Where large bodies are read."""
     bounds: Mapping[str, object] = field(default_factory=dict)
     """What a request is held against besides its own rules: the context of its validation."""
+    cell: int = 0
+    """Its number."""
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many requests wait for Redis that another one would wait for seconds."""
+        return crowded(self.coordination.redis, _CROWD) or crowded(self.logs.redis, _CROWD)
+
+    @property
+    def takes_submits(self) -> bool:
+        """Whether, as far as is known, a submit would be accepted."""
+        return self.agreement.hears and not self.agreement.apart and not self.crowded
 
     def refuse_unless_accepting(self) -> None:
         """Raises Problem (503) if this process is about to go, or no worker would find what it accepts."""
@@ -54,13 +69,26 @@ class Service:
     def refuse_if_crowded(self) -> None:
         """Raises Problem (503) if so many requests wait for Redis that another one would wait for seconds, and those that have
         begun with it. To be called before anything is read of a request, so that a refusal costs little."""
-        if crowded(self.coordination.redis, _CROWD) or crowded(self.logs.redis, _CROWD):
+        if self.crowded:
             raise Problem(Code.TOO_BUSY)
 
     def busy_or_away(self) -> Problem:
         """Why Redis did not do something in time."""
         crowd = crowded(self.coordination.redis, 1) or crowded(self.logs.redis, 1)
         return Problem(Code.TOO_BUSY if crowd else Code.REDIS_UNAVAILABLE)
+
+    async def ready(self) -> None:
+        """Raises what a submit would meet. Both roles of Redis must answer and take writes, neither may lose logs, workers must
+        use the same logs, and the process must stay."""
+        self.refuse_unless_accepting()
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                for redis in (self.coordination.redis, self.logs.redis):
+                    await check_safe(redis, self.trust)
+                    await check_cell(redis, self.cell)
+                    await check_writable(redis)
+        except TimeoutError:
+            raise self.busy_or_away() from None
 
     def shown(self, record: Record) -> Record:
         """The record as it may be shown now: with an end that is not safe yet, as it was before that. The end is seen to."""
@@ -110,22 +138,24 @@ class Service:
         with suppress(BrokerError):
             await file_ended(self.logs, self.coordination, [id_])
 
-    async def list(
-        self, who: Principal, state: State | None, before: tuple[int, str] | None, limit: int
-    ) -> tuple[list[Record], tuple[int, str] | None]:
-        """A page of the records that are there for the one who asks, newest first, and the cursor behind it, or None at the
-        end. The index may lag: whatever its record contradicts is left out, whatever has expired is taken off the list."""
-        records: list[Record] = []
+    async def list(self, who: Principal, state: State | None, before: Place | None, limit: int) -> Part[Record]:
+        """A page of the records that are there for the one who asks, newest first, and up to where the list was read. The index
+        may lag: whatever its record contradicts is left out, whatever has expired is taken off the list."""
+        shown: list[tuple[Place, Record]] = []
         for _ in range(_ROUNDS):
-            rows = await self.coordination.listed(state or "all", before, limit - len(records))
+            rows = await self.coordination.listed(state or "all", before, limit - len(shown))
             if not rows:
-                return records, None
+                return Part(shown, None)
             before = rows[-1]
             found = await self.logs.records([id_ for _, id_ in rows])
-            shown = [self.shown(record) for record in found if record is not None and who.may_see(record.owner)]
-            records += [record for record in shown if state is None or record.state == state]
+            there = [
+                (place, self.shown(record))
+                for place, record in zip(rows, found, strict=True)
+                if record is not None and who.may_see(record.owner)
+            ]
+            shown += [(place, record) for place, record in there if state is None or record.state == state]
             if gone := [id_ for (_, id_), record in zip(rows, found, strict=True) if record is None]:
                 await self.coordination.unlist(await self.agreement.lost(gone))
-            if len(records) >= limit:
+            if len(shown) >= limit:
                 break
-        return records, before
+        return Part(shown, before)

@@ -62,16 +62,27 @@ class Whole(Summary):
 
 
 class Listing(TypedDict):
-    """A page of records, newest first. `next_cursor` is null behind the last."""
+    """A page of records, newest first. `next_cursor` is null behind the last. `missing_cells` is there with `?partial=true`:
+    cells that do not answer, whose generations are not in the page."""
 
     data: list[Summary]
     next_cursor: str | None
+    missing_cells: NotRequired[list[int]]
+
+
+class CellStatus(TypedDict):
+    """How a cell is: `ready`, or the code of the problem that requests for its generations meet."""
+
+    cell: int
+    weight: float
+    status: str
 
 
 class Status(TypedDict):
-    """That a process runs (`ok`), or should be sent requests (`ready`)."""
+    """That a process runs (`ok`), or should be sent requests (`ready`). `cells` where there are several."""
 
     status: Literal["ok", "ready"]
+    cells: NotRequired[list[CellStatus]]
 
 
 def summary(record: Record) -> Summary:

@@ -1,6 +1,6 @@
 """What viewers see of a log. Writes to sockets that are lent to it, and knows nothing of HTTP.
 
-    hub.py           the one reader of the process, and the tick for all that depends on time
+    hub.py           the one reader of a cell, and the tick for all that depends on time; hubs.py: those of several cells as one
     subscription.py  what is published, with as little as possible in between
     feed.py          what is known of one watched generation, the seam between history and live; ring.py: where its entries are
     rendition.py     a feed in one dialect and one framing: its latest frames, made once, and those who follow them

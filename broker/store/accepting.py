@@ -28,6 +28,11 @@ from broker.store.recovery import put_back
 _FIRST_ORDINAL = 1
 
 
+def key_of(owner: str, idempotency_key: str) -> str:
+    """The key as it is kept: a key is visible ASCII, so that no two owners share one."""
+    return f"{owner}\0{idempotency_key}" if owner else idempotency_key
+
+
 @contextmanager
 def _accepted() -> Iterator[None]:
     """The record is made and `due` has it: what Redis refuses from here on, a sweeper does later."""
@@ -57,7 +62,7 @@ class Submissions:
 
     `pickup_ms`: when a sweeper first looks whether a worker has come. `retention`: seconds, where the request has none.
     `derivation`: of ids from keys, None where coordination and logs are one server. `watch` has what was accepted looked at in
-    some seconds, where they are two."""
+    some seconds, where they are two. `cell`: whose ids are made here."""
 
     logs: Logs
     coordination: Coordination
@@ -65,6 +70,7 @@ class Submissions:
     retention: int
     derivation: Derivation | None
     watch: Callable[[str], object]
+    cell: int = 0
 
     async def submit(self, request: GenerationRequest, idempotency_key: str | None, owner: str = "") -> str:
         """As `accept`: the id of the generation."""
@@ -78,9 +84,9 @@ class Submissions:
         NotDurable, StorageUnavailable (nothing happened), OutcomeUnknown (something may have)."""
         fingerprint = request.fingerprint() if idempotency_key is not None else ""  # 3 ms of 1 MiB, for who has a key
         derived = None
-        if owner and idempotency_key is not None:
-            idempotency_key = f"{owner}\0{idempotency_key}"  # a key is visible ASCII: no two owners share one
-        id_, made = new_generation_id(), None
+        if idempotency_key is not None:
+            idempotency_key = key_of(owner, idempotency_key)
+        id_, made = new_generation_id(self.cell), None
         grace = _abandon_ms(request)
         reached = False
         try:
@@ -110,6 +116,14 @@ class Submissions:
         if self.derivation is not None:
             self.watch(id_)
         return made or Submitted(id_, None)
+
+    async def knows(self, request: GenerationRequest, idempotency_key: str, owner: str = "") -> bool:
+        """Whether this key of this owner has made a generation here in the last 24 hours. Raises IdempotencyMismatch, though
+        not always where `accept` would, and StorageUnavailable."""
+        key = key_of(owner, idempotency_key)
+        if self.derivation is not None:
+            return (await self.derivation.of(key, request.fingerprint())).known
+        return await self.coordination.knows(key)
 
     async def _see_to(self, id_: str) -> None:
         """What the key made before stays so, and is in somebody's care. Raises ExpiredGeneration."""

@@ -56,12 +56,14 @@ class Heard:
 
 
 class Agreement:
-    """Run it as a task, after a first `beat`. `apart` is what the process goes by."""
+    """Run it as a task, after a first `beat`. `apart` is what the process goes by. `hears`: whether both servers answered when
+    they were asked last; who finds out sooner that one does not may say so."""
 
     def __init__(
         self, role: Role, logs: ArqRedis, coordination: ArqRedis, clock: Callable[[], float] = monotonic
     ) -> None:
         self.apart = False
+        self.hears = True
         self._role: Role = role
         self._logs = logs
         self._coordination = coordination
@@ -78,12 +80,16 @@ class Agreement:
     async def beat(self) -> bool:
         """Restores the identity, announces it and hears the others. False if coordination could not be asked, or it is not
         known yet what logs server this is: then all is as it was."""
+        identified = False
         with suppress(BrokerError):
             await self._identify()
+            identified = True
         try:
             await self._hear()
         except BrokerError:
+            self.hears = False
             return False
+        self.hears = identified
         return True
 
     async def lost(self, ids: Sequence[str]) -> list[str]:

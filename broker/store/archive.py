@@ -149,17 +149,18 @@ class Archive:
                 found = [(parts_of(meta["path"]), meta["last_modified"]) for meta in page]
                 yield [Listed(*parts, written) for parts, written in found if parts is not None]
 
-    async def claim(self, identity: str) -> datetime | None:
-        """Notes that the archive belongs to the logs server of this identity, unless another has it: then None. Else what time
-        it is by the store's clock."""
+    async def claim(self, identity: str, cell: int = 0) -> datetime | None:
+        """Notes that what the archive has of this cell belongs to the logs server of this identity, unless another has it: then
+        None. Else what time it is by the store's clock."""
+        name = f"{_OWNER}-{cell}" if cell else _OWNER
         with _store_errors():
             async with asyncio.timeout(_SHORT_SECONDS):
                 try:
-                    owner = await self._read(_OWNER)
+                    owner = await self._read(name)
                 except FileNotFoundError:
                     owner = identity.encode()
                 if owner != identity.encode():
                     return None
-                await self._store.put_async(_OWNER, identity.encode(), use_multipart=False)
-                written: datetime = (await self._store.head_async(_OWNER))["last_modified"]
+                await self._store.put_async(name, identity.encode(), use_multipart=False)
+                written: datetime = (await self._store.head_async(name))["last_modified"]
                 return written

@@ -43,6 +43,11 @@ class Coordination:
             raise IdempotencyMismatch
         return accepted
 
+    async def knows(self, idempotency_key: str) -> bool:
+        """Whether the key has made a generation in the last 24 hours."""
+        with storage_errors():
+            return bool(await self.redis.exists(coordination_steps.idempotency(idempotency_key)))
+
     async def enqueue(self, id_: str, ordinal: int, *, created_ms: int | None = None) -> None:
         """Puts the job for attempt number `ordinal` into arq's queue, unless it waits there, and wakes a worker; removes
         those of earlier attempts. Its place is that of its submit, however often it is enqueued; `created_ms` tells it where

@@ -22,6 +22,7 @@ _OVERDUE: Final = Script("overdue")
 _LOOK_AGAIN: Final = Script("look_again")
 _FILE: Final = Script("file")
 _ANNOUNCE: Final = Script("announce")
+_SHARES: Final = Script("shares")
 
 _WAITING_LOOK_MS = 8000
 """How often a sweeper sees to it that what waits stands in the queue: a lost job is found after this and a sweep, where no more
@@ -38,11 +39,16 @@ DOUBT_MS: Final = 10_000
 EXPIRY_SLACK_MS: Final = 1000
 
 
+def idempotency(key: str) -> str:
+    """The name in Redis of an idempotency key."""
+    return keys.idempotency(hashlib.sha256(key.encode()).hexdigest())
+
+
 def submit(id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int) -> Call[Accepted | Mismatch]:
     """Reserves the id: from now on `due` holds it, with a first look after `first_due_ms`. May be repeated."""
     touched = [keys.DUE, keys.index("all"), keys.index("queued")]
     if idempotency_key is not None:
-        touched.append(keys.idempotency(hashlib.sha256(idempotency_key.encode()).hexdigest()))
+        touched.append(idempotency(idempotency_key))
     args: list[Argument] = [id_, fingerprint, keys.IDEMPOTENCY_MS, first_due_ms, keys.INDEX_MS]
     return Call(_SUBMIT, touched, args, _submitted)
 
@@ -108,6 +114,16 @@ def file(ended: Mapping[str, Look]) -> Call[None]:
             *(max(1, last - MOST_JOBS + 1), last),
         ]
     return Call(_FILE, touched, args, _nothing)
+
+
+def shares(own: str) -> Call[frozenset[str]]:
+    """Notes the weights by which a process shares out what is submitted, and tells all by which any did while an idempotency
+    key that was used then may be used again."""
+    return Call(_SHARES, [keys.WEIGHTS], [own, keys.WEIGHTS_MS], _shares)
+
+
+def _shares(reply: Sequence[bytes]) -> frozenset[str]:
+    return frozenset(raw.decode() for raw in reply)
 
 
 def announce(identity: str, role: str, other: str) -> Call[Announced]:

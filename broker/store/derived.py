@@ -31,10 +31,11 @@ class Derived:
 
 
 class Derivation:
-    """Derives ids with a secret that the logs server keeps: each submit with a key renews it, or restores it."""
+    """Derives ids of its cell with a secret that the logs server keeps: each submit with a key renews it, or restores it."""
 
-    def __init__(self, logs: ArqRedis) -> None:
+    def __init__(self, logs: ArqRedis, cell: int = 0) -> None:
         self._logs = logs
+        self._cell = cell
         self._secret = secrets.token_hex(32).encode()
 
     async def of(self, key: str, fingerprint: str) -> Derived:
@@ -42,7 +43,7 @@ class Derivation:
         day = round(time() * 1000) // keys.IDEMPOTENCY_MS
         for _ in range(_MOST_SECRETS):
             secret = self._secret
-            ids = [derived_generation_id(secret, f"{each} {key}") for each in (day - 1, day, day + 1)]
+            ids = [derived_generation_id(secret, f"{each} {key}", self._cell) for each in (day - 1, day, day + 1)]
             with storage_errors():
                 pipe = self._logs.pipeline(transaction=False)
                 pipe.set(keys.PEPPER, secret, nx=True, px=keys.INDEX_MS)

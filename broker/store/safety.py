@@ -75,6 +75,21 @@ async def _info(redis: ArqRedis, section: str) -> dict[str, Any]:
     return told
 
 
+async def check_cell(redis: ArqRedis, number: int) -> None:
+    """Notes the number of the cell that this Redis is of. Raises UnsafeStorage if it is another's already: what it has could
+    not be found by its ids. Raises StorageUnavailable."""
+    with storage_errors():
+        noted = await redis.getex(keys.CELL, px=keys.INDEX_MS)
+    if noted is None:
+        with suppress(StorageFull), storage_errors():
+            await redis.set(keys.CELL, number, nx=True, px=keys.INDEX_MS)
+    elif int(noted) != number:
+        raise UnsafeStorage(
+            f"Redis is of cell {int(noted)}, and RESPOOL_CELLS has it as cell {number}: a cell keeps its number. One server or "
+            "pair that was used without RESPOOL_CELLS is cell 0"
+        )
+
+
 async def warn_unless_guarded(redis: ArqRedis) -> None:
     """Says so if a primary that has Sentinels would take writes that it has no replica for: when it is frozen or cut off, and
     another takes its place, these are lost. Raises StorageUnavailable."""
@@ -85,13 +100,14 @@ async def warn_unless_guarded(redis: ArqRedis) -> None:
         )
 
 
-async def reach(redis: ArqRedis, trust: Trust) -> None:
-    """Waits at a process's start until Redis is there, for it may be starting too, and safe. Raises UnsafeStorage, or asyncio's
-    TimeoutError after a minute."""
+async def reach(redis: ArqRedis, trust: Trust, cell: int = 0) -> None:
+    """Waits at a process's start until Redis is there, for it may be starting too, and safe, and the cell's. Raises
+    UnsafeStorage, or asyncio's TimeoutError after a minute."""
     async with asyncio.timeout(_START_SECONDS):
         while True:
             try:
                 await check_safe(redis, trust)
+                await check_cell(redis, cell)
                 return await warn_unless_guarded(redis)
             except StorageUnavailable as error:
                 log.warning("waiting for Redis: %s", error.why)
@@ -105,4 +121,4 @@ async def check_writable(redis: ArqRedis) -> None:
         await redis.set(keys.PROBE, 1, px=keys.PROBE_MS)
 
 
-__all__ = ["check_safe", "check_writable", "reach", "warn_unless_guarded"]
+__all__ = ["check_cell", "check_safe", "check_writable", "reach", "warn_unless_guarded"]

@@ -91,11 +91,11 @@ class Api:
 
     @property
     def service(self) -> Service:
-        return cast(Service, self.app.state.service)
+        return cast(Service, self.app.state.cells.services[0])
 
     def change(self, **parts: Any) -> None:
         """Puts others in the place of some of what the routes work with."""
-        self.app.state.service = replace(self.service, **parts)
+        self.app.state.cells.services[0] = replace(self.service, **parts)
 
     def police(self, policy: Policy) -> None:
         """Puts another policy in the place of the application's, on the routes and on the quick way in."""

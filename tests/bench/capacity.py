@@ -206,11 +206,11 @@ def walls(grown: Callable[[float], Load], costs: Costs, slots: int = SLOTS) -> l
         Wall("the core of the one Redis", meets(lambda need: need.primaries > 1),
              "`RESPOOL_LOGS_URL`: logs on a server of their own, then on a cluster, which spreads generations and not one"),
         Wall("coordination's core", meets(lambda need: need.coordination > BUSY),
-             "none: the queue is one server's. Longer generations, or more than one Respool"),
+             "[cells](operations.md#cells): more queues, each with logs of its own"),
         Wall(f"{MAXCLIENTS:,} connections of a Redis (`maxclients`)", meets(lambda need: need.to_redis > MAXCLIENTS),
              "a higher `maxclients`, more slots in each worker (`RESPOOL_MAX_JOBS`)"),
         Wall(f"{PRIMARIES:,} primaries in a cluster", meets(lambda need: need.primaries > PRIMARIES),
-             "more than one Respool"),
+             "[cells](operations.md#cells)"),
     ]  # fmt: skip
     return sorted((wall for wall in found if wall.size <= LARGEST), key=lambda wall: wall.size)
 

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from broker.ids import BEGINNING, EntryId, is_generation_id, new_generation_id
+from broker.ids import (
+    BEGINNING,
+    MOST_CELLS,
+    EntryId,
+    cell_of,
+    derived_generation_id,
+    is_generation_id,
+    new_generation_id,
+)
 
 # Speed is not what is tested: a busy machine must not fail it.
 examples = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -26,6 +34,23 @@ def test_a_generation_id_is_its_bits_in_the_order_of_the_alphabet(monkeypatch: p
     bits = sum(place << 125 - 5 * place for place in range(26))
     monkeypatch.setattr(secrets, "token_bytes", lambda many: bits.to_bytes(many))
     assert new_generation_id() == "gen_0123456789ABCDEFGHJKMNPQRS"
+
+
+@examples
+@given(st.integers(0, MOST_CELLS - 1), st.text())
+def test_an_id_names_its_cell(cell: int, key: str) -> None:
+    for id_ in (new_generation_id(cell), derived_generation_id(b"secret", key, cell)):
+        assert is_generation_id(id_)
+        assert cell_of(id_) == cell
+        assert (id_[4] in "01234567") is (cell == 0), "as ids were before there were cells"
+    first, last = derived_generation_id(b"secret", key, cell), derived_generation_id(b"secret", key)
+    assert first[-23:] == last[-23:], "the other 115 bits are the same"
+
+
+def test_cells_are_counted_in_the_alphabet_of_ids() -> None:
+    assert MOST_CELLS == 1024
+    ids = [new_generation_id(cell)[:7] for cell in (1, 31, 32, 1023)]
+    assert ids == ["gen_C01", "gen_C0Z", "gen_C10", "gen_CZZ"]
 
 
 @pytest.mark.parametrize(

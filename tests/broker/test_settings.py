@@ -21,6 +21,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert BrokerSettings().model_dump() == {
         "redis_url": "redis://127.0.0.1:6379/0",
         "logs_url": None,
+        "cells": None,
         "ephemeral": False,
         "storage": "checked",
         "retention": 3600,
@@ -28,6 +29,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "archive_after": 300.0,
         "pickup_grace": 3.0,
         "log_level": "INFO",
+        "tools": None,
     }
 
 

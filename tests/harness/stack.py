@@ -86,13 +86,14 @@ class Stack(Reached):
         settings = {f"RESPOOL_{name.upper()}": str(value) for name, value in self._settings.items()}
         return {"RESPOOL_REDIS_URL": self.server.url, **settings}
 
-    def add_api(self, *, wait: bool = True) -> str:
+    def add_api(self, *, wait: bool = True, **settings: object) -> str:
         """Starts one more API; its base URL."""
         port = free_port()
         name = f"api-{len(self.apis)}"
         # Every other one writes through plain ASGI: both ways to the socket must show the same.
         http = ("direct", "plain")[len(self.apis) % 2]
-        environment = {"RESPOOL_HTTP": http, **self.environment(), "RESPOOL_PORT": str(port)}
+        own = {f"RESPOOL_{key.upper()}": str(value) for key, value in settings.items()}
+        environment = {"RESPOOL_HTTP": http, **self.environment(), "RESPOOL_PORT": str(port), **own}
         self.apis.append(Child(name, python("api", "--alone"), environment, self.folder, self._orphans).start())
         self.urls.append(f"http://127.0.0.1:{port}")
         if wait:

@@ -64,6 +64,6 @@ def test_the_two_roles_of_redis_may_be_two_servers(tmp_path: Path) -> None:
         here, there = (redis.Redis.from_url(server.url) for server in (stack.server, logs))
         with here, there:
             assert not here.keys("{gen_*")
-            of_the_server = {keys.IDENTITY, keys.PROBE, keys.SYNC, keys.RECOVERED, keys.RECOVERING}
+            of_the_server = {keys.IDENTITY, keys.CELL, keys.PROBE, keys.SYNC, keys.RECOVERED, keys.RECOVERING}
             found = {key.decode() for key in there.scan_iter()} - of_the_server
             assert {key.startswith("{gen_") for key in found} == {True}

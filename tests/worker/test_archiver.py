@@ -11,7 +11,7 @@ import pytest
 from broker import keys
 from broker.errors import ArchiveUnavailable, StorageUnavailable
 from broker.events import END, TEXT, Content, Entry
-from broker.ids import BEGINNING
+from broker.ids import BEGINNING, new_generation_id
 from broker.store.agreement import Agreement
 from broker.store.archive import Archive, open_archive
 from broker.store.archiving import Archiving
@@ -340,6 +340,22 @@ def test_nothing_is_swept_in_another_s_archive_nor_by_who_does_not_know_who_it_i
     server.command("DEL", keys.ARCHIVE_SWEPT)
     assert server.do(bench.sweep.look()) is None
     assert server.command("EXISTS", keys.ARCHIVE_SWEPT) == 0
+
+
+def test_a_sweep_leaves_what_is_another_cell_s_and_each_has_an_owner_of_its_own(bench: Bench) -> None:
+    server = bench.server
+    server.command("SET", keys.IDENTITY, "ours", "PX", HOUR_MS)
+    server.do(bench.archive.claim("another's", 0))
+    theirs, ours = (bench.archive.path / f"{new_generation_id(cell)}.{'0' * 40}" for cell in (0, 3))
+    for orphan in (theirs, ours):
+        orphan.write_bytes(b"")
+        age(orphan)
+    sweep = ArchiveSweep(server.logs, bench.archiving, bench.archive, cast(Agreement, bench.agreed), 3)
+    assert server.do(sweep.look()) == 1
+    assert theirs.exists()
+    assert not ours.exists()
+    owners = {path.name: path.read_text() for path in bench.archive.path.glob("respool-owner*")}
+    assert owners == {"respool-owner": "another's", "respool-owner-3": "ours"}
 
 
 def age(path: Path) -> None:

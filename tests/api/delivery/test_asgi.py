@@ -263,8 +263,7 @@ def test_the_door_is_asked_about_a_plain_get_and_the_application_about_the_rest(
 
     whole = {
         "type": "http", "method": "GET", "query_string": b"", "path": "/a", "headers": [(b"host", b"b")],
-        "state": {FAST_PATH: SimpleNamespace(admit=admit)},
-        "app": SimpleNamespace(state=SimpleNamespace(service=SimpleNamespace(hub=call.hub))),
+        "state": {FAST_PATH: SimpleNamespace(admit=admit, hub=call.hub)},
     } | scope  # fmt: skip
 
     async def once() -> None:

@@ -74,7 +74,7 @@ AWAY = {
 FIELDS = {
     "missing": "missing",
     "unknown_field": "extra_forbidden",
-    "wrong_type": "string_type int_type int_parsing float_type list_type dict_type model_type text_or_blocks",
+    "wrong_type": "string_type int_type int_parsing bool_parsing float_type list_type dict_type model_type text_or_blocks",
     "not_allowed": "literal_error tool_twice named_twice",
     "unknown_tool": "unknown_tool",
     "out_of_range": "finite_number greater_than greater_than_equal less_than_equal string_too_short string_too_long"

@@ -89,8 +89,8 @@ def test_a_process_that_is_not_ready_in_time_says_whose_fault_it_is(api: Api, mo
     async def silent(*_: Any) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("api.app.check_writable", silent)
-    monkeypatch.setattr("api.app._READY_SECONDS", 0.01)
+    monkeypatch.setattr("api.routes.service.check_writable", silent)
+    monkeypatch.setattr("api.routes.service._READY_SECONDS", 0.01)
     for busy, code in ((True, "too_busy"), (False, "redis_unavailable")):
         monkeypatch.setattr("api.routes.service.crowded", lambda redis, _, busy=busy: busy)
         assert api.get("/readyz").code == (503, code)

@@ -442,14 +442,14 @@ def test_a_process_is_ready_when_both_roles_of_redis_take_writes_in_time(
     async def writable(redis: Any) -> None:
         asked.append((redis, None))
 
-    monkeypatch.setattr("api.app.check_safe", safe)
-    monkeypatch.setattr("api.app.check_writable", writable)
+    monkeypatch.setattr("api.routes.service.check_safe", safe)
+    monkeypatch.setattr("api.routes.service.check_writable", writable)
     assert api.get("/readyz").shown == {"status": "ready"}
     coordination, logs = api.service.coordination.redis, api.service.logs.redis
     assert asked == [(coordination, "checked"), (coordination, None), (logs, "checked"), (logs, None)]
     assert coordination is not logs
-    monkeypatch.setattr("api.app.check_writable", silent)
-    monkeypatch.setattr("api.app._READY_SECONDS", 0.01)
+    monkeypatch.setattr("api.routes.service.check_writable", silent)
+    monkeypatch.setattr("api.routes.service._READY_SECONDS", 0.01)
     assert api.get("/readyz").code == (503, "redis_unavailable")
 
 

@@ -2,6 +2,7 @@
 somebody's care, and nothing that nobody knows of."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -9,6 +10,7 @@ from arq.connections import ArqRedis
 
 from broker import keys
 from broker.errors import NotDurable, OutcomeUnknown, StorageFull, StorageUnavailable
+from broker.ids import cell_of
 from broker.request import GenerationRequest
 from broker.store.accepting import Submissions
 from broker.store.coordination import Coordination
@@ -85,6 +87,21 @@ def test_whatever_step_breaks_off_the_repeated_submit_makes_one_generation(
         ("coordination.enqueue", False),
     ):  # there, it is the sweeper's to queue
         assert members(server, keys.QUEUE) == {f"{id_}:1"}
+
+
+@pytest.mark.parametrize("one_server", [True, False])
+def test_a_key_is_known_by_its_owner_s_once_it_was_used_and_ids_are_of_the_cell(
+    server: Server, one_server: bool
+) -> None:
+    logs, coordination = Logs(server.redis), Coordination(server.redis)
+    derivation = None if one_server else Derivation(server.redis, 5)
+    whole = replace(submissions(logs, coordination), derivation=derivation, cell=5)
+    assert not server.do(whole.knows(REQUEST, "key"))
+    ids = [server.do(whole.submit(REQUEST, key, "me")) for key in ("key", None)]
+    assert [cell_of(id_) for id_ in ids] == [5, 5]
+    assert server.do(whole.knows(REQUEST, "key", "me"))
+    assert not server.do(whole.knows(REQUEST, "key"))
+    assert not server.do(whole.knows(REQUEST, "other", "me"))
 
 
 def test_a_submit_repeated_again_and_again_leaves_one_record_and_one_job(server: Server) -> None:

@@ -7,7 +7,7 @@ from arq.connections import ArqRedis
 
 from broker import keys
 from broker.errors import IdempotencyMismatch, StorageUnavailable
-from broker.ids import derived_generation_id, is_generation_id
+from broker.ids import cell_of, derived_generation_id, is_generation_id
 from broker.store import derived
 from broker.store.derived import Derivation, Derived, choose
 from tests.broker.store.scripted import Server
@@ -59,6 +59,11 @@ def test_every_process_derives_the_same_and_so_does_one_that_starts_later(server
     found = server.do(first.of("key", "body"))
     assert server.do(second.of("key", "body")) == server.do(Derivation(server.redis).of("key", "body")) == found
     assert server.do(first.of("other", "body")) != found
+
+
+def test_a_derived_id_names_its_cell(server: Server) -> None:
+    found = [server.do(Derivation(server.redis, cell).of("key", "body")).id for cell in (0, 3)]
+    assert [cell_of(id_) for id_ in found] == [0, 3]
 
 
 def test_a_secret_that_was_lost_is_restored_and_one_that_another_has_restored_is_taken(server: Server) -> None:

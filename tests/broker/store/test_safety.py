@@ -12,7 +12,7 @@ from broker import keys
 from broker.errors import StorageForbidden, StorageUnavailable, UnsafeStorage
 from broker.settings import Trust
 from broker.store import safety
-from broker.store.safety import check_safe, check_writable, reach
+from broker.store.safety import check_cell, check_safe, check_writable, reach
 from tests.broker.store.scripted import Server
 
 SAFE: dict[str, Any] = {"maxmemory_policy": "noeviction", "aof_enabled": 1, "loading": 0}
@@ -25,6 +25,9 @@ class Told:
 
     def __init__(self, *said: dict[str, Any] | Exception) -> None:
         self.said = list(said)
+
+    async def getex(self, *_: object, **__: object) -> bytes:
+        return b"0"
 
     async def info(self, section: str) -> dict[str, Any]:
         if section == "cluster":
@@ -107,6 +110,17 @@ def test_whether_it_takes_writes_is_found_by_one_that_is_soon_gone(server: Serve
     server.do(check_writable(server.redis))
     assert server.command("GET", keys.PROBE) == b"1"
     assert keys.PROBE_MS // 2 < server.command("PTTL", keys.PROBE) <= keys.PROBE_MS
+
+
+def test_a_redis_is_one_cell_s_for_as_long_as_it_is_used(server: Server) -> None:
+    for _ in range(2):
+        server.do(check_cell(server.redis, 3))
+        assert server.command("GET", keys.CELL) == b"3"
+        assert keys.INDEX_MS - 60_000 < server.command("PTTL", keys.CELL) <= keys.INDEX_MS
+        server.command("PEXPIRE", keys.CELL, 1000)
+    for other in (0, 4):
+        with pytest.raises(UnsafeStorage, match=f"of cell 3, and RESPOOL_CELLS has it as cell {other}"):
+            server.do(check_cell(server.redis, other))
 
 
 @pytest.mark.parametrize(

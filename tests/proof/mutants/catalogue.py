@@ -14,6 +14,7 @@ _ARCHIVE = "tests/broker/store/test_archive_steps.py::"
 _ARCHIVER = "tests/worker/test_archiver.py::"
 _ARCHIVED = "tests/system/test_archive.py::"
 _PACE = "tests/worker/log/test_pace.py::"
+_CELLS = "tests/api/routes/test_cells.py::"
 _POOL = "tests/broker/store/test_pool.py::"
 MODEL = "tests/broker/store/test_model.py::test_whatever_happens_in_whatever_order_the_scripts_do_as_the_model"
 
@@ -702,5 +703,56 @@ MUTANTS: tuple[Mutant, ...] = (
         "without an archive an archived log is empty", "Logs._archived",
         'raise ArchiveUnavailable("there is none here")', "return None",
         "tests/api/routes/test_archived.py::test_an_api_that_has_no_archive_says_so",
+    ),
+    # -- cells
+    _mutant(
+        "the cell is read from the wrong place", "cell_of",
+        "_CROCKFORD.index(id_[5]) << 5 | _CROCKFORD.index(id_[6])", "_CROCKFORD.index(id_[6]) << 5 | _CROCKFORD.index(id_[7])",
+        "tests/broker/test_ids.py::test_an_id_names_its_cell",
+    ),
+    _mutant(
+        "a derived id forgets its cell", "Derivation.of", 'f"{each} {key}", self._cell)', 'f"{each} {key}")',
+        "tests/broker/store/test_derived.py::test_a_derived_id_names_its_cell",
+    ),
+    _mutant(
+        "a key is not asked for where it was at home", "Cells._at_home",
+        "for number in sorted(former - {now}):", "for number in ():",
+        _CELLS + "test_what_a_key_made_is_found_where_it_was_at_home_before_weights_changed",
+    ),
+    _mutant(
+        "a key goes elsewhere while its home is away", "Cells._at_home",
+        "return self.services[now]", "return next(each for each in self.services.values() if each.takes_submits)",
+        _CELLS + "test_a_key_goes_to_its_home_and_is_refused_while_that_is_away",
+    ),
+    _mutant(
+        "a cell that drains is a home", "home", "(cell for cell in weights if weights[cell] > 0)", "weights",
+        "tests/broker/test_placing.py::test_a_key_is_at_home_in_one_cell_and_cells_have_keys_by_weight",
+    ),
+    _mutant(
+        "a submit that may have happened goes to another cell too", "Cells._anywhere",
+        "if isinstance(error, OutcomeUnknown) or not left:", "if not left:",
+        _CELLS + "test_what_a_cell_may_have_taken_no_other_takes",
+    ),
+    _mutant(
+        "a list stops at the first cell", "merged", "for part in parts for row in part.rows", "for row in parts[0].rows",
+        "tests/api/routes/test_merging.py::test_pages_one_after_the_other_are_all_that_there_is_in_order",
+    ),
+    _mutant(
+        "a list shows what is behind where a cell was read to", "merged",
+        "if horizon is None or row[0] >= horizon", "",
+        "tests/api/routes/test_merging.py::test_pages_one_after_the_other_are_all_that_there_is_in_order",
+    ),
+    _mutant(
+        "a list lacks a cell and says nothing", "Cells.list", "if failures and not (partial and parts):", "if not parts:",
+        _CELLS + "test_a_list_without_a_cell_is_refused_unless_a_part_will_do_and_says_which_is_missing",
+    ),
+    _mutant(
+        "a sweep erases what is another cell's", "ArchiveSweep.look", "and cell_of(each.id) == self._cell", "",
+        _ARCHIVER + "test_a_sweep_leaves_what_is_another_cell_s_and_each_has_an_owner_of_its_own",
+    ),
+    _mutant(
+        "a cell that is away holds up the answer that another is ready", "states",
+        "timeout = _OTHERS_SECONDS if one_is_ready else None", "timeout = None",
+        _CELLS + "test_a_cell_that_does_not_answer_holds_up_nobody_who_asks_whether_another_is_ready",
     ),
 )  # fmt: skip

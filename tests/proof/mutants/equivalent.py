@@ -167,8 +167,8 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " if others >= 0 then redis.call('HINCRBY', KEYS[1], 'others', others) end",
         f"{_LOOKS}[5] ~= '0' then",
         f"{_LOOKS}[4] ~= '1' then",
-        '_generation_id: return "gen_" + "".join(_CROCKFORD[(bits >> shift) & 31] for shift in'
-        ' range(125, -1, -5)) => return "gen_" + "".join(_CROCKFORD[(bits >> shift) & 31] for shift in range(125, -2, -5))',
+        '_generation_id: characters = "".join(_CROCKFORD[(bits >> shift) & 31] for shift in'
+        ' range(125, -1, -5)) => characters = "".join(_CROCKFORD[(bits >> shift) & 31] for shift in range(125, -2, -5))',
         "common.lua tail: local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1) =>"
         " local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 2)",
     ),
@@ -484,7 +484,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "how long a wait is at most: no test asserts a time": (
         "service -: _CONFIRM_SECONDS = 6.0 => _CONFIRM_SECONDS = 7.0",
         "generations -: _VISIT_SECONDS = 6.0 => _VISIT_SECONDS = 7.0",
-        "app -: _READY_SECONDS = 3.0 => _READY_SECONDS = 4.0",
+        "service -: _READY_SECONDS = 3.0 => _READY_SECONDS = 4.0",
     ),
     "each id has its record or None": (
         f"{_GONE}strict=True) if record is None]: => {_GONE_NEW}) if record is None]:",

@@ -152,7 +152,7 @@ def test_on_another_server_it_is_the_same_for_what_breaks_too() -> None:
     def refuse() -> NoReturn:
         raise Problem(Code.DRAINING)
 
-    app.state.service = SimpleNamespace(refuse_unless_accepting=refuse)
+    app.state.cells = SimpleNamespace(ready=refuse)
     transport = httpx2.ASGITransport(app=with_state, raise_app_exceptions=False)
 
     async def answers() -> list[httpx2.Response]:

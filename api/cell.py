@@ -1,0 +1,79 @@
+"""One cell of an API process: its connections to the two roles of Redis, its hub, and the tasks of both.
+
+Nothing here is shared between cells but what is not Redis: turns of the loop, the archive. So a cell that is away holds up its
+own generations alone.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+
+from api.intake.lookout import Lookout
+from api.routes.service import Service
+from api.settings import ApiSettings
+from api.viewing.hub import Hub
+from broker.aside import Aside
+from broker.cells import Cell
+from broker.placing import Weights
+from broker.store.accepting import Submissions
+from broker.store.agreement import Agreement
+from broker.store.client import connect
+from broker.store.cluster import connect_logs
+from broker.store.coordination import Coordination
+from broker.store.derived import Derivation
+from broker.store.logs import Logs
+from broker.store.recovery import put_back
+from broker.store.shares import Shares
+from broker.store.shelf import Shelf
+from broker.turns import Turns
+
+
+class OpenCell:
+    """`settings` are the process's, with the cell's own URLs; `weights` those of all cells. To be made in the loop; `begin` it,
+    and at last `end` it."""
+
+    def __init__(
+        self, cell: Cell, weights: Weights, settings: ApiSettings, shelf: Shelf | None, turns: Turns, aside: Aside,
+        bounds: Mapping[str, object],
+    ) -> None:  # fmt: skip
+        settings = settings.of(cell)
+        coordination_redis, logs_redis = connect(settings.redis_url), connect_logs(settings.effective_logs_url)
+        logs, coordination = Logs(logs_redis, shelf), Coordination(coordination_redis, settings.archive_after_ms)
+        self._lookout = Lookout(partial(put_back, logs, coordination)) if settings.two_servers else None
+        watch = self._lookout.watch if self._lookout else _nothing
+        submissions = Submissions(
+            logs, coordination, round(settings.pickup_grace * 1000), settings.retention,
+            Derivation(logs_redis, cell.number) if settings.two_servers else None, watch, cell.number,
+        )  # fmt: skip
+        hub = Hub(logs, coordination, settings, watch, turns)
+        agreement = Agreement("api", logs_redis, coordination_redis)
+        self.service = Service(
+            logs, coordination, submissions, hub, agreement, settings.trust, aside, bounds, cell.number
+        )
+        self.shares = Shares(coordination_redis, weights)
+        self._clients = (coordination_redis, logs_redis)
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def begin(self) -> None:
+        """Says where it keeps its logs and how it shares submits out, and starts the tasks."""
+        service = self.service
+        await asyncio.gather(service.agreement.beat(), self.shares.beat())
+        runners = [
+            each.run() for each in (service.hub, service.agreement, self.shares, self._lookout) if each is not None
+        ]
+        self._running = {asyncio.create_task(run) for run in runners}
+
+    async def end(self) -> None:
+        """Ends the tasks, and closes the connections."""
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running)
+        if self._lookout is not None:
+            await self._lookout.close()
+        for client in self._clients:
+            await client.aclose(close_connection_pool=True)
+
+
+def _nothing(_: str) -> None:
+    """What one server has accepted, it has with its place."""
