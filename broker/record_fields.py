@@ -9,12 +9,14 @@ from typing import Final, Literal
 
 Writer = Literal[
     "abandon", "accept", "append", "archive", "cancel", "claim", "conclude", "confirm", "create", "finish", "look", "release",
-    "watch",
+    "revoke", "watch",
 ]  # fmt: skip
 _ENDING: Final[tuple[Writer, ...]] = ("cancel", "claim", "conclude", "finish")
 """The steps that can end a generation."""
 _MAKING: Final[tuple[Writer, ...]] = ("accept", "create")
 """The steps that make a record."""
+_SETTLING: Final[tuple[Writer, ...]] = ("claim", "release", "revoke")
+"""The steps that find an attempt over, and count it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +46,19 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("finished_ms", "when it ended", _ENDING),
     Field("attempt", "the name of the latest attempt", ("claim",), ("archive",), shown=False),
     Field("ordinal", "how many attempts there were", ("claim",)),
-    Field("spent", "how many of them count against the limit: a hand-over gives its own back", ("claim", "release")),
+    Field("spent", "how many of them count against the limit, the one that runs included; none that was handed over or got "
+          "further than any before it", _SETTLING),
+    Field("reached", "the most chunks that a reader had after an attempt that is over", _SETTLING, ("archive",), shown=False),
+    Field("produced", "how many chunks all attempts that are over have appended", _SETTLING, ("archive",), shown=False),
     Field("claimant", "who claimed it: `<process>/<nonce>`, while it has a lease", ("claim",),
-          (*_ENDING, "release"), shown=False),
+          (*_ENDING, "release", "revoke"), shown=False),
     Field("lease_until", "until when the attempt counts as alive; one that the clock has left too far ahead is corrected",
-          ("append", "cancel", "claim", "look"), (*_ENDING, "release"), shown=False),
+          ("append", "cancel", "claim", "look", "revoke"), (*_ENDING, "release", "revoke"), shown=False),
     Field("lease_ms", "how long a lease lasts, by the setting of who claimed it", ("claim",), ("archive",), shown=False),
     Field("before", "how many entries the log had before the attempt's first", ("claim",), ("archive",), shown=False),
-    Field("kept", "how many chunks of earlier attempts a reader keeps", ("claim",), ("archive",), shown=False),
-    Field("others", "how many of the attempt's entries are no chunks", ("append", "claim"), ("archive",), shown=False),
+    Field("kept", "how many chunks of earlier attempts a reader keeps", ("claim", "revoke"), ("archive",), shown=False),
+    Field("others", "how many of the attempt's entries are no chunks", ("append", "claim", "revoke"), ("archive",),
+          shown=False),
     Field("cancel", "that a cancel was asked for while an attempt ran, and why: `requested`, `abandoned`",
           ("abandon", "cancel"), _ENDING, shown=False),
     Field("abandon_ms", "after how long without a viewer it is cancelled; missing where it is not", _MAKING, ("archive",),

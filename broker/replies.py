@@ -16,10 +16,11 @@ Created = Literal["created", "exists", "expired", "mismatch"]
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The claim was granted: the attempt's name, and its number, from 1."""
+    """The claim was granted: the attempt's name, its number, from 1, and how many output tokens others have cost, at least."""
 
     attempt: int
     ordinal: int
+    paid: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,15 @@ class Refused:
 
     why: Literal["held", "moved", "ended", "sealed", "unknown"]
     held_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Outcome of a release. `released`: so many attempts count now. `fenced`: the attempt no longer runs. `last`, `exhausted`:
+    no other may follow, as so many count, or were made, as may be; nothing was done."""
+
+    why: Literal["released", "fenced", "last", "exhausted"]
+    spent: int = 0
 
 
 class Appended(NamedTuple):

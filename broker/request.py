@@ -58,6 +58,7 @@ class Options:
     abandon_unwatched: bool = False
     server_tools: Sequence[str] | None = None
     max_tool_rounds: int = 10
+    max_spend_tokens: int | None = None
 
 
 class _Typed(TypedDict):
@@ -108,6 +109,7 @@ Content = Annotated[
 ]
 Model = Annotated[str, Field(min_length=1, max_length=256)]
 MaxTokens = Annotated[int, Field(ge=1, le=1_000_000)]
+MaxSpend = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Silence = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
 Grace = Annotated[float, Field(ge=1, le=3600, allow_inf_nan=False)]
 Total = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
@@ -211,6 +213,7 @@ class GenerationRequest(_Body):
     abandon_unwatched: bool = False
     server_tools: ServerTools | None = None
     max_tool_rounds: Annotated[int, Field(ge=1, le=50)] = 10
+    max_spend_tokens: MaxSpend | None = None
 
     def upstream_body(self) -> dict[str, object]:
         """The Messages fields that were given, and `max_tokens`, ready for upstream."""

@@ -120,6 +120,13 @@ class Retrying(TypedDict):
     delay_ms: int
 
 
+class Recovering(TypedDict):
+    """The worker of attempt number `attempt` is dead. Another attempt follows, or the end."""
+
+    type: Literal["recovering"]
+    attempt: int
+
+
 class ToolStart(TypedDict):
     """The server begins to run a tool of its own, for the call that the block of this `index` is. Twice for one call where a
     worker died in between."""
@@ -237,7 +244,7 @@ class Drain(TypedDict):
 
 LogEvent = (
     StreamStart | Message | BlockStart | Text | Thinking | Signature | Citation | ToolInput | BlockDelta | BlockStop | Usage
-    | Upstream | Retrying | ToolStart | ToolProgress | ToolEnd | StreamEnd | Error
+    | Upstream | Retrying | Recovering | ToolStart | ToolProgress | ToolEnd | StreamEnd | Error
 )  # fmt: skip
 ConnectionEvent = Queued | Snapshot | Gap | Drain
 Event = Annotated[LogEvent | ConnectionEvent, Discriminator("type")]

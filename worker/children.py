@@ -46,11 +46,11 @@ async def supervise(settings: WorkerSettings, processes: int) -> None:
 
 
 async def _hand_over(logs: Logs, coordination: Coordination, name: str) -> None:
-    """Gives back the leases of a dead child and queues the next attempts. They count: it was a crash."""
+    """Takes the leases of a dead child, of which viewers are told, and queues the next attempts."""
     try:
         running = await coordination.listed("running", None, _MOST_RUNNING)
         for held in await logs.held_by(name, [id_ for _, id_ in running]):
-            if await logs.release(held.id, held.attempt, counts=True):
+            if await logs.revoke(held.id, held.attempt):
                 await coordination.enqueue(held.id, held.ordinal + 1, created_ms=held.created_ms)
     except BrokerError as error:
         log.warning("no hand-over of %s, its leases will run out: %s", name, error)

@@ -19,6 +19,8 @@ class WorkerSettings(BrokerSettings):
     lease: float = Field(default=10.0, ge=0.5, le=60)
     """How long an attempt stays granted without a sign of life. Renewed at a third of it."""
     most_attempts: int = Field(default=3, ge=1, le=20)
+    """Attempts of a generation that may count: those that got no further than one before them, and were not handed over."""
+    attempts_in_all: int = Field(default=20, ge=1, le=100)
     sweep_every: float = Field(default=0.5, gt=0, le=10)
     drain: float = Field(default=10.0, ge=0, le=600)
     """How long SIGTERM waits for running generations before it hands them over."""

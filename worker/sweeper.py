@@ -101,6 +101,9 @@ class Sweeper:
         await self._coordination.look_again(leased)
         self._leased += len(leased)
         if idle := {id_: look for id_, look in alive.items() if id_ not in leased}:
+            # Those whose workers are dead: viewers are told before anybody has time for the next attempt.
+            if running := [id_ for id_, look in idle.items() if look.state == "running"]:
+                await self._logs.revoke_expired(running)
             await self._see_to_jobs(idle)
 
     async def _see_to_missing(self, ids: list[str]) -> None:

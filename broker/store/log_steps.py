@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, cast
 from broker import keys
 from broker.ids import EntryId
 from broker.record import Ending, Origin, State
-from broker.replies import Cancelled, Created, Finished, Granted, Look, Refused, Watched
+from broker.replies import Cancelled, Created, Finished, Granted, Look, Refused, Released, Watched
 from broker.request import Durability
 from broker.store.lua import Argument, Call, Script
 
@@ -19,6 +19,7 @@ _CLAIM: Final = Script("claim")
 _FINISH: Final = Script("finish")
 _CANCEL: Final = Script("cancel")
 _RELEASE: Final = Script("release")
+_REVOKE: Final = Script("revoke")
 _LOOK: Final = Script("look")
 _CONFIRM: Final = Script("confirm")
 _SYNC: Final = Script("sync")
@@ -68,20 +69,24 @@ def claim(
     run: bool,
     start_json: bytes,
     kept_chunks: int,
+    attempts_in_all: int = 20,
+    most_paid: int = 0,
 ) -> Call[Granted | Refused]:
     """Starts an attempt. `start_json` is its first entry's JSON object, to which the script adds `attempt`.
-    `claimant` is a name that no other claim has: the same claim, repeated, is granted again."""
+    `claimant` is a name that no other claim has: the same claim, repeated, is granted again. `most_attempts` may count,
+    `most_paid` output tokens be paid for by all (0: any number)."""
     args: list[Argument] = [
         *(keys.live(id_), claimant, lease_ms, keys.WAITING_MS, keys.REMEMBERED_MS, most_attempts),
         *(str(planned_from), "run" if run else "fail", start_json.removesuffix(b"}"), kept_chunks),
+        *(attempts_in_all, most_paid),
     ]
     return Call(_CLAIM, _all_keys(id_), args, _claimed)
 
 
 def _claimed(reply: Sequence[bytes]) -> Granted | Refused:
     match reply:
-        case [b"granted", attempt, ordinal]:
-            return Granted(int(attempt), int(ordinal))
+        case [b"granted", attempt, ordinal, paid]:
+            return Granted(int(attempt), int(ordinal), int(paid))
         case [b"held", ms]:
             return Refused("held", int(ms))
     return Refused(cast('Literal["moved", "ended", "sealed", "unknown"]', reply[0].decode()))
@@ -136,10 +141,27 @@ def _watched(reply: Sequence[int]) -> Watched:
     return Watched(asked_ms, since_ms, abandoned == 1)
 
 
-def release(id_: str, attempt: int, *, counts: bool) -> Call[bool]:
-    """Gives the lease back; with `counts=False` the attempt does not count against the limit. False if the attempt no
-    longer runs."""
-    return Call(_RELEASE, [keys.record(id_)], [attempt, int(not counts)], _is_one)
+def release(
+    id_: str, attempt: int, *, counts: bool, most_attempts: int = 3, attempts_in_all: int = 20
+) -> Call[Released]:
+    """Gives the lease back, unless no attempt may follow; with `counts=False` the attempt is handed over: that does not count
+    against the limit, and is always done."""
+    args: list[Argument] = [attempt, int(not counts), most_attempts, attempts_in_all]
+    return Call(_RELEASE, [keys.record(id_), keys.log(id_)], args, _released)
+
+
+def _released(reply: Sequence[Any]) -> Released:
+    match reply:
+        case [b"released", spent]:
+            return Released("released", spent)
+    return Released(cast('Literal["fenced", "last", "exhausted"]', reply[0].decode()))
+
+
+def revoke(id_: str, attempt: int | None = None) -> Call[bool]:
+    """Takes the lease from this attempt, whose worker is dead, or from whichever has let it run out, and tells viewers. False
+    if there is none."""
+    args: list[Argument] = [keys.live(id_), "" if attempt is None else attempt]
+    return Call(_REVOKE, [keys.record(id_), keys.log(id_)], args, _is_one)
 
 
 def look(id_: str) -> Call[Look | None]:

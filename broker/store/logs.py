@@ -86,6 +86,10 @@ class Logs:
         """Many looks whether anybody watches, in one trip."""
         return await run_all(self.redis, calls)
 
+    async def revoke_expired(self, ids: Sequence[str]) -> None:
+        """`revoke` for each of these whose lease has run out, in one trip."""
+        await run_all(self.redis, [log_steps.revoke(id_) for id_ in ids])
+
     async def held_by(self, name: str, ids: list[str]) -> list[Held]:
         """Which of these generations run under a claim of the process of this name (claimants are `<name>/<nonce>`)."""
         with storage_errors():
@@ -278,6 +282,7 @@ class Logs:
     claim = step(log_steps.claim)
     finish = step(log_steps.finish)
     release = step(log_steps.release)
+    revoke = step(log_steps.revoke)
     look = step(log_steps.look)
     confirm = step(log_steps.confirm)
     archive = step(archive_steps.archive)

@@ -6,7 +6,7 @@ from typing import cast, get_args
 
 from broker.failures import FAILURES, FailureCode
 
-_WRITTEN = re.compile(r"\bcode = '(\w+)', retryable = (true|false)")
+_WRITTEN = re.compile(r"\bcode = '(\w+)', retryable = (true|false)(?:, status = '(\d+)')?")
 _CODE = re.compile(r"\bcode = '")
 
 
@@ -20,13 +20,14 @@ def test_every_status_is_an_error_s() -> None:
 
 def test_what_a_script_ends_by_itself_has_the_status_that_scripts_give() -> None:
     claim = files("broker.store.lua").joinpath("claim.lua").read_text()
-    assert {FAILURES[cast(FailureCode, code)].status for code, _ in _WRITTEN.findall(claim)} == {503}
+    said = {code: int(status or 503) for code, _, status in _WRITTEN.findall(claim)}
+    assert said == {code: FAILURES[cast(FailureCode, code)].status for code in said}
 
 
 def test_the_scripts_write_codes_of_the_table_and_say_of_each_whether_it_is_retryable() -> None:
     scripts = [file.read_text() for file in files("broker.store.lua").iterdir() if file.name.endswith(".lua")]
     written = [found for text in scripts for found in _WRITTEN.findall(text)]
     assert len(written) == sum(len(_CODE.findall(text)) for text in scripts) > 0
-    assert [(code, retryable == "true") for code, retryable in written] == [
-        (code, row.retryable) for code, _ in written for known, row in FAILURES.items() if known == code
+    assert [(code, retryable == "true") for code, retryable, _ in written] == [
+        (code, row.retryable) for code, _, _ in written for known, row in FAILURES.items() if known == code
     ]

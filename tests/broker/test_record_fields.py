@@ -16,7 +16,7 @@ from tests.broker.store.scripted import Generation, Server
 from tests.docs.pages import ROOT, page
 
 NAMES = {each.name for each in FIELDS}
-_SHARED = ("clock", "common", "creating", "ending", "lease", "lists")
+_SHARED = ("attempts", "clock", "common", "creating", "ending", "lease", "lists")
 _CALL = re.compile(r"redis\.call\('(H[A-Z]+)', (\w+(?:\[1\])?),\s*")
 _FUNCTION = re.compile(r"^local function (\w+)\(.*?\)\n(.*?)^end$", re.MULTILINE | re.DOTALL)
 
@@ -136,13 +136,17 @@ def test_a_record_that_has_seen_everything_has_had_every_field_and_no_other(serv
     generation = Generation(server)
     origin = Origin("retry", "gen_a")
     server.do(server.logs.create(generation.id, b"{}", "sim-1", 3_600_000, owner="me", origin=origin, abandon_ms=1000))
+    lost = generation.granted()
+    generation.append(lost, 1, Content(TEXT, b"a"))
+    assert generation.release(lost)
+    had = set(generation.fields)
     attempt = generation.granted()
     assert generation.append(attempt, 1, Content(TEXT, b"a"), usage=b"{}", lease_ms=1000) == Appended(1)
     server.do(server.logs.watched([generation.id]))
     generation.cancel()
-    had = set(generation.fields)
+    had |= generation.fields.keys()
     assert generation.finish(attempt, 2) == Finished("ended")
     assert server.do(server.logs.confirm(generation.id, generation.last))
     had |= generation.fields.keys()
-    assert server.do(server.logs.archive(generation.id, "mark", generation.last, 3, 60_000)) == "archived"
+    assert server.do(server.logs.archive(generation.id, "mark", generation.last, 5, 60_000)) == "archived"
     assert {name.decode() for name in had | generation.fields.keys()} == NAMES

@@ -39,6 +39,7 @@ bodies = st.fixed_dictionaries(
         "idle_timeout": st.floats(0.001, 600) | st.integers(1, 600),
         "total_timeout": st.floats(0.001, 3600) | st.integers(1, 3600),
         "retention": st.integers(60, 31_536_000),
+        "max_spend_tokens": st.integers(1, 1_000_000_000),
     },
 )
 
@@ -179,6 +180,9 @@ REFUSED: list[tuple[dict[str, Any], tuple[int | str, ...], str]] = [
     ({"total_timeout": 3601}, ("total_timeout",), "less_than_equal"),
     ({"total_timeout": float("nan")}, ("total_timeout",), "finite_number"),
     ({"retention": 59}, ("retention",), "greater_than_equal"),
+    ({"max_spend_tokens": 0}, ("max_spend_tokens",), "greater_than_equal"),
+    ({"max_spend_tokens": 1_000_000_001}, ("max_spend_tokens",), "less_than_equal"),
+    ({"max_spend_tokens": 1.5}, ("max_spend_tokens",), "int_type"),
     ({"retention": 31_536_001}, ("retention",), "less_than_equal"),
     ({"retention": 60.5}, ("retention",), "int_type"),
     ({"temperature": 1}, ("temperature",), "extra_forbidden"),

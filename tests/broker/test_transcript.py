@@ -198,6 +198,7 @@ def test_citations_signatures_and_unknown_deltas_stay_with_their_block() -> None
         {"type": "block_delta", "index": 0, "delta": {"type": "of_tomorrow"}},
         {"type": "upstream", "event": {"type": "of_tomorrow"}},
         {"type": "retrying", "code": "c", "tries": 1, "delay_ms": 1},
+        {"type": "recovering", "attempt": 1},
     )
     transcript = Transcript(log)
     assert transcript.content == [
@@ -205,7 +206,7 @@ def test_citations_signatures_and_unknown_deltas_stay_with_their_block() -> None
         {"type": "text", "text": "early late", "citations": [{"cited_text": "x"}]},
     ]
     assert transcript.open == 1
-    assert transcript.last == EntryId(1, 9)
+    assert transcript.last == EntryId(1, 10)
 
 
 def test_an_empty_log_is_nothing_and_keeps_nothing() -> None:

@@ -145,6 +145,10 @@ def _is_terminal(frame: Frame) -> bool:
     return frame.type in ("stream_end", "error")
 
 
+def _state_of(end: Frame) -> str:
+    return "failed" if end.type == "error" else str(end.data["status"])
+
+
 def _bytes(frame: Frame) -> str:
     return json.dumps(frame.data, sort_keys=True)
 
@@ -214,7 +218,7 @@ def _terminal(history: History) -> Iterator[str]:
     if not recorded or not reads:
         return
     log, record = reads[-1], recorded[-1]
-    ended = log[-1].data.get("status", "failed") if log and _is_terminal(log[-1]) else None
+    ended = _state_of(log[-1]) if log and _is_terminal(log[-1]) else None
     if record.state in ("completed", "failed", "cancelled") or ended is not None:
         if ended != record.state:
             yield f"I4 the record says {record.state}, the log {ended}"

@@ -82,6 +82,9 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         for then in ("continue", "restart", "fail")
     },
     "cut always": (f"sim-1?{FAST}&fail=cut&at=7", {}),
+    "cut at the same place": (f"sim-1?{FAST}&fail=cut&at=7", {"on_interrupt": "restart"}),
+    "cut and dear": (f"sim-1?{FAST}&fail=cut&at=7", {"max_spend_tokens": 20}),
+    "dear": ("sim-1?tps=100&ttft_ms=0&tokens=400&seed=7", {"max_spend_tokens": 10}),
     "cut before the first token": (f"sim-1?{FAST}&fail=cut&at=0&times=1", {}),
     "cut in thinking": (f"sim-1?{FAST}&thinking=1&fail=cut&at=4&in=thinking&times=1", {}),
     "cut after thinking": (f"sim-1?{FAST}&thinking=1&fail=cut&at=9&times=1", {}),
@@ -195,13 +198,29 @@ def test_fail_ends_with_what_went_wrong_and_keeps_the_partial(see: Any, kind: st
     assert (len(seen.asked), seen.record["attempt"], seen.record["state"]) == (1, 1, "failed")
 
 
-def test_three_attempts_are_all_there_are(see: Any) -> None:
-    seen = see("cut always")
-    assert [start["reason"] for start in seen.of("stream_start")] == ["start", "continue", "continue"]
+def test_three_attempts_that_get_no_further_are_all_there_are(see: Any) -> None:
+    seen = see("cut at the same place")
+    assert [start["reason"] for start in seen.of("stream_start")] == ["start", *["restart"] * 3]
     assert seen.end.items() >= {"type": "error", "code": "upstream_disconnected", "retryable": True}.items()
-    assert seen.text == "".join(whole(seen.record["model"])[:21])
-    assert len(seen.asked) == 3
-    assert seen.end["usage"]["input_tokens"] > max(len(str(call["body"])) // 8 for call in seen.asked), "all three cost"
+    assert seen.text == "".join(whole(seen.record["model"])[:7])
+    assert len(seen.asked) == 4, "the first got further than none before it"
+    assert seen.end["usage"]["input_tokens"] > max(len(str(call["body"])) // 8 for call in seen.asked), "all cost"
+
+
+def test_attempts_that_get_further_are_free(see: Any) -> None:
+    seen = see("cut always")
+    text = whole(seen.record["model"])
+    assert seen.text == "".join(text)
+    assert len(seen.asked) == -(-len(text) // 7) + 3, "the last three had nothing to add"
+    assert seen.end.items() >= {"type": "error", "code": "upstream_disconnected", "retryable": True}.items()
+
+
+@pytest.mark.parametrize(("name", "tokens", "calls"), [("cut and dear", 21, 3), ("dear", 11, 1)])
+def test_what_costs_more_than_it_may_is_ended(see: Any, name: str, tokens: int, calls: int) -> None:
+    seen = see(name)
+    assert seen.end.items() >= {"type": "error", "code": "spend_exceeded", "retryable": False, "partial": True}.items()
+    assert len(seen.asked) == calls
+    assert seen.end["chunks"] >= tokens, "entries that came in the same read are shown"
 
 
 @pytest.mark.parametrize("name", ["cut before the first token", "cut in thinking"])

@@ -12,6 +12,7 @@ NUMBERS: dict[str, tuple[float, tuple[float, ...], tuple[float, ...]]] = {
     "max_jobs": (200, (1, 5000), (0, 5001)),
     "lease": (10, (0.5, 60), (0.4, 60.1)),
     "most_attempts": (3, (1, 20), (0, 21)),
+    "attempts_in_all": (20, (1, 100), (0, 101)),
     "sweep_every": (0.5, (0.01, 10), (0, 10.1)),
     "drain": (10, (0, 600), (-0.1, 600.1)),
     "first_token_timeout": (30, (0.01, 600), (0, 600.1)),

@@ -100,12 +100,13 @@ def test_what_an_attempt_has_in_hand_is_looked_at_when_its_lease_ends() -> None:
 
 
 def test_what_waits_for_its_next_attempt_is_left_alone() -> None:
-    assert sweep(Store({"a": look("running", 2)}, ("a",))) == [("waiting", {"a": 3})]
+    assert sweep(Store({"a": look("running", 2)}, ("a",))) == [("revoke_expired", ["a"]), ("waiting", {"a": 3})]
 
 
 def test_what_nobody_has_goes_to_the_queue_and_is_looked_at_again() -> None:
     queued, lost = look("queued"), look("running", 2)
     assert sweep(Store({"a": queued, "b": lost, "c": queued}, ("c",))) == [
+        ("revoke_expired", ["b"]),
         ("waiting", {"a": 1, "b": 3, "c": 1}),
         ("enqueue_lost", {"a": queued, "b": lost}),
         ("look_again", {"a": AGAIN_MS, "b": AGAIN_MS}),
@@ -115,7 +116,7 @@ def test_what_nobody_has_goes_to_the_queue_and_is_looked_at_again() -> None:
 def test_each_gets_what_it_needs_whatever_is_beside_it() -> None:
     ended, held, lost = look("failed"), look("running", 1, 400), look("running", 1)
     assert [what for what, _ in sweep(Store({"a": None, "b": ended, "c": held, "d": lost}))] == [
-        "retire", "unlist", "look_again", "waiting", "enqueue_lost", "look_again",
+        "retire", "unlist", "look_again", "revoke_expired", "waiting", "enqueue_lost", "look_again",
     ]  # fmt: skip
 
 

@@ -9,5 +9,6 @@ rounds.py    what comes next where the request has server tools, from the blocks
 tooled.py    an attempt's half that server tools need: the tools of a turn side by side, and what viewers see of them
 toolbox.py   where a process runs tools: a bounded number, for a bounded time, whatever they do
 retry.py     when the upstream is called again before the first token
+spending.py  whether it has cost more than it may; pure
 usage.py     what a generation costs, over its attempts; pure
 """

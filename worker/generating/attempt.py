@@ -21,6 +21,7 @@ from broker.request import Options
 from worker.generating.arrivals import Arrivals
 from worker.generating.retry import pause
 from worker.generating.rounds import Ask, Over, Step, Use
+from worker.generating.spending import Spending
 from worker.generating.tooled import Tooled
 from worker.generating.usage import Usage, added_usage
 from worker.log.writer import Cause, Writer
@@ -72,13 +73,17 @@ class OutputLimit(Exception):
     """The generation has put out more bytes than a log may hold."""
 
 
+class SpendExceeded(Exception):
+    """The generation has cost more output tokens than its submitter allowed."""
+
+
 class Attempt:
-    """`first` is what it begins with, `usage` and `output_bytes` are what earlier attempts left, `opening` is what it puts
-    first. `tooled`: where the request has server tools."""
+    """`first` is what it begins with, `usage`, `output_bytes` and `paid` (output tokens, at least) are what earlier
+    attempts left, `opening` is what it puts first. `tooled`: where the request has server tools."""
 
     def __init__(
         self, writer: Writer, upstream: Upstream, settings: WorkerSettings, first: Step, options: Options,
-        *, usage: Usage, output_bytes: int, opening: Sequence[Content] = (), tooled: Tooled | None = None,
+        *, usage: Usage, output_bytes: int, paid: int = 0, opening: Sequence[Content] = (), tooled: Tooled | None = None,
     ) -> None:  # fmt: skip
         self._writer = writer
         self._upstream = upstream
@@ -89,6 +94,8 @@ class Attempt:
         self._taken = self._take if tooled is None else self._take_and_apply
         self._earlier_usage = usage
         self._output_bytes = output_bytes
+        most = options.max_spend_tokens
+        self._spending = None if most is None else Spending(most, paid)
         self._first_timeout = options.first_token_timeout or settings.first_token_timeout
         self._idle_timeout = options.idle_timeout or settings.idle_timeout
         self._clock = asyncio.get_running_loop().time
@@ -144,6 +151,8 @@ class Attempt:
                 )
             case OutputLimit():
                 return Ending.failed("output_limit", "The output is larger than a log may hold.")
+            case SpendExceeded():
+                return Ending.failed("spend_exceeded", "It has cost more output tokens than it may.")
         log.error("%s: the attempt failed in a way that has no code", self._writer.id, exc_info=error)
         return Interrupted("internal_error", "The worker failed.")
 
@@ -173,6 +182,8 @@ class Attempt:
     async def _ask(self, call: Call) -> str | None:
         """Calls the upstream until it answers, then reads the answer to its end: its stop reason if it is whole."""
         self._begun = self._token = False
+        if self._spending is not None:
+            self._bound(self._spending, [], self._said, over=False)
         if self._tooled is not None:
             self._tooled.asks()
         tries = 0
@@ -217,6 +228,9 @@ class Attempt:
         if usage is not self._usage:
             self._usage = usage
             writer.usage = orjson.dumps(added_usage(self._earlier_usage, usage))
+        if self._spending is not None:
+            over = self._answer.stop_reason is not None
+            self._bound(self._spending, contents, added_usage(self._said, usage), over=over)
         now = self._clock()
         if self._token:
             if contents[0][0] in DELTAS:
@@ -227,6 +241,11 @@ class Attempt:
             self._arrivals.came(now, len(contents))
             self._watch("idle_timeout", now)
         return not writer.crowded
+
+    @staticmethod
+    def _bound(spending: Spending, contents: list[Content], usage: Usage, *, over: bool) -> None:
+        if spending.exceeded(contents, usage, over=over):
+            raise SpendExceeded
 
     def _take_and_apply(self, contents: list[Content]) -> bool:
         """The same, where the next call is made of what this one has said."""

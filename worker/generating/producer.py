@@ -68,7 +68,7 @@ class Producer:
         job is cleared away. `started` is called when it is decided whether it is ours. Never raises for what can happen."""
         id_ = generation_of_job(job)
         try:
-            for _ in range(self._settings.most_attempts + 1):
+            for _ in range(self._settings.attempts_in_all + 1):
                 claimed = await self._claim(id_)
                 started()
                 if claimed is None:
@@ -96,6 +96,7 @@ class Producer:
                 writer, self._upstream, self._settings, the_plan.first, the_plan.options,
                 usage=orjson.loads(the_plan.record.usage),
                 output_bytes=the_plan.keep_bytes,
+                paid=granted.paid,
                 opening=the_plan.opening,
                 tooled=self._tooled(the_plan, writer, granted),
             )  # fmt: skip
@@ -136,6 +137,8 @@ class Producer:
                 run=the_plan.options.on_interrupt != "fail",
                 start_json=the_plan.start_json,
                 kept_chunks=the_plan.keep_chunks,
+                attempts_in_all=self._settings.attempts_in_all,
+                most_paid=the_plan.options.max_spend_tokens or 0,
             )
             if isinstance(reply, Granted):
                 return the_plan, reply
@@ -165,22 +168,32 @@ class Producer:
         match outcome:
             case Ending():
                 return await self._finish(writer, job, outcome)
-            case Interrupted() if self._is_last(the_plan) or not writer.writable:
-                ending = Ending.failed(outcome.code, outcome.message, retryable=True)
-                return await self._finish(writer, job, ending)
+            case Interrupted() if the_plan.options.on_interrupt == "fail" or not writer.writable:
+                return await self._finish(writer, job, _broken_off(outcome))
             case Interrupted():
-                log.info("%s: attempt %d interrupted: %s", writer.id, granted.ordinal, outcome.code)
-                await self._logs.release(writer.id, writer.attempt, counts=True)
-                await asyncio.sleep(pause(granted.ordinal, None, 0))
-                return None
+                return await self._go_on(granted, writer, job, outcome)
             case Left("drain"):
                 await self._hand_over(the_plan.record, granted, writer)
             case Left():
                 log.info("%s: attempt %d left: %s", writer.id, granted.ordinal, outcome.cause)
         return False
 
-    def _is_last(self, the_plan: Plan) -> bool:
-        return the_plan.options.on_interrupt == "fail" or the_plan.record.spent + 1 >= self._settings.most_attempts
+    async def _go_on(self, granted: Granted, writer: Writer, job: str, outcome: Interrupted) -> bool | None:
+        """Makes way for another attempt, by this worker after a pause; ends the generation if none may follow."""
+        settings = self._settings
+        released = await self._logs.release(
+            writer.id, writer.attempt, counts=True,
+            most_attempts=settings.most_attempts, attempts_in_all=settings.attempts_in_all,
+        )  # fmt: skip
+        match released.why:
+            case "last":
+                return await self._finish(writer, job, _broken_off(outcome))
+            case "exhausted":
+                message = f"There were {granted.ordinal} attempts, as many as may be. The last: {outcome.code}."
+                return await self._finish(writer, job, Ending.failed("attempts_exhausted", message))
+        log.info("%s: attempt %d interrupted: %s", writer.id, granted.ordinal, outcome.code)
+        await asyncio.sleep(pause(max(1, released.spent), None, 0))
+        return None
 
     async def _finish(self, writer: Writer, job: str, ending: Ending) -> bool:
         """Writes the end behind everything that was put, through any outage of bounded length; whether it has ended. The end
@@ -212,6 +225,11 @@ class Producer:
 
     async def _hand_over(self, record: Record, granted: Granted, writer: Writer) -> None:
         """Lets another worker go on at once. The attempt does not count: a shutdown is no crash."""
-        if await self._logs.release(writer.id, writer.attempt, counts=False):
+        if (await self._logs.release(writer.id, writer.attempt, counts=False)).why == "released":
             await self._coordination.enqueue(record.id, granted.ordinal + 1, created_ms=record.created_ms)
             await self._coordination.look_again({record.id: round(self._settings.pickup_grace * 1000)})
+
+
+def _broken_off(outcome: Interrupted) -> Ending:
+    """The end that an interruption is, where no attempt follows: another submit may succeed, whatever it was."""
+    return Ending.failed(outcome.code, outcome.message, retryable=True)

@@ -1,12 +1,13 @@
--- uses clock, lease, common
+-- uses clock, lease, common, attempts
 -- Grants the right to produce a generation: a new attempt, a lease, and the entry `<attempt>-0` which fences every
 -- earlier attempt, as Redis refuses ids at or below the last one.
 --
 -- KEYS  record, log, tombstone
--- ARGV  channel, claimant (a name that no other claim has), lease ms, waiting ms, remembered ms, most attempts,
+-- ARGV  channel, claimant (a name that no other claim has), lease ms, waiting ms, remembered ms, attempts that may count,
 --       id of the last entry that the plan was made from ('0-0': none), 'run' or 'fail' (what to do after an interruption),
---       JSON of the first entry without its closing brace, chunks that are kept
--- Returns {'granted', attempt, ordinal}, or refuses:
+--       JSON of the first entry without its closing brace, chunks that are kept, attempts in all, output tokens that may be paid for
+--       ('0': any number)
+-- Returns {'granted', attempt, ordinal, output tokens that were paid for at least}, or refuses:
 --   {'unknown'}           there is no record
 --   {'ended', state}      it is terminal
 --   {'held', ms}          another attempt's lease is alive for so long
@@ -20,12 +21,15 @@ if TERMINAL[state] then return { 'ended', state } end
 local now = now_ms()
 local left = lease_left(KEYS[1], now, r[2], r[7])
 -- The same claim again: its reply was lost on the way.
-if left > 0 and r[5] == ARGV[2] then return { 'granted', r[6], r[3] } end
+if left > 0 and r[5] == ARGV[2] then return { 'granted', r[6], r[3], int(paid(KEYS[1])) } end
 if left > 0 then return { 'held', int(left) } end
 
 local channel, remembered = ARGV[1], tonumber(ARGV[5])
 local final
 local ordinal, spent = tonumber(r[3] or '0'), tonumber(r[4] or '0')
+-- Its worker is dead, and nobody has noticed yet.
+if r[2] then spent = settle(KEYS[1], KEYS[2], false) end
+local most_paid, tokens = tonumber(ARGV[12]), paid(KEYS[1])
 if r[8] then
   final = { state = 'cancelled', stop_reason = '' }
 elseif ordinal > 0 and ARGV[8] == 'fail' then
@@ -34,6 +38,12 @@ elseif ordinal > 0 and ARGV[8] == 'fail' then
 elseif spent >= tonumber(ARGV[6]) then
   final = { state = 'failed', code = 'attempts_exhausted', retryable = true,
     message = 'Every attempt that was allowed has been interrupted.' }
+elseif ordinal >= tonumber(ARGV[11]) then
+  final = { state = 'failed', code = 'attempts_exhausted', retryable = true,
+    message = 'There were ' .. int(ordinal) .. ' attempts, as many as may be.' }
+elseif most_paid > 0 and tokens >= most_paid then
+  final = { state = 'failed', code = 'spend_exceeded', retryable = false, status = '422',
+    message = 'As many output tokens as may be were spent on attempts that broke off.' }
 end
 if final then
   seal(KEYS, channel, now, final, remembered)
@@ -64,4 +74,4 @@ if ordinal > 0 or math.abs(now - r[10]) > 60000 then
   redis.call('PEXPIRE', KEYS[3], int(tonumber(ARGV[4]) + remembered))
 end
 redis.call('SPUBLISH', channel, prev .. ' ' .. id .. '\n' .. netstring('s', json))
-return { 'granted', attempt, int(ordinal + 1) }
+return { 'granted', attempt, int(ordinal + 1), int(tokens) }

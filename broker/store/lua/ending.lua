@@ -13,7 +13,7 @@ local function finish(K, A, now)
   if last + 1 < seq then return { 'behind', int(last) } end
   if last + 1 > seq then return { 'fenced' } end
   seal_at(K, A[1], now,
-    { state = A[5], stop_reason = A[6], code = A[7], message = A[8], retryable = A[9] == '1', status = A[10], retry_after = A[11],
+    { state = A[5], stop_reason = A[6], code = A[7], message = A[8], retryable = A[9] == '1', status = A[10] ~= '' and A[10] or nil, retry_after = A[11],
       measured = A[12] ~= '' and A[12] or nil },
     tonumber(A[4]), holder, last, { unpack(r, 4, 12) })
   return { 'ended', A[5], tonumber(r[3]), tonumber(r[4]), tonumber(r[9]) }

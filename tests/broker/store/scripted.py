@@ -83,7 +83,15 @@ class Generation:
         )
 
     def claim(
-        self, planned_from: EntryId | None = None, *, run: bool = True, claimant: str = "", most: int = 3, kept: int = 0
+        self,
+        planned_from: EntryId | None = None,
+        *,
+        run: bool = True,
+        claimant: str = "",
+        most: int = 3,
+        kept: int = 0,
+        in_all: int = 20,
+        most_paid: int = 0,
     ) -> Granted | Refused:
         """By default planned from the log as it is, by a claimant of its own."""
         return self.server.do(
@@ -96,12 +104,14 @@ class Generation:
                 run=run,
                 start_json=b'{"type":"stream_start"}',
                 kept_chunks=kept,
+                attempts_in_all=in_all,
+                most_paid=most_paid,
             )
         )
 
-    def granted(self) -> int:
+    def granted(self, *, kept: int = 0, most: int = 3) -> int:
         """Claims, which must succeed; the attempt's name."""
-        verdict = self.claim()
+        verdict = self.claim(kept=kept, most=most)
         assert isinstance(verdict, Granted), verdict
         return verdict.attempt
 
@@ -122,7 +132,15 @@ class Generation:
         return self.server.do(self.server.logs.cancel(self.id))
 
     def release(self, attempt: int, *, counts: bool = True) -> bool:
-        return self.server.do(self.server.logs.release(self.id, attempt, counts=counts))
+        """As if any number of attempts may count; whether it was the one that runs."""
+        released = self.server.do(
+            self.server.logs.release(self.id, attempt, counts=counts, most_attempts=1000, attempts_in_all=1000)
+        )
+        assert released.why in ("released", "fenced")
+        return released.why == "released"
+
+    def revoke(self, attempt: int | None = None) -> bool:
+        return self.server.do(self.server.logs.revoke(self.id, attempt))
 
     # -- time, storage
 

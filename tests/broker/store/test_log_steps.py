@@ -7,7 +7,7 @@ import pytest
 from broker import keys
 from broker.ids import EntryId
 from broker.record import Ending
-from broker.replies import Cancelled, Finished, Granted, Look, Refused
+from broker.replies import Cancelled, Finished, Granted, Look, Refused, Released
 from broker.store import log_steps
 
 ALL_KEYS = [keys.record("g"), keys.log("g"), keys.tombstone("g")]
@@ -32,15 +32,16 @@ def test_a_claim_tells_its_plan_and_leaves_its_first_entry_open(run: bool, said:
     assert call.keys == ALL_KEYS
     assert call.args == [
         keys.live("g"), "w/1", 10, keys.WAITING_MS, keys.REMEMBERED_MS, 3, "7-2", said, b'{"a":{}', 4,
+        20, 0,
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("reply", "means"),
     [
-        ([b"granted", b"17", b"2"], Granted(17, 2)), ([b"held", b"400"], Refused("held", 400)), ([b"moved"], Refused("moved")),
-        ([b"ended", b"failed"], Refused("ended")), ([b"sealed", b"cancelled"], Refused("sealed")),
-        ([b"unknown"], Refused("unknown")),
+        ([b"granted", b"17", b"2", b"5"], Granted(17, 2, 5)), ([b"held", b"400"], Refused("held", 400)),
+        ([b"moved"], Refused("moved")), ([b"ended", b"failed"], Refused("ended")),
+        ([b"sealed", b"cancelled"], Refused("sealed")), ([b"unknown"], Refused("unknown")),
     ],
 )  # fmt: skip
 def test_a_claim_is_granted_or_refused_for_a_reason(reply: list[bytes], means: Granted | Refused) -> None:
@@ -80,7 +81,19 @@ def test_a_cancel_is_told_the_state_of_what_had_ended_alone() -> None:
 
 def test_a_release_says_whether_the_attempt_counts() -> None:
     calls = [log_steps.release("g", 7, counts=counts) for counts in (True, False)]
-    assert [call.args for call in calls] == [[7, 0], [7, 1]]
+    assert [call.args for call in calls] == [[7, 0, 3, 20], [7, 1, 3, 20]]
+    assert calls[0].keys == [keys.record("g"), keys.log("g")]
+    assert calls[0].read([b"released", 2]) == Released("released", 2)
+    assert [calls[0].read([why.encode()]).why for why in ("fenced", "last", "exhausted")] == [
+        "fenced",
+        "last",
+        "exhausted",
+    ]
+
+
+def test_a_lease_is_taken_from_the_attempt_that_is_named_or_from_whichever_has_let_it_run_out() -> None:
+    calls = [log_steps.revoke("g", 7), log_steps.revoke("g")]
+    assert [call.args for call in calls] == [[keys.live("g"), 7], [keys.live("g"), ""]]
     assert [calls[0].read(reply) for reply in (1, 0)] == [True, False]
 
 

@@ -21,7 +21,7 @@ from broker.errors import (
 from broker.events import END, START, TEXT, THINKING, TOOL_INPUT, Content, event
 from broker.ids import BEGINNING, EntryId, new_generation_id
 from broker.record import Ending
-from broker.replies import Appended, Behind, Fenced, Finished, Granted, Refused, Taken
+from broker.replies import Appended, Behind, Fenced, Finished, Granted, Refused, Released, Taken
 from broker.store import log_steps
 from broker.store.lua import Argument, Script, step
 from broker.store.queue import job_name
@@ -62,13 +62,13 @@ def test_a_script_goes_by_the_sha_that_the_server_gives_it(server: Server) -> No
 
 
 def test_what_a_script_uses_stands_between_its_first_line_and_itself() -> None:
-    clock, lease, common, take, release = (
+    clock, lease, common, attempts, take, confirm = (
         (files("broker.store.lua") / f"{name}.lua").read_text()
-        for name in ("clock", "lease", "common", "take", "release")
+        for name in ("clock", "lease", "common", "attempts", "take", "confirm")
     )
     assert Script("take").text == "#!lua\n" + clock + take.removeprefix("#!lua\n")
-    assert Script("claim").text.startswith(f"{clock}{lease}{common}-- uses clock, lease, common\n")
-    assert Script("release").text == release
+    assert Script("claim").text.startswith(f"{clock}{lease}{common}{attempts}-- uses clock, lease, common, attempts\n")
+    assert Script("confirm").text == confirm
 
 
 def runs(server: Server, command: str) -> int:
@@ -392,7 +392,7 @@ def test_a_claim_planned_from_an_older_log_is_refused(generation: Generation) ->
     generation.append(attempt, 1, A)
     generation.expire_lease()
     assert generation.claim(EntryId(attempt, 0)) == Refused("moved")
-    assert generation.field("spent") == "1"
+    assert len(generation.log) == 2
     assert isinstance(generation.claim(EntryId(attempt, 1)), Granted)
 
 
@@ -423,10 +423,15 @@ def test_an_interrupted_generation_that_must_not_go_on_fails(generation: Generat
 
 
 def test_no_attempt_follows_the_last_one(generation: Generation) -> None:
-    for _ in range(3):
-        generation.append(generation.granted(), 1, A)
+    for kept in (0, 1, 1):  # each but the first comes no further than the one before
+        attempt = generation.granted(kept=kept)
+        if not kept:
+            generation.append(attempt, 1, A)
         generation.expire_lease()
-    assert generation.claim() == SEALED
+    assert generation.field("spent") == "2", "the first was free, the third is not over yet"
+    attempt = generation.granted(kept=1)
+    generation.expire_lease()
+    assert generation.claim(kept=1) == SEALED
     end = end_of(generation)
     assert (end["code"], end["partial"], generation.field("spent")) == ("attempts_exhausted", True, "3")
     ids = [entry.id for entry in generation.log]
@@ -692,6 +697,154 @@ def test_a_hand_over_does_not_count_and_its_repetition_does_not_count_twice(gene
         assert generation.release(attempt, counts=False)
         assert generation.release(attempt, counts=False)  # the reply to the first was lost
         assert generation.field("spent") == "0"
+
+
+@pytest.mark.parametrize("by", ["claim", "release", "revoke"])
+def test_an_attempt_that_got_further_than_any_before_it_is_free(generation: Generation, by: str) -> None:
+    def is_over(attempt: int) -> None:
+        if by == "release":
+            assert generation.release(attempt)
+        else:
+            generation.expire_lease()
+            assert by == "claim" or generation.revoke()
+
+    spent = []
+    for kept, own in ((0, 2), (2, 1), (0, 3), (0, 4), (1, 2), (4, 0)):  # a restart keeps nothing
+        attempt = generation.granted(kept=kept, most=9)
+        generation.append(attempt, 1, event("message"), *[A] * own)
+        is_over(attempt)
+        assert generation.claim(BEGINNING, most=9) == Refused("moved")
+        spent.append(generation.field("spent"))
+    assert spent == ["0", "0", "1", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("by", ["release", "revoke", "claim"])
+def test_an_attempt_is_counted_once_however_often_it_is_found_over(generation: Generation, by: str) -> None:
+    attempt = generation.granted()
+    generation.append(attempt, 1, A)
+    for _ in range(2):
+        if by == "release":
+            assert generation.release(attempt)
+        elif by == "revoke":
+            generation.revoke(attempt)
+        else:
+            generation.expire_lease()
+            assert generation.claim(BEGINNING) == Refused("moved")
+    assert (generation.field("spent"), generation.field("reached"), generation.field("produced")) == ("0", "1", "1")
+
+
+def test_attempts_in_all_are_bounded_however_far_they_get(generation: Generation) -> None:
+    for kept in range(4):
+        attempt = generation.granted(kept=kept)
+        generation.append(attempt, 1, A)
+        released = generation.server.do(
+            generation.server.logs.release(generation.id, attempt, counts=True, most_attempts=1, attempts_in_all=4)
+        )
+        assert released == (Released("released", 0) if kept < 3 else Released("exhausted"))
+    generation.expire_lease()
+    assert generation.claim(in_all=4, kept=4) == SEALED
+    assert end_of(generation)["code"] == "attempts_exhausted"
+
+
+def test_a_release_behind_which_no_attempt_may_follow_is_not_done(generation: Generation) -> None:
+    def release(attempt: int, *, counts: bool = True) -> Released:
+        return generation.server.do(
+            generation.server.logs.release(generation.id, attempt, counts=counts, most_attempts=1, attempts_in_all=1)
+        )
+
+    attempt = generation.granted()
+    assert release(attempt) == release(attempt) == Released("last")
+    assert generation.append(attempt, 1, A) == Appended(1), "it may write its end"
+    assert release(attempt) == Released("exhausted"), "it got further"
+    assert release(attempt + 1) == Released("fenced")
+    assert release(attempt, counts=False).why == "released", "a hand-over is always done"
+
+
+@pytest.mark.parametrize(("usage", "chunks", "paid"), [("{}", 3, 3), ('{"output_tokens":9}', 2, 9), ("null", 2, 2)])
+def test_what_attempts_have_cost_is_what_upstream_said_or_a_token_for_each_chunk(
+    generation: Generation, usage: str, chunks: int, paid: int
+) -> None:
+    for first in (True, False):
+        attempt = generation.granted()
+        generation.append(attempt, 1, event("message"), *([A] * (chunks - 1 if first else 1)), usage=usage.encode())
+        assert generation.release(attempt)
+    verdict = generation.claim(claimant="me", most_paid=paid + 1)
+    assert isinstance(verdict, Granted)
+    assert verdict.paid == paid
+    assert generation.claim(claimant="me") == verdict
+    generation.expire_lease()
+    assert generation.claim(most_paid=paid) == SEALED
+    end = end_of(generation)
+    assert (end["code"], end["retryable"]) == ("spend_exceeded", False)
+
+
+# -- revoke
+
+
+def test_viewers_are_told_of_a_dead_worker_when_its_lease_is_taken(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.append(attempt, 1, event("message"), A, B)
+    assert not generation.revoke(), "its lease is alive"
+    assert not generation.revoke(attempt - 1)
+    generation.expire_lease()
+    with Heard(generation.server, keys.live(generation.id)) as heard:
+        assert generation.revoke()
+        (published,) = heard.appends()
+        assert not generation.revoke()
+        assert heard.appends() == []
+    assert published.prev == EntryId(attempt, 3)
+    assert published.entries == generation.log[-1:]
+    assert orjson.loads(generation.log[-1].value) == {"type": "recovering", "attempt": 1}
+    assert (generation.last.attempt > attempt, generation.last.seq) == (True, 0)
+    assert isinstance(generation.claim(), Granted)
+
+
+def test_a_dead_child_s_lease_is_taken_while_it_is_alive(generation: Generation) -> None:
+    attempt = generation.granted()
+    assert generation.revoke(attempt)
+    assert isinstance(generation.claim(), Granted)
+
+
+def test_a_worker_that_was_only_paused_writes_nothing_behind_recovering(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.append(attempt, 1, A)
+    generation.expire_lease()
+    assert generation.revoke()
+    log = generation.log
+    assert generation.append(attempt, 2, B, lease_ms=LEASE_MS) == Fenced()
+    assert generation.finish(attempt, 2) == Finished("fenced")
+    assert generation.release(attempt, counts=False)
+    assert (generation.log, generation.field("spent")) == (log, "0")
+    assert generation.cancel() == "cancelled"
+    assert (end_of(generation)["chunks"], generation.last.attempt > log[-1].id.attempt) == (1, True)
+
+
+def test_no_id_is_used_twice_where_redis_comes_back_without_the_revoke(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.append(attempt, 1, A)
+    before = generation.save()
+    generation.expire_lease()
+    assert generation.revoke()
+    recovering = generation.last
+    generation.roll_back(before)
+    assert generation.append(attempt, 2, B) == Appended(2)
+    assert recovering.attempt != attempt
+
+
+def test_behind_a_cancel_nothing_recovers(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.cancel()
+    assert generation.revoke(attempt)
+    assert generation.last == EntryId(attempt, 0)
+    assert generation.claim() == SEALED
+    assert end_of(generation)["status"] == "cancelled"
+
+
+def test_a_log_that_has_gone_is_not_made_anew_to_say_that_a_worker_is_dead(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.server.command("DEL", generation.keys[1])
+    assert generation.revoke(attempt)
+    assert generation.log == []
 
 
 # -- all of them

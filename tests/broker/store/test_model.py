@@ -44,12 +44,15 @@ _ENDED = ("completed", "failed", "cancelled")
 @dataclass
 class Model:
     """What a generation is, without Redis. `leased` is None after a release. A log entry is its id and, where the model
-    knows them, its bytes."""
+    knows them, its bytes. `before` is how many there were when the attempt was claimed, `reached` how many the longest attempt
+    has appended."""
 
     state: str = "queued"
     attempt: int = 0
     ordinal: int = 0
     spent: int = 0
+    before: int = 0
+    reached: int = 0
     leased: bool | None = None
     cancel: bool = False
     log: list[tuple[EntryId, bytes | None]] = field(default_factory=list)
@@ -69,10 +72,19 @@ class Model:
         self.state, self.leased, self.cancel = state, None, False
         self.log.append((id_, None))
 
+    def settle(self, *, handed_over: bool = False) -> None:
+        """The attempt is over: it counts unless it was handed over or got further than any before it."""
+        own = len(self.log) - self.before - 1
+        self.spent -= handed_over or own > self.reached
+        self.reached = max(self.reached, own)
+        self.leased = None
+
     def claim(self, planned_from: EntryId, run: bool) -> str:
         """What a claim is answered; `granted` and `sealed` still need the id that the server chose."""
         if self.leased:
             return "held"
+        if self.leased is False:
+            self.settle()
         if self.cancel or (self.ordinal and not run) or self.spent >= MOST_ATTEMPTS:
             return "sealed"
         return "granted" if planned_from == self.last else "moved"
@@ -162,6 +174,7 @@ class Machine(RuleBasedStateMachine):
         assert expected == "granted"
         assert verdict.ordinal == model.ordinal + 1
         assert verdict.attempt > self.latest
+        model.before = len(model.log)
         model.log.append((EntryId(verdict.attempt, 0), None))
         model.state, model.attempt, model.leased = "running", verdict.attempt, True
         model.ordinal, model.spent = model.ordinal + 1, model.spent + 1
@@ -199,7 +212,7 @@ class Machine(RuleBasedStateMachine):
     def finish(self, data: st.DataObject, state: str) -> None:
         model, worker = self.model, data.draw(st.sampled_from(self.workers[::-1]))
         finished = self.generation.finish(worker.attempt, len(worker.put) + 1, Ending(state))  # type: ignore[arg-type]
-        if not model.runs(worker.attempt):
+        if not model.runs(worker.attempt) or model.last.attempt != worker.attempt:  # that is behind `recovering`
             assert finished == Finished("fenced")
         elif model.last.seq < len(worker.put):
             assert finished == Finished("behind", model.last.seq)
@@ -214,8 +227,20 @@ class Machine(RuleBasedStateMachine):
         for _ in range(1 + twice):
             assert self.generation.release(worker.attempt, counts=counts) == model.runs(worker.attempt)
         if model.runs(worker.attempt) and model.leased is not None:
-            model.leased = None
-            model.spent -= not counts
+            model.settle(handed_over=not counts)
+
+    @precondition(lambda self: self.workers and not self.model.ended)
+    @rule(dead=st.booleans())
+    def revoke(self, dead: bool) -> None:
+        """By a parent that knows the worker to be dead, or by a sweeper."""
+        model, worker = self.model, self.workers[-1]
+        lapsed = model.leased if dead and model.runs(worker.attempt) else model.leased is False or None
+        revoked = self.generation.revoke(worker.attempt if dead else None)
+        assert revoked == (lapsed is not None)
+        if revoked:
+            model.settle()
+            if not model.cancel:
+                model.log.append((self._own_attempt(), None))
 
     @precondition(lambda self: self.model.ended)
     @rule()

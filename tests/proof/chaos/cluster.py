@@ -9,7 +9,7 @@ from typing import Self
 from broker.local.embedded import free_port
 from broker.processes.orphans import Orphans
 from tests.harness.processes import Child, python
-from tests.proof.chaos.account import MOST_ATTEMPTS
+from tests.proof.chaos.account import ATTEMPTS_IN_ALL, MOST_ATTEMPTS
 from tests.proof.chaos.history import Recorder, now
 from tests.proof.chaos.limits import LEASE
 from tests.proof.chaos.proxy import FaultProxy
@@ -17,8 +17,8 @@ from tests.proof.chaos.store import Store
 from tests.proof.chaos.wire import Address, Lost, ask
 
 SETTINGS = {
-    "lease": LEASE, "most_attempts": MOST_ATTEMPTS, "pickup_grace": 1, "sweep_every": 0.25, "drain": 0, "shutdown": 2,
-    "keep_alive": 4, "stalled_viewer": 30,
+    "lease": LEASE, "most_attempts": MOST_ATTEMPTS, "attempts_in_all": ATTEMPTS_IN_ALL, "pickup_grace": 1,
+    "sweep_every": 0.25, "drain": 0, "shutdown": 2, "keep_alive": 4, "stalled_viewer": 30,
 }  # fmt: skip
 _READY_SECONDS = 60.0
 _EXIT_SECONDS = 10.0

@@ -79,10 +79,8 @@ def _amount(told: Told, general: dict[str, list[Line]]) -> list[str]:
     moved = any(fault["kind"] == "server_clock" for fault in general["fault"])
     found = [*account.text(first, record, log, asked if told.of("asked") else None)]
     found += account.figures(first, record, log, calls, read=records[-1]["t"], clock_moved=moved)
-    since = [fault for fault in general["fault"] if fault["until"] >= first["asked"]]
-    hand_overs = sum(fault["kind"] == "worker_term" for fault in since)
     rewinds = sum(line["t"] >= first["asked"] for line in of_logs(general["rewind"]))
-    return [*found, *account.attempts(record, log, calls, hand_overs=hand_overs, rewinds=rewinds)]
+    return [*found, *account.attempts(record, log, calls, rewinds=rewinds)]
 
 
 def figures(lines: Sequence[Line], *, timely: bool = False) -> dict[str, list[float]]:

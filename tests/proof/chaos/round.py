@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.proof.chaos import evidence
-from tests.proof.chaos.account import MOST_ATTEMPTS
+from tests.proof.chaos.account import ATTEMPTS_IN_ALL
 from tests.proof.chaos.calm import Calm
 from tests.proof.chaos.clients import TOTAL_SECONDS, UPSTREAM_FAULTS, Generation, wishes
 from tests.proof.chaos.cluster import Cluster
@@ -29,7 +29,7 @@ GROUPS = {
 }
 _APART = frozenset(("coordination_rewind",))
 """Faults that need two servers."""
-ENDS_WITHIN = MOST_ATTEMPTS * (TOTAL_SECONDS + LEASE)
+ENDS_WITHIN = ATTEMPTS_IN_ALL * (TOTAL_SECONDS + LEASE)
 """I9, in seconds."""
 _AT_ONCE = 20
 

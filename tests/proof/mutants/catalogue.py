@@ -104,6 +104,32 @@ MUTANTS: tuple[Mutant, ...] = (
         _LUA + "test_attempts_rise_even_where_the_clock_does_not",
     ),
     _mutant(
+        "every attempt counts", "attempts.lua", "handed_over or chunks > tonumber(r[4] or '0')", "handed_over",
+        _LUA + "test_an_attempt_that_got_further_than_any_before_it_is_free",
+    ),
+    _mutant(
+        "an attempt that gets anywhere is free", "attempts.lua", "handed_over or chunks > tonumber(r[4] or '0')",
+        "handed_over or own > 0", _LUA + "test_an_attempt_that_got_further_than_any_before_it_is_free", MODEL,
+    ),
+    _mutant(
+        "an attempt is counted twice", "release.lua", "if not r[3] then return { 'released', tonumber(r[4]) } end", "",
+        _LUA + "test_an_attempt_is_counted_once_however_often_it_is_found_over", MODEL,
+    ),
+    _mutant(
+        "attempts without end", "claim.lua", "elseif ordinal >= tonumber(ARGV[11]) then", "elseif false then",
+        _LUA + "test_attempts_in_all_are_bounded_however_far_they_get",
+    ),
+    _mutant(
+        "recovering without a revoke", "attempts.lua", "redis.call('HDEL', record, 'lease_until', 'claimant')",
+        "redis.call('HDEL', record, 'claimant')",
+        _LUA + "test_a_worker_that_was_only_paused_writes_nothing_behind_recovering", MODEL,
+    ),
+    _mutant(
+        "recovering under the dead attempt", "revoke.lua", "int(new_attempt(now, attempt)) .. '-0'",
+        "int(attempt) .. '-' .. int(seq + 1)",
+        _LUA + "test_viewers_are_told_of_a_dead_worker_when_its_lease_is_taken", MODEL,
+    ),
+    _mutant(
         "a claim by an old plan", "claim.lua",
         "if prev ~= ARGV[7] then return { 'moved' } end", "",
         _LUA + "test_a_claim_planned_from_an_older_log_is_refused", MODEL,

@@ -11,6 +11,8 @@ from tests.harness.stack import LEASE, Stack, until
 from tests.system.faults.watching import SLACK, TOLD, Watched, crew, spent, watch, with_spare
 
 LONG = "sim-1?ttft_ms=20&tps=30&tokens=2000"
+SLOW = "sim-1?ttft_ms=25000&tokens=5"
+"""Its first token comes behind all deaths of a test."""
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,9 @@ def test_viewers_of_a_killed_worker_are_told_in_time_and_lose_nothing(stack: Sta
 
     assert continued.verdict()["state"] == "completed"
     assert [start["reason"] for start in late.starts()] == ["start", "continue"]
+    for watcher in continued.watchers[:4]:
+        types = [frame.type for frame in watcher.frames if frame.type in ("stream_start", "recovering")]
+        assert types == ["stream_start", "recovering", "stream_start"]
     assert prefilled.verdict()["state"] == "completed"
     assert prefilled.record()["attempt"] == 2
     assert restarted.verdict()["state"] == "completed"
@@ -70,23 +75,51 @@ def test_viewers_of_a_killed_worker_are_told_in_time_and_lose_nothing(stack: Sta
     assert [len(watched.calls) for watched in (continued, prefilled, restarted, failed)] == [2, 2, 2, 1]
 
 
-def test_a_worker_that_comes_later_goes_on_and_the_third_death_ends_it(stack: Stack) -> None:
+def test_a_worker_that_comes_later_goes_on_and_the_third_death_without_progress_ends_it(stack: Stack) -> None:
     crew(stack, 1)
-    doomed, lucky = watch(stack, LONG), watch(stack, "sim-1?ttft_ms=20&tps=40&tokens=80")
-    begin(doomed, lucky)
-    moment = replace(stack)
-    doomed.told_since(moment)
-    assert lucky.verdict()["state"] == "completed"
-    assert lucky.record()["attempt"] == spent(lucky) == 2
-    for attempt in (2, 3):
-        assert spent(doomed) == attempt
-        doomed.runs(doomed.texts + 3)
-        doomed.told_since(replace(stack))
+    doomed, steady, lucky = (watch(stack, model) for model in (SLOW, LONG, "sim-1?ttft_ms=20&tps=40&tokens=80"))
+    begin(steady, lucky)
+    for attempt in (1, 2, 3):
+        until(lambda at=attempt: doomed.record()["attempt"] == at, f"attempt {attempt} runs", 20)  # type: ignore[misc]
+        assert (spent(doomed), spent(steady)) == (attempt, 1)
+        steady.runs(steady.texts + 3)
+        moment = replace(stack)
+        doomed.told_since(moment)
+        steady.told_since(moment)
+        assert lucky.verdict()["state"] == "completed"
+        assert (lucky.record()["attempt"], spent(lucky)) == (2, 1)
     record = doomed.verdict()
     assert (record["state"], record["error"]["code"], record["attempt"]) == ("failed", "attempts_exhausted", 3)
-    assert record["text"]
     assert len(doomed.calls) == 3
     assert all(call["closed_by"] == "client" for call in doomed.calls)
+    until(lambda: steady.record()["attempt"] == 4, "an attempt that got further each time goes on", 20)
+    steady.runs(steady.texts + 3)
+    steady.cancel()
+    assert steady.verdict()["state"] == "cancelled"
+
+
+def test_viewers_hear_of_a_death_before_anybody_has_time_for_the_next_attempt(stack: Stack) -> None:
+    crew(stack, 0)
+    stack.add_worker(max_jobs=1)
+    occupying = watch(stack, LONG, viewers=1)
+    occupying.runs()
+    victim = stack.add_worker()
+    watched = watch(stack, LONG)
+    watched.runs()
+    victim.kill()
+
+    def told() -> bool:
+        return all("recovering" in [frame.type for frame in watcher.frames] for watcher in watched.watchers)
+
+    until(told, "every viewer hears of it", TOLD + SLACK)
+    late = watched.join()
+    assert watched.cancel() == 200  # nobody has it
+    assert watched.verdict()["state"] == "cancelled"
+    assert [frame.type for frame in late.frames[-2:]] == ["recovering", "stream_end"]
+    assert [len(watcher.starts()) for watcher in watched.watchers] == [1, 1, 1]
+    occupying.cancel()
+    assert occupying.verdict()["state"] == "cancelled"
+    crew(stack, 0)  # the next test has another use for a worker than one with a single slot
 
 
 def test_a_paused_worker_cannot_write_after_its_successor_has_claimed(stack: Stack) -> None:
@@ -131,12 +164,11 @@ def test_sigterm_hands_over_at_once_and_costs_no_attempt(stack: Stack) -> None:
     assert first.wait(5) == 0
     assert [start["reason"] for start in watched.watchers[0].starts()] == ["start", "continue"]
     assert watched.calls[0]["closed_by"] == "client"
-    for attempt in (1, 2):
-        assert spent(watched) == attempt
-        watched.runs(watched.texts + 3)
-        watched.told_since(replace(stack))
+    assert spent(watched) == 1
+    watched.runs(watched.texts + 3)
+    watched.told_since(replace(stack))
     record = watched.verdict()
-    assert (record["state"], record["attempt"], spent(watched)) == ("completed", 4, 3)
+    assert (record["state"], record["attempt"], spent(watched)) == ("completed", 3, 1)
 
 
 def test_a_draining_worker_ends_what_is_short_and_takes_nothing_new(stack: Stack) -> None:

@@ -219,6 +219,6 @@ def with_spare(stack: Stack, *, lease: float = LEASE) -> tuple[Child, Child]:
 
 
 def spent(watched: Watched) -> int:
-    """How many attempts count against the limit."""
+    """How many attempts count against the limit, the one that runs included."""
     with redis.Redis.from_url(watched.stack.server.url) as client:
         return int(client.hget(f"{{{watched.id}}}:record", "spent") or 0)

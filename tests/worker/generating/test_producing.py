@@ -3,16 +3,16 @@
 import asyncio
 import re
 from contextlib import AbstractAsyncContextManager
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import orjson
 import pytest
 
 from broker.errors import StorageUnavailable, UnknownGeneration
-from broker.events import Content, Entry, Run
+from broker.events import TEXT, Content, Entry, Run
 from broker.ids import BEGINNING, EntryId
 from broker.record import Ending, Record, State
-from broker.replies import Finished, Granted, Look, Refused
+from broker.replies import Finished, Granted, Look, Refused, Released
 from tests.harness.clockwork import at_once
 from tests.worker.generating.test_plan import log, record
 from tests.worker.upstreams.teller import CLOSE, OPEN, START, STOP, USAGE, WHOLE, Teller, text
@@ -42,6 +42,8 @@ class World(Teller):
         self.entries: list[Entry] = []
         self.ended: State | None = "completed"
         self.still_runs = True
+        self.released = 0
+        self.no_more: Literal["last", "exhausted"] | None = None
         self.slow: dict[str, float] = {}
         self.away: set[str] = set()
         self.did: list[tuple[Any, ...]] = []
@@ -88,9 +90,13 @@ class World(Teller):
         await self.note("claim", id_, claimant, how)
         return self.verdicts.pop(0) if len(self.verdicts) > 1 else self.verdicts[0]
 
-    async def release(self, id_: str, attempt: int, *, counts: bool) -> bool:
+    async def release(self, id_: str, attempt: int, *, counts: bool, **limits: int) -> Released:
         await self.note("release", id_, attempt, counts)
-        return self.still_runs
+        self.limits = limits
+        self.released += counts
+        if counts and self.no_more is not None:
+            return Released(self.no_more)
+        return Released("released" if self.still_runs else "fenced", self.released)
 
     async def finish(self, id_: str, attempt: int, seq: int, ending: Ending, job: str) -> Finished:
         assert job == f"{id_}:1"
@@ -159,7 +165,15 @@ def test_a_generation_is_claimed_produced_and_ended() -> None:
     assert re.fullmatch("w/[0-9a-f]{16}", claim[2])
     asked = dict(claim[3])
     assert orjson.loads(asked.pop("start_json"))["reason"] == "start"
-    assert asked == {"lease_ms": 2500, "most_attempts": 3, "planned_from": BEGINNING, "run": True, "kept_chunks": 0}
+    assert asked == {
+        "lease_ms": 2500,
+        "most_attempts": 3,
+        "planned_from": BEGINNING,
+        "run": True,
+        "kept_chunks": 0,
+        "attempts_in_all": 20,
+        "most_paid": 0,
+    }
     assert [each for each in world.did if each != claim] == [
         ("record", "gen_x", True),
         ("add", "gen_x", 7),
@@ -272,10 +286,10 @@ def test_what_was_interrupted_goes_on_from_its_text_after_a_pause() -> None:
     world = World(CUT, [START, OPEN, text("d"), CLOSE, USAGE, STOP], verdicts=[FIRST, Granted(9, 2)])
     release = world.release
 
-    async def and_later(id_: str, attempt: int, *, counts: bool) -> bool:
+    async def and_later(id_: str, attempt: int, *, counts: bool, **limits: int) -> Released:
         world.found = record(ordinal=1, spent=1, usage=b'{"input_tokens":10}', state="running")
         world.entries = log("abc")
-        return await release(id_, attempt, counts=counts)
+        return await release(id_, attempt, counts=counts, **limits)
 
     cast(Any, world).release = and_later
     produce(world)
@@ -295,26 +309,58 @@ def test_what_is_kept_counts_against_the_limit_of_a_log() -> None:
 
 
 def test_each_attempt_waits_longer_and_their_number_is_bounded() -> None:
-    world = produce(World(*[CUT] * 10, verdicts=[Granted(7 + n, n + 1) for n in range(10)]))
+    world = produce(World(*[CUT] * 10, verdicts=[Granted(7 + n, n + 1) for n in range(10)], attempts_in_all=3))
     assert world.names.count("call") == 4
+    assert world.limits == {"most_attempts": 3, "attempts_in_all": 3}
     released, claimed = world.when("release"), world.when("claim")
     first, second, third = (after - before for before, after in zip(released, claimed[1:], strict=False))
     assert 0.25 <= first <= 0.5 <= second <= 1.0 <= third <= 2.0
 
 
-@pytest.mark.parametrize(
-    ("on_interrupt", "spent", "last"),
-    [
-        ("continue", 0, False), ("continue", 1, False), ("continue", 2, True), ("continue", 3, True),
-        ("restart", 1, False), ("restart", 2, True), ("fail", 0, True),
-    ],
-)  # fmt: skip
-def test_the_last_attempt_s_interruption_is_the_end(on_interrupt: str, spent: int, last: bool) -> None:
-    world = World(CUT, verdicts=[FIRST, Refused("held")], found=record(spent=spent, on_interrupt=on_interrupt))
+def test_attempts_that_are_free_do_not_wait_longer_each_time() -> None:
+    world = World(*[CUT] * 3, verdicts=[Granted(7 + n, n + 1) for n in range(4)], attempts_in_all=3)
+    world.released = -3
+    produce(world)
+    pauses = [after - before for before, after in zip(world.when("release"), world.when("claim")[1:], strict=False)]
+    assert max(pauses) <= 0.5
+
+
+@pytest.mark.parametrize("on_interrupt", ["continue", "restart"])
+def test_the_last_attempt_s_interruption_is_the_end(on_interrupt: str) -> None:
+    world = World(CUT, found=record(on_interrupt=on_interrupt))
+    world.no_more = "last"
     failed = Ending("failed", code="upstream_disconnected", message="cut", retryable=True)
-    assert produce(world).asked("release", "finish") == (
-        [("finish", "gen_x", 7, 4, failed)] if last else [("release", "gen_x", 7, True)]
-    )
+    assert produce(world).asked("release", "finish") == [
+        ("release", "gen_x", 7, True),
+        ("finish", "gen_x", 7, 4, failed),
+    ]
+
+
+def test_an_interruption_that_must_not_be_gone_on_from_is_the_end_at_once() -> None:
+    world = World(CUT, found=record(on_interrupt="fail"))
+    failed = Ending("failed", code="upstream_disconnected", message="cut", retryable=True)
+    assert produce(world).asked("release", "finish") == [("finish", "gen_x", 7, 4, failed)]
+
+
+def test_attempts_that_would_go_on_for_ever_are_ended() -> None:
+    world = World(CUT)
+    world.no_more = "exhausted"
+    ((*_, ending),) = produce(world).asked("finish")
+    assert (ending.state, ending.code, ending.retryable) == ("failed", "attempts_exhausted", True)
+    assert "upstream_disconnected" in ending.message
+
+
+def test_what_may_be_spent_is_told_to_the_claim_and_ends_an_attempt_that_spends_more() -> None:
+    answer = [START, OPEN, *map(text, "abcd"), CLOSE, USAGE, STOP]
+    ends = []
+    for paid in (6, 7):
+        world = produce(World(answer, verdicts=[Granted(7, 1, paid)], found=record(max_spend_tokens=10)))
+        (claim,) = world.asked("claim")
+        assert claim[3]["most_paid"] == 10
+        ((*_, ending),) = world.asked("finish")
+        ends.append((ending.state, ending.code, ending.retryable))
+    assert ends == [("completed", "", False), ("failed", "spend_exceeded", False)]
+    assert [each.value for each in world.put if each.kind == TEXT] == [b"a", b"b", b"c", b"d"], "what has come is shown"
 
 
 def test_an_interruption_is_the_end_where_the_log_takes_no_more() -> None:
