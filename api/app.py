@@ -25,7 +25,7 @@ from api.settings import ApiSettings
 from api.viewing.hubs import Hubs
 from broker.aside import Aside
 from broker.collecting import Collector
-from broker.request import LONGEST, SERVER_TOOLS, ChatRequest, GenerationRequest
+from broker.request import CHAT_SYSTEM, LONGEST, SERVER_TOOLS, USUAL_MODEL, ChatRequest, GenerationRequest
 from broker.store.archive import open_archive
 from broker.store.shelf import Shelf
 from broker.tools.loading import load
@@ -44,7 +44,10 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
         turns, aside = Turns(), Aside()
-        bounds: dict[str, object] = {LONGEST: settings.longest_retention, SERVER_TOOLS: tools}
+        bounds: dict[str, object] = {
+            LONGEST: settings.longest_retention, SERVER_TOOLS: tools, USUAL_MODEL: settings.model,
+            CHAT_SYSTEM: settings.chat_system,
+        }  # fmt: skip
         url, cached = settings.archive_url, settings.replay_cache_bytes
         shelf = Shelf(open_archive(url), cached, turns) if url is not None else None
         listed = settings.all_cells

@@ -12,6 +12,10 @@ from broker.settings import BrokerSettings
 class ApiSettings(BrokerSettings):
     """Times are seconds, sizes bytes."""
 
+    model: str | None = Field(default=None, max_length=256)
+    """The model of requests that name none; without one they are refused."""
+    chat_system: str | None = None
+    """The `system` of chats that have none."""
     host: str = "127.0.0.1"
     allowed_hosts: str | None = None
     """Hosts to answer for, with commas between, `*` for any, beside those of loopback. Not set: none where the API listens on

@@ -1,14 +1,15 @@
 """What a submitter may ask for: the Messages fields, handed to upstream as they came, and our own options."""
 
 import hashlib
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -33,6 +34,9 @@ LONGEST_ARCHIVED = 31_536_000
 """Seconds that a generation may be kept: a week, and, where there is an archive, a year."""
 LONGEST = "longest_retention"
 """Under which name a validation's context has the one that holds."""
+USUAL_MODEL = "model"
+CHAT_SYSTEM = "chat_system"
+"""Under which names it has what the operator fills in: for requests that name no model, and for chats without `system`."""
 
 OnInterrupt = Literal["continue", "restart", "fail"]
 Durability = Literal["normal", "strict"]
@@ -107,7 +111,21 @@ Content = Annotated[
         }
     ),
 ]
-Model = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+def _usual_model(value: object, info: ValidationInfo) -> object:
+    if value is not None:
+        return value
+    if not (usual := (info.context or {}).get(USUAL_MODEL)):
+        raise PydanticCustomError("no_model", "is required, as RESPOOL_MODEL is not set")
+    return usual
+
+
+def _not_given() -> str:
+    return cast(str, None)
+
+
+Model = Annotated[str, Field(min_length=1, max_length=256), BeforeValidator(_usual_model)]
 MaxTokens = Annotated[int, Field(ge=1, le=1_000_000)]
 MaxSpend = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Silence = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
@@ -191,7 +209,7 @@ Messages = Annotated[list[Message], Field(min_length=1, max_length=MANY_MESSAGES
 class GenerationRequest(_Body):
     """The body of `POST /v1/generations`. A field that is None was not given."""
 
-    model: Model
+    model: Model = Field(default_factory=_not_given, validate_default=True)
     messages: Messages
     system: Content | None = None
     max_tokens: MaxTokens = 4096
@@ -244,10 +262,12 @@ class GenerationRequest(_Body):
         """SHA-256 (hex) of what was asked, for comparing two bodies under one idempotency key.
 
         The order of keys, nulls and defaults written out do not change it, nor will a field added later with a
-        default. Inside blocks nothing is interpreted: 1 and 1.0 differ there.
+        default, nor what the operator fills in. Inside blocks nothing is interpreted: 1 and 1.0 differ there.
         """
-        fields = type(self).model_fields
-        asked = {name: value for name, value in self._given().items() if value != fields[name].default}
+        fields, given = type(self).model_fields, self.model_fields_set
+        asked = {
+            name: value for name, value in self._given().items() if name in given and value != fields[name].default
+        }
         return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
     def _given(self) -> dict[str, object]:
@@ -282,17 +302,25 @@ ADDED = StoredRequest.model_fields.keys() - GenerationRequest.model_fields.keys(
 class ChatRequest(_Body):
     """The body of `POST /v1/chat/stream`: the plain chat form of a GenerationRequest."""
 
-    model: Model
+    model: Model = Field(default_factory=_not_given, validate_default=True)
     messages: Messages
     system: Content | None = None
     max_tokens: MaxTokens = 4096
     on_abandon: OnAbandon = "cancel"
     abandon_after: Grace = 30.0
 
-    def as_generation(self) -> GenerationRequest:
-        """The same request, with our options at their defaults, but that it is cancelled where nobody watches: who asks so
-        watches, and has gone if nobody ever did."""
-        return GenerationRequest(
-            model=self.model, messages=self.messages, system=self.system, max_tokens=self.max_tokens,
-            on_abandon=self.on_abandon, abandon_after=self.abandon_after, abandon_unwatched=True,
-        )  # fmt: skip
+    @classmethod
+    def generation(cls, body: dict[str, object], context: Mapping[str, object]) -> GenerationRequest:
+        """The request for this body, with our options at their defaults, but that it is cancelled where nobody watches: who
+        asks so watches, and has gone if nobody ever did. Raises ValidationError."""
+        chat = cls.model_validate(body, context=context)
+        asked = chat.model_fields_set
+        given: dict[str, object] = {
+            name: getattr(chat, name) for name in cls.model_fields if name in asked or name != "model"
+        }
+        given["abandon_unwatched"] = True
+        usual = None if "system" in asked else context.get(CHAT_SYSTEM)
+        request = GenerationRequest.model_validate({**given, "system": usual or chat.system}, context=context)
+        if usual:
+            request.model_fields_set.discard("system")
+        return request

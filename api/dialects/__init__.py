@@ -1,8 +1,8 @@
 """The vocabularies in which a log is shown: each is a fold over its entries, and the cursor is always the log's own. Pure.
 
-native.py is ours, text.py bare text; sse.py is what server-sent events have in common, whatever they say, content.py what was
-produced so far, as JSON. chunks.py is around any of them, and shows words or sentences at once; boundaries.py says where these
-end.
+native.py is ours, text.py bare text; chat.py and chat_text.py are the two of the chat form. sse.py is what server-sent events
+have in common, whatever they say, content.py what was produced so far, as JSON. chunks.py is around any of them, and shows
+words or sentences at once; boundaries.py says where these end.
 
     log       7-0 stream_start   7-1 block_start   7-2 "It"   7-3 " is"        state behind each: s1 s2 s3 s4
     frames    (begin, 7-0) → s1  (s1, 7-1) → s2    …          (s3, 7-3) → s4   one frame an entry, which may be empty

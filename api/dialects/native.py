@@ -11,16 +11,17 @@ from broker.events import TEXT, THINKING, TOOL_INPUT, Entry
 from broker.transcript import Transcript
 from broker.vocabulary import GapReason
 
-_HEAD: Final = {
+HEADS: Final = {
     TEXT: b'{"type":"text","text":',
     THINKING: b'{"type":"thinking","thinking":',
     TOOL_INPUT: b'{"type":"tool_input","partial_json":',
 }
+"""How the JSON of a delta begins."""
 
 
 def wire_json(kind: bytes, value: bytes) -> bytes:
     """The entry as one line of JSON."""
-    head = _HEAD.get(kind)
+    head = HEADS.get(kind)
     return value if head is None else head + orjson.dumps(value.decode()) + b"}"
 
 
@@ -38,7 +39,7 @@ class Native(Dialect):
         that it never got."""
         frames = []
         for (attempt, seq), kind, value in entries:  # as wire_json, without a call for each
-            head = _HEAD.get(kind)
+            head = HEADS.get(kind)
             line = value if head is None else head + orjson.dumps(value.decode()) + b"}"
             frames.append(b"data: %b\nid: %d-%d\n\n" % (line, attempt, seq))
         return None, frames

@@ -60,7 +60,7 @@ class Text(Dialect):
         for piece in transcript.written:
             text, cr = _lines(piece, cr=cr) if piece else (piece, cr)
             if text:
-                yield before + _in_data(text)
+                yield before + in_data(text)
                 before = b""
         if not before:
             yield b"\nid: %d-%d\n\n" % transcript.cursor
@@ -71,31 +71,37 @@ class Text(Dialect):
 
 def _step(said: Said, entry: Entry) -> tuple[Said, bytes]:
     """The state behind the entry, and its frame."""
-    id_, kind, value = entry
+    if entry.kind == END:
+        return said, b"event: end\n" + _frame(b'{"done":true,' + entry.value[1:], entry.id)
+    said, shown = step(said, entry)
+    if isinstance(shown, int):
+        return said, b"event: discard\n" + _frame(orjson.dumps({"type": "discard", "keep": shown}), entry.id)
+    return said, _frame(shown, entry.id) if shown else b""
+
+
+def step(said: Said, entry: Entry) -> tuple[Said, bytes | int]:
+    """The state behind an entry that is not the end, and what it says: text to append, empty if it says nothing; or how many
+    characters of what was said are kept."""
+    _, kind, value = entry
     if kind == TEXT:
         text, cr = _lines(value, cr=said.end.cr)
         end = Mark(said.end.characters + len(text.decode()), cr)
-        return Said(end, said.blocks), _frame(text, id_) if text else b""
-    if kind == END:
-        return said, b"event: end\n" + _frame(b'{"done":true,' + value[1:], id_)
+        return Said(end, said.blocks), text
     if kind not in (START, EVENT):
         return said, b""
     match orjson.loads(value):
         case {"type": "block_start", "index": int(index)} if index >= len(said.blocks):
             return Said(said.end, (*said.blocks, said.end)), b""
         case {"type": "stream_start", "keep_blocks": int(keep)} if keep < len(said.blocks):
-            return _taken_back(said, keep, id_)
+            return _taken_back(said, keep)
     return said, b""
 
 
-def _taken_back(said: Said, keep: int, id_: EntryId) -> tuple[Said, bytes]:
+def _taken_back(said: Said, keep: int) -> tuple[Said, bytes | int]:
     """Blocks from number `keep` on are no more; a reader is told if it was shown any text of them."""
     end = said.blocks[keep]
     kept = Said(end, said.blocks[:keep])
-    if end.characters == said.end.characters:
-        return kept, b""
-    body = orjson.dumps({"type": "discard", "keep": end.characters})
-    return kept, b"event: discard\n" + _frame(body, id_)
+    return kept, b"" if end.characters == said.end.characters else end.characters
 
 
 def _lines(text: bytes, *, cr: bool) -> tuple[bytes, bool]:
@@ -109,10 +115,11 @@ def _lines(text: bytes, *, cr: bool) -> tuple[bytes, bool]:
 
 def _frame(data: bytes, id_: EntryId) -> bytes:
     """One event; each line of its data is a field of its own."""
-    return b"data: %b\nid: %d-%d\n\n" % (_in_data(data), *id_)
+    return b"data: %b\nid: %d-%d\n\n" % (in_data(data), *id_)
 
 
-def _in_data(text: bytes) -> bytes:
+def in_data(text: bytes) -> bytes:
+    """The text as data of a frame: each of its lines behind `data: `."""
     return text.replace(b"\n", b"\ndata: ")
 
 

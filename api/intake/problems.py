@@ -287,6 +287,7 @@ class FieldError(TypedDict):
 # filled in comes from our models (limits, allowed words), never from the request.
 SENTENCES: Mapping[str, tuple[str, str]] = {
     "missing": ("missing", "is required"),
+    "no_model": ("missing", "is required, as the operator has not set RESPOOL_MODEL"),
     "extra_forbidden": ("unknown_field", "is not a field known here"),
     "string_type": ("wrong_type", "must be a string"),
     "int_type": ("wrong_type", "must be an integer"),

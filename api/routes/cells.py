@@ -115,6 +115,12 @@ class Cells:
         service.refuse_if_crowded()
         return await service.submissions.accept(request, idempotency_key, owner)
 
+    async def made_before(self, request: GenerationRequest, idempotency_key: str, owner: str) -> Submitted:
+        """As Submissions.made_before, in the cell that knows the key. Raises StorageUnavailable if one does not answer that may
+        know it."""
+        service = self._any if self._alone else await self._at_home(request, idempotency_key, owner)
+        return await service.submissions.made_before(request, idempotency_key, owner)
+
     async def _anywhere(self, request: GenerationRequest, owner: str) -> Submitted:
         """A cell that was tried and did nothing is no reason not to try another; one that may have done something is."""
         left = {number: self.weights[number] for number in self._taking if self.services[number].takes_submits}

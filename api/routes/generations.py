@@ -13,12 +13,14 @@ from api.access.gate import Policy, Principal
 from api.delivery.asgi import EventStream, framing_of
 from api.delivery.parts import Parts
 from api.dialects import Dialect
+from api.dialects.chat import CHAT_FORM
+from api.dialects.chat_text import CHAT_TEXT
 from api.dialects.chunks import Size, in_chunks
 from api.dialects.native import NATIVE
 from api.dialects.text import TEXT_VIEW
 from api.intake.body import read_json
-from api.intake.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
-from api.intake.problems import ABOUT_STORAGE, Code, Problem
+from api.intake.negotiate import EVENT_STREAM, EVENT_STREAM_HEADERS, JSON, idempotency_key, negotiate
+from api.intake.problems import ABOUT_STORAGE, Code, FieldError, Problem
 from api.routes import views
 from api.routes.cells import Cells
 from api.routes.merging import Part, Place
@@ -48,6 +50,14 @@ ABOUT_SUBMITTING = (
 SUBMITTED = ("Location", "Generation-Id")
 _MESSAGES = [{"role": "user", "content": "Tell me a story"}]
 _DIALECTS: Final[Mapping[str, Dialect]] = {"native": NATIVE, "text": TEXT_VIEW}
+_CHAT_DIALECTS: Final[Mapping[str, Dialect]] = {"native": CHAT_FORM, "text": CHAT_TEXT}
+_NO_KEY: Final[FieldError] = {
+    "parameter": "Idempotency-Key", "code": "missing",
+    "detail": "is required with Last-Event-ID: it says which generation is resumed",
+}  # fmt: skip
+_NOT_MADE: Final = (
+    "This Idempotency-Key has made no generation that could be resumed. Without Last-Event-ID it makes one."
+)
 _LIST_CURSOR = re.compile(r"([0-9]{1,16})\.(gen_[0-9A-Z]{26})", re.ASCII)
 
 
@@ -138,24 +148,44 @@ async def answered(
 @router.post(
     "/chat/stream",
     **described(
-        {200: CHAT}, ABOUT_SUBMITTING, body=ChatRequest, takes=("Idempotency-Key",), sends={200: SUBMITTED},
+        {200: CHAT}, (*ABOUT_SUBMITTING, Code.NOT_FOUND, Code.ARCHIVE_UNAVAILABLE), body=ChatRequest,
+        takes=("Idempotency-Key", "Last-Event-ID"), sends={200: SUBMITTED},
         example={"model": "sim-1", "system": "Be brief.", "messages": _MESSAGES},
     ),
 )  # fmt: skip
-async def chat(request: Request, cells: CellsOf, who: Who, chunk: Chunk = "token") -> Response:
-    """Submit and follow in one, for readers that append every `text` until `[DONE]`."""
+async def chat(
+    request: Request,
+    cells: CellsOf,
+    who: Who,
+    view: Annotated[Literal["native", "text"], Query(description="JSON events, or bare text.")] = "native",
+    chunk: Chunk = "token",
+) -> Response:
+    """Submit and follow in one, for readers that append every `text` until `[DONE]`. With Last-Event-ID it goes on with what
+    this Idempotency-Key has made, from behind that entry."""
     cells.refuse_if_crowded()
     negotiate(request.headers, (EVENT_STREAM,))
     key = idempotency_key(request.headers)
-    asked = await read_json(request, _from_chat, cells.aside)
-    cells.refuse_unless_accepting()
-    accepted = await cells.accept(asked, key, who.owner)
-    dialect = in_chunks(NATIVE, chunk)
-    return await _follow_submitted(request, cells.of(accepted.id), who, accepted, dialect=dialect, last=dialect.done)
+    cursor = ", ".join(request.headers.getlist("last-event-id"))
+    if cursor and key is None:
+        raise Problem(Code.INVALID_REQUEST, errors=[_NO_KEY])
+    asked = await read_json(request, partial(ChatRequest.generation, context=cells.bounds), cells.aside)
+    if cursor and key is not None:
+        accepted = await _made_before(cells, who, asked, key)
+    else:
+        cells.refuse_unless_accepting()
+        accepted = await cells.accept(asked, key, who.owner)
+    dialect = in_chunks(_CHAT_DIALECTS[view], chunk)
+    return await _follow_submitted(
+        request, cells.of(accepted.id), who, accepted, cursor=cursor, dialect=dialect, last=dialect.done
+    )
 
 
-def _from_chat(body: dict[str, object]) -> GenerationRequest:
-    return ChatRequest.model_validate(body).as_generation()
+async def _made_before(cells: Cells, who: Principal, asked: GenerationRequest, key: str) -> Submitted:
+    """The generation that a chat is resumed of. Whoever has seen a part of it starts no second one."""
+    try:
+        return await cells.made_before(asked, key, who.owner)
+    except UnknownGeneration:
+        raise Problem(Code.NOT_FOUND, _NOT_MADE) from None
 
 
 # -- follow
@@ -191,14 +221,21 @@ async def events(
 
 
 async def _follow_submitted(
-    request: Request, service: Service, who: Principal, accepted: Submitted, *,
-    dialect: Dialect = NATIVE, last: bytes = b"",
-) -> Response:  # fmt: skip
-    """A stream of what was just accepted, from its beginning. Of what was made just now nothing need be asked."""
+    request: Request,
+    service: Service,
+    who: Principal,
+    accepted: Submitted,
+    *,
+    cursor: str = "",
+    dialect: Dialect = NATIVE,
+    last: bytes = b"",
+) -> Response:
+    """A stream of what was accepted, from its beginning or from behind the cursor. Of what was made just now nothing need be
+    asked."""
     id_, view = accepted.id, View(dialect, framing_of(request.scope))
     headers = [(b"location", f"/v1/generations/{id_}".encode()), (b"generation-id", id_.encode())]
     if accepted.record is None or service.hub.draining:
-        return await _follow(request, service, who, id_, None, dialect=dialect, headers=headers, last=last)
+        return await _follow(request, service, who, id_, cursor, dialect=dialect, headers=headers, last=last)
     place = accepted.place
     viewer = service.hub.attach(
         id_, BEGINNING, view, ended=False, owner=who.owner, place=place, abandonable=accepted.abandonable
@@ -233,7 +270,9 @@ async def _follow(
         return EventStream(service.hub, service.hub.turn_away(id_, view), headers=headers)
     ended = visit.state in TERMINAL
     if after is not None and after == visit.terminal_id:
-        return Response(status_code=204, headers=_NO_STORE)
+        return (
+            _nothing_more(dialect.keep_alive + last, headers) if last else Response(status_code=204, headers=_NO_STORE)
+        )
     first, place, opening = b"", None, None
     if cursor and not known:
         first = dialect.gap("bad_cursor" if after is None else "unknown_cursor")
@@ -248,6 +287,13 @@ async def _follow(
         ended=ended, owner=visit.owner, place=place, abandonable=visit.abandonable,
     )  # fmt: skip
     return EventStream(service.hub, viewer, first=first, opening=opening, last=last, headers=headers)
+
+
+def _nothing_more(body: bytes, headers: list[tuple[bytes, bytes]] | None) -> Response:
+    """For readers that wait for the last frame: a stream that has no other."""
+    response = Response(body)
+    response.raw_headers = [*EVENT_STREAM_HEADERS, *(headers or []), (b"content-length", b"%d" % len(body))]
+    return response
 
 
 async def _visit(service: Service, who: Principal, id_: str, after: EntryId | None) -> tuple[Visit, bool]:

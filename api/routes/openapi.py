@@ -52,8 +52,8 @@ VIEWS: Final = Answer(
     {"itemSchema": {"anyOf": [_FRAME_REF, {"$ref": _REF.format(model="TextFrame")}]}}, STREAM.sends,
 )  # fmt: skip
 CHAT: Final = Answer(
-    "The event stream, and behind it `data: [DONE]`.", EVENT_STREAM, {"itemSchema": {"anyOf": [_FRAME_REF, _DONE]}},
-    STREAM.sends,
+    "The event stream, and behind it `data: [DONE]`.", EVENT_STREAM,
+    {"itemSchema": {"anyOf": [{"$ref": _REF.format(model="ChatFrame")}, _DONE]}}, STREAM.sends,
 )  # fmt: skip
 
 
@@ -200,9 +200,29 @@ _TEXT_FRAME: Final[Json] = {
 }
 
 
+_CHAT_FRAME: Final[Json] = {
+    "type": "object",
+    "description": "One frame of the chat form: `data:` and a blank line. With `view=text` it is bare text, at the end JSON.",
+    "required": ["data"],
+    "properties": {
+        "data": {
+            "type": "string",
+            "contentMediaType": JSON,
+            "contentSchema": {
+                "allOf": [
+                    {"$ref": _REF.format(model="Event")},
+                    {"properties": {"id": {"description": "The cursor.", **_FRAME["properties"]["id"]}}},
+                ]
+            },
+        }
+    },
+}
+
+
 def _schemas(requests: Sequence[type[BaseModel]], shapes: Sequence[object]) -> Json:
     _, bodies = models_json_schema([(model, "validation") for model in requests], ref_template=_REF)
-    schemas: Json = {"Problem": _PROBLEM, "Frame": _FRAME, "TextFrame": _TEXT_FRAME, **bodies.get("$defs", {})}
+    frames = {"Frame": _FRAME, "TextFrame": _TEXT_FRAME, "ChatFrame": _CHAT_FRAME}
+    schemas: Json = {"Problem": _PROBLEM, **frames, **bodies.get("$defs", {})}
     for shape in (FieldError, *shapes):
         schemas |= _defined(getattr(shape, "__name__", ""), shape)
     return schemas | _defined("Event", Event)

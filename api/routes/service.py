@@ -45,7 +45,7 @@ class Service:
     aside: Aside = field(default_factory=Aside)
     """Where large bodies are read."""
     bounds: Mapping[str, object] = field(default_factory=dict)
-    """What a request is held against besides its own rules: the context of its validation."""
+    """What a request is held against besides its own rules, and what is filled in: the context of its validation."""
     cell: int = 0
     """Its number."""
 

@@ -88,8 +88,9 @@ class Viewer:
     # -- the hub's side
 
     def tell(self, frame: bytes) -> None:
-        """Says something about the connection itself. Bounded: a viewer that does not read misses such words."""
-        if len(self._notices) < _MOST_NOTICES:
+        """Says something about the connection itself, unless its dialect has no word for it. Bounded: a viewer that does not
+        read misses such words."""
+        if frame and len(self._notices) < _MOST_NOTICES:
             self._notices.append(frame)
         self.wake()
 

@@ -36,6 +36,8 @@ GRACE: Final[dict[str, float]] = {"api": 3.5, "worker": 6.0, "simulator": 0.5, "
 """Seconds between SIGTERM and SIGKILL; the parts are stopped in this order, so Ctrl-C takes 12 s at the very most."""
 HURRY: Final[dict[str, str]] = {"RESPOOL_SHUTDOWN": "2", "RESPOOL_DRAIN": "1"}
 """Shorter waits than those of a server: what is stopped at Ctrl-C goes on at the next start."""
+MODELS: Final[dict[bool, str]] = {True: "sim-1", False: "claude-sonnet-5-5"}
+"""What requests get that name no model: the simulated one, or a current one where there is a key."""
 PAGES: Final[dict[str, str]] = {"RESPOOL_CORS_ORIGINS": "loopback"}
 """A page that is built on this machine may use the API from its development server."""
 TOOLS: Final[dict[str, str]] = {"RESPOOL_TOOLS": "worker.tools"}
@@ -161,7 +163,8 @@ def bring_up(stack: Stack, port: int, valkey: EmbeddedServer, environ: Mapping[s
         stack.start("simulator", child("simulator", env, stack.terminal, "--port", str(simulator_port)))
         upstream = {"ANTHROPIC_BASE_URL": f"http://127.0.0.1:{simulator_port}", "ANTHROPIC_API_KEY": "simulated"}
         stack.until(lambda: listens(simulator_port), "the simulated upstream")
-    stack.start("api", child("api", {**PAGES, **env}, stack.terminal))
+    usual = {"RESPOOL_MODEL": MODELS[not secrets]}
+    stack.start("api", child("api", {**PAGES, **usual, **env}, stack.terminal))
     # README's experiment kills this checkout's worker, and no other.
     stack.start("worker", child("worker", {**env, **upstream}, stack.terminal, pid_file=valkey.data_dir / "worker.pid"))
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (compared, not bound)

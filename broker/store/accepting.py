@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from broker.errors import NotDurable, OutcomeUnknown, StorageFull, StorageUnavailable
+from broker.errors import NotDurable, OutcomeUnknown, StorageFull, StorageUnavailable, UnknownGeneration
 from broker.ids import new_generation_id
 from broker.record import Record
 from broker.refusals import REFUSED
@@ -124,6 +124,19 @@ class Submissions:
         if self.derivation is not None:
             return (await self.derivation.of(key, request.fingerprint())).known
         return await self.coordination.knows(key)
+
+    async def made_before(self, request: GenerationRequest, idempotency_key: str, owner: str = "") -> Submitted:
+        """The generation that this key of this owner made of this request; nothing is submitted. Raises UnknownGeneration if it
+        has made none that is remembered, IdempotencyMismatch, StorageUnavailable."""
+        key, fingerprint = key_of(owner, idempotency_key), request.fingerprint()
+        if self.derivation is None:
+            made = await self.coordination.made_by(key, fingerprint)
+        else:
+            derived = await self.derivation.of(key, fingerprint)
+            made = derived.id if derived.known else None
+        if made is None:
+            raise UnknownGeneration
+        return Submitted(made, None)
 
     async def _see_to(self, id_: str) -> None:
         """What the key made before stays so, and is in somebody's care. Raises ExpiredGeneration."""

@@ -48,6 +48,17 @@ class Coordination:
         with storage_errors():
             return bool(await self.redis.exists(coordination_steps.idempotency(idempotency_key)))
 
+    async def made_by(self, idempotency_key: str, fingerprint: str) -> str | None:
+        """The generation that this key has made, None if it has made none. Raises IdempotencyMismatch."""
+        with storage_errors():
+            before = await self.redis.get(coordination_steps.idempotency(idempotency_key))
+        if before is None:
+            return None
+        id_, _, made_for = before.decode().partition(" ")
+        if made_for != fingerprint:
+            raise IdempotencyMismatch
+        return str(id_)
+
     async def enqueue(self, id_: str, ordinal: int, *, created_ms: int | None = None) -> None:
         """Puts the job for attempt number `ordinal` into arq's queue, unless it waits there, and wakes a worker; removes
         those of earlier attempts. Its place is that of its submit, however often it is enqueued; `created_ms` tells it where

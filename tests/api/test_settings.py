@@ -19,6 +19,8 @@ def _nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_defaults_are_the_documented_ones() -> None:
     assert ApiSettings().model_dump(include=set(OWN)) == {
+        "model": None,
+        "chat_system": None,
         "host": "127.0.0.1",
         "allowed_hosts": None,
         "cors_origins": None,

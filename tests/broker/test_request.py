@@ -8,7 +8,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from broker.request import ChatRequest, Content, GenerationRequest, Options, UnreadableRequest
+from broker.request import (
+    CHAT_SYSTEM,
+    USUAL_MODEL,
+    ChatRequest,
+    Content,
+    GenerationRequest,
+    Options,
+    UnreadableRequest,
+)
 
 HELLO: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
 
@@ -143,7 +151,7 @@ def test_a_stored_request_that_is_broken_is_not_blamed_on_a_client(broken: bytes
 REFUSED: list[tuple[dict[str, Any], tuple[int | str, ...], str]] = [
     ({"model": ""}, ("model",), "string_too_short"),
     ({"model": "m" * 257}, ("model",), "string_too_long"),
-    ({"model": None}, ("model",), "missing"),
+    ({"model": None}, ("model",), "no_model"),
     ({"model": 5}, ("model",), "string_type"),
     ({"messages": []}, ("messages",), "too_short"),
     ({"messages": "Hello"}, ("messages",), "list_type"),
@@ -284,13 +292,11 @@ def test_roles_need_not_alternate_and_either_may_begin(roles: list[str]) -> None
 
 def test_a_chat_is_the_same_request_with_our_defaults_but_that_a_closed_tab_cancels_it() -> None:
     closes = {"on_abandon": "cancel", "abandon_after": 30.0, "abandon_unwatched": True}
-    chat = ChatRequest.model_validate({**HELLO, "system": "Be brief.", "max_tokens": 5})
-    assert chat.as_generation() == read(system="Be brief.", max_tokens=5, **closes)
+    chat = ChatRequest.generation({**HELLO, "system": "Be brief.", "max_tokens": 5}, {})
+    assert chat == read(system="Be brief.", max_tokens=5, **closes)
     same = read(**closes).fingerprint()
-    assert ChatRequest.model_validate({**HELLO, "system": None}).as_generation().fingerprint() == same
-    stays = (
-        ChatRequest.model_validate({**HELLO, "on_abandon": "finish", "abandon_after": 5.0}).as_generation().options()
-    )
+    assert ChatRequest.generation({**HELLO, "system": None}, {}).fingerprint() == same
+    stays = ChatRequest.generation({**HELLO, "on_abandon": "finish", "abandon_after": 5.0}, {}).options()
     assert (stays.on_abandon, stays.abandon_after) == ("finish", 5.0)
 
 
@@ -300,6 +306,37 @@ def test_when_one_is_abandoned_is_asked_for_in_bounds() -> None:
     for fields in ({"on_abandon": "stop"}, {"abandon_after": 0.9}, {"abandon_after": 3601}, {"abandon_unwatched": 1}):
         with pytest.raises(ValidationError):
             read(**fields)
+
+
+def test_a_model_that_is_not_named_is_the_operator_s_and_without_one_it_is_required() -> None:
+    asked = {name: value for name, value in HELLO.items() if name != "model"}
+    for body in (asked, {**asked, "model": None}):
+        assert GenerationRequest.model_validate(body, context={USUAL_MODEL: "usual"}).model == "usual"
+        assert ChatRequest.generation(body, {USUAL_MODEL: "usual"}).upstream_body()["model"] == "usual"
+        for context in (None, {}, {USUAL_MODEL: None}, {USUAL_MODEL: ""}):
+            with pytest.raises(ValidationError) as refused:
+                GenerationRequest.model_validate(body, context=context)
+            assert [(error["loc"], error["type"]) for error in refused.value.errors()] == [(("model",), "no_model")]
+    assert GenerationRequest.model_validate(HELLO, context={USUAL_MODEL: "usual"}).model == HELLO["model"]
+    with pytest.raises(ValidationError) as refused:
+        GenerationRequest.model_validate({**HELLO, "model": ""}, context={USUAL_MODEL: "usual"})
+    assert refused.value.errors()[0]["type"] == "string_too_short"
+
+
+def test_a_chat_without_system_has_the_operator_s() -> None:
+    context = {CHAT_SYSTEM: "Be kind."}
+    for body in (HELLO, {**HELLO, "system": None}):
+        assert ChatRequest.generation(body, context).system == "Be kind."
+    assert ChatRequest.generation({**HELLO, "system": "Be brief."}, context).system == "Be brief."
+    assert GenerationRequest.model_validate(HELLO, context=context).system is None
+
+
+def test_what_the_operator_fills_in_is_stored_and_is_no_part_of_what_was_asked() -> None:
+    asked = {name: value for name, value in HELLO.items() if name != "model"}
+    one, other = (ChatRequest.generation(asked, {USUAL_MODEL: name, CHAT_SYSTEM: name}) for name in ("one", "other"))
+    assert one.fingerprint() == other.fingerprint() != read().fingerprint()
+    stored = GenerationRequest.from_bytes(one.to_bytes())
+    assert (stored.model, stored.system) == ("one", "one")
 
 
 def test_a_chat_takes_none_of_the_other_fields() -> None:

@@ -35,14 +35,18 @@ class Generation:
 
 
 def parse(block: str) -> Frame | None:
-    """One block of a stream, the text before a blank line; None for one without data. Only LF ends a line."""
+    """One block of a stream, the text before a blank line; None for one without data. Only LF ends a line. In the chat form the
+    id is in the JSON."""
     data, id_ = [], None
     for line in block.split("\n"):
         if line.startswith("data:"):
             data.append(line[5:].removeprefix(" "))
         elif line.startswith("id:"):
             id_ = line[3:].removeprefix(" ")
-    return Frame(id_, json.loads("\n".join(data))) if data and data != ["[DONE]"] else None
+    if not data or data == ["[DONE]"]:
+        return None
+    said = json.loads("\n".join(data))
+    return Frame(said.pop("id", None) if id_ is None else id_, said)
 
 
 def frames(chunks: Iterator[bytes]) -> Iterator[Frame]:

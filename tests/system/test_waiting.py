@@ -65,7 +65,7 @@ def test_a_submit_that_is_a_stream_says_queued_first(alone: Client, running: Gen
     with alone.http.stream("POST", "/v1/chat/stream", json=body) as response:
         first = next(response.iter_raw())
         alone.cancel(response.headers["location"].removeprefix("/v1/generations/"))
-    assert first == b': ka\nretry: 500\ndata: {"type":"queued","position":0}\n\n'
+    assert first == b': ka\n\ndata: {"type":"queued","position":0}\n\n'
 
 
 def test_a_snapshot_of_what_waits_says_queued_too(alone: Client, running: Generation) -> None:

@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.dialects import UNKNOWN, Dialect, State
+from api.dialects.chat import CHAT_FORM
+from api.dialects.chat_text import CHAT_TEXT
 from api.dialects.native import NATIVE, Native
 from api.dialects.text import TEXT_VIEW
 from api.viewing.feed import Feed
@@ -46,7 +48,7 @@ class Counting(Native):
         return state, frames
 
 
-DIALECTS: list[Dialect] = [NATIVE, TEXT_VIEW, Counting()]
+DIALECTS: list[Dialect] = [NATIVE, TEXT_VIEW, CHAT_FORM, CHAT_TEXT, Counting()]
 
 
 def log_of(rng: random.Random, count: int, *, ended: bool = True) -> list[Entry]:

@@ -217,7 +217,7 @@ def test_each_wrong_field_has_a_pointer_a_code_and_a_sentence(client: TestClient
     response = client.post("/generations", json=wrong)
     assert response.status_code == 422
     assert response.json()["errors"] == [
-        {"pointer": "/model", "code": "missing", "detail": "is required"},
+        {"pointer": "/model", "code": "missing", "detail": "is required, as the operator has not set RESPOOL_MODEL"},
         {"pointer": "/messages/0/content/1/type", "code": "missing", "detail": "is required"},
         {"pointer": "/max_tokens", "code": "out_of_range", "detail": "must be at least 1"},
         {"pointer": "/on_interrupt", "code": "not_allowed", "detail": "must be 'continue', 'restart' or 'fail'"},

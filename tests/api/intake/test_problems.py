@@ -72,7 +72,7 @@ AWAY = {
     "crowded": "too_busy",
 }
 FIELDS = {
-    "missing": "missing",
+    "missing": "missing no_model",
     "unknown_field": "extra_forbidden",
     "wrong_type": "string_type int_type int_parsing bool_parsing float_type list_type dict_type model_type text_or_blocks",
     "not_allowed": "literal_error tool_twice named_twice",

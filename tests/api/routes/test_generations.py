@@ -199,7 +199,7 @@ def test_a_stream_without_redis_is_told_to_come_back_and_cut(
     async def silent(*_: Any) -> Any:
         await asyncio.Event().wait()
 
-    id_ = api.post(GENERATIONS, ASKED, idempotency_key="key").shown["id"]
+    id_ = api.post(path, ASKED, 1, idempotency_key="key", **STREAM).headers["generation-id"]
     for visit in (away, silent):
         monkeypatch.setattr(Logs, "visit", visit)
         monkeypatch.setattr("api.routes.generations._VISIT_SECONDS", 0.01)

@@ -506,3 +506,9 @@ def test_an_end_that_is_in_the_log_ends_who_watches_a_feed_that_has_not_heard_of
         bytes_of([each]) for each in (entry(1, 0), entry(2, 0, kind=END))
     ] + [b""]
     assert seat.viewer.done == "end"
+
+
+def test_what_a_dialect_has_no_word_for_is_not_told() -> None:
+    seat = Seat(shown(entry(1, 0)))
+    seat.viewer.tell(b"")
+    assert seat.take() == bytes_of([entry(1, 0)])

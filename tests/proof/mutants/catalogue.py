@@ -42,6 +42,8 @@ def _mutant(name: str, place: str, old: str, new: str, *tests: str) -> Mutant:
     return Mutant(name, (Edit(place, old, new),), tests)
 
 
+_CHAT = "tests/api/dialects/test_chat.py::"
+_CHAT_FORM = "tests/system/test_chat.py::"
 _SUBMIT = "accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms)"
 _CREATE = "created = await self.logs.create(id_, *self._stored(request), made_for, owner, request.origin, grace)"
 _LOST = "tests/system/test_coordination_lost.py::"
@@ -81,7 +83,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "an end over what is not written",
         (
             Edit("Producer._finish", "elif not written:", "elif False:"),
-            Edit("Producer._finish", "writer.next_seq, ending", "writer.acked + 1, ending"),
+            Edit("Producer._finish", "writer.next_seq, measured", "writer.acked + 1, ending"),
         ),
         ("tests/worker/generating/test_producer.py", "tests/worker/generating/test_producing.py"),
     ),
@@ -201,7 +203,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a finish that does not wait for the tail to be back",
         (
             Edit("Producer._finish", "written = await writer.flushed(give_up - clock())", "written = True"),
-            Edit("Producer._finish", "writer.attempt, writer.next_seq, ending", "writer.attempt, writer.acked + 1, ending"),
+            Edit("Producer._finish", "writer.attempt, writer.next_seq, measured", "writer.attempt, writer.acked + 1, ending"),
         ),
         ("tests/worker/generating/test_producer.py",),
     ),
@@ -257,12 +259,12 @@ MUTANTS: tuple[Mutant, ...] = (
         _INDEXES + "test_what_does_not_end_is_not_filed",
     ),
     _mutant(
-        "what ended on one server is due for ever", "conclude.lua", "redis.call('ZREM', KEYS[4], ARGV[10])", "",
+        "what ended on one server is due for ever", "conclude.lua", "redis.call('ZREM', KEYS[4], ARGV[13])", "",
         _INDEXES + "test_on_one_server_an_end_is_filed_in_the_step_that_makes_it",
     ),
     _mutant(
         "what expires on one server is on its lists for ever", "conclude.lua",
-        "redis.call('ZADD', KEYS[5], int(now + ended[5] + tonumber(ARGV[11])), ARGV[10])", "",
+        "redis.call('ZADD', KEYS[5], int(now + ended[5] + tonumber(ARGV[14])), ARGV[13])", "",
         _INDEXES + "test_on_one_server_an_end_is_filed_in_the_step_that_makes_it",
     ),
     _mutant(
@@ -780,5 +782,43 @@ MUTANTS: tuple[Mutant, ...] = (
         "a cell that is away holds up the answer that another is ready", "states",
         "timeout = _OTHERS_SECONDS if one_is_ready else None", "timeout = None",
         _CELLS + "test_a_cell_that_does_not_answer_holds_up_nobody_who_asks_whether_another_is_ready",
+    ),
+    # -- the chat form, and what an end tells
+    _mutant(
+        "whoever resumes starts a second generation", "generations.chat", "if cursor and key is not None:", "if False:",
+        _CHAT_FORM + "test_whoever_resumes_what_is_not_there_starts_nothing",
+    ),
+    _mutant(
+        "a chat's frame has no cursor", "with_id", """b'%b,"id":"%d-%d"}' % (value[:-1], *id_)""", "value",
+        _CHAT + "test_both_readers_get_every_event_and_its_cursor",
+    ),
+    _mutant(
+        "a keep-alive is glued to an event", "chat.KEEP_ALIVE", 'sse.KEEP_ALIVE + b"\\n"', "sse.KEEP_ALIVE",
+        _CHAT + "test_both_readers_get_every_event_and_its_cursor",
+    ),
+    _mutant(
+        "a number is lost among the text", "_number_at_the_end", "if digit is None:", "if True:",
+        _CHAT + "test_a_number_waits_for_the_text_behind_it_and_no_longer_than_to_the_end",
+    ),
+    _mutant(
+        "text ends the stream", "frames_of", "cuts = _cuts(text, 0, len(text))", "cuts = set[int]()",
+        _CHAT + "test_what_a_page_appends_that_reads_frames_is_the_text",
+    ),
+    _mutant(
+        "a notice without a word stops a viewer", "Viewer.tell", "if frame and len", "if len",
+        "tests/api/viewing/test_viewer.py::test_what_a_dialect_has_no_word_for_is_not_told",
+    ),
+    _mutant(
+        "what the operator fills in is compared", "GenerationRequest.fingerprint", "if name in given and value", "if value",
+        "tests/broker/test_request.py::test_what_the_operator_fills_in_is_stored_and_is_no_part_of_what_was_asked",
+    ),
+    _mutant(
+        "the pace counts the pause between two calls", "Arrivals.paused", "self._last = None", "pass",
+        "tests/worker/generating/test_arrivals.py::test_what_lies_between_two_calls_is_nobody_s_pace",
+    ),
+    _mutant(
+        "any retry-after is passed on", "anthropic.client.seconds",
+        "return asked if 0 <= asked <= _LONGEST_PAUSE else None", "return asked",
+        "tests/worker/upstreams/anthropic/test_client.py::test_a_pause_is_asked_for_in_seconds_that_could_be_meant",
     ),
 )  # fmt: skip

@@ -15,7 +15,7 @@ from broker.events import Content, event
 from broker.ids import BEGINNING
 from broker.transcript import Kept
 from worker.upstreams import Answer, Call, UpstreamFailure
-from worker.upstreams.anthropic.client import AnthropicUpstream, _failures
+from worker.upstreams.anthropic.client import AnthropicUpstream, _failures, seconds
 from worker.upstreams.anthropic.continuation import resumed
 from worker.upstreams.frames import FrameTooLarge
 
@@ -358,3 +358,12 @@ def test_whatever_the_sdk_raises_has_its_name_and_says_no_more_than_that(
 def test_a_mistake_of_ours_stays_what_it_is() -> None:
     with pytest.raises(ZeroDivisionError), _failures():
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("header", "asked"),
+    [("7", 7.0), ("0.5", 0.5), ("0", 0.0), (None, None), ("", None), ("tomorrow", None), ("-1", None), ("inf", None),
+     ("nan", None), ("1e9", None)],
+)  # fmt: skip
+def test_a_pause_is_asked_for_in_seconds_that_could_be_meant(header: str | None, asked: float | None) -> None:
+    assert seconds(header) == asked
