@@ -17,15 +17,15 @@ from api.delivery.fast_path import FAST_PATH, FastPath
 from api.delivery.guard import Guard
 from api.intake import problems
 from api.intake.problems import ABOUT_STORAGE, Code
-from api.routes import anew, docs_page, generations, openapi
+from api.routes import anew, docs_page, generations, openapi, webhooks
 from api.routes.cells import Cells, OneCell
 from api.routes.openapi import described
-from api.routes.views import Listing, Status, Whole
+from api.routes.views import Listing, Status, Told, Whole
 from api.settings import ApiSettings
 from api.viewing.hubs import Hubs
 from broker.aside import Aside
 from broker.collecting import Collector
-from broker.request import CHAT_SYSTEM, LONGEST, SERVER_TOOLS, USUAL_MODEL, ChatRequest, GenerationRequest
+from broker.request import CHAT_SYSTEM, LONGEST, SERVER_TOOLS, USUAL_MODEL, WEBHOOKS, ChatRequest, GenerationRequest
 from broker.store.archive import open_archive
 from broker.store.shelf import Shelf
 from broker.tools.loading import load
@@ -46,7 +46,7 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
         turns, aside = Turns(), Aside()
         bounds: dict[str, object] = {
             LONGEST: settings.longest_retention, SERVER_TOOLS: tools, USUAL_MODEL: settings.model,
-            CHAT_SYSTEM: settings.chat_system,
+            CHAT_SYSTEM: settings.chat_system, WEBHOOKS: settings.webhook_rules,
         }  # fmt: skip
         url, cached = settings.archive_url, settings.replay_cache_bytes
         shelf = Shelf(open_archive(url), cached, turns) if url is not None else None
@@ -76,10 +76,11 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
     )  # fmt: skip
     app.include_router(generations.router)
     app.include_router(anew.router)
+    app.include_router(webhooks.router)
     app.include_router(docs_page.router)
     app.add_api_route("/healthz", _healthz, **described({200: Status}))
     app.add_api_route("/readyz", _readyz, **described({200: Status}, _NOT_READY))
-    openapi.install(app, (GenerationRequest, ChatRequest), (Whole, Listing, Status))
+    openapi.install(app, (GenerationRequest, ChatRequest), (Whole, Listing, Status, Told))
     problems.install(app)
     app.add_middleware(FastPathFirst)
     app.state.origins = origins

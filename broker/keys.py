@@ -8,6 +8,7 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | `{gen}:record` | hash | request, state, attempt, lease, a cancel, usage, times | retention after the end; WAITING until then |
 | `{gen}:log` | stream | the entries, until they are in the archive | as the record |
 | `{gen}:was` | string | tombstone: when made, for which body if its id is derived; for 410, not 404 | retention + REMEMBERED |
+| `{gen}:webhook` | hash | the record as it ended, which a webhook is to tell yet; tries | DELIVERY, or until it is told |
 | `respool:due` | zset | when somebody must look at a generation whose end is not filed (ms) | INDEX, renewed by every write |
 | `respool:expiring` | zset | generations whose end is filed, by when they have expired (ms) | as `due` |
 | `respool:index:<state>` | zset | generations by time of submit (µs), `all` or one state | as `due` |
@@ -26,6 +27,7 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | `respool:weights` | zset | weights of cells, by when an API last went by them (ms) | WEIGHTS, renewed by every API |
 | `respool:cell` | string | the number of the cell that this server is of | INDEX, renewed at every start |
 | `respool:probe` | string | a write of our own, to see whether Redis takes any | PROBE |
+| `respool:webhooks` | zset | generations whose webhooks are to be tried, and when (ms) | as `due` |
 | `respool:archive` | zset | what an archiver must look at, and when (ms): ended generations, objects | as `due` |
 | `respool:archive:swept` | string | the archive was swept, or somebody does so now | SWEPT; SWEEPING, renewed with every page |
 
@@ -45,6 +47,7 @@ WEIGHTS: Final = "respool:weights"
 CELL: Final = "respool:cell"
 PROBE: Final = "respool:probe"
 ARCHIVE: Final = "respool:archive"
+WEBHOOKS: Final = "respool:webhooks"
 ARCHIVE_SWEPT: Final = "respool:archive:swept"
 IDENTITY: Final = "respool:identity"
 PEPPER: Final = "respool:pepper"
@@ -58,6 +61,8 @@ WAITING_MS: Final = 7 * DAY_MS
 INDEX_MS: Final = 400 * DAY_MS
 """Longer than any retention (a year) and than WAITING_MS: an index outlives what it lists."""
 REMEMBERED_MS: Final = DAY_MS
+DELIVERY_MS: Final = 36 * 3600 * 1000
+"""Longer than all tries of a webhook take: a day, and what is added to its pauses."""
 IDEMPOTENCY_MS: Final = DAY_MS
 WEIGHTS_MS: Final = IDEMPOTENCY_MS + 60_000
 """As long as an idempotency key that was used by them, and a little more than the time between two notes."""
@@ -91,6 +96,10 @@ def sync(generation_id: str) -> str:
 def tombstone(generation_id: str) -> str:
     """What stays behind when the record has expired."""
     return f"{{{generation_id}}}:was"
+
+
+def webhook(generation_id: str) -> str:
+    return f"{{{generation_id}}}:webhook"
 
 
 def live(generation_id: str) -> str:

@@ -9,6 +9,7 @@ import orjson
 from broker.failures import FAILURES, FailureCode
 from broker.ids import EntryId
 from broker.record_fields import FIELDS
+from broker.webhooks import Delivery, Hook
 
 State = Literal["queued", "running", "completed", "failed", "cancelled"]
 STATES: tuple[State, ...] = get_args(State)
@@ -63,18 +64,31 @@ class Record:
     unconfirmed: bool
     owner: str = ""
     origin: Origin | None = None
+    hook: Hook | None = None
+    delivery: Delivery | None = None
 
     @property
     def ended(self) -> bool:
         return self.state in TERMINAL
 
+    @property
+    def webhook(self) -> Delivery | None:
+        """What has become of its webhook; None if it has none."""
+        if self.hook is None or self.delivery is not None:
+            return self.delivery
+        return Delivery("skipped" if self.ended and self.state not in self.hook.events else "pending")
+
     def before_the_end(self) -> "Record":
         """As it was shown until it ended."""
         state: State = "running" if self.ordinal else "queued"
-        return replace(self, state=state, finished_ms=None, terminal_id=None, end=None, unconfirmed=False)
+        return replace(
+            self, state=state, finished_ms=None, terminal_id=None, end=None, unconfirmed=False, delivery=None
+        )
 
     @classmethod
-    def new(cls, id_: str, model: str, created_ms: int, owner: str, origin: Origin | None = None) -> "Record":
+    def new(
+        cls, id_: str, model: str, created_ms: int, owner: str, origin: Origin | None = None, hook: Hook | None = None
+    ) -> "Record":
         """As it is when it has just been made, without its request."""
         return cls(
             id_,
@@ -92,7 +106,8 @@ class Record:
             None,
             False,
             owner,
-            origin=origin,
+            origin,
+            hook,
         )
 
     @classmethod
@@ -125,6 +140,8 @@ class Record:
             ),
             owner=fields.get(b"owner", b"").decode(),
             origin=Origin.of(fields.get(b"origin")),
+            hook=Hook.of(fields.get(b"webhook")),
+            delivery=Delivery.of(fields.get(b"delivery")),
         )
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Writer = Literal[
-    "abandon", "accept", "append", "archive", "cancel", "claim", "conclude", "confirm", "create", "finish", "look", "release",
-    "revoke", "watch",
+    "abandon", "accept", "append", "archive", "cancel", "claim", "conclude", "confirm", "create", "finish", "lapsed", "look",
+    "redeliver", "release", "revoke", "tried", "watch",
 ]  # fmt: skip
 _ENDING: Final[tuple[Writer, ...]] = ("cancel", "claim", "conclude", "finish")
 """The steps that can end a generation."""
@@ -39,6 +39,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("durability", "`strict`, or `normal`", _MAKING),
     Field("origin", "`retry` or `continue`, and the generation that this one repeats or goes on from; else missing",
           _MAKING),
+    Field("webhook", "which ends are told, and where: states with commas between, and a URL; else missing", _MAKING),
     Field("retention_ms", "how long record and log are kept, from the end on", _MAKING, shown=False),
     Field("created_ms", "when the record was made", _MAKING),
     Field("started_ms", "when the first attempt was claimed", ("claim",)),
@@ -68,6 +69,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("terminal_id", "the id of the log's terminal entry", _ENDING),
     Field("end", "the terminal entry's content, JSON", _ENDING),
     Field("confirmed", "the `terminal_id` that is known to be safe, of a strictly durable end", ("confirm",)),
+    Field("delivery", "what has become of the webhook, JSON; missing before its first try", ("lapsed", "redeliver", "tried")),
     Field("archived", "the mark of the object that the log is in; the record is a stub then", ("archive",), shown=False),
 )  # fmt: skip
 

@@ -73,7 +73,7 @@ AppendReply = Appended | Fenced | Behind | NotAppended
 @dataclass(frozen=True, slots=True)
 class Look:
     """A sweeper's look at a record; `lease_ms` and `expires_ms` are what is left of the lease and of the record, `ended_ms` how
-    long ago it ended, if it has."""
+    long ago it ended, if it has; `hooked`: a webhook is to tell that yet."""
 
     state: State
     ordinal: int
@@ -81,6 +81,7 @@ class Look:
     lease_ms: int
     expires_ms: int
     ended_ms: int
+    hooked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,3 +179,16 @@ class Announced:
 
     live: frozenset[str]
     remembered: frozenset[str]
+
+
+# -- webhooks
+
+
+Redelivery = Literal["pending", "unknown", "no webhook", "not ended"]
+
+
+class Due(NamedTuple):
+    """Generations whose webhooks are to be tried, and until when nobody else gets them (ms, by Redis's clock)."""
+
+    until_ms: int
+    ids: list[str]

@@ -25,6 +25,7 @@ from typing_extensions import TypedDict
 
 from broker.errors import BrokerError
 from broker.record import Origin
+from broker.webhooks import EVENTS, LONGEST_URL, Hook, Rules, WebhookEvent, why_not_url
 
 MANY_FIELDS = 64  # denial-of-service guard: to report each of 90,000 unknown fields takes half a second
 MANY_MESSAGES = 10_000  # the same: to check 25,000 of one letter and to store them takes 0.1 s
@@ -37,6 +38,8 @@ LONGEST = "longest_retention"
 USUAL_MODEL = "model"
 CHAT_SYSTEM = "chat_system"
 """Under which names it has what the operator fills in: for requests that name no model, and for chats without `system`."""
+WEBHOOKS = "webhooks"
+"""The same of what an operator allows of webhooks: Rules."""
 
 OnInterrupt = Literal["continue", "restart", "fail"]
 Durability = Literal["normal", "strict"]
@@ -63,6 +66,7 @@ class Options:
     server_tools: Sequence[str] | None = None
     max_tool_rounds: int = 10
     max_spend_tokens: int | None = None
+    webhook: "Webhook | None" = None
 
 
 class _Typed(TypedDict):
@@ -203,6 +207,41 @@ class Metadata(_Strict):
     user_id: str | None = None
 
 
+def _allowed_url(url: str, info: ValidationInfo) -> str:
+    rules = _rules(info)
+    if rules is not None and (why := why_not_url(url, rules.allowed)) is not None:
+        raise PydanticCustomError("forbidden_url", "{why}", {"why": why})
+    return url
+
+
+def _once(events: list[WebhookEvent]) -> list[WebhookEvent]:
+    if len(set(events)) != len(events):
+        raise PydanticCustomError("named_twice", "names one twice")
+    return events
+
+
+class Webhook(_Strict):
+    """Where the end of the generation is told, and which ends."""
+
+    url: Annotated[str, Field(max_length=LONGEST_URL), AfterValidator(_allowed_url)]
+    events: Annotated[list[WebhookEvent], Field(min_length=1, max_length=len(EVENTS)), AfterValidator(_once)] = list(
+        EVENTS
+    )
+
+
+def _signed(webhook: Webhook, info: ValidationInfo) -> Webhook:
+    rules = _rules(info)
+    if rules is not None and not rules.signed:
+        raise PydanticCustomError("not_configured", "needs RESPOOL_WEBHOOK_SECRET")
+    return webhook
+
+
+def _rules(info: ValidationInfo) -> Rules | None:
+    """None for what was stored: it was looked at when it was asked for."""
+    context: dict[str, object] = info.context or {}
+    return cast("Rules | None", context.get(WEBHOOKS))
+
+
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MANY_MESSAGES, fail_fast=True)]
 
 
@@ -232,6 +271,7 @@ class GenerationRequest(_Body):
     server_tools: ServerTools | None = None
     max_tool_rounds: Annotated[int, Field(ge=1, le=50)] = 10
     max_spend_tokens: MaxSpend | None = None
+    webhook: Annotated[Webhook, AfterValidator(_signed)] | None = None
 
     def upstream_body(self) -> dict[str, object]:
         """The Messages fields that were given, and `max_tokens`, ready for upstream."""
@@ -240,6 +280,11 @@ class GenerationRequest(_Body):
     def options(self) -> Options:
         """Our own fields."""
         return Options(**{name: getattr(self, name) for name in OURS})
+
+    @property
+    def hook(self) -> Hook | None:
+        """The webhook, as the record has it."""
+        return None if self.webhook is None else Hook(self.webhook.url, tuple(self.webhook.events))
 
     @property
     def origin(self) -> Origin | None:
@@ -275,6 +320,8 @@ class GenerationRequest(_Body):
         given["messages"] = [{"role": message.role, "content": message.content} for message in self.messages]
         if self.metadata is not None:
             given["metadata"] = self.metadata.model_dump(exclude_unset=True)
+        if self.webhook is not None:
+            given["webhook"] = self.webhook.model_dump()
         return given
 
 

@@ -4,11 +4,12 @@ there, from a file of that name in /run/secrets, where containers have theirs.""
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from broker.cells import Cell, cells_of
 from broker.request import LONGEST_ARCHIVED, LONGEST_IN_REDIS
+from broker.webhooks import Rules, allowances, secrets_of
 
 _SECRETS = Path("/run/secrets")
 
@@ -20,7 +21,11 @@ class BrokerSettings(BaseSettings):
     """Where Redis is, and the times that all processes must agree on."""
 
     model_config = SettingsConfigDict(
-        env_prefix="RESPOOL_", extra="ignore", frozen=True, secrets_dir=_SECRETS if _SECRETS.is_dir() else None
+        env_prefix="RESPOOL_",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        secrets_dir=_SECRETS if _SECRETS.is_dir() else None,
     )
 
     redis_url: str = "redis://127.0.0.1:6379/0"
@@ -40,6 +45,10 @@ class BrokerSettings(BaseSettings):
     """Where logs go when they have ended: `file:///folder`, `s3://bucket/prefix`, `gs://…`, `az://…`. Not set: nowhere."""
     archive_after: float = Field(default=300.0, ge=1, le=86_400)
     """Seconds after which they do."""
+    webhook_secret: SecretStr | None = None
+    """What webhooks are signed with, `whsec_…`; several, with spaces or commas between, while one is changed for another."""
+    webhook_allow: str | None = None
+    """What webhooks may do beside https to public addresses: words of `http`, `loopback`, `private`."""
     pickup_grace: float = Field(default=3.0, gt=0, le=60)
     """Seconds after which a generation that no worker has claimed is looked at by a sweeper."""
     log_level: str = "INFO"
@@ -50,6 +59,27 @@ class BrokerSettings(BaseSettings):
     @property
     def tool_modules(self) -> tuple[str, ...]:
         return tuple(name.strip() for name in (self.tools or "").split(",") if name.strip())
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _secrets(cls, secret: SecretStr | None) -> SecretStr | None:
+        secrets_of("" if secret is None else secret.get_secret_value())
+        return secret
+
+    @field_validator("webhook_allow")
+    @classmethod
+    def _allow(cls, text: str | None) -> str | None:
+        allowances(text or "")
+        return text
+
+    @property
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """None of them: no webhook is accepted, or delivered."""
+        return secrets_of("" if self.webhook_secret is None else self.webhook_secret.get_secret_value())
+
+    @property
+    def webhook_rules(self) -> Rules:
+        return Rules(bool(self.webhook_secrets), allowances(self.webhook_allow or ""))
 
     @property
     def all_cells(self) -> tuple[Cell, ...]:

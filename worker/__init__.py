@@ -11,10 +11,11 @@ From the outside in:
     cancels.py   hears of cancels as they are asked for
     sweeper.py   finds generations that no worker looks after
     archiver.py  takes logs that have ended to the archive; archive_sweep.py erases what is nobody's there
+    webhooks/    tells the ends of generations to whoever asked for it
     rescan.py    finds what coordination has lost, where it has a server of its own
 
-Appender, dispatcher, sweeper and archiver have `statistics()`: plain numbers, none counted per token. Whatever fails here loses
-nothing: the lease runs out, `due` brings the generation back, and the next attempt is fenced off from this one.
+Appender, dispatcher, sweeper, archiver and deliverer have `statistics()`: plain numbers, none counted per token. Whatever fails
+here loses nothing: the lease runs out, `due` brings the generation back, and the next attempt is fenced off from this one.
 
 simulator/ is the simulated upstream, a process of its own: what `make up` runs without a key, and the fault injector of the
 tests. It imports nothing of ours.

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from redis.exceptions import RedisError
+from standardwebhooks import Webhook
 
 from broker.collecting import Collector
 from broker.errors import BrokerError
@@ -24,6 +25,7 @@ from broker.store.indexes import InBatches, Together
 from broker.store.lanes import lanes_to
 from broker.store.logs import Logs
 from broker.store.safety import reach
+from broker.store.webhooks import Webhooks
 from broker.tools.loading import load
 from worker import cancels
 from worker.archive_sweep import ArchiveSweep
@@ -36,6 +38,8 @@ from worker.rescan import Rescan
 from worker.settings import WorkerSettings
 from worker.sweeper import Sweeper
 from worker.upstreams.anthropic.client import AnthropicUpstream
+from worker.webhooks.deliverer import Deliverer
+from worker.webhooks.posting import Poster
 
 log = logging.getLogger("respool.worker")
 
@@ -75,6 +79,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
 
     rescan = Rescan(logs, coordination, agreement)
     archivers = _archivers(settings, logs, coordination, agreement)
+    deliverers = _deliverers(settings, logs, coordination, agreement)
 
     async def generate(ctx: dict[Any, Any], job: str) -> bool:
         # What is cancelled at the process's end is another's, as `due` says.
@@ -97,7 +102,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
                 group.create_task(_beat(coordination)),
                 group.create_task(agreement.run()),
                 *([group.create_task(rescan.run())] if settings.two_servers else []),
-                *(group.create_task(each.run()) for each in archivers),
+                *(group.create_task(each.run()) for each in (*archivers, *deliverers)),
                 group.create_task(_arq(dispatcher)),
                 listening := group.create_task(dispatcher.listen()),
                 group.create_task(Collector().run()),
@@ -127,6 +132,17 @@ def _archivers(
         Archiver(logs, archiving, archive, agreement, settings.archive_after),
         ArchiveSweep(logs, archiving, archive, agreement, settings.cell or 0),
     )
+
+
+def _deliverers(
+    settings: WorkerSettings, logs: Logs, coordination: Coordination, agreement: Agreement
+) -> Sequence[Deliverer]:
+    """What delivers webhooks; nothing where there is no secret to sign them with."""
+    if not (secrets := settings.webhook_secrets):
+        return ()
+    seconds = settings.webhook_timeout
+    poster, signers = Poster(settings.webhook_rules.allowed, seconds), [Webhook(secret) for secret in secrets]
+    return (Deliverer(logs, Webhooks(logs, coordination), agreement, poster, signers, seconds),)
 
 
 async def _arq(dispatcher: Dispatcher) -> None:

@@ -36,6 +36,8 @@ class WorkerSettings(BrokerSettings):
     """Milliseconds that tokens of one generation may wait for later ones to share an append with. 0: none waits. The first
     token and the end never do."""
     max_output_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
+    webhook_timeout: float = Field(default=15.0, ge=0.5, le=60)
+    """How long a receiver may take to answer."""
     outage: float = Field(default=120.0, gt=0)
     """How long a worker keeps a finished generation's end in hand while Redis is away."""
     tool_timeout: float = Field(default=60.0, gt=0, le=3600)

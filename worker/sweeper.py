@@ -11,6 +11,7 @@ from broker.store.agreement import Agreement
 from broker.store.coordination import Coordination
 from broker.store.indexes import file_ended
 from broker.store.logs import Logs
+from broker.store.webhooks import unlist
 
 log = logging.getLogger("respool.sweeper")
 
@@ -112,7 +113,7 @@ class Sweeper:
         elsewhere = set(ids) - set(lost)
         await self._coordination.look_again(dict.fromkeys(elsewhere, _ELSEWHERE_LOOK_MS))
         self._elsewhere += len(elsewhere)
-        await self._coordination.unlist(lost)
+        await unlist(self._logs, self._coordination, lost)
         self._unlisted += len(lost)
 
     async def _see_to_jobs(self, looks: dict[str, Look]) -> None:

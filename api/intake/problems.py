@@ -71,6 +71,8 @@ class Code(Enum):
         "The storage neither persists nor has a replica, or does not tell.",
     )
     ALREADY_ENDED = Kind(409, "The generation has already ended", "`state` says how; its end does not change.")
+    NOT_ENDED = Kind(409, "The generation has not ended", "What is asked for is of its end.")
+    NO_WEBHOOK = Kind(409, "The generation has no webhook", "It was submitted without one.")
     CANNOT_CONTINUE = Kind(
         409,
         "There is no text to go on from",
@@ -307,10 +309,12 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "string_too_long": ("out_of_range", "must have at most {max_length} characters"),
     "too_short": ("out_of_range", "must have at least {min_length} items"),
     "too_long": ("out_of_range", "must have at most {max_length} items"),
+    "forbidden_url": ("not_allowed", "{why}"),
+    "named_twice": ("not_allowed", "names one twice"),
+    "not_configured": ("not_configured", "needs RESPOOL_WEBHOOK_SECRET, a setting of this server's operator"),
     "too_many_fields": ("out_of_range", "has too many fields"),
     "unknown_tool": ("unknown_tool", "is not a tool of this server"),
     "tool_twice": ("not_allowed", "is the name of one of `tools` too"),
-    "named_twice": ("not_allowed", "names one twice"),
 }
 UNSAID = ("invalid", "is not valid")
 

@@ -106,7 +106,7 @@ router = APIRouter(prefix="/v1", dependencies=[Depends(who_asks)])
 """The gate is asked before each of its routes, whatever that route looks at."""
 
 
-def _json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def as_json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(orjson.dumps(content), status, {**_NO_STORE, **(headers or {})}, JSON)
 
 
@@ -142,7 +142,7 @@ async def answered(
     if form == EVENT_STREAM:
         return await _follow_submitted(request, service, who, accepted)
     record = accepted.record or service.shown(await service.logs.record(id_))
-    return _json(views.summary(record), 202, {"location": location})
+    return as_json(views.summary(record), 202, {"location": location})
 
 
 @router.post(
@@ -351,7 +351,7 @@ async def listing(
     page = await cells.list(list_in, before, limit, partial=partial_)
     next_cursor = None if page.behind is None else f"{page.behind[0]}.{page.behind[1]}"
     missing = {"missing_cells": page.missing} if partial_ else {}
-    return _json({"data": [views.summary(record) for record in page.records], "next_cursor": next_cursor, **missing})
+    return as_json({"data": [views.summary(record) for record in page.records], "next_cursor": next_cursor, **missing})
 
 
 @router.post(
@@ -375,4 +375,4 @@ async def cancel(service: ServiceOf, who: Who, id_: Id, request: Request) -> Res
         await service.file_ended(id_)
     record = await service.safe_record(id_, who)
     cancelled = outcome == "cancelled" and record.state == "cancelled"
-    return _json(views.summary(record), 200 if cancelled else 202)
+    return as_json(views.summary(record), 200 if cancelled else 202)

@@ -23,6 +23,7 @@ from broker.store.indexes import file_ended
 from broker.store.logs import Logs
 from broker.store.pool import crowded
 from broker.store.safety import check_cell, check_safe, check_writable
+from broker.store.webhooks import unlist
 
 _READY_SECONDS = 3.0
 _ROUNDS = 5
@@ -155,7 +156,7 @@ class Service:
             ]
             shown += [(place, record) for place, record in there if state is None or record.state == state]
             if gone := [id_ for (_, id_), record in zip(rows, found, strict=True) if record is None]:
-                await self.coordination.unlist(await self.agreement.lost(gone))
+                await unlist(self.logs, self.coordination, await self.agreement.lost(gone))
             if len(shown) >= limit:
                 break
         return Part(shown, before)

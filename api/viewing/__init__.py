@@ -11,7 +11,6 @@
     catch_up.py      keeps feeds true to their logs: what was missed, what was lost, what has expired
     pages.py         what is read from logs, rendered once and kept for the next reader; borders.py: where a dialect may begin
     transcripts.py   what whole logs amount to, folded once and kept for the next who asks
-    strict_end.py    keeps a strictly durable end back until it is safe; disk.py waits until Redis has it on its disk
 
 feed, ring, rendition, framing and borders do no I/O but writes to lent sockets.
 """

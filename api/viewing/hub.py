@@ -17,7 +17,6 @@ from api.viewing.catch_up import CatchUp
 from api.viewing.feed import Feed
 from api.viewing.pages import Pages
 from api.viewing.rendition import View
-from api.viewing.strict_end import StrictEnds
 from api.viewing.subscription import subscription_to
 from api.viewing.transcripts import Transcripts
 from api.viewing.viewer import Viewer
@@ -28,6 +27,7 @@ from broker.events import END, Entry, parse_append
 from broker.ids import BEGINNING, EntryId
 from broker.store.coordination import Coordination
 from broker.store.logs import Logs
+from broker.store.strict_end import StrictEnds
 from broker.tasks import Tasks
 from broker.turns import Turns
 

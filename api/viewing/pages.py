@@ -7,10 +7,10 @@ from typing import Final, NamedTuple
 
 from api.dialects import UNKNOWN, Dialect, State
 from api.viewing.borders import Borders
-from api.viewing.strict_end import StrictEnds
 from broker.events import END, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.store.logs import Logs
+from broker.store.strict_end import StrictEnds
 from broker.turns import Turns
 
 _ENTRIES: Final = 1000

@@ -20,5 +20,7 @@ archive.py              objects in a bucket or a folder; shelf.py: those that we
 archiving.py, archive_steps.py   what archivers have to do, and the step that takes a log out of Redis
 shares.py               how submits were shared out among cells of late: for idempotency keys
 agreement.py            whether APIs and workers keep logs on one server
-fsyncs.py               when what Redis has written is on its disk: for ends that must not be taken back
+strict_end.py           ends that must not be taken back, kept back until they are safe; disk.py waits until Redis has written
+fsyncs.py               when what Redis has written is on its disk
+webhooks.py             what is to be told by webhooks, and when; webhook_steps.py: what became of it
 """

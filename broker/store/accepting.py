@@ -105,7 +105,8 @@ class Submissions:
                 accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms)
                 id_ = accepted.id
                 made_for = fingerprint if derived else ""
-                created = await self.logs.create(id_, *self._stored(request), made_for, owner, request.origin, grace)
+                more = (request.origin, grace, request.hook)
+                created = await self.logs.create(id_, *self._stored(request), made_for, owner, *more)
                 if created:
                     with _accepted():
                         await self._queue(id_, listed=not accepted.known)
@@ -145,11 +146,11 @@ class Submissions:
 
     async def _at_once(self, id_: str, request: GenerationRequest, owner: str) -> Submitted | None:
         grace = _abandon_ms(request)
-        create = log_steps.create(id_, *self._stored(request), "", owner, request.origin, grace)
+        create = log_steps.create(id_, *self._stored(request), "", owner, request.origin, grace, request.hook)
         listed = await one_server.accept(id_, create, self.pickup_ms).run(self.coordination.redis)
         if listed is None:
             return None
-        record = Record.new(id_, request.model, listed.created_ms, owner, request.origin)
+        record = Record.new(id_, request.model, listed.created_ms, owner, request.origin, request.hook)
         return Submitted(id_, record, listed.place, grace is not None)
 
     def _stored(self, request: GenerationRequest) -> tuple[bytes, str, int, Durability]:

@@ -15,7 +15,7 @@ from broker import keys
 from broker.errors import IdempotencyMismatch, StorageForbidden, StorageRefused
 from broker.record import State
 from broker.replies import Accepted, Look, Mismatch
-from broker.store import archive_steps, coordination_steps, queue
+from broker.store import archive_steps, coordination_steps, queue, webhook_steps
 from broker.store.client import storage_errors
 from broker.store.lua import step
 
@@ -162,7 +162,14 @@ class Coordination:
         look again no sooner than when they have expired, to take them off the lists. But Redis may take a fresh end back, in
         this very moment perhaps: one is looked at again soon, and filed for good when it has stood."""
         await self.archive(ended)
+        await self.tell([id_ for id_, look in ended.items() if look.hooked])
         await coordination_steps.file(ended).run(self.redis)
+
+    async def tell(self, ids: Sequence[str]) -> None:
+        """Has ends told by their webhooks that nobody sees to yet. Whoever files an end, or unlists what has expired, does that
+        first, as `archive`."""
+        if ids:
+            await webhook_steps.add(ids, anew=False).run(self.redis)
 
     async def archive(self, ended: Mapping[str, Look]) -> None:
         """Has ended generations archived when their time comes. Whoever files an end does that first: what is filed nobody

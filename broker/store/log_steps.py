@@ -13,6 +13,7 @@ from broker.record import Ending, Origin, State
 from broker.replies import Cancelled, Created, Finished, Granted, Look, Refused, Released, Watched
 from broker.request import Durability
 from broker.store.lua import Argument, Call, Script
+from broker.webhooks import Hook
 
 _CREATE: Final = Script("create")
 _CLAIM: Final = Script("claim")
@@ -37,6 +38,7 @@ def create(
     owner: str,
     origin: Origin | None = None,
     abandon_ms: int | None = None,
+    hook: Hook | None = None,
 ) -> Call[Created]:
     """Makes the record. `fingerprint` is the body's if the id is an idempotency key's, else empty; `owner` is empty where
     nobody is asked who they are; `abandon_ms` is None where nobody need watch."""
@@ -51,6 +53,7 @@ def create(
         owner,
         "" if origin is None else str(origin),
         "" if abandon_ms is None else abandon_ms,
+        "" if hook is None else str(hook),
     ]
     return Call(_CREATE, [keys.record(id_), keys.tombstone(id_)], args, _created)
 
@@ -106,8 +109,9 @@ def _finished(reply: Sequence[Any]) -> Finished:
     match reply:
         case [b"behind", seq]:
             return Finished("behind", int(seq))
-        case [b"ended", state, ordinal, created_ms, retention_ms]:
-            return Finished("ended", look=Look(cast(State, state.decode()), ordinal, created_ms, 0, retention_ms, 0))
+        case [b"ended", state, ordinal, created_ms, retention_ms, hooked]:
+            look = Look(cast(State, state.decode()), ordinal, created_ms, 0, retention_ms, 0, hooked == 1)
+            return Finished("ended", look=look)
     return Finished(cast('Literal["ended", "fenced"]', reply[0].decode()))
 
 
@@ -166,14 +170,16 @@ def revoke(id_: str, attempt: int | None = None) -> Call[bool]:
 
 def look(id_: str) -> Call[Look | None]:
     """What a sweeper must know, or None if there is no record."""
-    return Call(_LOOK, [keys.record(id_)], [], _looked)
+    return Call(_LOOK, [keys.record(id_), keys.webhook(id_)], [], _looked)
 
 
 def _looked(reply: Sequence[object]) -> Look | None:
     if not reply:
         return None
-    state, *numbers = reply
-    return Look(cast(State, cast(bytes, state).decode()), *cast("list[int]", numbers))
+    state, ordinal, created_ms, lease_ms, expires_ms, ended_ms, hooked = cast(
+        "tuple[bytes, int, int, int, int, int, int]", reply
+    )
+    return Look(cast(State, state.decode()), ordinal, created_ms, lease_ms, expires_ms, ended_ms, hooked == 1)
 
 
 def confirm(id_: str, end: EntryId) -> Call[bool]:
@@ -195,4 +201,4 @@ def _nothing(_: object) -> None:
 
 
 def _all_keys(id_: str) -> list[str]:
-    return [keys.record(id_), keys.log(id_), keys.tombstone(id_)]
+    return [keys.record(id_), keys.log(id_), keys.tombstone(id_), keys.webhook(id_)]

@@ -32,6 +32,7 @@ from broker.store.cluster import ClusterRedis
 from broker.store.fsyncs import Sample
 from broker.store.lua import Call, run_all, step
 from broker.store.shelf import Shelf
+from broker.webhooks import Hook
 
 log = logging.getLogger("respool.logs")
 
@@ -89,6 +90,15 @@ class Logs:
     async def revoke_expired(self, ids: Sequence[str]) -> None:
         """`revoke` for each of these whose lease has run out, in one trip."""
         await run_all(self.redis, [log_steps.revoke(id_) for id_ in ids])
+
+    async def hooked(self, ids: Sequence[str]) -> list[str]:
+        """Those of these generations, whether there is a record of them or not, whose end a webhook is to tell yet."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            for id_ in ids:
+                pipe.exists(keys.webhook(id_))
+            found = await pipe.execute() if ids else []
+        return [id_ for id_, there in zip(ids, found, strict=True) if there]
 
     async def held_by(self, name: str, ids: list[str]) -> list[Held]:
         """Which of these generations run under a claim of the process of this name (claimants are `<name>/<nonce>`)."""
@@ -298,10 +308,13 @@ class Logs:
         owner: str = "",
         origin: Origin | None = None,
         abandon_ms: int | None = None,
+        hook: Hook | None = None,
     ) -> bool:
         """Makes the record; False if it is there. Raises ExpiredGeneration if it was there and is gone, IdempotencyMismatch if
         it was made for a body of another fingerprint."""
-        call = log_steps.create(id_, request, model, retention_ms, durability, fingerprint, owner, origin, abandon_ms)
+        call = log_steps.create(
+            id_, request, model, retention_ms, durability, fingerprint, owner, origin, abandon_ms, hook
+        )
         created = await call.run(self.redis)
         if created == "mismatch":
             raise IdempotencyMismatch

@@ -47,13 +47,13 @@ def conclude(
     id_: str, attempt: int, seq: int, ending: Ending, job: str, archive_after_ms: int | None = None
 ) -> Call[Finished]:
     """Ends a generation as `finish`, whose parameters it has, and files it in the same step: its lists, its looks (an
-    archiver's too, where there is an archive), and the job of this name. May be repeated."""
+    archiver's too, where there is an archive), its webhook, and the job of this name. May be repeated."""
     finish = log_steps.finish(id_, attempt, seq, ending)
     touched = [
         *finish.keys, keys.DUE, keys.EXPIRING, keys.index("running"), keys.index(ending.state), *traces(job),
+        keys.WEBHOOKS,
     ]  # fmt: skip
-    args = [*finish.args, id_, EXPIRY_SLACK_MS, keys.INDEX_MS]
+    args = [*finish.args, id_, EXPIRY_SLACK_MS, keys.INDEX_MS, "" if archive_after_ms is None else archive_after_ms]
     if archive_after_ms is not None:
         touched.append(keys.ARCHIVE)
-        args.append(archive_after_ms)
     return Call(_CONCLUDE, touched, args, finish.read)

@@ -17,11 +17,14 @@ log = logging.getLogger("respool.recovery")
 
 async def put_back(logs: Logs, coordination: Coordination, ids: Sequence[str]) -> list[str]:
     """Lists those of these generations that have not ended and that `due` does not have, in the order of their submits, and has
-    a sweeper look at them at once, which sees to their jobs. Returns which they are. May be repeated, and at any time: what has
-    ended meanwhile the sweeper files as ended. Raises StorageUnavailable or StorageFull."""
+    a sweeper look at them at once, which sees to their jobs. Returns which they are. Of what has ended, it has told what a
+    webhook is to tell yet. May be repeated, and at any time: what has ended meanwhile the sweeper files as ended. Raises
+    StorageUnavailable or StorageFull."""
     missing = await coordination.without_look(ids)
     looks = await logs.looks(missing) if missing else {}
     lost = {id_: look for id_, look in looks.items() if look is not None and look.state not in TERMINAL}
+    if untold := [id_ for id_, look in looks.items() if look is not None and look.hooked]:
+        await coordination.tell(untold)
     if lost:
         await coordination.list_again(lost)
         log.warning("coordination had lost %d generations, which are put back: %s", len(lost), ", ".join([*lost][:5]))

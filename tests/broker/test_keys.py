@@ -1,6 +1,7 @@
 """The names and the lives of what is in Redis: processes of two versions must agree on them while one replaces the other."""
 
 import re
+from importlib.resources import files
 
 import pytest
 
@@ -13,6 +14,7 @@ NAMES = {
     "{gen}:record": keys.record("gen"),
     "{gen}:log": keys.log("gen"),
     "{gen}:was": keys.tombstone("gen"),
+    "{gen}:webhook": keys.webhook("gen"),
     "{gen}:live": keys.live("gen"),
     "respool:due": keys.DUE,
     "respool:expiring": keys.EXPIRING,
@@ -32,6 +34,7 @@ NAMES = {
     "respool:weights": keys.WEIGHTS,
     "respool:cell": keys.CELL,
     "respool:probe": keys.PROBE,
+    "respool:webhooks": keys.WEBHOOKS,
     "respool:archive": keys.ARCHIVE,
     "respool:archive:swept": keys.ARCHIVE_SWEPT,
 }
@@ -54,6 +57,7 @@ def test_each_life_is_as_long_as_the_documents_say() -> None:
         "WAITING_MS": 7 * 24 * HOUR_MS,
         "INDEX_MS": 400 * 24 * HOUR_MS,
         "REMEMBERED_MS": 24 * HOUR_MS,
+        "DELIVERY_MS": 36 * HOUR_MS,
         "IDEMPOTENCY_MS": 24 * HOUR_MS,
         "WEIGHTS_MS": 24 * HOUR_MS + MINUTE_MS,
         "WAKE_MS": MINUTE_MS,
@@ -73,3 +77,8 @@ def test_there_is_an_index_of_each_state() -> None:
 def test_a_record_tells_whose_it_is() -> None:
     assert keys.generation(keys.record("gen_1")) == "gen_1"
     assert keys.generation("{gen_1}:rec}ord") == "gen_1", "as the cluster reads a hash tag"
+
+
+def test_what_a_webhook_tells_is_put_aside_for_as_long_as_the_page_says() -> None:
+    script = (files("broker.store.lua") / "hooks.lua").read_text()
+    assert f"local DELIVERY_MS = {keys.DELIVERY_MS}  --" in script

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from api.app import create_app
 from api.intake.problems import table as problem_table
-from api.routes import anew, generations
+from api.routes import anew, generations, webhooks
 from api.settings import ApiSettings
 from broker.failures import table as failure_table
 from broker.request import ChatRequest, GenerationRequest
@@ -98,7 +98,12 @@ def test_the_chat_form_names_its_fields() -> None:
 def test_every_route_is_an_endpoint_and_no_other_is_told_of() -> None:
     routes = {
         f"{method} {route.path}"
-        for route in (*create_app(ApiSettings()).routes, *generations.router.routes, *anew.router.routes)
+        for route in (
+            *create_app(ApiSettings()).routes,
+            *generations.router.routes,
+            *anew.router.routes,
+            *webhooks.router.routes,
+        )
         if isinstance(route, APIRoute)
         for method in route.methods or ()
     }

@@ -12,12 +12,12 @@ from api.access.gate import ANONYMOUS
 from api.routes.generations import cancel
 from api.routes.service import Service
 from api.viewing.hub import Hub
-from api.viewing.strict_end import StrictEnds
 from broker.ids import BEGINNING, new_generation_id
 from broker.record import Ending
 from broker.store.accepting import Submissions
 from broker.store.agreement import Agreement
 from broker.store.logs import Logs
+from broker.store.strict_end import StrictEnds
 from tests.broker.store.scripted import Generation as Scripted
 from tests.broker.store.scripted import Server
 from tests.harness.client import Client, Generation, check_log, text_of

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.routes.views import Failure
+from broker.summary import Failure
 from tests.harness.client import Client, check_log, text_of
 from tests.harness.stack import Stack, until
 from worker.simulator.text import markdown

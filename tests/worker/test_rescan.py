@@ -15,7 +15,7 @@ from broker.store.logs import Logs
 from tests.harness.clockwork import at_once
 from worker.rescan import Rescan
 
-WAITING = cast(Look, type("Waiting", (), {"state": "queued"}))
+WAITING = cast(Look, type("Waiting", (), {"state": "queued", "hooked": False}))
 
 
 class Store:

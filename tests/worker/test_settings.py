@@ -22,6 +22,7 @@ NUMBERS: dict[str, tuple[float, tuple[float, ...], tuple[float, ...]]] = {
     "max_unwritten": (256, (1, 10_000), (0, 10_001)),
     "append_pace_ms": (0, (0, 1000), (-1, 1001)),
     "max_output_bytes": (8 * 1024 * 1024, (1024,), (1023,)),
+    "webhook_timeout": (15, (0.5, 60), (0.4, 60.1)),
     "outage": (120, (0.01, 100_000), (0,)),
 }
 """Each with its default, what is just allowed and what is not."""

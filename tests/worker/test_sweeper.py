@@ -33,6 +33,7 @@ class Store:
         self.away = 0
         self.apart = False
         self.elsewhere: set[str] = set()
+        self.untold: set[str] = set()
         self.sweeps = 0
         self.did: list[tuple[str, Any]] = []
 
@@ -51,6 +52,9 @@ class Store:
     async def waiting(self, ordinals: dict[str, int]) -> set[str]:
         self.did.append(("waiting", ordinals))
         return set(self._waiting)
+
+    async def hooked(self, ids: list[str]) -> list[str]:
+        return [id_ for id_ in ids if id_ in self.untold]
 
     async def lost(self, ids: list[str]) -> list[str]:
         return [id_ for id_ in ids if id_ not in self.elsewhere]
@@ -74,6 +78,12 @@ def sweep(store: Store) -> list[tuple[str, Any]]:
 
 def test_what_has_no_record_is_taken_off_all_lists() -> None:
     assert sweep(Store({"a": None, "b": None})) == [("unlist", ["a", "b"])]
+
+
+def test_what_of_it_is_to_be_told_yet_is_told_first() -> None:
+    store = Store({"a": None, "b": None})
+    store.untold = {"b"}
+    assert sweep(store) == [("tell", ["b"]), ("unlist", ["a", "b"])]
 
 
 def test_what_may_have_its_record_on_another_logs_server_is_looked_at_again() -> None:

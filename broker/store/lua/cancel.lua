@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- uses clock, lease, common
+-- uses clock, lease, hooks, common
 -- Asks for the end. The record is the truth: whoever appends or claims next sees it there. If nobody runs the generation, it ends
 -- here.
 --
--- KEYS  record, log, tombstone
+-- KEYS  record, log, tombstone, webhook
 -- ARGV  channel, workers' cancel channel, generation id, remembered ms
 -- Returns {'cancelled'} it ended here, {'cancelling'} its worker was told, {'ended', state} too late, or {'unknown'}.
 local r = redis.call('HMGET', KEYS[1], 'state', 'lease_until', 'lease_ms')

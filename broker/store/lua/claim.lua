@@ -1,8 +1,8 @@
--- uses clock, lease, common, attempts
+-- uses clock, lease, hooks, common, attempts
 -- Grants the right to produce a generation: a new attempt, a lease, and the entry `<attempt>-0` which fences every
 -- earlier attempt, as Redis refuses ids at or below the last one.
 --
--- KEYS  record, log, tombstone
+-- KEYS  record, log, tombstone, webhook
 -- ARGV  channel, claimant (a name that no other claim has), lease ms, waiting ms, remembered ms, attempts that may count,
 --       id of the last entry that the plan was made from ('0-0': none), 'run' or 'fail' (what to do after an interruption),
 --       JSON of the first entry without its closing brace, chunks that are kept, attempts in all, output tokens that may be paid for

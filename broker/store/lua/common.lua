@@ -45,8 +45,9 @@ local function why_ended(final, cancel)
   return '"stop_reason":null,"reason":"' .. reason .. '"'
 end
 
--- Writes the one terminal entry and the terminal state, and starts the retention. `K` is {record, log, tombstone}; the
--- caller has made sure that the generation is not terminal. Nothing can be appended after it: every script that appends
+-- Writes the one terminal entry and the terminal state, starts the retention, and puts aside what a webhook tells. Returns 1 if
+-- there is one that tells this end, else 0. `K` is {record, log, tombstone, webhook}; the caller has made sure that the generation
+-- is not terminal. Nothing can be appended after it: every script that appends
 -- looks at the state first.
 --
 -- The log is sealed under an attempt of its own: under an attempt's next seq the entry might take an id that a viewer has
@@ -79,12 +80,16 @@ local function seal_at(K, channel, now, final, remembered_ms, attempt, seq, r)
   redis.call('PEXPIRE', K[2], r[6])
   redis.call('PEXPIRE', K[3], int(tonumber(r[6]) + remembered_ms))
   redis.call('SPUBLISH', channel, prev .. ' ' .. id .. '\n' .. netstring('z', json))
+  local hook = redis.call('HGET', K[1], 'webhook')
+  if not hook or not string.find(string.match(hook, '^%S*'), final.state, 1, true) then return 0 end
+  set_aside(K[1], K[4])
+  return 1
 end
 
 -- The same, of what the caller has not read.
 local function seal(K, channel, now, final, remembered_ms)
   local attempt, seq = tail(K[2])
-  seal_at(K, channel, now, final, remembered_ms, attempt, seq, redis.call('HMGET', K[1],
+  return seal_at(K, channel, now, final, remembered_ms, attempt, seq, redis.call('HMGET', K[1],
     'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability', 'started_ms', 'cancel'))
 end
 

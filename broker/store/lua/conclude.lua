@@ -1,23 +1,30 @@
 #!lua flags=allow-oom
--- uses clock, common, ending
+-- uses clock, hooks, common, ending
 -- Ends a generation as finish does, and files it in the same step, where one server plays both roles. Redis cannot take back the
 -- end and keep what was filed: nobody need look whether the end has stood.
 --
--- KEYS  record, log, tombstone, due, expiring, index:running, the index of its end, its job, the job's lock [, archive]
--- ARGV  as finish's, then generation id, ms that it is kept beyond its retention, index ms [, ms until it is archived]
+-- KEYS  record, log, tombstone, webhook, due, expiring, index:running, the index of its end, its job, the job's lock, webhooks
+--       [, archive]
+-- ARGV  as finish's, then generation id, ms that it is kept beyond its retention, index ms, ms until it is archived or ''
 -- Returns as finish.
 local now = now_ms()
 local ended = finish(KEYS, ARGV, now)
 if not ended[3] then return ended end
-redis.call('ZREM', KEYS[6], ARGV[13])
-redis.call('ZADD', KEYS[7], int(ended[4] * 1000), ARGV[13])
-redis.call('ZREM', KEYS[4], ARGV[13])
-redis.call('ZADD', KEYS[5], int(now + ended[5] + tonumber(ARGV[14])), ARGV[13])
-redis.call('PEXPIRE', KEYS[5], ARGV[15])
-redis.call('PEXPIRE', KEYS[7], ARGV[15])
-redis.call('DEL', KEYS[8], KEYS[9])
-if KEYS[10] then
-  redis.call('ZADD', KEYS[10], int(now + tonumber(ARGV[16])), ARGV[13])
-  redis.call('PEXPIRE', KEYS[10], ARGV[15])
+local due, expiring, running, final, job, lock, webhooks, archive = unpack(KEYS, 5)
+local id, slack_ms, index_ms, archive_ms = unpack(ARGV, #ARGV - 3)
+redis.call('ZREM', running, id)
+redis.call('ZADD', final, int(ended[4] * 1000), id)
+redis.call('ZREM', due, id)
+redis.call('ZADD', expiring, int(now + ended[5] + tonumber(slack_ms)), id)
+redis.call('PEXPIRE', expiring, index_ms)
+redis.call('PEXPIRE', final, index_ms)
+redis.call('DEL', job, lock)
+if ended[6] == 1 then
+  redis.call('ZADD', webhooks, 'NX', int(now), id)
+  redis.call('PEXPIRE', webhooks, index_ms)
+end
+if archive then
+  redis.call('ZADD', archive, int(now + tonumber(archive_ms)), id)
+  redis.call('PEXPIRE', archive, index_ms)
 end
 return ended

@@ -12,6 +12,7 @@ local function create(K, A, now)
   if A[8] ~= '' then redis.call('HSET', K[1], 'owner', A[8]) end
   if A[9] ~= '' then redis.call('HSET', K[1], 'origin', A[9]) end
   if A[10] ~= '' then redis.call('HSET', K[1], 'abandon_ms', A[10]) end
+  if A[11] ~= '' then redis.call('HSET', K[1], 'webhook', A[11]) end
   redis.call('PEXPIRE', K[1], A[1])
   redis.call('SET', K[2], int(now) .. ' ' .. A[3], 'PX', int(tonumber(A[1]) + tonumber(A[2])))
   return 'created'

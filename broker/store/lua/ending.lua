@@ -1,7 +1,7 @@
 -- Shared by the scripts by which a worker ends a generation.
 
 -- What finish does, with its KEYS and ARGV. Returns what it does, and, behind the state that this very call has brought about, the
--- ordinal, ms of the submit and the retention in ms.
+-- ordinal, ms of the submit, the retention in ms, and 1 if a webhook is to tell it.
 local function finish(K, A, now)
   local r = redis.call('HMGET', K[1], 'state', 'attempt', 'ordinal',
     'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability', 'started_ms', 'cancel')
@@ -12,10 +12,10 @@ local function finish(K, A, now)
   local seq = tonumber(A[3])
   if last + 1 < seq then return { 'behind', int(last) } end
   if last + 1 > seq then return { 'fenced' } end
-  seal_at(K, A[1], now,
+  local hooked = seal_at(K, A[1], now,
     { state = A[5], stop_reason = A[6], code = A[7], message = A[8], retryable = A[9] == '1', status = A[10] ~= '' and A[10] or nil, retry_after = A[11],
       measured = A[12] ~= '' and A[12] or nil },
     tonumber(A[4]), holder, last, { unpack(r, 4, 12) })
-  return { 'ended', A[5], tonumber(r[3]), tonumber(r[4]), tonumber(r[9]) }
+  return { 'ended', A[5], tonumber(r[3]), tonumber(r[4]), tonumber(r[9]), hooked }
 end
 

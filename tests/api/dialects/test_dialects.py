@@ -19,11 +19,11 @@ from api.viewing.feed import Feed
 from api.viewing.framing import plain
 from api.viewing.pages import Page, Pages
 from api.viewing.rendition import Rendition, View
-from api.viewing.strict_end import StrictEnds
 from api.viewing.viewer import Viewer
 from broker.events import END, EVENT, START, TEXT, THINKING, Entry, event
 from broker.ids import BEGINNING, EntryId
 from broker.store.logs import Logs
+from broker.store.strict_end import StrictEnds
 from broker.turns import Turns
 from tests.harness.clockwork import at_once
 

@@ -30,7 +30,7 @@ FOR_GOOD = {
     404: "not_found",
     405: "method_not_allowed",
     406: "not_acceptable",
-    409: "already_ended cannot_continue",
+    409: "already_ended not_ended no_webhook cannot_continue",
     410: "expired",
     413: "body_too_large",
     415: "unsupported_media_type",
@@ -75,8 +75,9 @@ FIELDS = {
     "missing": "missing no_model",
     "unknown_field": "extra_forbidden",
     "wrong_type": "string_type int_type int_parsing bool_parsing float_type list_type dict_type model_type text_or_blocks",
-    "not_allowed": "literal_error tool_twice named_twice",
+    "not_allowed": "literal_error tool_twice named_twice forbidden_url",
     "unknown_tool": "unknown_tool",
+    "not_configured": "not_configured",
     "out_of_range": "finite_number greater_than greater_than_equal less_than_equal string_too_short string_too_long"
     " too_short too_long too_many_fields",
 }

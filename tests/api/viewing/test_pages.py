@@ -5,11 +5,11 @@ from typing import cast
 
 from api.dialects.native import NATIVE, local_frame
 from api.viewing.pages import Page, Pages
-from api.viewing.strict_end import StrictEnds
 from api.viewing.viewer import Viewer
 from broker.events import END, TEXT, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.store.logs import Logs
+from broker.store.strict_end import StrictEnds
 from broker.turns import Turns
 from tests.api.viewing.test_feed import PLAIN, take
 

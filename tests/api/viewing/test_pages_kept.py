@@ -8,11 +8,11 @@ import pytest
 
 from api.dialects.native import NATIVE
 from api.viewing.pages import Page, Pages
-from api.viewing.strict_end import StrictEnds
 from broker.errors import StorageUnavailable
 from broker.events import END, TEXT, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.store.logs import Logs
+from broker.store.strict_end import StrictEnds
 from broker.turns import Turns
 from tests.api.viewing.test_feed import bytes_of
 from tests.harness.clockwork import at_once

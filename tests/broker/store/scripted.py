@@ -12,6 +12,7 @@ from broker.events import Append, Content, Entry, parse_append
 from broker.ids import BEGINNING, EntryId, new_generation_id
 from broker.record import Ending, Origin
 from broker.replies import AppendReply, Finished, Granted, NotAppended, Refused
+from broker.request import Durability
 from broker.store.address import address_of
 from broker.store.appends import AttemptLog, Lane
 from broker.store.client import connect
@@ -19,6 +20,7 @@ from broker.store.coordination import Coordination
 from broker.store.logs import Logs
 from broker.store.lua import Argument
 from broker.store.wire import Wire, open_wire, packed
+from broker.webhooks import Hook
 
 T = TypeVar("T")
 
@@ -77,9 +79,12 @@ class Generation:
         self.id = id_ or new_generation_id()
         self.keys = [keys.record(self.id), keys.log(self.id), keys.tombstone(self.id)]
 
-    def create(self, retention_ms: int = 3_600_000, owner: str = "", origin: Origin | None = None) -> bool:
+    def create(self, retention_ms: int = 3_600_000, owner: str = "", origin: Origin | None = None,
+               hook: Hook | None = None, durability: Durability = "normal") -> bool:  # fmt: skip
         return self.server.do(
-            self.server.logs.create(self.id, b"{}", "sim-1", retention_ms, owner=owner, origin=origin)
+            self.server.logs.create(
+                self.id, b"{}", "sim-1", retention_ms, durability, owner=owner, origin=origin, hook=hook
+            )
         )
 
     def claim(

@@ -247,7 +247,7 @@ def test_of_attempts_without_number_the_jobs_of_the_latest_20_are_removed(server
 
 
 def look(state: Any, ordinal: int, **others: int) -> Look:
-    values = {"created_ms": 5, "lease_ms": 0, "expires_ms": 0, "ended_ms": 0} | others
+    values: dict[str, Any] = {"created_ms": 5, "lease_ms": 0, "expires_ms": 0, "ended_ms": 0} | others
     return Look(state, ordinal, **values)
 
 

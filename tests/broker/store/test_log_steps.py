@@ -6,11 +6,12 @@ import pytest
 
 from broker import keys
 from broker.ids import EntryId
-from broker.record import Ending
+from broker.record import Ending, Origin
 from broker.replies import Cancelled, Finished, Granted, Look, Refused, Released
 from broker.store import log_steps
+from broker.webhooks import Hook
 
-ALL_KEYS = [keys.record("g"), keys.log("g"), keys.tombstone("g")]
+ALL_KEYS = [keys.record("g"), keys.log("g"), keys.tombstone("g"), keys.webhook("g")]
 
 
 def claim(*, run: bool = True) -> Any:
@@ -22,7 +23,9 @@ def claim(*, run: bool = True) -> Any:
 def test_a_record_is_made_of_what_was_asked_for() -> None:
     call = log_steps.create("g", b"{}", "m", 5000, "strict", "f", "o")
     assert call.keys == [keys.record("g"), keys.tombstone("g")]
-    assert call.args == [keys.WAITING_MS, keys.REMEMBERED_MS, "f", "m", b"{}", 5000, "strict", "o", "", ""]
+    assert call.args == [keys.WAITING_MS, keys.REMEMBERED_MS, "f", "m", b"{}", 5000, "strict", "o", "", "", ""]
+    told = log_steps.create("g", b"{}", "m", 5, "strict", "f", "o", Origin("retry", "h"), 7, Hook("u", ("failed",)))
+    assert told.args[-3:] == ["retry h", 7, "failed u"]
     assert call.read(b"mismatch") == "mismatch"
 
 
@@ -68,6 +71,8 @@ def test_a_finish_tells_how_it_ended_and_is_told_where_the_log_ends_if_it_is_beh
     assert call.read([b"behind", b"2"]) == Finished("behind", 2)
     assert call.read([b"ended", b"failed"]) == Finished("ended")
     assert call.read([b"fenced"]) == Finished("fenced")
+    finished = call.read([b"ended", b"failed", 1, 2, 3, 1])
+    assert finished.look == Look("failed", 1, 2, 0, 3, 0, hooked=True)
 
 
 def test_a_cancel_is_told_the_state_of_what_had_ended_alone() -> None:
@@ -100,4 +105,6 @@ def test_a_lease_is_taken_from_the_attempt_that_is_named_or_from_whichever_has_l
 def test_a_look_finds_a_record_or_none() -> None:
     call = log_steps.look("g")
     assert call.read([]) is None
-    assert call.read([b"running", 1, 2, 3, 4, 5]) == Look("running", 1, 2, 3, 4, 5)
+    assert call.keys == [keys.record("g"), keys.webhook("g")]
+    assert call.read([b"running", 1, 2, 3, 4, 5, 0]) == Look("running", 1, 2, 3, 4, 5)
+    assert call.read([b"failed", 1, 2, 0, 4, 5, 1]) == Look("failed", 1, 2, 0, 4, 5, hooked=True)

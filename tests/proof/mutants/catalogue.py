@@ -13,6 +13,8 @@ _DIRECT = "tests/api/delivery/test_uvicorn_direct.py::"
 _ARCHIVE = "tests/broker/store/test_archive_steps.py::"
 _ARCHIVER = "tests/worker/test_archiver.py::"
 _ARCHIVED = "tests/system/test_archive.py::"
+_DELIVERER = "tests/worker/webhooks/test_deliverer.py::"
+_POSTING = "tests/worker/webhooks/test_posting.py::"
 _PACE = "tests/worker/log/test_pace.py::"
 _CELLS = "tests/api/routes/test_cells.py::"
 _POOL = "tests/broker/store/test_pool.py::"
@@ -45,7 +47,7 @@ def _mutant(name: str, place: str, old: str, new: str, *tests: str) -> Mutant:
 _CHAT = "tests/api/dialects/test_chat.py::"
 _CHAT_FORM = "tests/system/test_chat.py::"
 _SUBMIT = "accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms)"
-_CREATE = "created = await self.logs.create(id_, *self._stored(request), made_for, owner, request.origin, grace)"
+_CREATE = "created = await self.logs.create(id_, *self._stored(request), made_for, owner, *more)"
 _LOST = "tests/system/test_coordination_lost.py::"
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -259,12 +261,12 @@ MUTANTS: tuple[Mutant, ...] = (
         _INDEXES + "test_what_does_not_end_is_not_filed",
     ),
     _mutant(
-        "what ended on one server is due for ever", "conclude.lua", "redis.call('ZREM', KEYS[4], ARGV[13])", "",
+        "what ended on one server is due for ever", "conclude.lua", "redis.call('ZREM', due, id)", "",
         _INDEXES + "test_on_one_server_an_end_is_filed_in_the_step_that_makes_it",
     ),
     _mutant(
         "what expires on one server is on its lists for ever", "conclude.lua",
-        "redis.call('ZADD', KEYS[5], int(now + ended[5] + tonumber(ARGV[14])), ARGV[13])", "",
+        "redis.call('ZADD', expiring, int(now + ended[5] + tonumber(slack_ms)), id)", "",
         _INDEXES + "test_on_one_server_an_end_is_filed_in_the_step_that_makes_it",
     ),
     _mutant(
@@ -483,7 +485,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "a submit in one step is not looked after", "accept.lua",
-        "redis.call('ZADD', KEYS[3], int(now + tonumber(ARGV[10])), ARGV[9])", "",
+        "redis.call('ZADD', KEYS[3], int(now + tonumber(first_ms)), id)", "",
         "tests/broker/store/test_accepting.py::test_a_submit_in_one_step_leaves_what_one_in_three_steps_leaves",
     ),
     _mutant(
@@ -820,5 +822,97 @@ MUTANTS: tuple[Mutant, ...] = (
         "any retry-after is passed on", "anthropic.client.seconds",
         "return asked if 0 <= asked <= _LONGEST_PAUSE else None", "return asked",
         "tests/worker/upstreams/anthropic/test_client.py::test_a_pause_is_asked_for_in_seconds_that_could_be_meant",
+    ),
+    # -- webhooks, and what is made anew
+    _mutant(
+        "a webhook is told before its strict end is safe", "Deliverer._try", "if untold.record.unconfirmed:", "if False:",
+        _DELIVERER + "test_a_strictly_durable_end_that_is_not_safe_waits",
+    ),
+    _mutant(
+        "a webhook is told whatever became of the wait", "Deliverer._try", "if not await self._stands(id_, untold):",
+        "if False:",
+        _DELIVERER + "test_a_strictly_durable_end_that_is_not_safe_waits",
+    ),
+    _mutant(
+        "an end by a cancel is told nobody", "cancel.lua", "seal(KEYS,", "seal({ KEYS[1], KEYS[2], KEYS[3], KEYS[3] .. '-' },",
+        _DELIVERER + "test_whatever_ends_a_generation_puts_aside_what_is_told[by_cancel]",
+    ),
+    _mutant(
+        "an end that a worker has not filed is told nobody", "Coordination.retire",
+        "await self.tell([id_ for id_, look in ended.items() if look.hooked])", "pass",
+        _DELIVERER + "test_whatever_ends_a_generation_puts_aside_what_is_told[by_cancel]",
+        _DELIVERER + "test_whatever_ends_a_generation_puts_aside_what_is_told[by_finish]",
+    ),
+    _mutant(
+        "an end is filed on one server and not told", "conclude.lua", "if ended[6] == 1 then", "if false then",
+        _DELIVERER + "test_whatever_ends_a_generation_puts_aside_what_is_told[conclude]",
+    ),
+    _mutant(
+        "what has expired unfiled is not told", "unlist", "await coordination.tell(untold)", "pass",
+        _DELIVERER + "test_what_has_expired_before_anybody_filed_it_is_told_yet",
+    ),
+    _mutant(
+        "what coordination has lost is not told", "put_back", "await coordination.tell(untold)", "pass",
+        _DELIVERER + "test_what_coordination_has_lost_is_found_among_the_records",
+    ),
+    _mutant(
+        "a webhook of a dead worker is its for ever", "webhooks_due.lua",
+        "for _, id in ipairs(found) do redis.call('ZADD', KEYS[1], until_ms, id) end",
+        "if #found > 0 then redis.call('ZREM', KEYS[1], unpack(found)) end",
+        _DELIVERER + "test_a_redis_that_goes_away_in_between_costs_one_try_more",
+    ),
+    _mutant(
+        "two tell what one has taken", "webhooks_due.lua",
+        "for _, id in ipairs(found) do redis.call('ZADD', KEYS[1], until_ms, id) end", "",
+        _DELIVERER + "test_nobody_else_gets_what_is_being_tried_until_its_time_is_over",
+    ),
+    _mutant(
+        "a late note takes the place of a newer one", "tried.lua", "(r[2] or '0') ~= ARGV[2]", "false",
+        _DELIVERER + "test_what_came_of_a_try_is_noted_once",
+    ),
+    _mutant(
+        "a note makes an expired record anew", "tried.lua",
+        "if redis.call('HGET', KEYS[1], 'terminal_id') == ARGV[1] then", "if true then",
+        _DELIVERER + "test_the_record_may_expire_while_tries_go_on",
+    ),
+    _mutant(
+        "a redirect is followed", "Poster.post", "allow_redirects=False", "allow_redirects=True",
+        _POSTING + "test_a_redirect_is_an_answer_and_a_pause_that_is_asked_for_is_told",
+    ),
+    _mutant(
+        "an address is checked by nobody", "Poster.post", "if why_not_address(str(address[0]), self._allowed) is not None:",
+        "if False:", _POSTING + "test_a_name_that_leads_to_a_private_address_is_not_connected_to",
+    ),
+    Mutant(
+        "one address is checked, another connected to",
+        (
+            Edit("Poster.post", "refused: list[str] = []", "refused: list[str] = []; first: list[str] = []"),
+            Edit(
+                "Poster.post", "if why_not_address(str(address[0]), self._allowed) is not None:",
+                "first.append(str(address[0]))\n            if why_not_address(first[0], self._allowed) is not None:",
+            ),
+        ),
+        (_POSTING + "test_of_several_addresses_each_is_checked",),
+    ),
+    _mutant(
+        "a proxy of the environment is asked", "Poster.post", "trust_env=False", "trust_env=True",
+        _POSTING + "test_no_proxy_of_the_environment_is_asked",
+    ),
+    _mutant(
+        "another spelling of an address is public", "why_not_address", "if within(_NEVER):", "if False:",
+        "tests/broker/test_webhooks.py::test_nothing_connects_to_what_is_not_public",
+    ),
+    _mutant(
+        "who is gone is tried again", "judged", 'None if answer.trouble == "gone" else ', "",
+        "tests/worker/webhooks/test_schedule.py::test_what_an_answer_makes_of_a_webhook",
+    ),
+    _mutant(
+        "what is gone on from is not in the new log", "plan._anew", "opened_with(earlier)", "()",
+        "tests/worker/generating/test_plan.py::"
+        "test_what_goes_on_from_an_earlier_text_puts_that_first_and_asks_for_the_rest",
+    ),
+    _mutant(
+        "one key for two generations makes one retry", "retried", "retry_of=id_", "",
+        "tests/api/intake/test_anew.py::test_two_keys_alike_of_two_generations_are_no_repetition",
     ),
 )  # fmt: skip

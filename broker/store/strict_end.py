@@ -7,11 +7,11 @@ import logging
 from collections import OrderedDict
 from typing import Final
 
-from api.viewing.disk import Disk
 from broker.errors import BrokerError, ExpiredGeneration, UnknownGeneration
 from broker.events import END, Entry
 from broker.ids import EntryId
 from broker.record import Record
+from broker.store.disk import Disk
 from broker.store.logs import Logs
 
 log = logging.getLogger("respool.strict_ends")

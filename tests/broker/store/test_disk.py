@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from api.viewing.disk import Disk
 from broker.errors import StorageUnavailable
+from broker.store.disk import Disk
 from broker.store.fsyncs import Sample
 from broker.store.logs import Logs
 from tests.harness.clockwork import at_once

@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import pytest
 
-from api.viewing.strict_end import StrictEnds
 from broker.errors import BrokerError, ExpiredGeneration, StorageUnavailable, UnknownGeneration
 from broker.events import END, TEXT, Entry
 from broker.ids import EntryId
 from broker.record import Record
 from broker.store.logs import Logs
+from broker.store.strict_end import StrictEnds
 from tests.harness.clockwork import at_once
 
 ID, OTHER = "gen_" + "0" * 26, "gen_" + "1" * 26
