@@ -35,6 +35,9 @@ class Dialect(ABC):
     """Says that the connection lives, and nothing else."""
     done: bytes
     """What is behind the end for readers that wait for it: those of the chat form."""
+    SLICE: Final = 1000
+    slice: int = SLICE
+    """So many entries are folded in about a millisecond."""
     holds: bool = False
     """Whether it holds entries back. Then `fold` returns frames of those that it held and of these, in their order, but for the
     last ones, which it holds now."""

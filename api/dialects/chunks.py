@@ -43,6 +43,7 @@ class Chunks(Dialect):
     many."""
 
     holds = True
+    slice = 64
 
     def __init__(self, inner: Dialect, kind: Kind) -> None:
         self._inner = inner

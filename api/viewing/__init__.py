@@ -9,7 +9,8 @@
     framing.py       how what is written at once lies on its connection
     viewer.py        one open event stream: a cursor and a socket, no queue
     catch_up.py      keeps feeds true to their logs: what was missed, what was lost, what has expired
-    pages.py         what is read from logs, rendered once and kept for the next reader; borders.py: where a dialect may begin
+    pages.py         what is read from logs, rendered once and kept for the next reader; borders.py: where a dialect may begin;
+                     folding.py: both, in slices
     transcripts.py   what whole logs amount to, folded once and kept for the next who asks
 
 feed, ring, rendition, framing and borders do no I/O but writes to lent sockets.

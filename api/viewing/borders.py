@@ -9,6 +9,7 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from api.dialects import UNKNOWN, Dialect, State
+from api.viewing.folding import folded
 from broker.ids import BEGINNING, EntryId
 from broker.store.logs import Logs
 from broker.turns import Turns
@@ -67,8 +68,7 @@ class Borders:
                 before = [entry for entry in entries[:_ENTRIES] if entry.id <= cursor]
                 if not before:
                     break
-                await self._turns.take(len(before))
-                state, _ = dialect.flush(dialect.fold(state, before)[0])
+                state, _ = await folded(self._turns, dialect, state, before)
                 border = before[-1].id
                 if len(before) == _ENTRIES:
                     self.note(id_, dialect, border, state)

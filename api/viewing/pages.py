@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from api.dialects import UNKNOWN, Dialect, State
 from api.viewing.borders import Borders
+from api.viewing.folding import folded
 from broker.events import END, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.store.logs import Logs
@@ -108,10 +109,7 @@ class Pages:
             entries.pop()
         if state is UNKNOWN and (state := await self._borders.state(id_, dialect, cursor)) is UNKNOWN:
             return Page([], cursor, ended=False, full=False, rewound=True, state=UNKNOWN)
-        await self._turns.take(len(entries))
-        state, frames = dialect.fold(state, entries)
-        state, held = dialect.flush(state)
-        frames += held
+        state, frames = await folded(self._turns, dialect, state, entries)
         last = entries[-1].id if entries else cursor
         ended, full = bool(entries) and entries[-1].kind == END, len(entries) == _ENTRIES
         page = Page(_pieces(entries, frames), last, ended, full, gone=gone, state=state)

@@ -15,6 +15,6 @@ folder whose history proves something wrong stays in `.respool/chaos/`. The seed
 networks race: running it again is likely to show the same, judging the folder again is sure to.
 
 Pure: history (what was written), judge (what it proves wrong: promises of a run, streams of viewers, account of a generation,
-limits of figures), summary (figures and their table), deck (which fault is next). With I/O: proxy, wire (HTTP), cluster and
-store (processes), viewers and clients (actors), faults, calm, round.
+limits of figures, what was abandoned), summary (figures and their table), deck (which fault is next). With I/O: proxy, wire
+(HTTP), cluster and store (processes), viewers and clients (actors), faults, calm, round.
 """

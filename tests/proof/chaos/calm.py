@@ -4,7 +4,7 @@ import asyncio
 import random
 import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from broker import keys
@@ -19,6 +19,8 @@ from tests.proof.chaos.viewers import Habit, Viewer
 CROWD = 12
 _BEFORE_START = 2
 _CANCELS = 3
+_ABANDONED = 4
+_GRACE = 1.0
 _MODEL = "sim-1?seed={seed}&tokens=4000&tps=25&ttft_ms=20"
 _TOKENS = 4000
 _LATENESS_EVERY = 0.02
@@ -58,6 +60,7 @@ class Calm:
                 async with self._clocked():
                     await self._steps[kind]()
             await asyncio.sleep(QUIET_SECONDS)
+            await self._nobody_watches()
             await self._cancels(self.generations[:_CANCELS])
             await asyncio.sleep(QUIET_SECONDS)
             await self._cancels_before_the_start()
@@ -135,6 +138,36 @@ class Calm:
 
     async def _cancels(self, generations: list[Generation]) -> None:
         await asyncio.gather(*(generation.cancel(self._rng) for generation in generations))
+
+    async def _nobody_watches(self) -> None:
+        """Some lose their viewers, some keep one, each on an API of its own."""
+        wishes = [replace(self._wish(200 + number), abandon_after=_GRACE) for number in range(_ABANDONED)]
+        made = [Generation(wish, self._cluster.addresses, self._recorder) for wish in wishes]
+        self.generations += made
+        async with asyncio.TaskGroup() as group:
+            for generation in made:
+                await generation.submit(self._rng, now() + 5)
+                del generation.viewers[1:]
+            watching = [group.create_task(generation.viewers[0].watch()) for generation in made]
+            await self._until(lambda: all(generation.viewers[0].frames > 8 for generation in made), 20)
+            left = now()
+            for task in watching[::2]:
+                task.cancel()
+            await asyncio.gather(*(self._is_abandoned(generation, left) for generation in made[::2]))
+            await asyncio.gather(*(generation.cancel(self._rng) for generation in made[1::2]))
+        for generation in made[::2]:
+            await generation.viewers[0].watch()
+
+    async def _is_abandoned(self, generation: Generation, left: float) -> None:
+        key = keys.record(generation.id or "")
+
+        async def ends() -> None:
+            while await self._cluster.logs.command("HGET", key, "state") not in (b"cancelled", "cancelled"):
+                await asyncio.sleep(0.05)
+
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ends(), 20)
+        self._measured("abandoned", now() - left)
 
     async def _cancels_before_the_start(self) -> None:
         """No worker takes it, as all of them are stopped, for less than their lease."""

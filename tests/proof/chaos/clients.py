@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
 from tests.proof.chaos.deck import Deck
@@ -19,6 +19,9 @@ UPSTREAM_FAULTS = (
 TOTAL_SECONDS = 15.0
 """`total_timeout` of every attempt."""
 _GIVE_UP = 60.0
+_LONG_GRACE = 6.0
+"""Seconds; more than faults keep an API from the store, or a viewer from coming back."""
+_SHORT_GRACE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Wish:
     thinks: bool = False
     strict: bool = False
     keyed: bool = True
+    abandon_after: float | None = None
 
     def body(self) -> dict[str, object]:
         return {
@@ -48,6 +52,15 @@ class Wish:
             "first_token_timeout": 1.5,
             "idle_timeout": 1.2,
             "total_timeout": self.total_timeout,
+            **(
+                {}
+                if self.abandon_after is None
+                else {
+                    "on_abandon": "cancel",
+                    "abandon_after": self.abandon_after,
+                    "abandon_unwatched": not self.viewers,
+                }
+            ),
         }
 
 
@@ -69,7 +82,7 @@ def wishes(seed: str, faults: Sequence[str]) -> Iterator[Wish]:
             model |= {"fail": deck.draw(), "at": rng.randrange(0, tokens), "times": rng.choice((1, 1, 1, 1, 2, 9))}
             if model["fail"] == "429":
                 model["retry_after"] = round(rng.uniform(0, 0.8), 2)
-        yield Wish(
+        wish = Wish(
             gen=f"{seed}-{number}",
             model="sim-1?" + urlencode(model),
             text=(text_seed, tokens),
@@ -81,6 +94,12 @@ def wishes(seed: str, faults: Sequence[str]) -> Iterator[Wish]:
             strict=rng.random() < 0.15,
             keyed=rng.random() > 0.15,
         )
+        abandoned = rng.random()
+        if abandoned < 0.1:
+            wish = replace(wish, abandon_after=_LONG_GRACE)
+        elif abandoned < 0.15:
+            wish = replace(wish, abandon_after=_SHORT_GRACE, viewers=())
+        yield wish
 
 
 @dataclass(slots=True)
@@ -152,6 +171,7 @@ class Generation:
         self.recorder.write(
             "accepted", gen=self.wish.gen, id=id_, asked=asked, seed=seed, tokens=tokens, thinks=self.wish.thinks,
             strict=self.wish.strict, keyed=self.wish.keyed, again=not self.wish.keyed and self._posted > 1,
+            abandon_after=self.wish.abandon_after,
         )  # fmt: skip
         if id_ not in self.ids:
             self.ids.append(id_)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.proof import invariants
-from tests.proof.chaos import account, limits, promises, streams
+from tests.proof.chaos import abandoned, account, limits, promises, streams
 from tests.proof.chaos.history import Line
 
 
@@ -49,6 +49,7 @@ def generation(told: Told, general: dict[str, list[Line]]) -> list[str]:
     found += promises.cancelled(
         told.of("accepted"), told.of("cancelled"), told.of("record"), told.of("asked"), general["fault"], rewinds
     )
+    found += abandoned.watched(told.of("accepted"), told.lines, general["fault"])
     found += promises.told_to_viewers(told.of("roll"))
     found += streams.clean_ends(told.lines)
     found += streams.told_the_end(told.lines)

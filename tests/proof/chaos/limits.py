@@ -27,6 +27,7 @@ LIMITS: Mapping[str, Limit] = {
     "freeze_told": Limit("worker frozen → viewer told", LEASE + 2, LEASE + 4),
     "hand_over": Limit("SIGTERM → next attempt shown", 1, 3),
     "restart_streaming": Limit("Redis back → streaming again", 2, 4),
+    "abandoned": Limit("last viewer gone for a second → cancelled", 1 + 4 + 2 + 1, 1 + 4 + 2 + 3),
 }
 
 

@@ -410,6 +410,30 @@ def test_a_viewer_who_was_ahead_of_a_rewind_must_be_told() -> None:
     assert judge(history[:closed] + told + history[closed:]) == []
 
 
+def abandoned(history: History, *, opened: float, shown: float, after: float | None = 1.0) -> None:
+    """The generation ended so, and a viewer that was there since `opened` was told."""
+    cancelled(history, asked=12.0, closed=12.5)
+    of(history, "accepted")[0]["abandon_after"] = after
+    of(history, "opened")[0]["t"] = opened
+    end = {**FIGURES, "status": "cancelled", "usage": {"input_tokens": 40, "output_tokens": 1}}
+    _ends_with(history, block("100-9", "stream_end", **end, reason="abandoned"))
+    of(history, "frame")[-1]["t"] = shown
+
+
+@pytest.mark.parametrize(
+    ("opened", "after", "kind", "wrong"),
+    [(10.1, 1.0, "upstream_cut", True), (10.1, 1.0, "api_pause", False), (16.0, 1.0, "upstream_cut", False),
+     (10.1, None, "upstream_cut", True)],
+)  # fmt: skip
+def test_nothing_is_abandoned_while_a_viewer_is_connected(
+    opened: float, after: float | None, kind: str, wrong: bool
+) -> None:
+    history = good()
+    abandoned(history, opened=opened, shown=17.0, after=after)
+    history.append({"t": 16.0, "did": "fault", "kind": kind, "target": "x", "at": 12.5, "until": 16.0, "hits": 1})
+    assert any("I23" in each for each in judge(history)) is wrong
+
+
 def test_a_cancel_is_timed_only_where_nothing_else_went_wrong() -> None:
     history = good()
     cancelled(history, asked=12.0, closed=14.0)

@@ -18,6 +18,8 @@ _POSTING = "tests/worker/webhooks/test_posting.py::"
 _PACE = "tests/worker/log/test_pace.py::"
 _CELLS = "tests/api/routes/test_cells.py::"
 _POOL = "tests/broker/store/test_pool.py::"
+_WATCHING = "tests/broker/store/test_abandon_steps.py::"
+_CHUNKS = "tests/api/dialects/test_chunks.py::"
 MODEL = "tests/broker/store/test_model.py::test_whatever_happens_in_whatever_order_the_scripts_do_as_the_model"
 
 
@@ -220,7 +222,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _APPENDER + "test_a_silent_attempt_finds_out_that_it_was_cancelled_or_has_lost_its_claim",
     ),
     _mutant(
-        "a cancel is told and not noted", "cancel.lua", "redis.call('HSET', KEYS[1], 'cancel', '1')", "",
+        "a cancel is told and not noted", "cancel.lua", "redis.call('HSETNX', KEYS[1], 'cancel', 'requested')", "",
         _LIVES + "test_a_cancel_is_not_forgotten_before_the_generation_is",
     ),
     # -- time
@@ -682,6 +684,77 @@ MUTANTS: tuple[Mutant, ...] = (
         "a reader ignores where an attempt begins", "Transcript._apply_event",
         "del self.blocks[keep:]", "",
         "tests/broker/test_transcript.py::test_an_answer_cut_again_and_again_and_continued_is_the_whole_answer",
+    ),
+    # -- who watches
+    _mutant(
+        "the grace is ignored", "abandon.lua", "<= tonumber(ARGV[2])", "<= 0",
+        _WATCHING + "test_what_nobody_has_watched_for_longer_than_the_grace_is_cancelled_for_that",
+    ),
+    _mutant(
+        "only the first note of a viewer counts", "watch.lua", "redis.call('HSET'", "redis.call('HSETNX'",
+        _WATCHING + "test_one_note_of_a_viewer_gives_the_whole_grace_again",
+    ),
+    _mutant(
+        "who was ever watched is watched for ever", "abandon.lua", "if watched > now then", "if watched > 0 then",
+        _WATCHING + "test_what_nobody_has_watched_for_longer_than_the_grace_is_cancelled_for_that",
+    ),
+    _mutant(
+        "time in which nobody could be noted counts", "abandon.lua",
+        "or now - asked > tonumber(ARGV[6])", "",
+        _WATCHING + "test_behind_a_pause_in_which_nobody_asked_the_grace_begins_anew",
+        _WATCHING + "test_a_question_that_was_answered_late_and_unheard_cancels_nothing",
+    ),
+    _mutant(
+        "viewers of one API alone count", "Watched.run",
+        "self._came.update(dict.fromkeys(self._watched()))", "",
+        "tests/api/viewing/test_watched.py",
+    ),
+    _mutant(
+        "what nobody has watched yet always counts", "abandon.lua", "(r[3] or ARGV[3] == '1')", "true",
+        _WATCHING + "test_what_nobody_has_watched_yet_counts_only_if_that_was_asked_for",
+    ),
+    # -- chunks
+    _mutant(
+        "an end drops what is held back", "Chunks.fold", "self._cut(state, None, frames), entry", "state, entry",
+        _CHUNKS + "test_however_it_is_cut_flushed_left_and_resumed_the_text_is_the_log_s",
+        _CHUNKS + "test_the_end_flushes_and_thinking_is_cut_as_text_is_and_a_tool_s_input_is_not",
+    ),
+    _mutant(
+        "a chunk has the id of its first entry", "Chunks._shown", "= chunk[-1]", "= chunk[0]",
+        _CHUNKS + "test_a_chunk_has_the_id_of_its_last_entry_and_what_is_no_text_does_not_overtake_it",
+    ),
+    _mutant(
+        "what was held is shown twice behind a flush", "Chunks.flush",
+        "return self._cut(state, most, frames), frames", "self._cut(state, most, frames); return state, frames",
+        _CHUNKS + "test_however_it_is_cut_flushed_left_and_resumed_the_text_is_the_log_s",
+    ),
+    _mutant(
+        "a page keeps its tail to itself", "folding.folded",
+        "return state, frames + held", "return state, frames + [b''] * len(held)",
+        _CHUNKS + "test_every_viewer_gets_exactly_what_is_behind_its_cursor_in_whatever_size",
+    ),
+    _mutant(
+        "who joins within what is held is shown all of it", "Chunking.position_behind",
+        "self._flush(position - self.end)", "position = self.end",
+        _CHUNKS + "test_who_joins_within_what_is_held_gets_only_what_is_new_and_the_others_lose_nothing",
+    ),
+    _mutant(
+        "who comes with a cursor within a chunk joins there", "Chunking._is_end",
+        "return position > self.base and self.frames[position - 1 - self.base] != b\"\"", "return True",
+        _CHUNKS + "test_who_comes_with_a_cursor_within_a_chunk_that_was_shown_gets_the_rest_of_it",
+    ),
+    _mutant(
+        "what is past its boundary is held", "Chunking._due", "min(due, self._passed_at + PAST_SECONDS)", "due",
+        _CHUNKS + "test_what_is_past_its_boundary_is_held_for_a_twentieth_of_a_second",
+    ),
+    _mutant(
+        "lines of code are cut", "boundaries._in_fence", "return bool(scan.fence) or", "return False and",
+        "tests/api/dialects/test_boundaries.py",
+    ),
+    _mutant(
+        "a boundary that depends on what follows is taken at once", "boundaries._is_known",
+        "return any(sign.isalpha() or sign in _SETTLES for sign in behind)", "return True",
+        "tests/api/dialects/test_boundaries.py",
     ),
     # -- the archive
     _mutant(

@@ -261,7 +261,6 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " redis.call('XADD', KEYS[2], attempt .. '-' .. next_seq, kind, value)",
     ),
     "a flag: whether it is there is looked at, its value never": (
-        "cancel.lua -: redis.call('HSET', KEYS[1], 'cancel', '1') => redis.call('HSET', KEYS[1], 'cancel', '0')",
         "sync.lua -: redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) => redis.call('SET', KEYS[1], '0', 'PX', ARGV[1])",
     ),
     "what is only read, or may be done in part and is done again, is done in one step: the replies are the same": tuple(
