@@ -6,7 +6,9 @@ own generations alone.
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
+from typing import Final
 
 from api.intake.lookout import Lookout
 from api.routes.service import Service
@@ -26,6 +28,8 @@ from broker.store.recovery import put_back
 from broker.store.shares import Shares
 from broker.store.shelf import Shelf
 from broker.turns import Turns
+
+_FIRST_SECONDS: Final = 3.0
 
 
 class OpenCell:
@@ -55,9 +59,12 @@ class OpenCell:
         self._running: set[asyncio.Task[None]] = set()
 
     async def begin(self) -> None:
-        """Says where it keeps its logs and how it shares submits out, and starts the tasks."""
+        """Says where it keeps its logs and how it shares submits out, and starts the tasks, which say it again: a Redis that
+        does not answer holds up the start for a moment only."""
         service = self.service
-        await asyncio.gather(service.agreement.beat(), self.shares.beat())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_SECONDS):
+                await asyncio.gather(service.agreement.beat(), self.shares.beat())
         runners = [
             each.run() for each in (service.hub, service.agreement, self.shares, self._lookout) if each is not None
         ]

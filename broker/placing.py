@@ -38,12 +38,11 @@ class Turn:
 def home(weights: Weights, key: str) -> int:
     """The cell of this idempotency key, by weighted rendezvous: a cell that gets more weight takes keys from the others, and no
     other key moves. Some weight must be above 0."""
-    return max(
-        (cell for cell in weights if weights[cell] > 0), key=lambda cell: (_score(weights[cell], cell, key), cell)
-    )
+    return max(weights, key=lambda cell: (_score(weights[cell], cell, key), cell))
 
 
 def _score(weight: float, cell: int, key: str) -> float:
+    """More than 0, unless the weight is."""
     raw = hashlib.blake2b(f"{cell}\0{key}".encode(), digest_size=8).digest()
     drawn = ((int.from_bytes(raw) >> (64 - _BITS)) + 0.5) / (1 << _BITS)
     return -weight / math.log(drawn)

@@ -159,6 +159,8 @@ def one_is_away(stack: Stack, url: str, ours: Watched, theirs: Watched) -> None:
         assert httpx2.get(f"{url}/v1/generations/{each.id}", timeout=20).status_code == status
     for answer in made:
         completes(stack, answer.json()["id"])
+    late = stack.add_api()  # one that starts meanwhile
+    assert httpx2.get(f"{late}/v1/generations/{ours.id}", timeout=20).status_code == 200
 
 
 def ready_cells(url: str) -> list[str]:

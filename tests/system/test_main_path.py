@@ -8,6 +8,7 @@ from broker import keys
 from broker.local.embedded import EmbeddedServer
 from tests.harness.client import Client, check_log, text_of
 from tests.harness.stack import Stack
+from tests.system.main_path import main_path
 
 
 def test_a_generation_streams_from_beginning_to_end(client: Client) -> None:
@@ -26,6 +27,10 @@ def test_every_cut_resumes_exactly(client: Client) -> None:
     whole = [frame for frame in client.events(generation.id) if frame.id]
     for index, frame in enumerate(whole[:-1]):
         assert client.events(generation.id, frame.id) == whole[index + 1 :]
+
+
+def test_the_main_path_of_one_server(shared: Stack) -> None:
+    main_path(shared)
 
 
 def test_two_apis_show_the_same_bytes(client: Client, other_client: Client) -> None:

@@ -828,7 +828,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _CELLS + "test_a_key_goes_to_its_home_and_is_refused_while_that_is_away",
     ),
     _mutant(
-        "a cell that drains is a home", "home", "(cell for cell in weights if weights[cell] > 0)", "weights",
+        "a cell that drains is a home", "_score", "-weight / math.log(drawn)", "-1 / math.log(drawn)",
         "tests/broker/test_placing.py::test_a_key_is_at_home_in_one_cell_and_cells_have_keys_by_weight",
     ),
     _mutant(

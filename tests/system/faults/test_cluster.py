@@ -10,6 +10,7 @@ from broker import keys
 from tests.harness.clusters import EVENTS, EmbeddedCluster
 from tests.harness.stack import Stack, until
 from tests.system.faults.watching import Watched, goes_on, watch, whole
+from tests.system.main_path import main_path
 
 STEADY = "sim-1?ttft_ms=20&tps=40&tokens=400"
 QUICK = "sim-1?ttft_ms=20&tps=200&tokens=20"
@@ -30,6 +31,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCluste
 def stack(cluster: EmbeddedCluster) -> Iterator[Stack]:
     with Stack(apis=2, workers=2, lease=LEASE, pickup_grace=1, logs_url=cluster.url) as stack:
         yield stack
+
+
+def test_the_main_path_is_the_same_with_logs_on_a_cluster(cluster: EmbeddedCluster, stack: Stack) -> None:
+    ids = main_path(stack)
+    assert len({cluster.primary_of(keys.record(id_)).port for id_ in ids}) > 1
 
 
 @pytest.mark.parametrize("event", EVENTS)

@@ -14,6 +14,7 @@ from tests.harness.stack import Stack, until
 from tests.proof.chaos.proxy import FaultProxy, Mode
 from tests.proof.failover.pair import Network
 from tests.system.faults.watching import goes_on, watch, whole
+from tests.system.main_path import main_path
 
 STEADY = "sim-1?ttft_ms=20&tps=40&tokens=400"
 QUICK = "sim-1?ttft_ms=20&tps=200&tokens=20"
@@ -63,6 +64,10 @@ def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trio]:
 def stack(trio: Trio) -> Iterator[Stack]:
     with Stack(apis=2, workers=2, server=trio.front, lease=LEASE, pickup_grace=1) as stack:
         yield stack
+
+
+def test_the_main_path_is_the_same_with_sentinels(stack: Stack) -> None:
+    main_path(stack)
 
 
 @pytest.mark.parametrize("move", MOVES)
