@@ -43,6 +43,8 @@ WEBHOOKS = "webhooks"
 
 OnInterrupt = Literal["continue", "restart", "fail"]
 Durability = Literal["normal", "strict"]
+Cache = Literal["system", "conversation"]
+"""What of a prompt the upstream is asked to keep for the next one."""
 OnAbandon = Literal["finish", "cancel"]
 
 
@@ -67,6 +69,7 @@ class Options:
     max_tool_rounds: int = 10
     max_spend_tokens: int | None = None
     webhook: "Webhook | None" = None
+    cache: Cache | None = None
 
 
 class _Typed(TypedDict):
@@ -272,6 +275,7 @@ class GenerationRequest(_Body):
     max_tool_rounds: Annotated[int, Field(ge=1, le=50)] = 10
     max_spend_tokens: MaxSpend | None = None
     webhook: Annotated[Webhook, AfterValidator(_signed)] | None = None
+    cache: Cache | None = None
 
     def upstream_body(self) -> dict[str, object]:
         """The Messages fields that were given, and `max_tokens`, ready for upstream."""
@@ -355,6 +359,7 @@ class ChatRequest(_Body):
     max_tokens: MaxTokens = 4096
     on_abandon: OnAbandon = "cancel"
     abandon_after: Grace = 30.0
+    cache: Cache | None = None
 
     @classmethod
     def generation(cls, body: dict[str, object], context: Mapping[str, object]) -> GenerationRequest:

@@ -243,3 +243,28 @@ def test_a_text_that_was_sent_twice_is_the_same_bytes(client: Client) -> None:
 def test_a_view_that_there_is_not_is_refused(client: Client) -> None:
     response, _ = chat(client, QUICK, query="?view=html")
     assert response.status_code == 422
+
+
+# ── prompt caching ──
+
+
+def test_a_cached_prompt_is_written_then_read_and_the_end_says_so(client: Client, shared: Stack) -> None:
+    system = f"You know the rules of {uuid.uuid4()}."
+    model = f"{QUICK}&seed={uuid.uuid4().int % 10**9}"
+    ends = [json.loads(by_the_standard(raw.decode())[-2]) for raw in (
+        chat(client, model, system=system, cache="system")[1], chat(client, model, "Hello", system=system, cache="system")[1],
+        chat(client, model, system=system)[1],
+    )]  # fmt: skip
+    assert [end["metrics"]["cache_hit"] for end in ends] == [False, True, False]
+    written, read, plain = (end["usage"] for end in ends)
+    assert written["cache_creation_input_tokens"] == read["cache_read_input_tokens"] > 0
+    assert plain["cache_creation_input_tokens"] == plain["cache_read_input_tokens"] == 0
+    first, _, last = httpx2.get(f"{shared.upstream_url}/_sim/requests", params={"model": model}).json()
+    assert first["body"]["system"] == [{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}]
+    assert "cache" not in first["body"]
+    assert last["body"]["system"] == system
+
+
+def test_another_cache_than_there_is_is_refused(client: Client) -> None:
+    response, _ = chat(client, QUICK, cache="everything")
+    assert response.status_code == 422

@@ -9,7 +9,7 @@ log where they are read (`_take`).
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import orjson
@@ -94,6 +94,7 @@ class Attempt:
         self._taken = self._take if tooled is None else self._take_and_apply
         self._earlier_usage = usage
         self._output_bytes = output_bytes
+        self._cache = options.cache
         most = options.max_spend_tokens
         self._spending = None if most is None else Spending(most, paid)
         self._first_timeout = options.first_token_timeout or settings.first_token_timeout
@@ -204,7 +205,7 @@ class Attempt:
         writer = self._writer
         self._watch("first_token_timeout")
         self._arrivals.paused()
-        async with self._upstream.answer_to(call) as answer:
+        async with self._upstream.answer_to(replace(call, cache=self._cache) if self._cache else call) as answer:
             self._answer, self._usage = answer, answer.usage
             while not await answer.read(self._taken):
                 self._watch(None)  # it is Redis that is slow now

@@ -38,10 +38,12 @@ A partial answer is continued, not answered again: as a trailing assistant messa
 or quoted in a user message between `<partial_answer>` and `</partial_answer>`. The same model string gives the same text,
 so partial + continuation == the whole text.
 
+Marked prompts (`cache_control`) are cached for five minutes: `usage` tells what was read and written, as the real one does.
+
 `GET /_sim/requests[?model=&user_id=]` tells what was asked, how many tokens went out, and when and by whom the stream was
 closed (`client`, `server`, `fault`); `DELETE` forgets that. `GET /_sim/health` answers 200.
 
 Pure: plan.py (the model's name), asked.py (the request), refused.py (how it says no), text.py, answer.py (which blocks),
-script.py (which frames), protocol.py (bytes). With I/O: stream.py (pacing and faults), connection.py (HTTP/1.1), server.py
-(routes), record.py (what happened).
+caching.py (prompts), script.py (which frames), protocol.py (bytes). With I/O: stream.py (pacing and faults), connection.py
+(HTTP/1.1), server.py (routes), record.py (what happened).
 """

@@ -9,6 +9,7 @@ import orjson
 
 from worker.simulator.answer import Answer, Block
 from worker.simulator.asked import Asked
+from worker.simulator.caching import NOTHING, Cached
 from worker.simulator.plan import Fault, Plan
 from worker.simulator.protocol import DELTA_END, MESSAGE_STOP, PING, delta_start, event
 
@@ -42,6 +43,7 @@ class Scene:
     answer: Answer
     fault: Fault | None
     message_id: str
+    cached: Cached = NOTHING
 
 
 def opening(scene: Scene) -> bytes:
@@ -108,9 +110,9 @@ def _message(
     scene: Scene, content: list[dict[str, Any]], stop_reason: str | None, stop_sequence: str | None, output_tokens: int
 ) -> dict[str, Any]:
     usage = {
-        "input_tokens": scene.asked.input_tokens,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
+        "input_tokens": scene.asked.input_tokens - scene.cached.read - scene.cached.written,
+        "cache_creation_input_tokens": scene.cached.written,
+        "cache_read_input_tokens": scene.cached.read,
         "output_tokens": output_tokens,
         "service_tier": "standard",
     }

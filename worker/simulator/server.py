@@ -10,6 +10,7 @@ import orjson
 
 from worker.simulator.answer import compose
 from worker.simulator.asked import Asked, parse_request, user_id_of
+from worker.simulator.caching import PromptCache
 from worker.simulator.connection import Connection, Request
 from worker.simulator.plan import STATUS_FAULTS, Fault, Plan, parse_model
 from worker.simulator.record import Ledger, Record
@@ -48,6 +49,7 @@ class Simulator:
         self.connections: set[Connection] = set()
         self._ledger = Ledger(record_to)
         self._faults = FaultCounts()
+        self._cache = PromptCache()
 
     def connection(self) -> Connection:
         """A new connection, for asyncio's create_server."""
@@ -92,7 +94,8 @@ class Simulator:
             raise Refused(int(fault.kind), f"Simulated failure {fault.kind}", fault.retry_after)
         if fault and fault.kind == "slow_headers":
             return Silent(wire, self._ledger, record)
-        scene = Scene(plan, asked, answer, fault, request.id.replace("req_", "msg_"))
+        cached = self._cache.account(bytes(request.body), asked.input_tokens)
+        scene = Scene(plan, asked, answer, fault, request.id.replace("req_", "msg_"), cached)
         return (Streamed if asked.stream else Whole)(wire, self._ledger, record, scene)
 
     def _refuse(self, wire: Connection, request_id: str, refused: Refused) -> None:

@@ -47,6 +47,7 @@ def _mutant(name: str, place: str, old: str, new: str, *tests: str) -> Mutant:
 
 
 _CHAT = "tests/api/dialects/test_chat.py::"
+_CACHING = "tests/worker/upstreams/anthropic/test_caching.py::"
 _CHAT_FORM = "tests/system/test_chat.py::"
 _SUBMIT = "accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms)"
 _CREATE = "created = await self.logs.create(id_, *self._stored(request), made_for, owner, *more)"
@@ -987,5 +988,17 @@ MUTANTS: tuple[Mutant, ...] = (
     _mutant(
         "one key for two generations makes one retry", "retried", "retry_of=id_", "",
         "tests/api/intake/test_anew.py::test_two_keys_alike_of_two_generations_are_no_repetition",
+    ),
+    _mutant(
+        "a prompt gets a fifth mark", "caching.marked", "if left <= 0:", "if False:",
+        _CACHING + "test_whatever_is_asked_four_marks_are_the_most_and_the_request_is_the_same",
+    ),
+    _mutant(
+        "an hour's mark stands behind one of minutes", "caching._mark", "hour = any(", "hour = not any(",
+        _CACHING + "test_before_an_hour_s_mark_ours_lasts_an_hour_too",
+    ),
+    _mutant(
+        "thinking is marked", "_may_be_marked", 'block.get("type") not in _NEVER_MARKED and ', "",
+        _CACHING + "test_what_may_not_be_marked_is_passed_over",
     ),
 )  # fmt: skip

@@ -21,6 +21,7 @@ from broker.transcript import Kept
 from worker.upstreams import Call, Json, Take, UpstreamFailure
 from worker.upstreams.anthropic import continuation
 from worker.upstreams.anthropic.body import Body, body_of
+from worker.upstreams.anthropic.caching import marked
 from worker.upstreams.anthropic.translate import Translator
 from worker.upstreams.frames import FrameTooLarge, Splitter
 from worker.upstreams.wording import message_for
@@ -74,8 +75,9 @@ class AnthropicUpstream:
     @asynccontextmanager
     async def answer_to(self, call: Call) -> AsyncIterator["_Answer"]:
         translator = Translator(call.keep_blocks, call.unshown, new_turn=call.new_turn)
+        asked = call.body if call.cache is None else marked(call.body, call.cache)
         # As `messages.create` does, but for the body: to walk through 10,000 messages and write them takes the SDK 20 ms.
-        body = orjson.dumps({**call.body, "stream": True})
+        body = orjson.dumps({**asked, "stream": True})
         with _failures():
             async with await self._client.post(
                 "/v1/messages", content=body, cast_to=object, stream=True, stream_cls=AsyncStream[object]
