@@ -16,5 +16,5 @@ networks race: running it again is likely to show the same, judging the folder a
 
 Pure: history (what was written), judge (what it proves wrong: promises of a run, streams of viewers, account of a generation,
 limits of figures, what was abandoned), summary (figures and their table), deck (which fault is next). With I/O: proxy, wire
-(HTTP), cluster and store (processes), viewers and clients (actors), faults, calm, round.
+(HTTP), cluster and store (processes), viewers and clients (actors), hooks (hears webhooks), faults, calm, round.
 """

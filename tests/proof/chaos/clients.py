@@ -40,6 +40,7 @@ class Wish:
     strict: bool = False
     keyed: bool = True
     abandon_after: float | None = None
+    hooked: bool = False
 
     def body(self) -> dict[str, object]:
         return {
@@ -93,6 +94,7 @@ def wishes(seed: str, faults: Sequence[str]) -> Iterator[Wish]:
             thinks=thinks,
             strict=rng.random() < 0.15,
             keyed=rng.random() > 0.15,
+            hooked=rng.random() < 0.3,
         )
         abandoned = rng.random()
         if abandoned < 0.1:
@@ -111,6 +113,8 @@ class Generation:
     recorder: Recorder
     ids: list[str] = field(default_factory=list)
     viewers: list[Viewer] = field(default_factory=list)
+    hook: str = ""
+    """Where its end is told; empty: nowhere."""
     _posted: int = 0
 
     @property
@@ -159,9 +163,10 @@ class Generation:
         """Whether it was accepted."""
         headers = {"Accept": "application/json"} | ({"Idempotency-Key": self.wish.gen} if self.wish.keyed else {})
         address, asked = rng.choice(list(self.addresses)), now()
+        content = self.wish.body() | ({"webhook": {"url": self.hook}} if self.hook else {})
         self._posted += 1
         try:
-            reply = await ask(address, "POST", "/v1/generations", headers=headers, content=self.wish.body())
+            reply = await ask(address, "POST", "/v1/generations", headers=headers, content=content)
         except Lost:
             return False
         if reply.status != 202:
@@ -172,6 +177,7 @@ class Generation:
             "accepted", gen=self.wish.gen, id=id_, asked=asked, seed=seed, tokens=tokens, thinks=self.wish.thinks,
             strict=self.wish.strict, keyed=self.wish.keyed, again=not self.wish.keyed and self._posted > 1,
             abandon_after=self.wish.abandon_after,
+            hooked=bool(self.hook),
         )  # fmt: skip
         if id_ not in self.ids:
             self.ids.append(id_)

@@ -11,6 +11,7 @@ from broker.processes.orphans import Orphans
 from tests.harness.processes import Child, python
 from tests.proof.chaos.account import ATTEMPTS_IN_ALL, MOST_ATTEMPTS
 from tests.proof.chaos.history import Recorder, now
+from tests.proof.chaos.hooks import SECRET, TIMEOUT, Receiver
 from tests.proof.chaos.limits import LEASE
 from tests.proof.chaos.proxy import FaultProxy
 from tests.proof.chaos.store import Store
@@ -19,6 +20,7 @@ from tests.proof.chaos.wire import Address, Lost, ask
 SETTINGS = {
     "lease": LEASE, "most_attempts": MOST_ATTEMPTS, "attempts_in_all": ATTEMPTS_IN_ALL, "pickup_grace": 1,
     "sweep_every": 0.25, "drain": 0, "shutdown": 2, "keep_alive": 4, "stalled_viewer": 30,
+    "webhook_secret": SECRET, "webhook_allow": "http loopback", "webhook_timeout": TIMEOUT,
 }  # fmt: skip
 _READY_SECONDS = 60.0
 _EXIT_SECONDS = 10.0
@@ -104,6 +106,7 @@ class Cluster:
         self.logs = Store(folder / "valkey" / "logs", "logs" if apart else "both")
         self.coordination = Store(folder / "valkey" / "coordination", "coordination") if apart else self.logs
         self.stores = [self.logs, self.coordination] if apart else [self.logs]
+        self.receiver = Receiver(recorder, folder.name)
         self.members: list[Member] = []
         self.proxies: list[FaultProxy] = []
         self.upstream: Address = ("127.0.0.1", free_port())
@@ -132,6 +135,7 @@ class Cluster:
             for store in self.stores:
                 await store.start()
             self._simulator.start()
+            await self.receiver.start()
             apis, workers = self._counts
             for number in range(apis):
                 self.members.append(await self._member(f"api-{number}", is_api=True))
@@ -156,6 +160,7 @@ class Cluster:
                 child.kill()
         for proxy in self.proxies:
             await proxy.close()
+        await self.receiver.close()
         for store in self.stores:
             await asyncio.to_thread(store.server.kill)
         await asyncio.to_thread(self._orphans.close)

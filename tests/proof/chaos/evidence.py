@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import orjson
+
 from broker import keys
 from tests.proof.chaos.clients import Generation
 from tests.proof.chaos.cluster import Cluster, Member
@@ -17,6 +19,7 @@ _TRIES = 40
 _EMPTY = (keys.QUEUE, keys.index("queued"), keys.index("running"))
 """When every generation has ended, nothing waits, runs, or should have been looked at by now."""
 _EMPTY_SECONDS = 10.0
+_TOLD_SECONDS = 30.0
 _NAMED = 9
 _ETERNAL = """
 local found = {}
@@ -81,6 +84,23 @@ async def not_ended(cluster: Cluster, ids: Sequence[str]) -> list[str]:
     """Those of these generations that have not ended yet, by what their record says."""
     rows = [await cluster.logs.command("HGET", keys.record(id_), "state") for id_ in ids]
     return [id_ for id_, row in zip(ids, rows, strict=True) if row in (b"queued", b"running")]
+
+
+async def told(cluster: Cluster, ids: Sequence[str]) -> None:
+    """Returns when of each of these ends it is known what became of its webhook, or half a minute later."""
+    end = now() + _TOLD_SECONDS
+    left = list(ids)
+    while left and now() < end:
+        rows = [await cluster.logs.command("HMGET", keys.record(id_), "webhook", "delivery") for id_ in left]
+        left = [id_ for id_, row in zip(left, rows, strict=True) if _untold(row)]
+        await asyncio.sleep(0.2)
+
+
+def _untold(row: object) -> bool:
+    """Whether there is a webhook, and no try of it is over."""
+    if not isinstance(row, list) or row[0] is None:
+        return False
+    return row[1] is None or orjson.loads(row[1])["tries"] == 0
 
 
 async def redis_keys(cluster: Cluster, recorder: Recorder) -> None:

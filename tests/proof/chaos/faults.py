@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.proof.chaos.cluster import Cluster, Member
 from tests.proof.chaos.history import Recorder, now
+from tests.proof.chaos.hooks import has_socket
 from tests.proof.chaos.limits import LEASE
 from tests.proof.chaos.proxy import FaultProxy, Mode
 from tests.proof.chaos.store import Store, depth
@@ -100,6 +101,19 @@ def _pause(which: str, shortest: float, longest: float) -> Strike:
 
 def _members(run: Injector, which: str) -> list[Member]:
     return run.cluster.apis if which == "api" else run.cluster.workers
+
+
+async def _webhook_kill(run: Injector) -> None:
+    """The worker that tells an end, between its question and the answer."""
+    port = await run.cluster.receiver.caller(_BUSY_SECONDS)
+    pids = {each: each.child.pid for each in run.cluster.workers if not each.down and each.child.running}
+    telling = [each for each, pid in pids.items() if port is not None and has_socket(pid, port)]
+    if not telling or telling[0].lock.locked():
+        return
+    async with telling[0].lock:
+        async with run.noted("webhook_kill", telling[0].name):
+            await telling[0].kill()
+        await telling[0].start()
 
 
 # -- the server
@@ -261,6 +275,7 @@ STRIKES: dict[str, Strike] = {
     "worker_kill": _kill("worker"),
     "worker_pause": _pause("worker", LEASE + 0.3, LEASE + 1.2),
     "worker_term": _term("worker"),
+    "webhook_kill": _webhook_kill,
     "api_kill": _kill("api"),
     "api_pause": _pause("api", 0.3, 2.5),
     "api_term": _term("api"),
@@ -286,7 +301,7 @@ LANES: tuple[tuple[str, ...], ...] = (
         "server_kill", "server_pause", "server_rewind", "coordination_rewind", "client_kill", "client_pause", "memory_full",
         "misconf", "noreplicas", "clock_back",
     ),
-    ("api_kill", "api_pause", "api_term"),
+    ("api_kill", "api_pause", "api_term", "webhook_kill"),
     tuple(f"{pair}_{name}" for pair in _PAIRS for name in _MODES),
 )  # fmt: skip
 """Each lane deals its faults one after the other; the lanes run side by side, so that faults meet."""
@@ -297,5 +312,6 @@ RARE = {
     "api_kill": 0.5,
     "api_pause": 0.5,
     "api_term": 0.5,
+    "webhook_kill": 0.5,
 }
 """How often such a fault strikes again, of the times that it is dealt; all that is written while memory is full has failed."""

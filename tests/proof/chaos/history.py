@@ -1,11 +1,14 @@
 """What happened, as the actors wrote it down: one JSON object a line, in order, `t` in seconds of CLOCK_MONOTONIC.
 
 accepted   gen, id, asked, seed, tokens, thinks,   a submit, made at `asked` under the key `gen`, was answered with 202;
-           strict, keyed, again                    `keyed`: it had a key at all; `again`: it had been sent before, and had none
+           strict, keyed, again, hooked            `keyed`: it had a key at all; `again`: it had been sent before, and had none;
+                                                   `hooked`: its end is to be told by a webhook
 watches    gen, viewer                             a viewer begins
 opened     gen, viewer, status, cursor             a viewer's connection was answered
 frame      gen, viewer, block                      it got a whole frame
 closed     gen, viewer, how                        clean: the response ended; cut; left: the viewer itself hung up
+told       gen, id, state, webhook, signed,        a webhook told the end of generation `id`, and was answered so; `signed`: its
+           status                                  signature was right
 cancelled  gen, status, asked                      a cancel, made at `asked`, was acknowledged
 fault      kind, target, at, until, hits           one was injected; it hit so many
 rewind     at, mark, of, synced                    the store was stopped then, and came back as it was at `mark`: `of` names

@@ -51,6 +51,7 @@ def generation(told: Told, general: dict[str, list[Line]]) -> list[str]:
     )
     found += abandoned.watched(told.of("accepted"), told.lines, general["fault"])
     found += promises.told_to_viewers(told.of("roll"))
+    found += promises.told_by_webhook(told.of("accepted"), told.of("record"), told.of("told"), rewinds)
     found += streams.clean_ends(told.lines)
     found += streams.told_the_end(told.lines)
     strict = any(line.get("strict") for line in told.of("accepted"))

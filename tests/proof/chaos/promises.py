@@ -4,6 +4,7 @@ I9   every 202 ends within attempts × (timeout + lease)
 I10  one idempotency key, one generation
 I11  after a cancel is acknowledged upstream's socket closes within 1 s; cancelled before start means no upstream call
 I12  after faults heal every viewer is live or closed within 10 s (and has the end at the end of all: streams.py)
+I21  the end of what has a webhook is told, signed, or its record says that tries have failed
 I13  descriptors, tasks, memory and Redis keys return to where they began; no key without a TTL is left behind
 """
 
@@ -81,6 +82,33 @@ def cancelled(
 def disturbed(start: float, end: float, faults: Sequence[Line]) -> bool:
     """Whether a fault was going on, or had just been."""
     return any(fault["at"] <= end and start <= fault["until"] + DISTURBED_FOR for fault in faults)
+
+
+def told_by_webhook(
+    accepted: Sequence[Line], records: Sequence[Line], told: Sequence[Line], rewinds: Sequence[Line]
+) -> list[str]:
+    """I21. The end that there is was told, or the record says why not yet. Another was told only if the store may have taken
+    it back since, which of a strictly durable one it may not."""
+    found = [f"I21 a webhook is not signed: {line}" for line in told if not line["signed"]]
+    if not accepted or not records:
+        return found
+    record = records[-1]["record"]
+    ours = [line for line in told if line["id"] == record.get("id")]
+    if not accepted[0].get("hooked"):
+        return found + [f"I21 told without being asked for: {line}" for line in ours]
+    end = f"{record['id']}_{record['last_event_id']}"
+    strict = any(line.get("strict") for line in accepted)
+    for line in ours:
+        lost = any(line["t"] <= each["t"] for each in rewinds)
+        if line["webhook"] != end and (strict or not lost):
+            found.append(f"I21 {line['webhook']} was told, and the end is {end}")
+    webhook = record.get("webhook") or {}
+    took = any(line["webhook"] == end and line["status"] < 300 for line in ours)
+    if webhook.get("state") == "delivered":
+        return found if took else [*found, f"I21 the record says that {end} was told, and nobody has heard of it"]
+    if not webhook.get("tries") or not webhook.get("last_error"):
+        found.append(f"I21 {end} was not told, and the record says nothing of it: {webhook}")
+    return found
 
 
 def told_to_viewers(rolls: Sequence[Line]) -> list[str]:

@@ -18,7 +18,7 @@ from tests.proof.chaos.limits import LEASE
 from tests.proof.chaos.storm import Storm
 
 GROUPS = {
-    "worker": ("worker_kill", "worker_pause", "worker_term"),
+    "worker": ("worker_kill", "worker_pause", "worker_term", "webhook_kill"),
     "api": ("api_kill", "api_pause", "api_term"),
     "server": ("server_kill", "server_pause", "client_kill", "client_pause"),
     "rewind": ("server_rewind", "coordination_rewind"),
@@ -86,6 +86,7 @@ class Round:
         everything = storm.generations + calm.generations
         await self._settle(cluster, recorder, everything, going)
         await self._return(recorder, everything)
+        await evidence.told(cluster, [id_ for each in everything if each.hook for id_ in each.ids])
         for some in batched(everything, _AT_ONCE):
             await asyncio.gather(*(evidence.outcome(cluster, recorder, generation) for generation in some))
         await evidence.redis_keys(cluster, recorder)

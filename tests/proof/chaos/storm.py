@@ -60,7 +60,9 @@ class Storm:
     async def _slot(self, latest: float) -> None:
         """One generation after the other."""
         while not self._over.is_set():
-            generation = Generation(next(self._wishes), self._cluster.addresses, self._recorder)
+            wish = next(self._wishes)
+            hook = self._cluster.receiver.url(wish.gen) if wish.hooked else ""
+            generation = Generation(wish, self._cluster.addresses, self._recorder, hook=hook)
             self.generations.append(generation)
             await generation.run(until=latest + LIVE_SECONDS)
 

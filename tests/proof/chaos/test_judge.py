@@ -449,6 +449,58 @@ def test_a_cancel_that_closes_upstream_in_time_is_fine() -> None:
     assert judge(history) == []
 
 
+def hooked(history: History, **told: Any) -> None:
+    """Its end was told by a webhook, and taken."""
+    of(history, "accepted")[0]["hooked"] = True
+    record = of(history, "record")[0]["record"]
+    record |= {"id": "gen_1", "last_event_id": "100-9"}
+    record["webhook"] = {"state": "delivered", "tries": 1, "last_status": 204, "last_error": None}
+    line = {"t": 13.5, "did": "told", "gen": "g-1", "id": "gen_1", "state": "completed", "webhook": "gen_1_100-9",
+            "signed": True, "status": 204}  # fmt: skip
+    history.append(line | told)
+
+
+def test_an_end_that_was_told_is_fine_and_one_whose_tries_have_failed_if_the_record_says_so() -> None:
+    history = good()
+    hooked(history)
+    assert judge(history) == []
+    failed = good()
+    hooked(failed, status=503)
+    webhook = {"state": "pending", "tries": 1, "last_status": 503, "last_error": "refused"}
+    of(failed, "record")[0]["record"]["webhook"] = webhook
+    assert judge(failed) == []
+
+
+@pytest.mark.parametrize(
+    ("told", "webhook"),
+    [
+        ({"signed": False}, {}),
+        ({"webhook": "gen_1_99-0"}, {}),
+        ({"status": 503}, {}),
+        ({"id": "gen_2", "webhook": "gen_2_1-0"}, {}),
+        ({"id": "gen_2", "webhook": "gen_2_1-0"}, {"state": "pending", "tries": 0}),
+        ({}, {"state": "pending", "tries": 0}),
+    ],
+)
+def test_a_webhook_that_is_lost_unsigned_or_of_another_end_is_a_violation(
+    told: dict[str, Any], webhook: dict[str, Any]
+) -> None:
+    history = good()
+    hooked(history, **told)
+    of(history, "record")[0]["record"]["webhook"] |= webhook
+    assert any("I21" in wrong for wrong in judge(history))
+
+
+def test_an_end_that_the_store_has_taken_back_may_have_been_told_unless_it_was_strict() -> None:
+    history = good()
+    hooked(history)
+    history.append({**history[-1], "webhook": "gen_1_99-0", "t": 11.0})
+    _rewound(history, mark=10.9, at=12.0)
+    assert not [wrong for wrong in judge(history) if "I21" in wrong]
+    of(history, "accepted")[0]["strict"] = True
+    assert [wrong for wrong in judge(history) if "I21" in wrong]
+
+
 def test_a_deck_deals_every_card_once_before_any_twice() -> None:
     deck = Deck(random.Random(1), "abcde")
     for _ in range(3):
