@@ -18,8 +18,13 @@ TOOL_INPUT: Final = b"i"
 EVENT: Final = b"j"
 START: Final = b"s"
 """`stream_start`, the first entry of an attempt."""
+WITHDRAW: Final = b"w"
+"""`withdraw`, in place of everything that was there before it."""
 END: Final = b"z"
 """`stream_end` or `error`, the one terminal entry."""
+
+WITHDRAWN: Final = b'"withdrawn":true'
+"""What is in an end whose log was withdrawn."""
 
 DELTAS: Final = frozenset((TEXT, THINKING, TOOL_INPUT))
 

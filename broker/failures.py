@@ -10,7 +10,8 @@ from typing import Final, Literal
 
 FailureCode = Literal[
     "first_token_timeout", "idle_timeout", "total_timeout", "interrupted", "attempts_exhausted", "spend_exceeded",
-    "output_limit", "storage_full", "storage_error", "unreadable_request", "internal_error", "upstream_invalid_request",
+    "blocked", "output_limit", "storage_full", "storage_error", "unreadable_request", "internal_error",
+    "upstream_invalid_request",
     "upstream_authentication", "upstream_permission", "upstream_not_found", "upstream_request_too_large",
     "upstream_rate_limited", "upstream_overloaded", "upstream_redirected", "upstream_error", "upstream_unreachable",
     "upstream_disconnected", "upstream_truncated", "upstream_malformed", "tool_unavailable", "tool_rounds_exceeded",
@@ -36,6 +37,7 @@ FAILURES: Final[Mapping[FailureCode, Failure]] = {
     "interrupted": Failure(True, "the worker died or shut down, and `on_interrupt` is `fail`", 503),
     "attempts_exhausted": Failure(True, "as many workers died under it as may count, or as there may be attempts", 503),
     "spend_exceeded": Failure(False, "it has cost more output tokens than `max_spend_tokens`", 422),
+    "blocked": Failure(False, "a guardrail blocked what it had put out, which is withdrawn", 422),
     "output_limit": Failure(False, "the output is larger than a log may hold", 422),
     "storage_full": Failure(True, "Redis had no memory left for an entry", 507),
     "storage_error": Failure(True, "Redis refused an entry", 503),

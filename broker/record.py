@@ -149,7 +149,8 @@ class Record:
 class Ending:
     """How an attempt ends its generation. `retry_after`: seconds, if the upstream asked for a pause. `measured`: what only the
     worker knows of the end's `metrics`, as members of a JSON object; empty where it knows nothing. `reason` is why it is
-    cancelled, where that is not left to the record."""
+    cancelled, where that is not left to the record. `withdraw`: JSON of the entry that takes the place of everything in the
+    log."""
 
     state: Literal["completed", "failed", "cancelled"]
     stop_reason: str = ""
@@ -159,6 +160,7 @@ class Ending:
     retry_after: float | None = None
     measured: bytes = field(default=b"", compare=False)
     reason: CancelReason | Literal[""] = ""
+    withdraw: bytes = b""
 
     @classmethod
     def failed(

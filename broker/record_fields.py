@@ -60,6 +60,8 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("kept", "how many chunks of earlier attempts a reader keeps", ("claim", "revoke"), ("archive",), shown=False),
     Field("others", "how many of the attempt's entries are no chunks", ("append", "claim", "revoke"), ("archive",),
           shown=False),
+    Field("guarded", "that what the attempt puts out must be checked: where no worker is left to do it, it is withdrawn",
+          ("claim",), ("archive",), shown=False),
     Field("cancel", "that a cancel was asked for while an attempt ran, and why: `requested`, `abandoned`",
           ("abandon", "cancel"), _ENDING, shown=False),
     Field("abandon_ms", "after how long without a viewer it is cancelled; missing where it is not", _MAKING, ("archive",),

@@ -106,7 +106,8 @@ class Cancelled:
 @dataclass(frozen=True, slots=True)
 class Visit:
     """`cursor_known`: the log, if it is in Redis, holds this very entry. `terminal_id`: of a generation that has ended.
-    `archived`: its log is in the archive. `abandonable`: it is cancelled if nobody watches it for long."""
+    `archived`: its log is in the archive. `abandonable`: it is cancelled if nobody watches it for long. `withdrawn`: it has
+    ended, and nothing of what it had put out is in its log."""
 
     state: State
     terminal_id: EntryId | None
@@ -114,6 +115,7 @@ class Visit:
     owner: str = ""
     archived: bool = False
     abandonable: bool = False
+    withdrawn: bool = False
 
 
 class Watched(NamedTuple):

@@ -47,6 +47,7 @@ class Summary(TypedDict):
     metrics: NotRequired[Metrics | None]
     chunks: NotRequired[int]
     error: NotRequired[Failure | None]
+    withdrawn: NotRequired[Literal[True]]
 
 
 def summary(record: Record) -> Summary:
@@ -71,4 +72,6 @@ def summary(record: Record) -> Summary:
         if "reason" in end:
             view["reason"] = end["reason"]
         view["error"] = {key: end.get(key) for key in Failure.__annotations__} if "code" in end else None
+        if end.get("withdrawn"):
+            view["withdrawn"] = True
     return cast(Summary, view)

@@ -149,7 +149,11 @@ class Transcript:
             self.end = entry
             return
         self.cursor = entry.id
-        if entry.kind in (events.EVENT, events.START):
+        if entry.kind == events.WITHDRAW:
+            self.blocks.clear()
+            self._open = -1
+            self.stop_reason = None
+        elif entry.kind in (events.EVENT, events.START):
             self._apply_event(entry.id, orjson.loads(entry.value))
 
     def _apply_event(self, id_: EntryId, event: dict[str, object]) -> None:

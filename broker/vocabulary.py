@@ -176,6 +176,26 @@ class Metrics(TypedDict):
     cache_hit: bool | None
 
 
+class Guardrail(TypedDict):
+    """A check has something to say of the text so far, which stays."""
+
+    type: Literal["guardrail"]
+    name: str
+    verdict: Literal["flag"]
+    reason: str
+    category: str
+
+
+class Withdraw(TypedDict):
+    """Everything that was put out is withdrawn: a reader drops it, and nobody is given it again. The end follows. `guardrail`
+    is the check that blocked it, null if it ended before it could be checked."""
+
+    type: Literal["withdraw"]
+    guardrail: str | None
+    reason: str
+    category: str
+
+
 class _Figures(TypedDict):
     usage: Json | None
     ttft_ms: int | None
@@ -183,6 +203,7 @@ class _Figures(TypedDict):
     metrics: Metrics
     chunks: int
     durability: NotRequired[Literal["strict"]]
+    withdrawn: NotRequired[Literal[True]]
 
 
 class StreamEnd(_Figures):
@@ -244,7 +265,7 @@ class Drain(TypedDict):
 
 LogEvent = (
     StreamStart | Message | BlockStart | Text | Thinking | Signature | Citation | ToolInput | BlockDelta | BlockStop | Usage
-    | Upstream | Retrying | Recovering | ToolStart | ToolProgress | ToolEnd | StreamEnd | Error
+    | Upstream | Retrying | Recovering | ToolStart | ToolProgress | ToolEnd | Guardrail | Withdraw | StreamEnd | Error
 )  # fmt: skip
 ConnectionEvent = Queued | Snapshot | Gap | Drain
 Event = Annotated[LogEvent | ConnectionEvent, Discriminator("type")]

@@ -5,6 +5,7 @@ From the outside in:
     process.py   what a worker process consists of, how it starts, drains and hands over; children.py keeps several
     dispatch.py  arq's worker: hears of jobs at once instead of polling for them
     generating/  one generation: plan, claim, attempt, and what follows from how that went
+    guardrails/  checks of what a generation puts out
     log/         one attempt's hand on its log, and the one task that writes for all of them
     upstreams/   the model APIs: a protocol, a package for each vendor
     tools/       tools that ship: a clock, a calculator

@@ -15,6 +15,7 @@ from broker.store.client import connect
 from broker.store.coordination import Coordination
 from broker.tools.loading import load
 from worker.children import supervise
+from worker.guardrails.loading import BadGuardrail, load_checks
 from worker.settings import WorkerSettings
 from worker.upstreams import NoCredentials
 from worker.upstreams.anthropic.credentials import check_credentials
@@ -36,11 +37,12 @@ def main() -> int:
             return 0 if uvloop.run(_check(settings)) else 1
         check_credentials()
         load(settings.tool_modules)  # here, so that a parent refuses, whose children would be started again for ever
+        load_checks(settings)  # here too: a parent whose children cannot start would try for ever
         if arguments.name is None:
             uvloop.run(supervise(settings, arguments.processes))
         else:
             _serve(settings, arguments.name)
-    except (BrokerError, NoCredentials, TimeoutError) as error:
+    except (BrokerError, NoCredentials, BadGuardrail, TimeoutError) as error:
         print(f"worker: {error or 'Redis did not answer'}", file=sys.stderr)
         return 1
     return 0

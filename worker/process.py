@@ -33,6 +33,7 @@ from worker.archiver import Archiver
 from worker.dispatch import Dispatcher
 from worker.generating.producer import Producer
 from worker.generating.toolbox import Toolbox
+from worker.guardrails.loading import load_checks
 from worker.log.appender import Appender
 from worker.rescan import Rescan
 from worker.settings import WorkerSettings
@@ -58,8 +59,8 @@ _LEASE_SLACK_MS = 250
 async def serve(settings: WorkerSettings, name: str) -> None:
     """Runs a worker until SIGTERM or SIGINT: then it takes nothing more, drains, and hands over what still runs.
 
-    Raises BadArchive; BadTools; UnsafeStorage if Redis would lose logs; StorageUnavailable if it is not there within a
-    minute."""
+    Raises BadArchive; BadTools; BadGuardrail; UnsafeStorage if Redis would lose logs; StorageUnavailable if it is not there
+    within a minute."""
     waiting = _CALLS_OF_A_JOB * settings.max_jobs + _CALLS_OF_OTHERS
     coordination_redis = connect(settings.redis_url, turn_seconds=_TURN_SECONDS, most_waiting=waiting)
     logs_redis = connect_logs(settings.effective_logs_url, turn_seconds=_TURN_SECONDS, most_waiting=waiting)
@@ -71,7 +72,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     appender = Appender(lanes, round(settings.lease * 1000), settings.append_pace_ms)
     ends = (InBatches if settings.two_servers else Together)(logs, coordination)
     toolbox = Toolbox(load(settings.tool_modules), settings)
-    producer = Producer(name, logs, coordination, ends, appender, upstream, settings, toolbox)
+    producer = Producer(name, logs, coordination, ends, appender, upstream, settings, toolbox, load_checks(settings))
     again_ms = round(settings.pickup_grace * 1000)
     taken_ms = min(again_ms, round(settings.lease * 1000) + _LEASE_SLACK_MS)
     agreement = Agreement("worker", logs_redis, coordination_redis)

@@ -1,6 +1,6 @@
 """Settings of the worker process, beside those that all processes share."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -51,3 +51,12 @@ class WorkerSettings(BrokerSettings):
         """The settings of a worker of the cell that is chosen. Raises BadCells."""
         cell = chosen(self.all_cells, self.cell)
         return self.of(cell).model_copy(update={"cell": cell.number})
+
+    guardrails: str | None = None
+    """Checks of what is put out, as `package.module:function`, with commas between."""
+    guardrail_timeout: float = Field(default=10.0, gt=0, le=120)
+    """After which a check has failed that does not say otherwise."""
+    guardrail_failure: Literal["closed", "open"] = "closed"
+    """What a check that raises or takes too long comes to, where it does not say: a block, or a flag."""
+    deny_list: str | None = None
+    """A file of regular expressions: text that matches one is blocked."""

@@ -11,7 +11,7 @@ import orjson
 
 from api.dialects import Dialect, State, sse
 from api.dialects.native import NATIVE
-from broker.events import END, EVENT, START, TEXT, Entry
+from broker.events import END, EVENT, START, TEXT, WITHDRAW, Entry
 from broker.ids import EntryId
 from broker.transcript import Transcript
 from broker.vocabulary import GapReason
@@ -87,6 +87,8 @@ def step(said: Said, entry: Entry) -> tuple[Said, bytes | int]:
         text, cr = _lines(value, cr=said.end.cr)
         end = Mark(said.end.characters + len(text.decode()), cr)
         return Said(end, said.blocks), text
+    if kind == WITHDRAW:
+        return Text.begin, 0
     if kind not in (START, EVENT):
         return said, b""
     match orjson.loads(value):

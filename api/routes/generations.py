@@ -269,6 +269,8 @@ async def _follow(
     if service.hub.draining:
         return EventStream(service.hub, service.hub.turn_away(id_, view), headers=headers)
     ended = visit.state in TERMINAL
+    if visit.withdrawn:
+        service.hub.pages.forget(id_)
     if after is not None and after == visit.terminal_id:
         return (
             _nothing_more(dialect.keep_alive + last, headers) if last else Response(status_code=204, headers=_NO_STORE)
@@ -304,7 +306,9 @@ async def _visit(service: Service, who: Principal, id_: str, after: EntryId | No
         raise UnknownGeneration
     if visit.archived and (after is None or after != visit.terminal_id):
         return visit, await service.logs.has(id_, after or BEGINNING)
-    return visit, visit.cursor_known
+    # A cursor in what was withdrawn names nothing that is there, and is answered with what stands in its place.
+    withdrawn = visit.withdrawn and after is not None and visit.terminal_id is not None and after < visit.terminal_id
+    return visit, visit.cursor_known or withdrawn
 
 
 # -- read, list, cancel

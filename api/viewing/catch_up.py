@@ -8,7 +8,7 @@ from collections.abc import Callable
 from api.viewing.feed import Feed
 from api.viewing.pages import Pages
 from broker.errors import StorageUnavailable
-from broker.events import END, Entry
+from broker.events import END, WITHDRAW, WITHDRAWN, Entry
 from broker.ids import BEGINNING
 from broker.store.logs import Logs
 from broker.tasks import Tasks
@@ -72,12 +72,14 @@ class CatchUp:
         if last == BEGINNING:
             newest, there = await self._logs.newest(feed.id)
             if newest is not None:
-                _start(feed, newest)
+                self._begin(feed, newest)
             elif not there:
                 await self._rewound(feed)
             return
         entries = await self._logs.from_(feed.id, last, _RESYNC_ENTRIES)
-        if not entries or entries[0].id != last:
+        if entries and entries[0].kind == WITHDRAW and entries[0].id != last:
+            self._add(feed, entries)
+        elif not entries or entries[0].id != last:
             await self._rewound(feed)
         elif len(entries) == _RESYNC_ENTRIES:
             await self._skip_ahead(feed)
@@ -89,7 +91,14 @@ class CatchUp:
         """Too much was missed to hold it here: viewers read it from the log."""
         newest, _ = await self._logs.newest(feed.id)
         if newest is not None:
-            _start(feed, newest)
+            self._begin(feed, newest)
+
+    def _begin(self, feed: Feed, newest: Entry) -> None:
+        """The feed goes on behind this one. What is kept of a log that was withdrawn meanwhile goes."""
+        if newest.kind == END and WITHDRAWN in newest.value:
+            self._pages.forget(feed.id)
+            feed.withdraw(newest.id)
+        _start(feed, newest)
 
     async def _rewound(self, feed: Feed) -> None:
         """Entries that viewers have seen are in the log no more."""

@@ -152,6 +152,13 @@ class Feed:
         for rendition in self.renditions:
             rendition.restart()
 
+    def withdraw(self, last: EntryId) -> None:
+        """What was shown is withdrawn, by `last`: none of it is kept here, and viewers read in the log what stands in its
+        place."""
+        self.start(last, ended=False)
+        for viewer in self.viewers:
+            viewer.withdraw()
+
     # -- its viewers
 
     def rendition(self, view: View, now: float) -> Rendition:

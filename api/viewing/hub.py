@@ -23,7 +23,7 @@ from api.viewing.viewer import Viewer
 from api.viewing.watched import Watched
 from broker import keys
 from broker.errors import BrokerError
-from broker.events import END, Entry, parse_append
+from broker.events import END, WITHDRAW, Entry, parse_append
 from broker.ids import BEGINNING, EntryId
 from broker.store.coordination import Coordination
 from broker.store.logs import Logs
@@ -38,6 +38,7 @@ _SAFETY_TICKS = 5
 _LINGER = 5.0
 """Seconds for which a generation is watched after its last viewer has left."""
 _RETRY_MS = (500, 3000)
+_LAST = frozenset((END, WITHDRAW))
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,17 +251,29 @@ class Hub:
     # -- giving entries to viewers
 
     def _add(self, feed: Feed, entries: list[Entry]) -> None:
-        if entries[-1].kind == END and self.strict_ends.holds(feed.id, entries[-1]):
-            if feed not in self._unsafe:
-                self._unsafe.add(feed)
-                self._tasks.spawn(self._await_end(feed, entries[-1].id))
-            entries = entries[:-1]
+        if entries[-1].kind in _LAST:
+            entries = self._before_the_end(feed, entries)
         if not entries:
             return
         feed.add(entries)
         self._unshown.add(feed)
         if not self._reading:
             self._show()
+
+    def _before_the_end(self, feed: Feed, entries: list[Entry]) -> list[Entry]:
+        """Those that can be shown from here of entries that end a log, or withdraw it."""
+        for at, entry in enumerate(entries):
+            if entry.kind == WITHDRAW:
+                self.pages.forget(feed.id)
+                feed.withdraw(entry.id)
+                feed.wake()
+                entries = entries[at + 1 :]
+        if entries and self.strict_ends.holds(feed.id, entries[-1]):
+            if feed not in self._unsafe:
+                self._unsafe.add(feed)
+                self._tasks.spawn(self._await_end(feed, entries[-1].id))
+            return entries[:-1]
+        return entries
 
     async def _await_end(self, feed: Feed, end: EntryId) -> None:
         """Reads the log anew once its strictly durable end is safe: Redis may have lost it meanwhile."""

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from api.dialects import UNKNOWN, Dialect, State
 from api.viewing.borders import Borders
 from api.viewing.folding import folded
-from broker.events import END, Entry
+from broker.events import END, WITHDRAW, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.store.logs import Logs
 from broker.store.strict_end import StrictEnds
@@ -72,7 +72,8 @@ class Pages:
         self._borders.note(id_, dialect, cursor, state)
 
     def _read_done(self, key: _Key, read: asyncio.Task[Page]) -> None:
-        del self._reads[key]
+        if self._reads.get(key) is read:
+            del self._reads[key]
         if not read.cancelled():
             read.exception()  # its readers look at it too, if there are any left
 
@@ -80,6 +81,8 @@ class Pages:
         """The log has gone or is not what it was."""
         for key in [key for key in self._kept if key[0] == id_]:
             self.bytes -= _size(self._kept.pop(key))
+        for key in [key for key in self._reads if key[0] == id_]:
+            del self._reads[key]  # it ends for those who have asked; what it brings is not kept
         self._borders.forget(id_)
 
     def forget_all(self) -> None:
@@ -98,9 +101,12 @@ class Pages:
         entries = await self._logs.from_(id_, cursor, _ENTRIES + 1)
         gone = not entries
         if cursor != BEGINNING and entries:  # what follows it may be shown only to whoever has the same before it
-            if entries[0].id != cursor:
+            if entries[0].id == cursor:
+                entries = entries[1:]
+            elif entries[0].kind == WITHDRAW:  # whatever was before it, and is shown to somebody, it takes back
+                state = dialect.begin
+            else:
                 return Page([], cursor, ended=False, full=False, rewound=True)
-            entries = entries[1:]
         entries = entries[:_ENTRIES]
         if entries and self._strict_ends.holds(id_, entries[-1]):
             if len(entries) == 1:  # the end is a page of its own: nobody waits for it to see what is before it
@@ -113,7 +119,7 @@ class Pages:
         last = entries[-1].id if entries else cursor
         ended, full = bool(entries) and entries[-1].kind == END, len(entries) == _ENTRIES
         page = Page(_pieces(entries, frames), last, ended, full, gone=gone, state=state)
-        if full or ended:
+        if (full or ended) and self._reads.get(key) is asyncio.current_task():
             self._keep(key, page)
         if full and dialect.begin is not None:
             self.note(id_, dialect, last, state)

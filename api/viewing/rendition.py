@@ -54,6 +54,9 @@ class Follower(Protocol):
     def has_none_behind(self, newest: EntryId) -> bool:
         """Whether it was given nothing behind this entry, and nothing is on its way to it. Asked of one that reads the log."""
 
+    def withdraw(self) -> None:
+        """What it was shown is withdrawn: nothing more of that."""
+
     def reset(self, reason: GapReason) -> None:
         """What it was shown is not in the log any more: it begins anew."""
 

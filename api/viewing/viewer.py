@@ -27,8 +27,9 @@ class Viewer:
     """
 
     __slots__ = (
-        "_begun", "_ended", "_loan", "_notices", "_opening", "_over", "_pages", "_pieces", "_read", "_seen", "_state",
-        "_was_reset", "abort", "blocked_since", "cursor", "done", "id", "position", "rendition", "taken", "view", "wake",
+        "_begun", "_ended", "_loan", "_midway", "_notices", "_opening", "_over", "_pages", "_pieces", "_read", "_seen",
+        "_state", "_was_reset", "abort", "blocked_since", "cursor", "done", "id", "position", "rendition", "taken", "view",
+        "wake",
     )  # fmt: skip
 
     position: int | None
@@ -51,6 +52,7 @@ class Viewer:
         self._read: tuple[asyncio.Task[Page], EntryId] | None = None
         self._notices: list[bytes] = []
         self._opening: Iterator[bytes] | None = None
+        self._midway = False
         self._was_reset = False
         self._ended = False
         self._over = False
@@ -104,6 +106,16 @@ class Viewer:
         self._notices.clear()  # a gap that found no room would be a splice
         self.tell(self.view.dialect.gap(reason))
 
+    def withdraw(self) -> None:
+        """What was handed out is withdrawn: nothing of it is shown any more that is in hand. A frame that is half sent is never
+        ended: the stream is cut."""
+        self.halt()
+        if self._opening is not None and self._midway:
+            self.drop()
+        self._opening = self._read = None
+        self._was_reset = True
+        self._pieces = []
+
     def has_none_behind(self, newest: EntryId) -> bool:
         """Whether it was given nothing behind this entry, and nothing is on its way to it. Asked of one that reads the log."""
         idle = self._read is None and self._opening is None and not self._pieces and not self._ended
@@ -142,8 +154,10 @@ class Viewer:
         while self.done is None:
             if self._opening is not None:  # nothing may be said in the middle of a frame
                 if piece := next(self._opening, b""):
+                    self._midway = True
                     return piece
                 self._opening = None
+                self._midway = False
             if self._notices:
                 notices = b"".join(self._notices)
                 self._notices.clear()

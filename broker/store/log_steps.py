@@ -74,14 +74,15 @@ def claim(
     kept_chunks: int,
     attempts_in_all: int = 20,
     most_paid: int = 0,
+    guarded: bool = False,
 ) -> Call[Granted | Refused]:
     """Starts an attempt. `start_json` is its first entry's JSON object, to which the script adds `attempt`.
     `claimant` is a name that no other claim has: the same claim, repeated, is granted again. `most_attempts` may count,
-    `most_paid` output tokens be paid for by all (0: any number)."""
+    `most_paid` output tokens be paid for by all (0: any number). `guarded`: what ends without this worker is withdrawn."""
     args: list[Argument] = [
         *(keys.live(id_), claimant, lease_ms, keys.WAITING_MS, keys.REMEMBERED_MS, most_attempts),
         *(str(planned_from), "run" if run else "fail", start_json.removesuffix(b"}"), kept_chunks),
-        *(attempts_in_all, most_paid),
+        *(attempts_in_all, most_paid, "1" if guarded else ""),
     ]
     return Call(_CLAIM, _all_keys(id_), args, _claimed)
 
@@ -100,7 +101,7 @@ def finish(id_: str, attempt: int, seq: int, ending: Ending) -> Call[Finished]:
     args: list[Argument] = [
         *(keys.live(id_), attempt, seq, keys.REMEMBERED_MS, ending.state, ending.reason or ending.stop_reason),
         *(ending.code, ending.message, int(ending.retryable), ending.status or ""),
-        *("null" if ending.retry_after is None else f"{ending.retry_after:g}", ending.measured),
+        *("null" if ending.retry_after is None else f"{ending.retry_after:g}", ending.measured, ending.withdraw),
     ]
     return Call(_FINISH, _all_keys(id_), args, _finished)
 

@@ -19,7 +19,7 @@ from broker.errors import (
     StorageRefused,
     UnknownGeneration,
 )
-from broker.events import Entry, Run
+from broker.events import WITHDRAWN, Entry, Run
 from broker.ids import EntryId
 from broker.packing import Packed, UnreadableObject
 from broker.record import SHOWN, Origin, Record, State
@@ -204,9 +204,9 @@ class Logs:
             pipe = self.redis.pipeline(transaction=False)
             if cursor is not None:  # first: a log that leaves for the archive in between is seen, there or here
                 pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=1)
-            pipe.hmget(keys.record(id_), ["owner", "state", "terminal_id", "archived", "abandon_ms"])
+            pipe.hmget(keys.record(id_), ["owner", "state", "terminal_id", "archived", "abandon_ms", "end"])
             pipe.exists(keys.tombstone(id_))
-            *found, (owner, state, terminal_id, archived, abandon_ms), tombstone = await pipe.execute()
+            *found, (owner, state, terminal_id, archived, abandon_ms, end), tombstone = await pipe.execute()
         if state is None:
             raise ExpiredGeneration if tombstone else UnknownGeneration
         return Visit(
@@ -216,6 +216,7 @@ class Logs:
             owner.decode() if owner else "",
             archived is not None,
             abandon_ms is not None,
+            end is not None and WITHDRAWN in end,
         )
 
     async def at(self, id_: str) -> "Logs":

@@ -32,6 +32,8 @@ EXAMPLES: list[dict[str, Any]] = [
     {
         "type": "tool_end", "index": 2, "id": "t", "name": "a", "ok": True, "duration_ms": 1, "error": None, "content": "",
     },
+    {"type": "guardrail", "name": "a", "verdict": "flag", "reason": "", "category": ""},
+    {"type": "withdraw", "guardrail": None, "reason": "", "category": "unchecked"},
     {"type": "stream_end", "status": "completed", "stop_reason": None, **FIGURES},
     {"type": "error", "code": "upstream_error", "message": "a", "status": 502, "retryable": True,
      "retry_after_seconds": None, "partial": False, **FIGURES},

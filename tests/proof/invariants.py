@@ -12,6 +12,7 @@ Respool works; it folds logs by the rule for readers in docs/protocol.md, with c
     I6  no append is accepted after a later claim
     I7  an id, once shown, never names other bytes
     I8  `completed` implies that upstream sent message_stop
+    I20 nothing that was withdrawn is shown to anybody behind `withdraw`, by a stream, the log or the record
 
 A store that comes back without its tail (`Rewound`) excuses a log that is shorter than before, and nothing else.
 """
@@ -82,7 +83,7 @@ History = Sequence[Observation]
 
 def violations(history: History) -> list[str]:
     """What the history proves wrong, each beginning with the invariant's name; nothing is good news."""
-    checks = (_viewers, _contiguous, _terminal, _sealed, _fenced, _names, _completed)
+    checks = (_viewers, _contiguous, _terminal, _sealed, _fenced, _names, _completed, _withdrawn)
     return [found for check in checks for found in check(history)]
 
 
@@ -101,7 +102,7 @@ class Reader:
 
     def apply(self, frame: Frame) -> None:
         match frame.data:
-            case {"type": "gap"}:
+            case {"type": "gap"} | {"type": "withdraw"}:
                 self.blocks.clear()
             case {"type": "snapshot", "content": list(content), "open": at}:
                 self.blocks = [(block["type"], str(block.get(block["type"], ""))) for block in content]
@@ -177,7 +178,7 @@ def _one_viewer(viewer: str, frames: list[Frame], log: Sequence[Frame]) -> Itera
     reader = Reader()
     for frame in frames:
         reader.apply(frame)
-        if frame.type == "gap":
+        if frame.type in ("gap", "withdraw"):  # a log that was withdrawn begins with that
             last = None
         if frame.id is None:
             continue
@@ -254,6 +255,8 @@ def _fenced(history: History) -> Iterator[str]:
                 yield f"I6 attempt {attempt} appended after {latest} had claimed"
             case Read(log):
                 ids = [_id(frame) for frame in log]
+                if log and log[0].type == "withdraw":
+                    before = ids[: len(before)]
                 if ids[: len(before)] != before:
                     yield f"I6 the log's first {len(before)} entries are not what they were"
                 before = ids
@@ -279,6 +282,33 @@ def _completed(history: History) -> Iterator[str]:
     completed = any(isinstance(seen, Recorded) and seen.state == "completed" for seen in history)
     if completed and calls and not any(calls):
         yield "I8 the record says completed, and upstream sent no message_stop"
+
+
+# -- I20
+
+
+def _withdrawn(history: History) -> Iterator[str]:
+    told: set[str] = set()
+    for seen in history:
+        match seen:
+            case Rewound():
+                told.clear()
+            case Shown(viewer, frame) if frame.type == "withdraw":
+                told.add(viewer)
+            case Shown(viewer, frame) if viewer in told and _says(frame):
+                yield f"I20 {viewer} was shown {frame.type} {frame.id} behind `withdraw`"
+            case Read(log) if any(frame.type == "withdraw" for frame in log) and any(map(_says, log)):
+                yield "I20 a log that was withdrawn says something"
+    reads, recorded = _reads(history), [seen for seen in history if isinstance(seen, Recorded)]
+    if reads and recorded and any(frame.type == "withdraw" for frame in reads[-1]) and recorded[-1].text:
+        yield f"I20 the record of what was withdrawn has {recorded[-1].text!r}"
+
+
+def _says(frame: Frame) -> bool:
+    """Whether the frame has anything of what was put out."""
+    return frame.type in ("text", "thinking", "tool_input") or (
+        frame.type == "snapshot" and bool(frame.data["content"])
+    )
 
 
 def frame(id_: str | None, type_: str, **fields: Any) -> Frame:

@@ -24,15 +24,27 @@ NUMBERS: dict[str, tuple[float, tuple[float, ...], tuple[float, ...]]] = {
     "max_output_bytes": (8 * 1024 * 1024, (1024,), (1023,)),
     "webhook_timeout": (15, (0.5, 60), (0.4, 60.1)),
     "outage": (120, (0.01, 100_000), (0,)),
+    "tool_timeout": (60, (0.01, 3600), (0, 3600.1)),
+    "tools_at_once": (32, (1, 1000), (0, 1001)),
+    "tool_result_bytes": (64 * 1024, (256, 1024 * 1024), (255, 1024 * 1024 + 1)),
+    "guardrail_timeout": (10, (0.01, 120), (0, 120.1)),
 }
 """Each with its default, what is just allowed and what is not."""
+
+
+WORDS: dict[str, str | None] = {"cell": None, "guardrails": None, "guardrail_failure": "closed", "deny_list": None}
 
 
 def test_each_number_has_its_default() -> None:
     own = WorkerSettings.model_fields.keys() - BrokerSettings.model_fields.keys()
     assert {name: WorkerSettings.model_fields[name].default for name in own} == {
         name: default for name, (default, _, _) in NUMBERS.items()
-    }
+    } | WORDS
+
+
+def test_what_a_check_that_fails_comes_to_is_one_of_two() -> None:
+    with pytest.raises(ValidationError):
+        WorkerSettings(guardrail_failure="ajar")
 
 
 @pytest.mark.parametrize("name", NUMBERS)

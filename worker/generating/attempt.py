@@ -24,6 +24,7 @@ from worker.generating.rounds import Ask, Over, Step, Use
 from worker.generating.spending import Spending
 from worker.generating.tooled import Tooled
 from worker.generating.usage import Usage, added_usage
+from worker.guardrails.guard import Guard
 from worker.log.writer import Cause, Writer
 from worker.settings import WorkerSettings
 from worker.upstreams import Answer, Call, Json, Upstream, UpstreamFailure
@@ -48,13 +49,14 @@ class Left:
 
 Outcome = Ending | Interrupted | Left
 
-_STOPPED: dict[Cause, Outcome] = {
+STOPPED: dict[Cause, Outcome] = {
     "cancelled": Ending("cancelled"),
     "abandoned": Ending("cancelled", reason="abandoned"),
     "first_token_timeout": Ending.failed("first_token_timeout", "The upstream sent no token in time."),
     "idle_timeout": Interrupted("idle_timeout", "The upstream fell silent."),
     "total_timeout": Ending.failed("total_timeout", "The generation took too long."),
     "storage_full": Ending.failed("storage_full", "The storage is full."),
+    "blocked": Ending.failed("blocked", "A guardrail blocked what it had put out."),
     "storage_error": Ending.failed("storage_error", "The storage refused an entry."),
 }
 
@@ -64,7 +66,7 @@ def without_tail(ending: Ending, cause: Cause | None) -> Ending:
     asked for, and may leave entries out."""
     if ending.state == "cancelled":
         return ending
-    stopped = _STOPPED["storage_full" if cause == "storage_full" else "storage_error"]
+    stopped = STOPPED["storage_full" if cause == "storage_full" else "storage_error"]
     assert isinstance(stopped, Ending)
     return stopped
 
@@ -84,6 +86,7 @@ class Attempt:
     def __init__(
         self, writer: Writer, upstream: Upstream, settings: WorkerSettings, first: Step, options: Options,
         *, usage: Usage, output_bytes: int, paid: int = 0, opening: Sequence[Content] = (), tooled: Tooled | None = None,
+        guard: Guard | None = None,
     ) -> None:  # fmt: skip
         self._writer = writer
         self._upstream = upstream
@@ -91,7 +94,10 @@ class Attempt:
         self._first = first
         self._tooled = tooled
         self._opening = opening
+        self._guard = guard
         self._taken = self._take if tooled is None else self._take_and_apply
+        if guard is not None:
+            self._taken = self._take_guarded
         self._earlier_usage = usage
         self._output_bytes = output_bytes
         self._cache = options.cache
@@ -129,7 +135,7 @@ class Attempt:
             error = reading.exception()
             outcome = reading.result() if error is None else self._broken(error)
         elif (cause := self._writer.cause) is not None:
-            outcome = _STOPPED.get(cause) or Left(cause)
+            outcome = STOPPED.get(cause) or Left(cause)
         else:
             raise asyncio.CancelledError
         self._writer.measured = self._measured(outcome)
@@ -141,6 +147,11 @@ class Attempt:
         tokens = self._said.get("output_tokens")
         whole = isinstance(outcome, Ending) and outcome.state == "completed"
         return self._arrivals.metrics(tokens if whole and isinstance(tokens, int) else None)
+
+    @property
+    def latest(self) -> tuple[float, Cause]:
+        """When it must be over, whatever it does."""
+        return self._end
 
     def _broken(self, error: BaseException) -> Outcome:
         match error:
@@ -161,6 +172,11 @@ class Attempt:
 
     async def _read(self) -> Outcome:
         """From step to step. Raises what `_broken` knows."""
+        if self._guard is not None:
+            self._watch(None)
+            await self._guard.look_back()
+            if self._guard.blocked is not None:
+                return STOPPED["blocked"]
         step, tooled = self._first, self._tooled
         if tooled is not None:
             tooled.told(self._put)
@@ -247,6 +263,12 @@ class Attempt:
     def _bound(spending: Spending, contents: list[Content], usage: Usage, *, over: bool) -> None:
         if spending.exceeded(contents, usage, over=over):
             raise SpendExceeded
+
+    def _take_guarded(self, contents: list[Content]) -> bool:
+        """The same, under guardrails."""
+        assert self._guard is not None
+        self._guard.take(contents)
+        return self._take(contents) if self._tooled is None else self._take_and_apply(contents)
 
     def _take_and_apply(self, contents: list[Content]) -> bool:
         """The same, where the next call is made of what this one has said."""

@@ -42,6 +42,8 @@ class Plan:
     """What the attempt puts into the log before it asks the upstream."""
     rounds: Rounds | None = None
     transcript: Transcript | None = None
+    keep_text: str = ""
+    """What a reader keeps, as text."""
 
     @property
     def start_json(self) -> bytes:
@@ -74,9 +76,8 @@ def plan(
     kept = transcript.kept() if options.on_interrupt == "continue" else None
     if kept is not None and (call := resumed(body, kept)) is not None:
         size = len(kept.text.encode())
-        return Plan(
-            record, transcript.last, options, Ask(call), "continue", kept.through, kept.blocks, kept.chunks, size
-        )
+        keep = (kept.through, kept.blocks, kept.chunks, size)
+        return Plan(record, transcript.last, options, Ask(call), "continue", *keep, keep_text=kept.text)
     first, size, opening = _anew(body, resumed, earlier)
     return Plan(record, transcript.last, options, first, _why(record), None, 0, 0, size, opening)
 
@@ -107,6 +108,7 @@ def _with_tools(
             return Plan(
                 record, transcript.last, options, first, "continue", max(block.last for block in kept), keep,
                 sum(block.chunks for block in kept), sum(block.size for block in kept), (), rounds, transcript,
+                "".join(str(block.written()) for block in kept if block.type == "text"),
             )  # fmt: skip
     first, size, opening = _anew(rounds.body, resumed, earlier)
     return Plan(record, transcript.last, options, first, _why(record), None, 0, 0, size, opening, rounds, transcript)

@@ -7,7 +7,7 @@ off from this one.
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -15,6 +15,7 @@ import orjson
 
 from broker.aside import Aside
 from broker.errors import BrokerError, StorageUnavailable, TooBusy
+from broker.events import TEXT
 from broker.record import Ending, Record
 from broker.replies import Granted
 from broker.store.coordination import Coordination
@@ -26,10 +27,13 @@ from broker.transcript import Transcript
 from broker.turns import Turns
 from worker.generating.abandonment import Abandonment
 from worker.generating.attempt import Attempt, Interrupted, Left, Outcome, without_tail
+from worker.generating.judging import judged
 from worker.generating.plan import Plan, plan
 from worker.generating.retry import pause
 from worker.generating.toolbox import Toolbox
 from worker.generating.tooled import Tooled
+from worker.guardrails.guard import Guard
+from worker.guardrails.verdicts import Check, Subject
 from worker.log.appender import Appender
 from worker.log.writer import Writer
 from worker.settings import WorkerSettings
@@ -49,7 +53,10 @@ class Producer:
     def __init__(
         self, name: str, logs: Logs, coordination: Coordination, ends: Ends, appender: Appender, upstream: Upstream,
         settings: WorkerSettings, toolbox: Toolbox | None = None,
+        checks: Sequence[Check] = (),
     ) -> None:  # fmt: skip
+        self._checks = checks
+        self._guarded = any(check.on_failure == "closed" for check in checks)
         self._name = name
         self._logs = logs
         self._coordination = coordination
@@ -91,6 +98,7 @@ class Producer:
         self.abandonment.add(writer, the_plan.options)
         if self.draining:
             writer.stop("drain")
+        guard = self._guard(the_plan, writer)
         try:
             attempt = Attempt(
                 writer, self._upstream, self._settings, the_plan.first, the_plan.options,
@@ -99,10 +107,15 @@ class Producer:
                 paid=granted.paid,
                 opening=the_plan.opening,
                 tooled=self._tooled(the_plan, writer, granted),
+                guard=guard,
             )  # fmt: skip
             outcome = await attempt.run()
+            if guard is not None:
+                outcome = await judged(guard, writer, outcome, attempt.latest)
             return await self._conclude(the_plan, granted, writer, job, outcome)
         finally:
+            if guard is not None:
+                guard.close()
             self.abandonment.remove(writer)
             self._appender.remove(writer)
 
@@ -112,6 +125,20 @@ class Producer:
             return None
         the_plan.transcript.keep(the_plan.keep_blocks)
         return Tooled(the_plan.rounds, the_plan.transcript, self._toolbox, writer, granted.ordinal)
+
+    def _guard(self, the_plan: Plan, writer: Writer) -> Guard | None:
+        """What has this attempt's text checked, where there are checks."""
+        if not self._checks:
+            return None
+
+        def blocked() -> None:
+            writer.drop_unwritten()
+            writer.stop("blocked")
+
+        record = the_plan.record
+        opening = b"".join([value for kind, value in the_plan.opening if kind == TEXT])
+        subject = Subject(record.id, record.model, {}, whole=False)
+        return Guard(self._checks, subject, the_plan.keep_text + opening.decode(), writer.put, blocked)
 
     # -- before
 
@@ -139,6 +166,7 @@ class Producer:
                 kept_chunks=the_plan.keep_chunks,
                 attempts_in_all=self._settings.attempts_in_all,
                 most_paid=the_plan.options.max_spend_tokens or 0,
+                guarded=self._guarded,
             )
             if isinstance(reply, Granted):
                 return the_plan, reply
@@ -202,6 +230,8 @@ class Producer:
         clock = asyncio.get_running_loop().time
         give_up = clock() + self._settings.outage
         while clock() < give_up:
+            if ending.withdraw:
+                writer.drop_unwritten()
             written = await writer.flushed(give_up - clock())
             if writer.cause in ("fenced", "rewound"):
                 return False

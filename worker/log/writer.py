@@ -26,7 +26,7 @@ from broker.store.appends import AttemptLog
 
 Cause = Literal[
     "cancelled", "fenced", "rewound", "storage_full", "storage_error", "first_token_timeout", "idle_timeout", "total_timeout",
-    "drain", "abandoned",
+    "drain", "abandoned", "blocked",
 ]  # fmt: skip
 """Why an attempt is stopped from outside. `fenced`: it is no longer the one that runs. `rewound`: Redis has lost more of
 the log than the buffer holds. `abandoned`: nobody watches it any more, and it is cancelled for that."""

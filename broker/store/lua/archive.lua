@@ -16,7 +16,7 @@ if r[4] then return r[4] == ARGV[1] and 'archived' or 'changed' end
 if r[2] ~= ARGV[2] or redis.call('XLEN', KEYS[2]) ~= tonumber(ARGV[3]) then return 'changed' end
 if now_ms() - tonumber(r[3]) > tonumber(ARGV[4]) then return 'late' end
 redis.call('HSET', KEYS[1], 'archived', ARGV[1])
-redis.call('HDEL', KEYS[1], 'request', 'attempt', 'lease_ms', 'before', 'kept', 'others', 'reached', 'produced',
+redis.call('HDEL', KEYS[1], 'request', 'attempt', 'lease_ms', 'before', 'kept', 'others', 'reached', 'produced', 'guarded',
   'abandon_ms', 'watched_ms')
 redis.call('UNLINK', KEYS[2])
 return 'archived'

@@ -6,7 +6,7 @@
 -- ARGV  channel, claimant (a name that no other claim has), lease ms, waiting ms, remembered ms, attempts that may count,
 --       id of the last entry that the plan was made from ('0-0': none), 'run' or 'fail' (what to do after an interruption),
 --       JSON of the first entry without its closing brace, chunks that are kept, attempts in all, output tokens that may be paid for
---       ('0': any number)
+--       ('0': any number), '1' if what this attempt puts out must be checked before it may stay
 -- Returns {'granted', attempt, ordinal, output tokens that were paid for at least}, or refuses:
 --   {'unknown'}           there is no record
 --   {'ended', state}      it is terminal
@@ -65,7 +65,8 @@ local json = ARGV[9] .. ',"attempt":' .. int(ordinal + 1) .. '}'
 redis.call('XADD', KEYS[2], id, 's', json)
 redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'ordinal', int(ordinal + 1), 'spent', int(spent + 1),
   'before', before, 'claimant', ARGV[2], 'lease_until', int(now + tonumber(ARGV[3])),
-  'lease_ms', ARGV[3], 'kept', ARGV[10], 'others', '0', 'started_ms', r[9] or int(now))
+  'lease_ms', ARGV[3], 'kept', ARGV[10], 'others', '0', 'started_ms', r[9] or int(now),
+  'guarded', ARGV[13])
 -- Until it ends, a generation lives as long as one may wait: retention must never end one that is merely silent. What was made in
 -- the last minute does so already.
 redis.call('PEXPIRE', KEYS[2], ARGV[4])

@@ -56,15 +56,25 @@ end
 -- `attempt` and `seq` are the log's tail, `r` the record's created_ms, first_ms, usage, kept, others, retention_ms, durability,
 -- started_ms, cancel. `final` has `measured` where a worker ends what it ran, and `status` where the failure is not one of ours. Of
 -- what is `cancelled`, its `stop_reason` is why, where the caller knows; else the record says so.
+-- If `final` has a `withdraw`, that entry takes the place of all that the log had: nobody is given that again. Ids go on as ever.
 local function seal_at(K, channel, now, final, remembered_ms, attempt, seq, r)
+  local withdrawn = final.withdraw and final.withdraw ~= ''
+  if withdrawn then
+    local before = int(attempt) .. '-' .. int(seq)
+    attempt, seq = new_attempt(now, attempt), 0
+    redis.call('XTRIM', K[2], 'MAXLEN', '=', '0')
+    redis.call('XADD', K[2], int(attempt) .. '-0', 'w', final.withdraw)
+    redis.call('SPUBLISH', channel, before .. ' ' .. int(attempt) .. '-0\n' .. netstring('w', final.withdraw))
+  end
   local prev, id = int(attempt) .. '-' .. int(seq), int(new_attempt(now, attempt)) .. '-0'
   local total = math.max(0, now - tonumber(r[1]))  -- the clock may have jumped back
   local ttft = r[2] and int(math.max(0, tonumber(r[2]) - tonumber(r[1]))) or 'null'
   -- An attempt's first entry is none; of those behind it only the others are counted, as they are few.
-  local chunks = math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or '0'))
+  local chunks = withdrawn and 0 or math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or '0'))
   local figures = '"usage":' .. (r[3] or 'null') .. ',"ttft_ms":' .. ttft .. ',"total_ms":' .. int(total)
     .. ',"metrics":' .. metrics(r, ttft, total, final.measured)
-    .. ',"chunks":' .. int(chunks) .. (r[7] == 'strict' and ',"durability":"strict"' or '') .. '}'
+    .. ',"chunks":' .. int(chunks) .. (r[7] == 'strict' and ',"durability":"strict"' or '')
+    .. (withdrawn and ',"withdrawn":true' or '') .. '}'
   local json
   if final.state == 'failed' then
     json = '{"type":"error","code":' .. cjson.encode(final.code) .. ',"message":' .. cjson.encode(final.message)
@@ -86,10 +96,15 @@ local function seal_at(K, channel, now, final, remembered_ms, attempt, seq, r)
   return 1
 end
 
--- The same, of what the caller has not read.
+-- The same, of what the caller has not read. Text of a generation under guardrails is withdrawn, as no worker is there that could
+-- have it checked.
 local function seal(K, channel, now, final, remembered_ms)
   local attempt, seq = tail(K[2])
-  return seal_at(K, channel, now, final, remembered_ms, attempt, seq, redis.call('HMGET', K[1],
-    'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability', 'started_ms', 'cancel'))
+  local r = redis.call('HMGET', K[1],
+    'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability', 'started_ms', 'cancel', 'guarded')
+  if r[10] == '1' and r[2] and attempt > 0 then
+    final.withdraw = '{"type":"withdraw","guardrail":null,"reason":"It ended before it could be checked.","category":"unchecked"}'
+  end
+  return seal_at(K, channel, now, final, remembered_ms, attempt, seq, r)
 end
 

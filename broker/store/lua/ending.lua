@@ -9,12 +9,13 @@ local function finish(K, A, now)
   if r[1] ~= 'running' or r[2] ~= A[2] then return { 'fenced' } end
   local holder, last = tail(K[2])
   if int(holder) ~= A[2] then return { 'fenced' } end
-  local seq = tonumber(A[3])
-  if last + 1 < seq then return { 'behind', int(last) } end
-  if last + 1 > seq then return { 'fenced' } end
+  local seq, withdraw = tonumber(A[3]), A[13]
+  -- Of what is withdrawn nothing stays: where it ends does not matter.
+  if withdraw == '' and last + 1 < seq then return { 'behind', int(last) } end
+  if withdraw == '' and last + 1 > seq then return { 'fenced' } end
   local hooked = seal_at(K, A[1], now,
     { state = A[5], stop_reason = A[6], code = A[7], message = A[8], retryable = A[9] == '1', status = A[10] ~= '' and A[10] or nil, retry_after = A[11],
-      measured = A[12] ~= '' and A[12] or nil },
+      measured = A[12] ~= '' and A[12] or nil, withdraw = withdraw },
     tonumber(A[4]), holder, last, { unpack(r, 4, 12) })
   return { 'ended', A[5], tonumber(r[3]), tonumber(r[4]), tonumber(r[9]), hooked }
 end

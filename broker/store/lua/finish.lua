@@ -7,7 +7,8 @@
 -- KEYS  record, log, tombstone, webhook
 -- ARGV  channel, attempt, seq behind its last entry, remembered ms, state, stop reason (of a cancel: why, or ''), error code,
 --       error message, retryable '0' | '1', HTTP status of the error, seconds that the upstream asked to wait (or 'null'), what the
---       worker has measured ('': nothing): the members of `metrics` that a script cannot know, JSON
+--       worker has measured ('': nothing): the members of `metrics` that a script cannot know, JSON;
+--       JSON of the `withdraw` that takes the place of all that was put out ('': it stays)
 -- Returns {'ended', state} if it had ended before, and, if it has now, behind these the ordinal, ms of the submit, ms of the
 -- retention, and 1 if a webhook is to tell it; or refuses:
 --   {'fenced'}        another attempt runs, or there is no record, or its log has gone

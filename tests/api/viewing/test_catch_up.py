@@ -12,7 +12,7 @@ from api.viewing.catch_up import CatchUp
 from api.viewing.feed import Feed
 from api.viewing.pages import Pages
 from broker.errors import StorageUnavailable
-from broker.events import END, START, TEXT, Append, Entry
+from broker.events import END, START, TEXT, WITHDRAW, Append, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.replies import Newest
 from broker.store.logs import Logs
@@ -391,6 +391,27 @@ def test_too_much_to_hold_is_left_to_the_log(monkeypatch: pytest.MonkeyPatch) ->
         await here.synced()
         assert here.added == entries(5, 1)
         assert here.feed.ring.last == EntryId(5, 4)
+
+    run(scene())
+
+
+def test_a_log_that_was_withdrawn_is_no_loss_and_what_is_kept_of_it_goes() -> None:
+    async def scene() -> None:
+        here = await Scene(*entries(5, 0, 1)).synced()
+        instead = [entry(6, 0, WITHDRAW), entry(7, 0, END)]
+        here.log.entries = instead
+        here.catch_up.check(here.feed)
+        await here.settled()
+        assert (here.added, here.catch_up.rewound) == (instead, 0)
+
+    run(scene())
+
+
+def test_a_feed_that_begins_when_its_log_was_withdrawn_leaves_nothing_in_the_cache() -> None:
+    async def scene() -> None:
+        end = Entry(EntryId(7, 0), END, b'{"withdrawn":true}')
+        here = await Scene(entry(6, 0, WITHDRAW), end).synced()
+        assert (here.feed.ring.last, here.feed.ring.ended, here.pages.forgotten) == (end.id, True, [ID])
 
     run(scene())
 

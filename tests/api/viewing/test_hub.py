@@ -19,7 +19,7 @@ from broker.errors import StorageUnavailable
 from broker.events import TEXT, Content, event
 from broker.ids import BEGINNING, EntryId
 from broker.local.embedded import EmbeddedServer
-from broker.record import Record
+from broker.record import Ending, Record
 from broker.replies import Appended
 from broker.store.accepting import Submissions
 from broker.store.agreement import Agreement
@@ -260,6 +260,31 @@ def test_what_was_read_before_redis_went_away_is_read_again(
     generation.roll_back(before)
     server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     newcomers_read(theatre, generation)
+
+
+def test_what_is_withdrawn_is_shown_to_nobody_any_more(theatre: Theatre, generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.append(attempt, 1, OPENED, *[A] * 1200)
+    watching = theatre.seat(generation)
+    theatre.until(lambda: len(watching.ids) == 1202)
+    back = theatre.seat(generation, EntryId(attempt, 600))
+    theatre.until(lambda: len(back.ids) == 601)
+    assert theatre.hub.statistics().page_bytes > 0
+    told = b'{"type":"withdraw","guardrail":"g","reason":"","category":""}'
+    generation.finish(attempt, 1202, Ending("failed", code="blocked", message="no", withdraw=told))
+    for seat in (watching, back):
+        theatre.until(lambda seat=seat: _is_withdrawn(seat))  # type: ignore[misc]
+        assert [frame.type for frame in seat.frames[-3:]] == ["text", "withdraw", "error"]
+        assert not any(frame.type == "gap" for frame in seat.frames)
+    for cursor in (BEGINNING, EntryId(attempt, 0), EntryId(attempt, 600), EntryId(attempt, 1201)):
+        late = theatre.seat(generation, cursor)
+        theatre.until(lambda late=late: _is_withdrawn(late))  # type: ignore[misc]
+        assert [frame.type for frame in late.frames] == ["withdraw", "error"]
+    assert theatre.hub.statistics().rewound == 0
+
+
+def _is_withdrawn(seat: Seat) -> bool:
+    return b'"code":"blocked"' in seat.bytes
 
 
 class Unsure(Logs):

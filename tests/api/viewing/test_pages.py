@@ -3,10 +3,14 @@
 import asyncio
 from typing import cast
 
+import pytest
+
+from api.dialects import Dialect
 from api.dialects.native import NATIVE, local_frame
+from api.dialects.text import TEXT_VIEW
 from api.viewing.pages import Page, Pages
 from api.viewing.viewer import Viewer
-from broker.events import END, TEXT, Entry
+from broker.events import END, TEXT, WITHDRAW, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.store.logs import Logs
 from broker.store.strict_end import StrictEnds
@@ -52,6 +56,53 @@ def test_a_log_that_went_on_without_the_cursors_entry_is_no_continuation() -> No
     page = asyncio.run(read(pages_of(List((1, 0), (1, 1), (2, 0))), EntryId(1, 2)))
     assert page.rewound
     assert not page.pieces
+
+
+def withdrawn() -> List:
+    log = List()
+    log.entries = [
+        Entry(EntryId(3, 0), WITHDRAW, b'{"type":"withdraw"}'),
+        Entry(EntryId(4, 0), END, b'{"type":"error"}'),
+    ]
+    return log
+
+
+@pytest.mark.parametrize("dialect", [NATIVE, TEXT_VIEW])
+def test_whoever_comes_with_a_cursor_of_what_was_withdrawn_gets_what_stands_in_its_place(dialect: Dialect) -> None:
+    async def asked(cursor: EntryId) -> list[bytes]:
+        page = pages_of(withdrawn()).after("gen_x", dialect, cursor, dialect.behind(cursor))
+        page = page if isinstance(page, Page) else await page
+        assert (page.ended, page.rewound) == (True, False)
+        return [piece for piece, _ in page.pieces]
+
+    whole = asyncio.run(asked(BEGINNING))
+    assert b"id: 3-0" in whole[0]
+    assert asyncio.run(asked(EntryId(1, 7))) == whole
+    assert b"id: 3-0" not in asyncio.run(asked(EntryId(3, 0)))[0]
+
+
+def test_a_read_that_was_under_way_when_its_log_is_forgotten_is_not_kept() -> None:
+    class Slow(List):
+        async def from_(self, id_: str, first: EntryId, count: int) -> list[Entry]:
+            found = await super().from_(id_, first, count)
+            await asyncio.sleep(0)
+            return found
+
+    async def run() -> None:
+        log = Slow((1, 0), (1, 1))
+        log.entries[-1] = Entry(EntryId(1, 1), END, b"{}")
+        pages = pages_of(log)
+        early = pages.after("gen_x", NATIVE, BEGINNING, None)
+        await asyncio.sleep(0)
+        pages.forget("gen_x")
+        log.entries = withdrawn().entries
+        late = pages.after("gen_x", NATIVE, BEGINNING, None)
+        assert isinstance(early, asyncio.Task)
+        assert isinstance(late, asyncio.Task)
+        assert ((await early).last, (await late).last) == (EntryId(1, 1), EntryId(4, 0))
+        assert (await read(pages, BEGINNING)).last == EntryId(4, 0)
+
+    asyncio.run(run())
 
 
 def test_a_viewer_ahead_of_a_log_that_went_on_is_told_and_begins_anew() -> None:

@@ -132,6 +132,44 @@ def test_who_is_dropped_while_its_stream_is_opened_gets_the_rest_of_the_frame() 
     assert seat.viewer.done == "cut"
 
 
+def test_nothing_in_hand_is_given_when_it_is_withdrawn() -> None:
+    async def run() -> None:
+        seat = Seat()
+        pieces = [(b"one", EntryId(5, 0)), (b"two", EntryId(5, 1))]
+        seat.pages.pages[BEGINNING] = Page(pieces, EntryId(5, 1), ended=False, full=False)
+        seat.pages.pages[EntryId(5, 0)] = page(entry(6, 0))
+        assert seat.take() == b"one"
+        seat.viewer.withdraw()
+        assert b"6-0" in seat.take(), "it reads on from what it was given"
+        reading = Seat()
+        answer = reading.pages.reads(BEGINNING)
+        assert reading.take() == b""
+        reading.viewer.withdraw()
+        answer.set_result(page(entry(5, 0)))
+        reading.pages.pages[BEGINNING] = page(entry(6, 0))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert b"6-0" in reading.take()
+
+    scene(run())
+
+
+def test_a_frame_that_is_half_sent_when_it_is_withdrawn_is_never_ended() -> None:
+    async def run() -> None:
+        seat = opened(Seat(new_feed()), b"data: {", b"}\n\n")
+        assert seat.take() == b"data: {"
+        seat.viewer.withdraw()
+        assert (seat.take(), seat.viewer.done) == (b"", "cut")
+        before = opened(Seat(new_feed()), b"data: {", b"}\n\n")
+        before.viewer.withdraw()
+        assert (before.take(), before.viewer.done) == (b"", None)
+        late = Seat(new_feed())
+        late.viewer.withdraw()
+        assert opened(late, b"data: {}\n\n").take() == b"", "what it says was made before"
+
+    scene(run())
+
+
 def test_who_was_told_of_a_loss_before_begins_anew_instead() -> None:
     seat = Seat(shown(entry(1, 0)))
     seat.viewer.reset("rewound")

@@ -97,6 +97,7 @@ class Generation:
         kept: int = 0,
         in_all: int = 20,
         most_paid: int = 0,
+        guarded: bool = False,
     ) -> Granted | Refused:
         """By default planned from the log as it is, by a claimant of its own."""
         return self.server.do(
@@ -111,6 +112,7 @@ class Generation:
                 kept_chunks=kept,
                 attempts_in_all=in_all,
                 most_paid=most_paid,
+                guarded=guarded,
             )
         )
 

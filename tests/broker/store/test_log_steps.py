@@ -35,7 +35,7 @@ def test_a_claim_tells_its_plan_and_leaves_its_first_entry_open(run: bool, said:
     assert call.keys == ALL_KEYS
     assert call.args == [
         keys.live("g"), "w/1", 10, keys.WAITING_MS, keys.REMEMBERED_MS, 3, "7-2", said, b'{"a":{}', 4,
-        20, 0,
+        20, 0, "",
     ]  # fmt: skip
 
 
@@ -66,6 +66,7 @@ def test_a_finish_tells_how_it_ended_and_is_told_where_the_log_ends_if_it_is_beh
         1,
         503,
         "null",
+        b"",
         b"",
     ]
     assert call.read([b"behind", b"2"]) == Finished("behind", 2)

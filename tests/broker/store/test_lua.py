@@ -18,7 +18,7 @@ from broker.errors import (
     StorageRefused,
     UnknownGeneration,
 )
-from broker.events import END, START, TEXT, THINKING, TOOL_INPUT, Content, event
+from broker.events import END, START, TEXT, THINKING, TOOL_INPUT, WITHDRAW, Content, event
 from broker.ids import BEGINNING, EntryId, new_generation_id
 from broker.record import Ending
 from broker.replies import Appended, Behind, Fenced, Finished, Granted, Refused, Released, Taken
@@ -777,6 +777,102 @@ def test_what_attempts_have_cost_is_what_upstream_said_or_a_token_for_each_chunk
     assert generation.claim(most_paid=paid) == SEALED
     end = end_of(generation)
     assert (end["code"], end["retryable"]) == ("spend_exceeded", False)
+
+
+# -- withdraw
+
+
+TOLD = b'{"type":"withdraw","guardrail":"rules","reason":"","category":""}'
+BLOCKED = Ending("failed", code="blocked", message="no", withdraw=TOLD)
+
+
+def is_withdrawn(generation: Generation, last: EntryId) -> dict[str, object]:
+    """Its log is `withdraw` and the end, behind all that there was; the end."""
+    withdraw, end = generation.log
+    assert (withdraw.kind, withdraw.id.seq) == (WITHDRAW, 0)
+    assert last < withdraw.id < end.id
+    said = end_of(generation)
+    assert (said["withdrawn"], said["chunks"]) == (True, 0)
+    return said
+
+
+def test_what_is_blocked_is_replaced_by_its_withdrawal_in_the_step_that_ends_it(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.append(attempt, 1, event("message"), A, B)
+    last = generation.last
+    with Heard(generation.server, keys.live(generation.id)) as heard:
+        assert generation.finish(attempt, 4, BLOCKED) == Finished("ended")
+        withdrawn, ended = heard.appends()
+    said = is_withdrawn(generation, last)
+    assert (said["code"], said["partial"], said["status"]) == ("blocked", False, 422)
+    assert generation.log[0].value == TOLD
+    assert (withdrawn.prev, withdrawn.entries) == (last, generation.log[:1])
+    assert (ended.prev, ended.entries) == (generation.log[0].id, generation.log[1:])
+    assert generation.finish(attempt, 4, BLOCKED) == Finished("ended")
+    assert len(generation.log) == 2
+    assert generation.append(attempt, 4, C) == Fenced()
+
+
+@pytest.mark.parametrize("seq", [1, 2, 9])
+def test_where_a_log_ends_does_not_matter_if_nothing_of_it_stays(generation: Generation, seq: int) -> None:
+    attempt = generation.granted()
+    generation.append(attempt, 1, A, B)
+    last = generation.last
+    assert generation.finish(attempt, seq, BLOCKED) == Finished("ended")
+    is_withdrawn(generation, last)
+
+
+def test_a_paused_worker_cannot_withdraw_what_is_its_successor_s(generation: Generation) -> None:
+    paused = generation.granted()
+    generation.append(paused, 1, A)
+    generation.expire_lease()
+    generation.append(generation.granted(), 1, B)
+    log = generation.log
+    assert generation.finish(paused, 2, BLOCKED) == Finished("fenced")
+    assert generation.log == log
+
+
+@pytest.mark.parametrize("how", ["cancelled", "interrupted", "attempts_exhausted"])
+@pytest.mark.parametrize("guarded", [True, False])
+def test_what_no_worker_is_left_to_check_is_withdrawn(generation: Generation, how: str, guarded: bool) -> None:
+    verdict = generation.claim(guarded=guarded)
+    assert isinstance(verdict, Granted)
+    generation.append(verdict.attempt, 1, A)
+    last = generation.last
+    generation.expire_lease()
+    if how == "cancelled":
+        assert generation.cancel() == "cancelled"
+    else:
+        assert generation.claim(run=how != "interrupted", in_all=1) == SEALED
+    if guarded:
+        said = is_withdrawn(generation, last)
+        told = orjson.loads(generation.log[0].value)
+        assert (told["guardrail"], told["category"]) == (None, "unchecked")
+    else:
+        said = end_of(generation)
+        assert ("withdrawn" in said, said["chunks"]) == (False, 1)
+    assert how in (said.get("code"), said.get("status"))
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_nothing_is_withdrawn_where_nothing_was_put_out(generation: Generation, begun: bool) -> None:
+    if begun:
+        verdict = generation.claim(guarded=True)
+        assert isinstance(verdict, Granted)
+        generation.append(verdict.attempt, 1, event("message"))
+        generation.expire_lease()
+    assert generation.cancel() == "cancelled"
+    assert "withdrawn" not in end_of(generation)
+
+
+def test_an_attempt_of_a_worker_without_guardrails_is_not_guarded(generation: Generation) -> None:
+    for guarded in (True, False):
+        verdict = generation.claim(guarded=guarded)
+        assert isinstance(verdict, Granted)
+        generation.append(verdict.attempt, 1, A)
+        generation.expire_lease()
+    generation.cancel()
+    assert "withdrawn" not in end_of(generation)
 
 
 # -- revoke

@@ -4,6 +4,7 @@ I8   what is completed has all of upstream's text, however many attempts it took
 I14  whatever the end, text and thinking are a beginning of what upstream said, and no more than it was seen to send
 I15  the end's figures are the record's, and what the log, the clock and upstream's account say
 I16  there are no more attempts, and no more calls of upstream, than are allowed
+I20  what the run's guardrail refuses never completes, and its text stays with nobody
 """
 
 import zlib
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tests.harness.client import Frame
+from tests.proof.chaos.guard import refuses
 from tests.proof.chaos.history import Line
 from tests.proof.invariants import Reader
 from worker.simulator.text import after, markdown, thought
@@ -33,7 +35,9 @@ Call = dict[str, Any]
 
 
 def text(accepted: Line, record: Record, log: Sequence[Frame], calls: Sequence[Call] | None) -> Iterator[str]:
-    """I8, I14."""
+    """I8, I14, I20."""
+    if refuses(accepted["seed"]) and (record["state"] == "completed" or record["text"]):
+        yield f"I20 {record['state']}, with {len(record['text'])} characters that a guardrail blocks"
     whole = markdown(accepted["seed"], accepted["tokens"])
     wanted, had = "".join(whole), record["text"]
     if record["state"] == "completed" and had != wanted:
@@ -154,7 +158,10 @@ def _output(accepted: Line, call: Call) -> int:
 def attempts(record: Record, log: Sequence[Frame], calls: Sequence[Call] | None, *, rewinds: int) -> Iterator[str]:
     """I16."""
     told = [frame.data["attempt"] for frame in log if frame.type == "stream_start"]
-    if told != sorted(set(told)) or (told[-1] if told else 0) != record["attempt"]:
+    withdrawn = bool(log) and log[0].type == "withdraw"
+    if withdrawn != bool(record.get("withdrawn")):
+        yield "I20 the record and the log do not agree whether it was withdrawn"
+    if not withdrawn and (told != sorted(set(told)) or (told[-1] if told else 0) != record["attempt"]):
         yield f"I16 the log tells of attempts {told}, the record of {record['attempt']}"
     if record["attempt"] > ATTEMPTS_IN_ALL:
         yield f"I16 {record['attempt']} attempts, {ATTEMPTS_IN_ALL} are allowed"

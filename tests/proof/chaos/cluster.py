@@ -21,6 +21,7 @@ SETTINGS = {
     "lease": LEASE, "most_attempts": MOST_ATTEMPTS, "attempts_in_all": ATTEMPTS_IN_ALL, "pickup_grace": 1,
     "sweep_every": 0.25, "drain": 0, "shutdown": 2, "keep_alive": 4, "stalled_viewer": 30,
     "webhook_secret": SECRET, "webhook_allow": "http loopback", "webhook_timeout": TIMEOUT,
+    "guardrails": "tests.proof.chaos.guard:check",
 }  # fmt: skip
 _READY_SECONDS = 60.0
 _EXIT_SECONDS = 10.0

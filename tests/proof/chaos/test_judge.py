@@ -340,6 +340,7 @@ BAD: dict[str, tuple[str, Spoil]] = {
         "I15", lambda history: of(history, "record")[0]["record"].update(chunks=TOKENS - 1),
     ),
     "the record has another error than the end": ("I15", _another_error),
+    "a text that the guardrail refuses": ("I20", lambda history: of(history, "accepted")[0].update(seed=8)),
     "50 attempts": ("I16", _many_attempts(50)),
     "the record has more attempts than the log": (
         "I16", lambda history: of(history, "record")[0]["record"].update(attempt=2),

@@ -137,6 +137,30 @@ MUTANTS: tuple[Mutant, ...] = (
         _LUA + "test_viewers_are_told_of_a_dead_worker_when_its_lease_is_taken", MODEL,
     ),
     _mutant(
+        "withdraw leaves the page cache", "Hub._before_the_end", "self.pages.forget(feed.id)", "pass",
+        _HUB + "test_what_is_withdrawn_is_shown_to_nobody_any_more",
+    ),
+    _mutant(
+        "a page that nobody watches outlives a withdrawal", "_follow", "service.hub.pages.forget(id_)", "pass",
+        "tests/system/test_guardrails.py::test_a_page_that_is_kept_of_what_nobody_watches_is_not_given_again",
+    ),
+    _mutant(
+        "withdraw leaves the log", "common.lua", "redis.call('XTRIM', K[2], 'MAXLEN', '=', '0')", "",
+        _LUA + "test_what_is_blocked_is_replaced_by_its_withdrawal_in_the_step_that_ends_it",
+    ),
+    _mutant(
+        "a check's exception passes", "Guard._failed", "return verdict(\"The check failed.\", \"check_failed\")", "return None",
+        "tests/worker/guardrails/test_guard.py::test_a_check_that_fails_comes_to_what_its_setting_says",
+    ),
+    _mutant(
+        "an end written before its check", "Producer._once", "outcome = await judged(guard, writer, outcome, attempt.latest)",
+        "pass", "tests/system/test_guardrails.py::test_the_end_is_told_when_the_check_has_passed_and_not_before",
+    ),
+    _mutant(
+        "what no worker can check stays", "common.lua", "if r[10] == '1' and r[2]", "if false and r[2]",
+        _LUA + "test_what_no_worker_is_left_to_check_is_withdrawn",
+    ),
+    _mutant(
         "a claim by an old plan", "claim.lua",
         "if prev ~= ARGV[7] then return { 'moved' } end", "",
         _LUA + "test_a_claim_planned_from_an_older_log_is_refused", MODEL,

@@ -74,7 +74,7 @@ def test_what_was_cut_off_goes_on_from_its_text() -> None:
     tried = record(ordinal=1)
     planned = plan(tried, Transcript(log("née ")), RESUMED)
     asked = Ask(Call({**BODY, "told": "née "}, 1))
-    assert planned == Plan(tried, EntryId(7, 3), options(), asked, "continue", EntryId(7, 3), 1, 2, 5)
+    assert planned == Plan(tried, EntryId(7, 3), options(), asked, "continue", EntryId(7, 3), 1, 2, 5, keep_text="née ")
 
 
 def test_what_an_upstream_cannot_go_on_from_begins_again() -> None:
