@@ -35,6 +35,7 @@ log = logging.getLogger("respool.cells")
 
 ListIn: TypeAlias = Callable[[Service, Place | None, int], Awaitable[Part[Record]]]
 """A page of a cell's list: behind this place, so many."""
+_LIST_SECONDS: Final = 3.0
 _weights_of: Final = lru_cache(maxsize=256)(read)
 
 
@@ -176,10 +177,17 @@ class Cells:
         return Page([record for _, record in page.rows], page.behind, list(failures))
 
     async def _list_in(self, list_in: ListIn, service: Service, before: Place | None, limit: int) -> Part[Record]:
-        """What is known to be away is not waited for where others answer."""
-        if not self._alone and not service.agreement.hears:
+        """Where there are others, one that is known to be away is not waited for, and any other not for long."""
+        if self._alone:
+            return await list_in(service, before, limit)
+        if not service.agreement.hears:
             raise StorageUnavailable
-        return await list_in(service, before, limit)
+        try:
+            async with asyncio.timeout(_LIST_SECONDS):
+                return await list_in(service, before, limit)
+        except TimeoutError:
+            service.agreement.hears = False
+            raise StorageUnavailable("silent") from None
 
     def _without(self, failures: Mapping[int, BaseException]) -> BaseException:
         error = next(iter(failures.values()))

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -47,7 +48,7 @@ class Fake:
         self.hub = SimpleNamespace(draining=False)
         self.submissions = self
         self.crowded = False
-        self.ready_seconds = 0.0
+        self.ready_seconds = self.list_seconds = 0.0
         self.rows: list[tuple[Place, Any]] = []
 
     @property
@@ -80,6 +81,7 @@ class Fake:
             raise self.error
 
     async def list(self, before: Place | None, limit: int) -> Part[Record]:
+        await asyncio.sleep(self.list_seconds)
         if self.error is not None:
             raise self.error
         left = [row for row in self.rows if before is None or row[0] < before][:limit]
@@ -226,11 +228,11 @@ def test_before_any_cell_has_told_how_submits_were_shared_out_a_key_is_refused()
 # -- the whole
 
 
-def listed(town: Town, *, partial: bool = False) -> Any:
+def listed(town: Town, *, partial: bool = False, run: Callable[[Any], Any] = asyncio.run) -> Any:
     async def list_in(service: Service, before: Place | None, limit: int) -> Part[Record]:
         return await cast(Fake, service).list(before, limit)
 
-    return asyncio.run(town.cells.list(list_in, None, 10, partial=partial))
+    return run(town.cells.list(list_in, None, 10, partial=partial))
 
 
 def test_a_list_without_a_cell_is_refused_unless_a_part_will_do_and_says_which_is_missing() -> None:
@@ -249,6 +251,19 @@ def test_a_list_without_a_cell_is_refused_unless_a_part_will_do_and_says_which_i
     with pytest.raises(Problem) as caught:
         listed(town, partial=True)
     assert caught.value.extensions == {"missing_cells": [0, 1, 2]}
+
+
+def test_a_cell_that_does_not_answer_is_waited_for_once_and_not_for_long_and_one_alone_for_as_long_as_it_takes() -> (
+    None
+):
+    town = Town(EVEN)
+    town.fakes[1].list_seconds = 1000.0
+    assert listed(town, partial=True, run=at_once).missing == [1]
+    assert not town.fakes[1].agreement.hears
+    assert listed(town, partial=True).missing == [1], "without a wait"
+    alone = Town({0: 1.0})
+    alone.fakes[0].list_seconds = 10.0
+    assert listed(alone, run=at_once).missing == []
 
 
 def test_one_cell_alone_is_asked_whatever_is_known_of_it_and_fails_in_its_own_words() -> None:
