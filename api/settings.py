@@ -45,6 +45,8 @@ class ApiSettings(BrokerSettings):
     """SO_SNDBUF of a connection: half of what Linux then holds for a viewer that does not read."""
     fanout_pace_ms: int = Field(default=0, ge=0, le=1000)
     """Milliseconds that entries may wait for later ones to share a write with, where many viewers make writes dear."""
+    background_delay: float = Field(default=60.0, ge=0, le=3600)
+    """By how many seconds what has `priority: background` is placed later in the queue than its submit."""
     shutdown: float = Field(default=8.0, ge=0)
     """How long SIGTERM waits for requests other than event streams."""
 

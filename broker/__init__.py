@@ -39,6 +39,8 @@ Where to read on, in this order:
     cells.py, placing.py  independent pairs of the two roles of Redis, and which of them takes what is submitted
     settings.py, tasks.py, journal.py   how processes are configured, own their tasks, and log
     summary.py            a record as it is shown; webhooks.py: where one may go, what became of it
+    schedule.py           when a generation may start, and how urgent it is
+    tags.py               what a submitter calls a generation, by which lists find it
     packing.py            a generation as one object of an archive
     turns.py              long work in slices, so that all others go on; aside.py: what cannot be sliced, beside the loop
     collecting.py         when a process looks for cyclic garbage

@@ -11,9 +11,12 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | `{gen}:webhook` | hash | the record as it ended, which a webhook is to tell yet; tries | DELIVERY, or until it is told |
 | `respool:due` | zset | when somebody must look at a generation whose end is not filed (ms) | INDEX, renewed by every write |
 | `respool:expiring` | zset | generations whose end is filed, by when they have expired (ms) | as `due` |
+| `respool:starting` | zset | generations that may not start yet, by when they may (ms) | as `due` |
 | `respool:index:<state>` | zset | generations by time of submit (µs), `all` or one state | as `due` |
+| `respool:tag:<digest>` | zset | generations of one label's value, or of one external id, as in `index` | as `due` |
+| `respool:tags:<generation>` | string | under which digests it is listed | INDEX, or until it leaves the lists |
 | `respool:idem:<sha256>` | string | idempotency key → generation and body fingerprint | IDEMPOTENCY |
-| `respool:queue` | zset | jobs that wait, by time of submit (ms) | INDEX, renewed by every job |
+| `respool:queue` | zset | jobs that wait, by their places (ms) | INDEX, renewed by every job |
 | `arq:*` | string | arq's jobs and their locks, until their generation ends | a job WAITING, a lock as long as a job may run |
 | `respool:wake` | list | an element for each job queued: wakes a worker with a free slot | WAKE, or until the queue is empty |
 | `respool:sync` | string | a write of our own, to wait for (durability strict), where the logs are | SYNC |
@@ -40,6 +43,7 @@ from typing import Final
 QUEUE: Final = "respool:queue"
 DUE: Final = "respool:due"
 EXPIRING: Final = "respool:expiring"
+STARTING: Final = "respool:starting"
 WAKE: Final = "respool:wake"
 CANCELS: Final = "respool:cancel"
 SYNC: Final = "respool:sync"
@@ -48,6 +52,7 @@ CELL: Final = "respool:cell"
 PROBE: Final = "respool:probe"
 ARCHIVE: Final = "respool:archive"
 WEBHOOKS: Final = "respool:webhooks"
+TAG: Final = "respool:tag:"
 ARCHIVE_SWEPT: Final = "respool:archive:swept"
 IDENTITY: Final = "respool:identity"
 PEPPER: Final = "respool:pepper"
@@ -57,7 +62,8 @@ STATES: Final = ("queued", "running", "completed", "failed", "cancelled")
 
 DAY_MS: Final = 24 * 3600 * 1000
 WAITING_MS: Final = 7 * DAY_MS
-"""How long a generation may wait for its first worker, or for its next attempt, before Redis forgets it."""
+"""How long a generation may wait for its first worker, or for its next attempt, before Redis forgets it; from when it may
+start."""
 INDEX_MS: Final = 400 * DAY_MS
 """Longer than any retention (a year) and than WAITING_MS: an index outlives what it lists."""
 REMEMBERED_MS: Final = DAY_MS
@@ -108,6 +114,15 @@ def live(generation_id: str) -> str:
 
 def index(state: str) -> str:
     return f"respool:index:{state}"
+
+
+def tag(digest: str) -> str:
+    return f"{TAG}{digest}"
+
+
+def tags(generation_id: str) -> str:
+    """Under which tags coordination lists it."""
+    return f"respool:tags:{generation_id}"
 
 
 def idempotency(digest: str) -> str:

@@ -9,6 +9,8 @@ import orjson
 from broker.failures import FAILURES, FailureCode
 from broker.ids import EntryId
 from broker.record_fields import FIELDS
+from broker.schedule import AT_ONCE, Priority, Schedule
+from broker.tags import NO_TAGS, Tags
 from broker.webhooks import Delivery, Hook
 
 State = Literal["queued", "running", "completed", "failed", "cancelled"]
@@ -46,7 +48,8 @@ class Origin:
 class Record:
     """Times are Unix milliseconds by Redis's clock. `request` is None where it was not read. `ordinal` counts the attempts so
     far, `spent` those that count against the limit (a hand-over does not); `usage` is JSON. `unconfirmed`: the end is strictly
-    durable, and nobody has noted yet that Redis has it safe. `owner` is empty where nobody was asked who they are."""
+    durable, and nobody has noted yet that Redis has it safe. `owner` is empty where nobody was asked who they are.
+    `start_ms`: it may not start before; `place_ms`: its place in the queue; both None where nothing of that was asked for."""
 
     id: str
     state: State
@@ -66,6 +69,10 @@ class Record:
     origin: Origin | None = None
     hook: Hook | None = None
     delivery: Delivery | None = None
+    tags: Tags = NO_TAGS
+    priority: Priority = "interactive"
+    start_ms: int | None = None
+    place_ms: int | None = None
 
     @property
     def ended(self) -> bool:
@@ -87,7 +94,15 @@ class Record:
 
     @classmethod
     def new(
-        cls, id_: str, model: str, created_ms: int, owner: str, origin: Origin | None = None, hook: Hook | None = None
+        cls,
+        id_: str,
+        model: str,
+        created_ms: int,
+        owner: str,
+        origin: Origin | None = None,
+        hook: Hook | None = None,
+        tags: Tags = NO_TAGS,
+        schedule: Schedule = AT_ONCE,
     ) -> "Record":
         """As it is when it has just been made, without its request."""
         return cls(
@@ -106,8 +121,12 @@ class Record:
             None,
             False,
             owner,
-            origin,
-            hook,
+            origin=origin,
+            hook=hook,
+            tags=tags,
+            priority=schedule.priority,
+            start_ms=schedule.start_ms,
+            place_ms=schedule.place_ms(created_ms),
         )
 
     @classmethod
@@ -142,6 +161,10 @@ class Record:
             origin=Origin.of(fields.get(b"origin")),
             hook=Hook.of(fields.get(b"webhook")),
             delivery=Delivery.of(fields.get(b"delivery")),
+            tags=Tags.from_bytes(fields.get(b"tags")),
+            priority=cast(Priority, fields.get(b"priority", b"interactive").decode()),
+            start_ms=number(b"start_ms"),
+            place_ms=number(b"place_ms"),
         )
 
 

@@ -73,7 +73,8 @@ AppendReply = Appended | Fenced | Behind | NotAppended
 @dataclass(frozen=True, slots=True)
 class Look:
     """A sweeper's look at a record; `lease_ms` and `expires_ms` are what is left of the lease and of the record, `ended_ms` how
-    long ago it ended, if it has; `hooked`: a webhook is to tell that yet."""
+    long ago it ended, if it has; `hooked`: a webhook is to tell that yet. `place_ms` is its place in the queue, 0 if that is
+    its submit; `start_ms` when it may start, 0 if it may."""
 
     state: State
     ordinal: int
@@ -82,6 +83,8 @@ class Look:
     expires_ms: int
     ended_ms: int
     hooked: bool = False
+    place_ms: int = 0
+    start_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ class Cancelled:
 class Visit:
     """`cursor_known`: the log, if it is in Redis, holds this very entry. `terminal_id`: of a generation that has ended.
     `archived`: its log is in the archive. `abandonable`: it is cancelled if nobody watches it for long. `withdrawn`: it has
-    ended, and nothing of what it had put out is in its log."""
+    ended, and nothing of what it had put out is in its log. `later`: it was not to start at once."""
 
     state: State
     terminal_id: EntryId | None
@@ -116,6 +119,7 @@ class Visit:
     archived: bool = False
     abandonable: bool = False
     withdrawn: bool = False
+    later: bool = False
 
 
 class Watched(NamedTuple):
@@ -142,6 +146,7 @@ class Held:
     attempt: int
     ordinal: int
     created_ms: int
+    place_ms: int | None = None
 
 
 # -- coordination
@@ -173,6 +178,17 @@ class Overdue(NamedTuple):
 
     overdue: int
     ids: list[str]
+
+
+Place = tuple[int, str]
+"""Of a generation in a list: µs of its submit, its id. The newest come first."""
+
+
+class Found(NamedTuple):
+    """Generations with their places, and where to go on behind; None at the list's end."""
+
+    rows: list[Place]
+    behind: Place | None
 
 
 @dataclass(frozen=True, slots=True)

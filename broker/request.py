@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
+from time import time
 from typing import Annotated, Any, Literal, Self, cast
 
 import orjson
@@ -25,6 +26,8 @@ from typing_extensions import TypedDict
 
 from broker.errors import BrokerError
 from broker.record import Origin
+from broker.schedule import LONGEST_DELAY_MS, Priority, Schedule, unix_ms
+from broker.tags import Labels, Tags, TagValue
 from broker.webhooks import EVENTS, LONGEST_URL, Hook, Rules, WebhookEvent, why_not_url
 
 MANY_FIELDS = 64  # denial-of-service guard: to report each of 90,000 unknown fields takes half a second
@@ -70,6 +73,20 @@ class Options:
     max_spend_tokens: int | None = None
     webhook: "Webhook | None" = None
     cache: Cache | None = None
+    labels: Mapping[str, str] | None = None
+    external_id: str | None = None
+    stream: bool = True
+    start_after: str | None = None
+    priority: Priority = "interactive"
+
+    def schedule(self, background_ms: int) -> Schedule:
+        """`background_ms`: by how much what is in the background is placed later in the queue."""
+        start_ms = None if self.start_after is None else unix_ms(self.start_after)
+        return Schedule(start_ms, background_ms if self.priority == "background" else None)
+
+    @property
+    def tags(self) -> Tags:
+        return Tags(self.labels or {}, self.external_id)
 
 
 class _Typed(TypedDict):
@@ -146,6 +163,19 @@ def _kept_here(seconds: int, info: ValidationInfo) -> int:
         raise PydanticKnownError("less_than_equal", {"le": longest})
     return seconds
 
+
+def _not_too_late(text: str, info: ValidationInfo) -> str:
+    try:
+        start_ms = unix_ms(text)
+    except (ValueError, OverflowError):
+        raise PydanticCustomError("no_time", "must be a time with its offset, as RFC 3339 has it") from None
+    # Of one that was stored it has been looked at.
+    if info.context is not None and start_ms > time() * 1000 + LONGEST_DELAY_MS:
+        raise PydanticCustomError("too_late", "must be at most 7 days ahead")
+    return text
+
+
+StartAfter = Annotated[str, AfterValidator(_not_too_late), Field(json_schema_extra={"format": "date-time"})]
 
 # AfterValidator: how long one may be kept is known where it is asked for, and not of one that was stored.
 SERVER_TOOLS = "server_tools"
@@ -271,6 +301,11 @@ class GenerationRequest(_Body):
     on_abandon: OnAbandon = "finish"
     abandon_after: Grace = 30.0
     abandon_unwatched: bool = False
+    labels: Labels | None = None
+    external_id: TagValue | None = None
+    stream: bool = True
+    start_after: StartAfter | None = None
+    priority: Priority = "interactive"
     server_tools: ServerTools | None = None
     max_tool_rounds: Annotated[int, Field(ge=1, le=50)] = 10
     max_spend_tokens: MaxSpend | None = None

@@ -24,7 +24,8 @@ class Failure(TypedDict):
 
 class Summary(TypedDict):
     """A record without its output. Times are Unix milliseconds; `retry_of` or `continue_of` is there where it was made from
-    another generation, the last eight fields once it has ended, `reason` if it was cancelled."""
+    another generation, labels and what follows them where they were given, the last eight fields once it has ended, `reason`
+    if it was cancelled."""
 
     id: str
     object: Literal["generation"]
@@ -39,6 +40,10 @@ class Summary(TypedDict):
     cancel_url: str
     retry_of: NotRequired[str]
     continue_of: NotRequired[str]
+    labels: NotRequired[dict[str, str]]
+    external_id: NotRequired[str]
+    priority: NotRequired[Literal["background"]]
+    start_after_ms: NotRequired[int]
     stop_reason: NotRequired[str | None]
     reason: NotRequired[CancelReason]
     usage: NotRequired[Json | None]
@@ -64,7 +69,12 @@ def summary(record: Record) -> Summary:
         "finished_at_ms": record.finished_ms,
         "events_url": f"/v1/generations/{record.id}/events",
         "cancel_url": f"/v1/generations/{record.id}/cancel",
+        **record.tags.given(),
     }
+    if record.priority != "interactive":
+        view["priority"] = record.priority
+    if record.start_ms is not None:
+        view["start_after_ms"] = record.start_ms
     if record.origin is not None:
         view[f"{record.origin.how}_of"] = record.origin.id
     if (end := record.end) is not None:

@@ -28,6 +28,8 @@ class StreamStart(TypedDict):
     keep_through: str | None
     keep_blocks: int
     attempt: int
+    labels: NotRequired[dict[str, str]]
+    external_id: NotRequired[str]
 
 
 class Message(TypedDict):

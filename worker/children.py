@@ -51,6 +51,8 @@ async def _hand_over(logs: Logs, coordination: Coordination, name: str) -> None:
         running = await coordination.listed("running", None, _MOST_RUNNING)
         for held in await logs.held_by(name, [id_ for _, id_ in running]):
             if await logs.revoke(held.id, held.attempt):
-                await coordination.enqueue(held.id, held.ordinal + 1, created_ms=held.created_ms)
+                await coordination.enqueue(
+                    held.id, held.ordinal + 1, created_ms=held.created_ms, place_ms=held.place_ms
+                )
     except BrokerError as error:
         log.warning("no hand-over of %s, its leases will run out: %s", name, error)

@@ -38,6 +38,8 @@ class SweeperStatistics:
     """May have their record on another logs server."""
     leased: int
     """Were in an attempt's hands."""
+    postponed: int
+    """May not start yet."""
     enqueued: int
     """Were in nobody's hands, and went to the queue."""
 
@@ -54,7 +56,7 @@ class Sweeper:
         self._every = every
         self._again_ms = again_ms
         self._sweeps = self._unavailable = self._overdue = 0
-        self._filed = self._unlisted = self._elsewhere = self._leased = self._enqueued = 0
+        self._filed = self._unlisted = self._elsewhere = self._leased = self._postponed = self._enqueued = 0
 
     def statistics(self) -> SweeperStatistics:
         return SweeperStatistics(
@@ -65,6 +67,7 @@ class Sweeper:
             unlisted=self._unlisted,
             elsewhere=self._elsewhere,
             leased=self._leased,
+            postponed=self._postponed,
             enqueued=self._enqueued,
         )
 
@@ -101,7 +104,10 @@ class Sweeper:
         leased = {id_: look.lease_ms + _LEASE_SLACK_MS for id_, look in alive.items() if look.lease_ms}
         await self._coordination.look_again(leased)
         self._leased += len(leased)
-        if idle := {id_: look for id_, look in alive.items() if id_ not in leased}:
+        later = {id_: look.start_ms for id_, look in alive.items() if look.start_ms}
+        await self._coordination.postpone(later)
+        self._postponed += len(later)
+        if idle := {id_: look for id_, look in alive.items() if id_ not in leased and id_ not in later}:
             # Those whose workers are dead: viewers are told before anybody has time for the next attempt.
             if running := [id_ for id_, look in idle.items() if look.state == "running"]:
                 await self._logs.revoke_expired(running)

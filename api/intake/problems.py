@@ -295,7 +295,9 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "int_type": ("wrong_type", "must be an integer"),
     "int_parsing": ("wrong_type", "must be an integer"),
     "bool_parsing": ("wrong_type", "must be true or false"),
+    "bool_type": ("wrong_type", "must be true or false"),
     "float_type": ("wrong_type", "must be a number"),
+    "float_parsing": ("wrong_type", "must be a number"),
     "list_type": ("wrong_type", "must be a list"),
     "dict_type": ("wrong_type", "must be an object"),
     "model_type": ("wrong_type", "must be an object"),
@@ -312,6 +314,9 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "forbidden_url": ("not_allowed", "{why}"),
     "named_twice": ("not_allowed", "names one twice"),
     "not_configured": ("not_configured", "needs RESPOOL_WEBHOOK_SECRET, a setting of this server's operator"),
+    "string_pattern_mismatch": ("not_allowed", "must match {pattern}"),
+    "no_time": ("invalid", "must be a time with its offset, as in 2026-12-24T18:00:00+01:00"),
+    "too_late": ("out_of_range", "must be at most 7 days ahead"),
     "too_many_fields": ("out_of_range", "has too many fields"),
     "unknown_tool": ("unknown_tool", "is not a tool of this server"),
     "tool_twice": ("not_allowed", "is the name of one of `tools` too"),
@@ -336,6 +341,12 @@ def pointer(location: Iterable[int | str]) -> str:
 def from_validation_error(error: ValidationError) -> Problem:
     """422 with a pointer for each place in the body."""
     return _invalid(error.errors(include_url=False, include_input=False), in_body=True)
+
+
+def in_query(error: ValidationError, name: str) -> Problem:
+    """422 for what was found in a parameter of this name, or, of an object, in those that begin so."""
+    found = error.errors(include_url=False, include_input=False)
+    return _invalid([{**each, "loc": ("query", f"{name}{(*each['loc'], '')[0]}")} for each in found], in_body=False)
 
 
 def _invalid(found: Sequence[Any], *, in_body: bool) -> Problem:

@@ -19,6 +19,7 @@ from api.dialects.chunks import Size, in_chunks
 from api.dialects.native import NATIVE
 from api.dialects.text import TEXT_VIEW
 from api.intake.body import read_json
+from api.intake.filters import tags_asked_for
 from api.intake.negotiate import EVENT_STREAM, EVENT_STREAM_HEADERS, JSON, idempotency_key, negotiate
 from api.intake.problems import ABOUT_STORAGE, Code, FieldError, Problem
 from api.routes import views
@@ -27,6 +28,7 @@ from api.routes.merging import Part, Place
 from api.routes.openapi import CHAT, STREAM, VIEWS, described
 from api.routes.service import Service
 from api.viewing.rendition import View
+from api.viewing.waiting import LONGEST_SECONDS, wait_for_end
 from broker.errors import AlreadyEnded, ArchiveUnavailable, StorageUnavailable, UnknownGeneration
 from broker.ids import BEGINNING, GENERATION_ID, EntryId, is_generation_id
 from broker.record import TERMINAL, Record, State
@@ -240,7 +242,8 @@ async def _follow_submitted(
     viewer = service.hub.attach(
         id_, BEGINNING, view, ended=False, owner=who.owner, place=place, abandonable=accepted.abandonable
     )
-    return EventStream(service.hub, viewer, first=dialect.queued(place), last=last, headers=headers)
+    first = b"" if place is None else dialect.queued(place)
+    return EventStream(service.hub, viewer, first=first, last=last, headers=headers)
 
 
 async def _follow(
@@ -281,7 +284,8 @@ async def _follow(
         after = None
     elif visit.state == "queued":
         (place,) = await service.coordination.positions([id_])
-        first = dialect.queued(place or 0)
+        if place is not None or not visit.later:
+            first = dialect.queued(place or 0)
     elif after is None and snapshot:
         opening = partial(service.hub.transcripts.told, id_, dialect.snapshot)
     viewer = service.hub.attach(
@@ -315,18 +319,48 @@ async def _visit(service: Service, who: Principal, id_: str, after: EntryId | No
 
 
 @router.get(
-    "/generations/{id}", **described({200: views.Whole}, (*ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.NOT_ACCEPTABLE))
+    "/generations/{id}",
+    **described({200: views.Whole}, (*ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST)),
 )
-async def read(service: ServiceOf, who: Who, id_: Id, request: Request) -> Response:
-    """The record, and everything that was produced so far."""
+async def read(
+    service: ServiceOf,
+    who: Who,
+    id_: Id,
+    request: Request,
+    wait: Annotated[
+        float,
+        Query(ge=0, le=LONGEST_SECONDS, allow_inf_nan=False, description="Seconds to wait for the end, if need be."),
+    ] = 0,
+) -> Response:
+    """The record, and everything that was produced so far; with `wait`, when the generation has ended or that time is over."""
     negotiate(request.headers, (JSON,))
+    if wait and not await _has_waited(request, service, who, id_, wait):
+        return Response(status_code=204, headers=_NO_STORE)  # to nobody
     record, told = await service.whole(id_, who)
     return Parts(views.whole(record, told.pieces), headers=_NO_STORE, media_type=JSON)
 
 
+async def _has_waited(request: Request, service: Service, who: Principal, id_: str, seconds: float) -> bool:
+    """Waits for the end; False if who asked has left meanwhile. Raises as `visit`, of what is not there for who asks."""
+    visit = await service.logs.visit(id_, None)
+    if not who.may_see(visit.owner):
+        raise UnknownGeneration
+    return visit.state in TERMINAL or await wait_for_end(service.hub, id_, visit, seconds, partial(_left, request))
+
+
+async def _left(request: Request) -> None:
+    """Returns when the client has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 @router.get(
     "/generations",
-    **described({200: views.Listing}, (Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST, *ABOUT_STORAGE)),
+    **described(
+        {200: views.Listing},
+        (Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST, *ABOUT_STORAGE),
+        takes=("label", "external_id"),
+    ),
 )
 async def listing(
     cells: CellsOf,
@@ -342,6 +376,7 @@ async def listing(
 ) -> Response:
     """Generations, newest first, without their output. `cursor` is the page's `next_cursor`."""
     negotiate(request.headers, (JSON,))
+    tags = tags_asked_for(request.query_params.multi_items())
     before = None
     if cursor is not None:
         match = _LIST_CURSOR.fullmatch(cursor)
@@ -350,7 +385,7 @@ async def listing(
         before = (int(match[1]), match[2])
 
     def list_in(service: Service, before: Place | None, limit: int) -> Awaitable[Part[Record]]:
-        return service.list(who, state, before, limit)
+        return service.list(who, state, before, limit, tags)
 
     page = await cells.list(list_in, before, limit, partial=partial_)
     next_cursor = None if page.behind is None else f"{page.behind[0]}.{page.behind[1]}"

@@ -19,6 +19,7 @@ from pydantic.json_schema import models_json_schema
 from api.intake.negotiate import EVENT_STREAM, IDEMPOTENCY_KEY, JSON
 from api.intake.problems import MAX_ERRORS, Code, FieldError
 from broker.record import STATES
+from broker.tags import LONGEST_VALUE
 from broker.vocabulary import Event
 
 Json = dict[str, Any]
@@ -145,6 +146,16 @@ PARAMETERS: Final[Mapping[str, Json]] = {
         "name": "Last-Event-ID", "in": "header", "required": False,
         "description": "The id of the last event that was seen: the stream begins behind it. It wins over `after`.",
         "schema": {"type": "string", "examples": ["1795262599262-29"]},
+    },
+    "label": {
+        "name": "label.<name>", "in": "query", "required": False,
+        "description": "Only generations whose label of this name has this value; once for each of several names.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_VALUE},
+    },
+    "external_id": {
+        "name": "external_id", "in": "query", "required": False,
+        "description": "Only generations of this external id.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_VALUE},
     },
 }  # fmt: skip
 HEADERS: Final[Mapping[str, Json]] = {

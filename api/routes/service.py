@@ -14,6 +14,7 @@ from api.viewing.transcripts import Told
 from broker.aside import Aside
 from broker.errors import BrokerError, UnknownGeneration
 from broker.record import Record, State
+from broker.replies import Found
 from broker.settings import Trust
 from broker.store.accepting import Submissions
 from broker.store.agreement import Agreement
@@ -24,6 +25,7 @@ from broker.store.logs import Logs
 from broker.store.pool import crowded
 from broker.store.safety import check_cell, check_safe, check_writable
 from broker.store.webhooks import unlist
+from broker.tags import NO_TAGS, Tags
 
 _READY_SECONDS = 3.0
 _ROUNDS = 5
@@ -139,24 +141,33 @@ class Service:
         with suppress(BrokerError):
             await file_ended(self.logs, self.coordination, [id_])
 
-    async def list(self, who: Principal, state: State | None, before: Place | None, limit: int) -> Part[Record]:
-        """A page of the records that are there for the one who asks, newest first, and up to where the list was read. The index
-        may lag: whatever its record contradicts is left out, whatever has expired is taken off the list."""
+    async def list(
+        self, who: Principal, state: State | None, before: Place | None, limit: int, tags: Tags = NO_TAGS
+    ) -> Part[Record]:
+        """A page of the records that are there for the one who asks and have all these tags, newest first, and up to where the
+        list was read. The index may lag: whatever its record contradicts is left out, whatever has expired is taken off the
+        list."""
         shown: list[tuple[Place, Record]] = []
         for _ in range(_ROUNDS):
-            rows = await self.coordination.listed(state or "all", before, limit - len(shown))
-            if not rows:
-                return Part(shown, None)
-            before = rows[-1]
+            rows, behind = await self._listed(state, before, limit - len(shown), tags)
             found = await self.logs.records([id_ for _, id_ in rows])
             there = [
                 (place, self.shown(record))
                 for place, record in zip(rows, found, strict=True)
                 if record is not None and who.may_see(record.owner)
             ]
-            shown += [(place, record) for place, record in there if state is None or record.state == state]
+            asked = [(place, record) for place, record in there if state is None or record.state == state]
+            shown += [(place, record) for place, record in asked if tags.are_in(record.tags)] if tags else asked
             if gone := [id_ for (_, id_), record in zip(rows, found, strict=True) if record is None]:
                 await unlist(self.logs, self.coordination, await self.agreement.lost(gone))
-            if len(shown) >= limit:
+            before = behind
+            if before is None or len(shown) >= limit:
                 break
         return Part(shown, before)
+
+    async def _listed(self, state: State | None, before: Place | None, limit: int, tags: Tags) -> Found:
+        """What the lists have."""
+        if tags:
+            return await self.coordination.tagged(tags, state, before, limit)
+        rows = await self.coordination.listed(state or "all", before, limit)
+        return Found(rows, rows[-1] if rows else None)

@@ -21,14 +21,19 @@ _PAUSE_SECONDS = 0.2
 
 
 class CatchUp:
-    """`add` puts entries that follow a feed's last one into it. While a feed is not live, it cannot be synced. `repairs` counts
-    reads of logs, `rewound` logs that had lost their tail or were gone."""
+    """`add` puts entries that follow a feed's last one into it; `ended` is told of a feed that begins behind its log's end.
+    While a feed is not live, it cannot be synced. `repairs` counts reads of logs, `rewound` logs that had lost their tail or
+    were gone."""
 
-    def __init__(self, logs: Logs, pages: Pages, turns: Turns, add: Callable[[Feed, list[Entry]], None]) -> None:
+    def __init__(
+        self, logs: Logs, pages: Pages, turns: Turns, add: Callable[[Feed, list[Entry]], None],
+        ended: Callable[[Feed, Entry], None],
+    ) -> None:  # fmt: skip
         self._logs = logs
         self._pages = pages
         self._turns = turns
         self._add = add
+        self._ended = ended
         self._reading: set[Feed] = set()
         self._tasks = Tasks(log)
         self.repairs = self.rewound = 0
@@ -98,7 +103,7 @@ class CatchUp:
         if newest.kind == END and WITHDRAWN in newest.value:
             self._pages.forget(feed.id)
             feed.withdraw(newest.id)
-        _start(feed, newest)
+        self._start(feed, newest)
 
     async def _rewound(self, feed: Feed) -> None:
         """Entries that viewers have seen are in the log no more."""
@@ -107,7 +112,7 @@ class CatchUp:
         newest, there = await self._logs.newest(feed.id)
         gone = newest is None and not there
         log.warning("%s: the log %s", feed.id, "has expired" if gone else "has lost its tail")
-        _start(feed, newest)
+        self._start(feed, newest)
         feed.reset("expired" if gone else "rewound", newest.id if newest is not None else BEGINNING)
 
     async def _check(self, feed: Feed) -> None:
@@ -123,10 +128,12 @@ class CatchUp:
         if behind and feed.ring.synced and feed.ring.last == last:
             self.sync(feed)
 
-
-def _start(feed: Feed, newest: Entry | None) -> None:
-    """The feed goes on behind the log's newest entry; viewers read in the log what is before it."""
-    if newest is None:
-        feed.start(BEGINNING, ended=False)
-    else:
-        feed.start(newest.id, ended=newest.kind == END)
+    def _start(self, feed: Feed, newest: Entry | None) -> None:
+        """The feed goes on behind the log's newest entry; viewers read in the log what is before it."""
+        if newest is None:
+            feed.start(BEGINNING, ended=False)
+            return
+        ended = newest.kind == END
+        feed.start(newest.id, ended=ended)
+        if ended:
+            self._ended(feed, newest)

@@ -6,6 +6,7 @@ then on joins the ring without a hole, or the feed knows that it has missed some
 until its cursor is inside the ring, and is from then on a position in it.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -46,7 +47,7 @@ class Feed:
     the log while it is being read, `_missed` says that it must be read once more."""
 
     __slots__ = (
-        "_held", "_missed", "_note", "_place", "_ring_bytes", "abandonable", "changed_at", "id", "live", "owner",
+        "_held", "_missed", "_note", "_place", "_ring_bytes", "_waiting", "abandonable", "changed_at", "id", "live", "owner",
         "renditions", "ring",
     )  # fmt: skip
 
@@ -65,6 +66,7 @@ class Feed:
         self._held: list[Append] = []
         self._missed = False
         self._place: int | None = None
+        self._waiting: set[asyncio.Future[None]] = set()
 
     # -- what is published
 
@@ -178,9 +180,29 @@ class Feed:
         return next((each for each in self.renditions if each.view == view), None)
 
     def forget_left(self, limit: float) -> bool:
-        """Gives up renditions that their last viewer has left before this time; whether none remains."""
+        """Gives up renditions that their last viewer has left before this time; whether none remains, and nobody waits."""
         self.renditions = tuple(each for each in self.renditions if each.viewers or each.left_at >= limit)
-        return not self.renditions
+        return not self.renditions and not self._waiting
+
+    def await_end(self, end: asyncio.Future[None]) -> None:
+        """Somebody waits for the end: the future is set when it may be shown, or when there is nothing more to wait for."""
+        self._waiting.add(end)
+
+    def await_no_more(self, end: asyncio.Future[None]) -> None:
+        """Nobody waits for it any more."""
+        self._waiting.discard(end)
+
+    def let_go(self) -> None:
+        """Of all who wait."""
+        waiting, self._waiting = self._waiting, set()
+        for end in waiting:
+            if not end.done():
+                end.set_result(None)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for the end."""
+        return len(self._waiting)
 
     def has(self, cursor: EntryId, view: View) -> bool:
         """Whether who comes with this cursor needs nothing of the log."""
@@ -189,7 +211,8 @@ class Feed:
 
     @property
     def watched(self) -> bool:
-        return any(rendition.viewers for rendition in self.renditions)
+        """Whether it has a viewer here, or somebody waits for its end."""
+        return bool(self._waiting) or any(rendition.viewers for rendition in self.renditions)
 
     @property
     def viewers(self) -> list[Follower]:
@@ -214,6 +237,8 @@ class Feed:
             viewer.reset(reason)
             if reason == "expired":
                 viewer.drop()
+        if reason == "expired":
+            self.let_go()
 
     def keep_alive(self, quiet: float, now: float) -> None:
         """Says that the connections live where nothing was sent since `quiet`."""

@@ -51,6 +51,8 @@ class HubStatistics:
     """Generations that are watched."""
     viewers: int
     """Open event streams."""
+    waiting: int
+    """Requests that wait for an end."""
     attached: int
     """Streams that were begun."""
     attached_ended: int
@@ -85,7 +87,7 @@ class Hub:
         self.pages = Pages(logs, self.strict_ends, settings.replay_cache_bytes, turns)
         self.transcripts = Transcripts(logs, settings.replay_cache_bytes, turns)
         self.draining = False
-        self._catch_up = CatchUp(logs, self.pages, turns, self._add)
+        self._catch_up = CatchUp(logs, self.pages, turns, self._add, self._found_ended)
         self._watched = Watched(logs, self._watched_here)
         self._coordination = coordination
         self._placeless = placeless
@@ -110,6 +112,7 @@ class Hub:
             up=self._subscription.up,
             feeds=len(self._feeds),
             viewers=len(self._viewers),
+            waiting=sum(feed.waiting for feed in self._feeds.values()),
             attached=self._attached,
             attached_ended=self._attached_ended,
             turned_away=self._turned_away,
@@ -157,22 +160,48 @@ class Hub:
             viewer = Viewer(id_, view, None, self.pages, cursor)
             self._alone[viewer] = self._clock()
         else:
-            channel = _channel(id_)
-            feed = self._feeds.get(channel)
-            if feed is None:
-                feed = self._feeds[channel] = Feed(
-                    id_, owner, self._settings.ring_bytes, self._clock(), self.pages.note
-                )
-                self._subscription.subscribe(channel)
+            feed = self._feed(id_, owner)
             feed.know_place(place)
-            feed.abandonable = feed.abandonable or abandonable
-            if feed.abandonable and not feed.watched:
-                self._watched.came(id_)
+            self._watch(feed, abandonable)
             rendition = feed.rendition(view, self._clock())
             viewer = Viewer(id_, view, rendition, self.pages, cursor)
             rendition.viewers[viewer] = None
         self._viewers.add(viewer)
         return viewer
+
+    def _feed(self, id_: str, owner: str) -> Feed:
+        """What is known of the generation, from now on."""
+        channel = _channel(id_)
+        feed = self._feeds.get(channel)
+        if feed is None:
+            feed = self._feeds[channel] = Feed(id_, owner, self._settings.ring_bytes, self._clock(), self.pages.note)
+            self._subscription.subscribe(channel)
+        return feed
+
+    def _watch(self, feed: Feed, abandonable: bool) -> None:
+        """Somebody is about to."""
+        feed.abandonable = feed.abandonable or abandonable
+        if feed.abandonable and not feed.watched:
+            self._watched.came(feed.id)
+
+    def await_end(self, id_: str, owner: str, *, abandonable: bool = False) -> asyncio.Future[None]:
+        """Is set when the end of this generation may be shown, when its log has gone, or when the hub drains. To be given back
+        (`await_no_more`). Who waits counts as a viewer: `abandonable` is as in `attach`."""
+        end = asyncio.get_running_loop().create_future()
+        if self.draining:
+            end.set_result(None)
+        else:
+            feed = self._feed(id_, owner)
+            self._watch(feed, abandonable)
+            feed.await_end(end)
+            if feed.ring.ended and feed not in self._unsafe:
+                feed.let_go()
+        return end
+
+    def await_no_more(self, id_: str, end: asyncio.Future[None]) -> None:
+        """Nobody waits for it any more. A generation that nobody watches is watched no longer, at the next tick."""
+        if (feed := self._feeds.get(_channel(id_))) is not None:
+            feed.await_no_more(end)
 
     def turn_away(self, id_: str, view: View) -> Viewer:
         """A viewer that is only told to come back soon, and cut off."""
@@ -212,6 +241,8 @@ class Hub:
             feed.release(self._clock())
         for viewer in list(self._viewers):
             self.send_away(viewer)
+        for feed in self._feeds.values():
+            feed.let_go()
 
     # -- what the live connection tells
 
@@ -251,11 +282,15 @@ class Hub:
     # -- giving entries to viewers
 
     def _add(self, feed: Feed, entries: list[Entry]) -> None:
+        ended = False
         if entries[-1].kind in _LAST:
             entries = self._before_the_end(feed, entries)
+            ended = bool(entries) and entries[-1].kind == END
         if not entries:
             return
         feed.add(entries)
+        if ended:
+            feed.let_go()
         self._unshown.add(feed)
         if not self._reading:
             self._show()
@@ -268,20 +303,31 @@ class Hub:
                 feed.withdraw(entry.id)
                 feed.wake()
                 entries = entries[at + 1 :]
-        if entries and self.strict_ends.holds(feed.id, entries[-1]):
-            if feed not in self._unsafe:
-                self._unsafe.add(feed)
-                self._tasks.spawn(self._await_end(feed, entries[-1].id))
-            return entries[:-1]
-        return entries
+        return entries[:-1] if entries and self._keeps_back(feed, entries[-1]) else entries
 
-    async def _await_end(self, feed: Feed, end: EntryId) -> None:
+    def _keeps_back(self, feed: Feed, end: Entry) -> bool:
+        """Whether this end must not be shown yet; when it is safe, it is."""
+        if not self.strict_ends.holds(feed.id, end):
+            return False
+        if feed not in self._unsafe:
+            self._unsafe.add(feed)
+            self._tasks.spawn(self._await_safe_end(feed, end.id))
+        return True
+
+    def _found_ended(self, feed: Feed, end: Entry) -> None:
+        """Viewers read this end in the log; who waits for it is told when it is safe."""
+        if not self._keeps_back(feed, end):
+            feed.let_go()
+
+    async def _await_safe_end(self, feed: Feed, end: EntryId) -> None:
         """Reads the log anew once its strictly durable end is safe: Redis may have lost it meanwhile."""
         try:
             await self.strict_ends.safe(feed.id, end)
         finally:
             self._unsafe.discard(feed)
-        if feed.ring.synced and not feed.ring.ended:
+        if feed.ring.ended:
+            feed.let_go()
+        elif feed.ring.synced:
             self._catch_up.sync(feed)
 
     def _show(self) -> None:

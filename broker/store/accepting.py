@@ -19,6 +19,7 @@ from broker.ids import new_generation_id
 from broker.record import Record
 from broker.refusals import REFUSED
 from broker.request import Durability, GenerationRequest
+from broker.schedule import AT_ONCE, Schedule
 from broker.store import log_steps, one_server
 from broker.store.coordination import Coordination
 from broker.store.derived import Derivation
@@ -48,11 +49,12 @@ def _accepted() -> Iterator[None]:
 @dataclass(frozen=True, slots=True)
 class Submitted:
     """`record` is as it was made, where it is known to have been made just now: a worker may have begun since. `place`: how
-    many others waited then. `abandonable`: it is cancelled if nobody watches it for long."""
+    many jobs were before its own then; None if it may not start yet. `abandonable`: it is cancelled if nobody watches it for
+    long."""
 
     id: str
     record: Record | None
-    place: int = 0
+    place: int | None = 0
     abandonable: bool = False
 
 
@@ -62,7 +64,8 @@ class Submissions:
 
     `pickup_ms`: when a sweeper first looks whether a worker has come. `retention`: seconds, where the request has none.
     `derivation`: of ids from keys, None where coordination and logs are one server. `watch` has what was accepted looked at in
-    some seconds, where they are two. `cell`: whose ids are made here."""
+    some seconds, where they are two. `cell`: whose ids are made here. `background_ms`: by how much what is in the background is
+    placed later in the queue."""
 
     logs: Logs
     coordination: Coordination
@@ -71,6 +74,7 @@ class Submissions:
     derivation: Derivation | None
     watch: Callable[[str], object]
     cell: int = 0
+    background_ms: int = 60_000
 
     async def submit(self, request: GenerationRequest, idempotency_key: str | None, owner: str = "") -> str:
         """As `accept`: the id of the generation."""
@@ -102,14 +106,17 @@ class Submissions:
             elif self.derivation is None and idempotency_key is None:
                 made = await self._at_once(id_, request, owner)
             else:
-                accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms)
+                tags = request.options().tags
+                accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms, tags)
                 id_ = accepted.id
-                made_for = fingerprint if derived else ""
-                more = (request.origin, grace, request.hook)
-                created = await self.logs.create(id_, *self._stored(request), made_for, owner, *more)
+                stored, made_for = self._stored(request), fingerprint if derived else ""
+                schedule, hook = request.options().schedule(self.background_ms), request.hook
+                created = await self.logs.create(
+                    id_, *stored, made_for, owner, request.origin, grace, hook, tags, schedule
+                )
                 if created:
                     with _accepted():
-                        await self._queue(id_, listed=not accepted.known)
+                        await self._queue(id_, schedule, listed=not accepted.known)
         except StorageUnavailable as error:
             if reached and error.why not in REFUSED:
                 raise OutcomeUnknown(id_) from None
@@ -145,12 +152,14 @@ class Submissions:
         await put_back(self.logs, self.coordination, [id_])
 
     async def _at_once(self, id_: str, request: GenerationRequest, owner: str) -> Submitted | None:
-        grace = _abandon_ms(request)
-        create = log_steps.create(id_, *self._stored(request), "", owner, request.origin, grace, request.hook)
-        listed = await one_server.accept(id_, create, self.pickup_ms).run(self.coordination.redis)
+        grace, tags = _abandon_ms(request), request.options().tags
+        schedule = request.options().schedule(self.background_ms)
+        stored, origin, hook = self._stored(request), request.origin, request.hook
+        create = log_steps.create(id_, *stored, "", owner, origin, grace, hook, tags, schedule)
+        listed = await one_server.accept(id_, create, self.pickup_ms, tags).run(self.coordination.redis)
         if listed is None:
             return None
-        record = Record.new(id_, request.model, listed.created_ms, owner, request.origin, request.hook)
+        record = Record.new(id_, request.model, listed.created_ms, owner, request.origin, request.hook, tags, schedule)
         return Submitted(id_, record, listed.place, grace is not None)
 
     def _stored(self, request: GenerationRequest) -> tuple[bytes, str, int, Durability]:
@@ -158,12 +167,19 @@ class Submissions:
         options = request.options()
         return request.to_bytes(), request.model, (options.retention or self.retention) * 1000, options.durability
 
-    async def _queue(self, id_: str, *, listed: bool) -> None:
-        """Queues a generation whose record was just made. One that an earlier try reserved may have left the lists since."""
-        if not listed:
+    async def _queue(self, id_: str, schedule: Schedule, *, listed: bool) -> None:
+        """Queues a generation whose record was just made, or has it looked at when it may start. One that an earlier try
+        reserved may have left the lists since."""
+        place_ms = None
+        if not listed or schedule != AT_ONCE:
             record = await self.logs.record(id_)
-            await self.coordination.move(id_, "queued", record.created_ms)
-        await self.coordination.enqueue(id_, _FIRST_ORDINAL)
+            place_ms = record.place_ms
+            if not listed:
+                await self.coordination.move(id_, "queued", record.created_ms, record.tags)
+        if schedule.start_ms is None:
+            await self.coordination.enqueue(id_, _FIRST_ORDINAL, place_ms=place_ms)
+        else:
+            await self.coordination.postpone({id_: schedule.start_ms})
 
 
 def _abandon_ms(request: GenerationRequest) -> int | None:

@@ -14,10 +14,11 @@ from redis.asyncio.client import Pipeline
 from broker import keys
 from broker.errors import IdempotencyMismatch, StorageForbidden, StorageRefused
 from broker.record import State
-from broker.replies import Accepted, Look, Mismatch
+from broker.replies import Accepted, Look, Mismatch, Place
 from broker.store import archive_steps, coordination_steps, queue, webhook_steps
 from broker.store.client import storage_errors
 from broker.store.lua import step
+from broker.tags import NO_TAGS, Tags
 
 
 class Coordination:
@@ -35,9 +36,11 @@ class Coordination:
 
     # -- submitting
 
-    async def submit(self, id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int) -> Accepted:
+    async def submit(
+        self, id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int, tags: Tags = NO_TAGS
+    ) -> Accepted:
         """Reserves the id: from now on `due` holds it. May be repeated. Raises IdempotencyMismatch."""
-        call = coordination_steps.submit(id_, idempotency_key, fingerprint, first_due_ms)
+        call = coordination_steps.submit(id_, idempotency_key, fingerprint, first_due_ms, tags)
         accepted = await call.run(self.redis)
         if isinstance(accepted, Mismatch):
             raise IdempotencyMismatch
@@ -59,15 +62,18 @@ class Coordination:
             raise IdempotencyMismatch
         return str(id_)
 
-    async def enqueue(self, id_: str, ordinal: int, *, created_ms: int | None = None) -> None:
+    async def enqueue(
+        self, id_: str, ordinal: int, *, created_ms: int | None = None, place_ms: int | None = None
+    ) -> None:
         """Puts the job for attempt number `ordinal` into arq's queue, unless it waits there, and wakes a worker; removes
         those of earlier attempts. Its place is that of its submit, however often it is enqueued; `created_ms` tells it where
-        the lists have forgotten it."""
+        the lists have forgotten it, `place_ms` where it has another."""
         if ordinal == 1:  # there are no earlier ones
-            return await coordination_steps.enqueue(id_, ordinal, created_ms=created_ms).run(self.redis)
+            call = coordination_steps.enqueue(id_, ordinal, created_ms=created_ms, place_ms=place_ms)
+            return await call.run(self.redis)
         with storage_errors():
             pipe = self.redis.pipeline(transaction=True)
-            _queue_job(pipe, id_, ordinal, created_ms)
+            _queue_job(pipe, id_, ordinal, created_ms, place_ms)
             await pipe.execute()
         return None
 
@@ -82,9 +88,13 @@ class Coordination:
 
     async def put_back(self, jobs: dict[str, float]) -> None:
         """Returns jobs that were taken to their places in the queue, and wakes another worker."""
+        begun = [name for name in jobs if name.endswith(":1")]
         with storage_errors():
+            ids = [queue.generation_of_job(name) for name in begun]
+            scores = await self.redis.zmscore(keys.index("all"), ids) if ids else []
+            listed = {id_: score or jobs[name] * 1000 for id_, name, score in zip(ids, begun, scores, strict=True)}
             pipe = self.redis.pipeline(transaction=True)
-            queue.give_back(pipe, jobs)
+            queue.give_back(pipe, jobs, listed)
             await pipe.execute()
 
     # -- looking after
@@ -95,6 +105,11 @@ class Coordination:
         """Sets when somebody must look at generations, by Redis's clock."""
         if in_ms:
             await coordination_steps.look_again(in_ms).run(self.redis)
+
+    async def postpone(self, starts_ms: Mapping[str, int]) -> None:
+        """Has generations looked at when they may start, by Redis's clock, and not before."""
+        if starts_ms:
+            await coordination_steps.postpone(starts_ms).run(self.redis)
 
     async def waiting(self, ordinals: Mapping[str, int]) -> set[str]:
         """Of which of these generations the job of this attempt is where a worker will find it: in the queue, and in nobody's
@@ -112,7 +127,7 @@ class Coordination:
             pipe = self.redis.pipeline(transaction=True)
             for id_, look in looks.items():
                 queue.drop(pipe, queue.job_name(id_, look.ordinal + 1))
-                _queue_job(pipe, id_, look.ordinal + 1, look.created_ms)
+                _queue_job(pipe, id_, look.ordinal + 1, look.created_ms, look.place_ms or None)
                 if look.state == "queued":  # whoever took it has listed it as running
                     _move(pipe, id_, look.state, look.created_ms)
             await pipe.execute()
@@ -130,31 +145,34 @@ class Coordination:
         return None if run is None else str(run)
 
     async def without_look(self, ids: Sequence[str]) -> list[str]:
-        """Those of these generations that `due` does not have."""
+        """Those of these generations that nobody will look at: neither soon nor when they may start."""
         if not ids:
             return []
         with storage_errors():
-            looks = await self.redis.zmscore(keys.DUE, list(ids))
-        return [id_ for id_, look in zip(ids, looks, strict=True) if look is None]
+            pipe = self.redis.pipeline(transaction=False)
+            for looks in (keys.DUE, keys.STARTING):
+                pipe.zmscore(looks, list(ids))
+            due, starting = await pipe.execute()
+        return [id_ for id_, *looks in zip(ids, due, starting, strict=True) if looks == [None, None]]
 
-    async def list_again(self, lost: Mapping[str, Look]) -> None:
-        """Lists generations that are on no list any more, in the order of their submits, and has a sweeper look at them at
-        once. The look comes last, for by that it is seen what was lost."""
+    async def list_again(self, lost: Mapping[str, Look], tags: Mapping[str, Tags]) -> None:
+        """Lists generations that are on no list any more, in the order of their submits and under the tags that some have, and
+        has a sweeper look at them at once. The look comes last, for by that it is seen what was lost."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
             for id_, look in lost.items():
-                _move(pipe, id_, look.state, look.created_ms)
+                _move(pipe, id_, look.state, look.created_ms, tags.get(id_, NO_TAGS))
                 pipe.zadd(keys.DUE, {id_: 0}, nx=True)
             pipe.pexpire(keys.DUE, keys.INDEX_MS)
             await pipe.execute()
 
     # -- indexes
 
-    async def move(self, id_: str, state: State, created_ms: int) -> None:
-        """Lists the generation under `state` and no other."""
+    async def move(self, id_: str, state: State, created_ms: int, tags: Tags = NO_TAGS) -> None:
+        """Lists the generation under `state` and no other, and under its tags."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
-            _move(pipe, id_, state, created_ms)
+            _move(pipe, id_, state, created_ms, tags)
             await pipe.execute()
 
     async def retire(self, ended: Mapping[str, Look]) -> None:
@@ -178,7 +196,9 @@ class Coordination:
             in_ms = {id_: max(0, self.archive_after_ms - look.ended_ms) for id_, look in ended.items()}
             await archive_steps.look_in(in_ms).run(self.redis)
 
-    async def listed(self, index: str, before: tuple[int, str] | None, limit: int) -> list[tuple[int, str]]:
+    tagged = step(coordination_steps.tagged)
+
+    async def listed(self, index: str, before: Place | None, limit: int) -> list[Place]:
         """Up to `limit` of (µs of submit, id), newest first, behind `before`."""
         top: str = "+inf" if before is None else str(before[0])
         with storage_errors():
@@ -188,11 +208,11 @@ class Coordination:
         return [row for row in found if before is None or row < before][:limit]
 
     async def positions(self, ids: Iterable[str]) -> list[int | None]:
-        """How many generations were submitted before each and still wait; None for one that does not wait."""
+        """How many jobs are before that of each in the queue; None for one that does not wait there."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
             for id_ in ids:
-                pipe.zrank(keys.index("queued"), id_)
+                pipe.zrank(keys.QUEUE, queue.job_name(id_, 1))
             ranks: list[int | None] = await pipe.execute()
         return ranks
 
@@ -205,8 +225,9 @@ class Coordination:
             pipe = self.redis.pipeline(transaction=False)
             ordinals = range(1, queue.MOST_JOBS + 1)
             queue.drop(pipe, *(queue.job_name(id_, ordinal) for id_ in gone for ordinal in ordinals))
-            for listed in (*map(keys.index, ("all", *keys.STATES)), keys.EXPIRING, keys.DUE):
+            for listed in (*map(keys.index, ("all", *keys.STATES)), keys.EXPIRING, keys.STARTING, keys.DUE):
                 pipe.zrem(listed, *gone)
+            coordination_steps.untag(gone).queue(pipe)
             await pipe.execute()
 
     # -- workers
@@ -221,16 +242,18 @@ class Coordination:
             return bool(await self.redis.exists(keys.worker(worker)))
 
 
-def _queue_job(pipe: Pipeline, id_: str, ordinal: int, created_ms: int | None) -> None:
-    coordination_steps.enqueue(id_, ordinal, created_ms=created_ms).queue(pipe)
+def _queue_job(pipe: Pipeline, id_: str, ordinal: int, created_ms: int | None, place_ms: int | None) -> None:
+    coordination_steps.enqueue(id_, ordinal, created_ms=created_ms, place_ms=place_ms).queue(pipe)
     if earlier := range(1, ordinal)[-queue.MOST_JOBS :]:
         queue.drop(pipe, *(queue.job_name(id_, each) for each in earlier))
 
 
-def _move(pipe: Pipeline, id_: str, state: State, created_ms: int) -> None:
+def _move(pipe: Pipeline, id_: str, state: State, created_ms: int, tags: Tags = NO_TAGS) -> None:
     for other in keys.STATES:
         if other != state:
             pipe.zrem(keys.index(other), id_)
     for index in ("all", state):
         pipe.zadd(keys.index(index), {id_: created_ms * 1000}, nx=True)
         pipe.pexpire(keys.index(index), keys.INDEX_MS)
+    if tags:
+        coordination_steps.tag(id_, tags, created_ms).queue(pipe)

@@ -11,9 +11,11 @@ from typing import Any, Final
 from arq.constants import in_progress_key_prefix, job_key_prefix
 
 from broker import keys
-from broker.replies import Accepted, Announced, Look, Mismatch, Overdue, Taken
+from broker.record import State
+from broker.replies import Accepted, Announced, Found, Look, Mismatch, Overdue, Place, Taken
 from broker.store.lua import Argument, Call, Script
 from broker.store.queue import MOST_JOBS, job, job_name
+from broker.tags import NO_TAGS, Tags
 
 _SUBMIT: Final = Script("submit")
 _ENQUEUE: Final = Script("enqueue")
@@ -21,8 +23,12 @@ _TAKE: Final = Script("take")
 _OVERDUE: Final = Script("overdue")
 _LOOK_AGAIN: Final = Script("look_again")
 _FILE: Final = Script("file")
+_POSTPONE: Final = Script("postpone")
 _ANNOUNCE: Final = Script("announce")
 _SHARES: Final = Script("shares")
+_TAG: Final = Script("tag")
+_UNTAG: Final = Script("untag")
+_TAGGED: Final = Script("tagged")
 
 _WAITING_LOOK_MS = 8000
 """How often a sweeper sees to it that what waits stands in the queue: a lost job is found after this and a sweep, where no more
@@ -39,17 +45,28 @@ DOUBT_MS: Final = 10_000
 EXPIRY_SLACK_MS: Final = 1000
 
 
+_MOST_STEPS: Final = 500
+"""On the list of a tag, at a time: 2 ms of Redis where a page asks for 17 tags at once."""
+
+
 def idempotency(key: str) -> str:
     """The name in Redis of an idempotency key."""
     return keys.idempotency(hashlib.sha256(key.encode()).hexdigest())
 
 
-def submit(id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int) -> Call[Accepted | Mismatch]:
-    """Reserves the id: from now on `due` holds it, with a first look after `first_due_ms`. May be repeated."""
+def submit(
+    id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int, tags: Tags = NO_TAGS
+) -> Call[Accepted | Mismatch]:
+    """Reserves the id: from now on `due` holds it, with a first look after `first_due_ms`, and the lists. May be repeated."""
     touched = [keys.DUE, keys.index("all"), keys.index("queued")]
+    key_at = tags_at = 0
     if idempotency_key is not None:
         touched.append(idempotency(idempotency_key))
-    args: list[Argument] = [id_, fingerprint, keys.IDEMPOTENCY_MS, first_due_ms, keys.INDEX_MS]
+        key_at = len(touched)
+    if tags:
+        tags_at = len(touched) + 1
+        touched += tagging(id_, tags)
+    args: list[Argument] = [id_, fingerprint, keys.IDEMPOTENCY_MS, first_due_ms, keys.INDEX_MS, key_at, tags_at]
     return Call(_SUBMIT, touched, args, _submitted)
 
 
@@ -58,19 +75,29 @@ def _submitted(reply: Sequence[bytes]) -> Accepted | Mismatch:
     return Mismatch() if verdict == b"mismatch" else Accepted(id_.decode(), verdict == b"known")
 
 
-def enqueue(id_: str, ordinal: int, *, created_ms: int | None = None) -> Call[None]:
+def enqueue(id_: str, ordinal: int, *, created_ms: int | None = None, place_ms: int | None = None) -> Call[None]:
     """Puts the job for attempt number `ordinal` into arq's queue, unless it waits there, and wakes a worker. Its place is
-    that of its submit, however often it is enqueued; `created_ms` tells it where the lists have forgotten it."""
+    that of its submit, however often it is enqueued; `created_ms` tells it where the lists have forgotten it, `place_ms` where
+    it has another."""
     name = job_name(id_, ordinal)
     touched = [keys.QUEUE, keys.WAKE, keys.DUE, keys.index("all"), job_key_prefix + name]
-    args: list[Argument] = [id_, name, job(id_), keys.WAITING_MS, created_ms or "", keys.WAKE_MS, keys.INDEX_MS]
+    args: list[Argument] = [
+        id_,
+        name,
+        job(id_),
+        keys.WAITING_MS,
+        created_ms or "",
+        keys.WAKE_MS,
+        keys.INDEX_MS,
+        place_ms or "",
+    ]
     return Call(_ENQUEUE, touched, args, _nothing)
 
 
 def take(most: int, *, lock_ms: int, again_ms: int) -> Call[Taken]:
     """Takes up to `most` jobs out of the queue, those that were submitted first, locks them for `lock_ms` and lists their
     generations as running. A sweeper looks at these after `again_ms`."""
-    touched = [keys.QUEUE, keys.WAKE, keys.DUE, keys.index("queued"), keys.index("running")]
+    touched = [keys.QUEUE, keys.WAKE, keys.DUE, *map(keys.index, ("queued", "running", "all"))]
     return Call(_TAKE, touched, [most, in_progress_key_prefix, lock_ms, again_ms, keys.INDEX_MS], _taken)
 
 
@@ -82,7 +109,7 @@ def _taken(reply: Sequence[Any]) -> Taken:
 
 def overdue(limit: int, again_ms: int) -> Call[Overdue]:
     """Takes up to `limit` generations that are overdue; nobody else gets them for `again_ms`."""
-    touched = [keys.DUE, keys.EXPIRING, keys.QUEUE, keys.index("all")]
+    touched = [keys.DUE, keys.EXPIRING, keys.QUEUE, keys.index("all"), keys.STARTING]
     args = [limit, again_ms, _WAITING_LOOK_MS, _TURN_MS, _LONGEST_LOOK_MS, keys.INDEX_MS]
     return Call(_OVERDUE, touched, args, _overdue)
 
@@ -100,10 +127,18 @@ def look_again(in_ms: Mapping[str, int]) -> Call[None]:
     return Call(_LOOK_AGAIN, [keys.DUE], args, _nothing)
 
 
+def postpone(starts_ms: Mapping[str, int]) -> Call[None]:
+    """Has generations looked at when they may start, by Redis's clock, and not before."""
+    args: list[Argument] = [keys.INDEX_MS]
+    for at in starts_ms.items():
+        args += at
+    return Call(_POSTPONE, [keys.DUE, keys.STARTING], args, _nothing)
+
+
 def file(ended: Mapping[str, Look]) -> Call[None]:
     """Lists up to 100 generations that have ended under their final states and no other, removes what is left of their jobs,
     and sets the next look: when they have expired, or in 10 s where the end is younger."""
-    touched = [keys.DUE, keys.EXPIRING, keys.QUEUE, keys.index("all"), *map(keys.index, keys.STATES)]
+    touched = [keys.DUE, keys.EXPIRING, keys.QUEUE, keys.index("all"), *map(keys.index, keys.STATES), keys.STARTING]
     args: list[Argument] = [keys.INDEX_MS, job_key_prefix, in_progress_key_prefix]
     for id_, look in ended.items():
         stood = look.ended_ms >= DOUBT_MS
@@ -124,6 +159,35 @@ def shares(own: str) -> Call[frozenset[str]]:
 
 def _shares(reply: Sequence[bytes]) -> frozenset[str]:
     return frozenset(raw.decode() for raw in reply)
+
+
+def tagging(id_: str, tags: Tags) -> list[str]:
+    """The keys by which a generation is found under its tags; none where it has none."""
+    return [keys.tags(id_), *map(keys.tag, tags.digests)] if tags else []
+
+
+def tag(id_: str, tags: Tags, created_ms: int) -> Call[None]:
+    """Lists a generation that has tags under these again. May be repeated."""
+    return Call(_TAG, [keys.index("all"), *tagging(id_, tags)], [id_, created_ms, keys.INDEX_MS], _nothing)
+
+
+def untag(ids: Sequence[str]) -> Call[None]:
+    """Takes generations off the lists of their tags."""
+    return Call(_UNTAG, [keys.tags(id_) for id_ in ids], [keys.TAG, *ids], _nothing)
+
+
+def tagged(tags: Tags, state: State | None, before: Place | None, limit: int) -> Call[Found]:
+    """Up to `limit` generations that have all these tags, and this state if one is given, newest first, behind `before`."""
+    lists = [keys.tag(digest) for digest in tags.digests]
+    score, id_ = ("+inf", "") if before is None else before
+    touched = lists if state is None else [*lists, keys.index(state)]
+    return Call(_TAGGED, touched, [len(lists), score, id_, limit, _MOST_STEPS], _tagged)
+
+
+def _tagged(reply: Sequence[Any]) -> Found:
+    stopped, *found = reply
+    rows = [(int(score), id_.decode()) for id_, score in zip(found[::2], found[1::2], strict=True)]
+    return Found(rows, (int(stopped[0]), stopped[1].decode()) if stopped else None)
 
 
 def announce(identity: str, role: str, other: str) -> Call[Announced]:

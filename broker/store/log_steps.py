@@ -12,7 +12,9 @@ from broker.ids import EntryId
 from broker.record import Ending, Origin, State
 from broker.replies import Cancelled, Created, Finished, Granted, Look, Refused, Released, Watched
 from broker.request import Durability
+from broker.schedule import AT_ONCE, Schedule
 from broker.store.lua import Argument, Call, Script
+from broker.tags import NO_TAGS, Tags
 from broker.webhooks import Hook
 
 _CREATE: Final = Script("create")
@@ -39,6 +41,8 @@ def create(
     origin: Origin | None = None,
     abandon_ms: int | None = None,
     hook: Hook | None = None,
+    tags: Tags = NO_TAGS,
+    schedule: Schedule = AT_ONCE,
 ) -> Call[Created]:
     """Makes the record. `fingerprint` is the body's if the id is an idempotency key's, else empty; `owner` is empty where
     nobody is asked who they are; `abandon_ms` is None where nobody need watch."""
@@ -54,6 +58,9 @@ def create(
         "" if origin is None else str(origin),
         "" if abandon_ms is None else abandon_ms,
         "" if hook is None else str(hook),
+        tags.to_bytes(),
+        "" if schedule.start_ms is None else schedule.start_ms,
+        "" if schedule.delay_ms is None else schedule.delay_ms,
     ]
     return Call(_CREATE, [keys.record(id_), keys.tombstone(id_)], args, _created)
 
@@ -177,10 +184,11 @@ def look(id_: str) -> Call[Look | None]:
 def _looked(reply: Sequence[object]) -> Look | None:
     if not reply:
         return None
-    state, ordinal, created_ms, lease_ms, expires_ms, ended_ms, hooked = cast(
-        "tuple[bytes, int, int, int, int, int, int]", reply
+    state, ordinal, created_ms, lease_ms, expires_ms, ended_ms, hooked, place_ms, start_ms = cast(
+        "tuple[bytes, int, int, int, int, int, int, int, int]", reply
     )
-    return Look(cast(State, state.decode()), ordinal, created_ms, lease_ms, expires_ms, ended_ms, hooked == 1)
+    left = (lease_ms, expires_ms, ended_ms)
+    return Look(cast(State, state.decode()), ordinal, created_ms, *left, hooked == 1, place_ms, start_ms)
 
 
 def confirm(id_: str, end: EntryId) -> Call[bool]:

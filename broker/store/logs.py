@@ -26,12 +26,14 @@ from broker.record import SHOWN, Origin, Record, State
 from broker.refusals import away
 from broker.replies import Cancelled, Held, Look, Newest, Visit, Watched
 from broker.request import Durability
+from broker.schedule import AT_ONCE, Schedule
 from broker.store import archive_steps, log_steps
 from broker.store.client import storage_errors
 from broker.store.cluster import ClusterRedis
 from broker.store.fsyncs import Sample
 from broker.store.lua import Call, run_all, step
 from broker.store.shelf import Shelf
+from broker.tags import NO_TAGS, Tags
 from broker.webhooks import Hook
 
 log = logging.getLogger("respool.logs")
@@ -105,12 +107,12 @@ class Logs:
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
             for id_ in ids:
-                pipe.hmget(keys.record(id_), ["claimant", "attempt", "ordinal", "created_ms"])
+                pipe.hmget(keys.record(id_), ["claimant", "attempt", "ordinal", "created_ms", "place_ms"])
             rows = await pipe.execute()
         prefix = f"{name}/".encode()
         return [
-            Held(id_, int(attempt), int(ordinal), int(created))
-            for id_, (claimant, attempt, ordinal, created) in zip(ids, rows, strict=True)
+            Held(id_, int(attempt), int(ordinal), int(created), None if place is None else int(place))
+            for id_, (claimant, attempt, ordinal, created, place) in zip(ids, rows, strict=True)
             if claimant is not None and claimant.startswith(prefix)
         ]
 
@@ -204,9 +206,9 @@ class Logs:
             pipe = self.redis.pipeline(transaction=False)
             if cursor is not None:  # first: a log that leaves for the archive in between is seen, there or here
                 pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=1)
-            pipe.hmget(keys.record(id_), ["owner", "state", "terminal_id", "archived", "abandon_ms", "end"])
+            pipe.hmget(keys.record(id_), ["owner", "state", "terminal_id", "archived", "abandon_ms", "end", "start_ms"])
             pipe.exists(keys.tombstone(id_))
-            *found, (owner, state, terminal_id, archived, abandon_ms, end), tombstone = await pipe.execute()
+            *found, (owner, state, terminal_id, archived, abandon_ms, end, start_ms), tombstone = await pipe.execute()
         if state is None:
             raise ExpiredGeneration if tombstone else UnknownGeneration
         return Visit(
@@ -217,6 +219,7 @@ class Logs:
             archived is not None,
             abandon_ms is not None,
             end is not None and WITHDRAWN in end,
+            start_ms is not None,
         )
 
     async def at(self, id_: str) -> "Logs":
@@ -310,11 +313,13 @@ class Logs:
         origin: Origin | None = None,
         abandon_ms: int | None = None,
         hook: Hook | None = None,
+        tags: Tags = NO_TAGS,
+        schedule: Schedule = AT_ONCE,
     ) -> bool:
         """Makes the record; False if it is there. Raises ExpiredGeneration if it was there and is gone, IdempotencyMismatch if
         it was made for a body of another fingerprint."""
         call = log_steps.create(
-            id_, request, model, retention_ms, durability, fingerprint, owner, origin, abandon_ms, hook
+            id_, request, model, retention_ms, durability, fingerprint, owner, origin, abandon_ms, hook, tags, schedule
         )
         created = await call.run(self.redis)
         if created == "mismatch":

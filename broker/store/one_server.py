@@ -11,10 +11,11 @@ from broker import keys
 from broker.record import Ending
 from broker.replies import Created, Finished
 from broker.store import log_steps
-from broker.store.coordination_steps import EXPIRY_SLACK_MS
+from broker.store.coordination_steps import EXPIRY_SLACK_MS, tagging
 from broker.store.lua import Argument, Call, Script
 from broker.store.queue import job as job_of
 from broker.store.queue import job_name, traces
+from broker.tags import NO_TAGS, Tags
 
 _ACCEPT: Final = Script("accept")
 _CONCLUDE: Final = Script("conclude")
@@ -22,25 +23,26 @@ _FIRST_ORDINAL: Final = 1
 
 
 class Listed(NamedTuple):
-    """When a generation was submitted, ms, and how many others waited then."""
+    """When a generation was submitted, ms, and how many jobs were before its own then; None if it may not start yet."""
 
     created_ms: int
-    place: int
+    place: int | None
 
 
-def accept(id_: str, create: Call[Created], first_due_ms: int) -> Call[Listed | None]:
+def accept(id_: str, create: Call[Created], first_due_ms: int, tags: Tags = NO_TAGS) -> Call[Listed | None]:
     """All of a submit: the record, as `create` makes it, a first look after `first_due_ms`, the lists, the job and the bell.
     May be repeated. None if the record was there."""
     name = job_name(id_, _FIRST_ORDINAL)
     touched = [
         *create.keys, keys.DUE, keys.index("all"), keys.index("queued"), keys.QUEUE, keys.WAKE, job_key_prefix + name,
+        keys.STARTING,        *tagging(id_, tags),
     ]  # fmt: skip
     args: list[Argument] = [*create.args, id_, first_due_ms, name, job_of(id_), keys.WAKE_MS, keys.INDEX_MS]
     return Call(_ACCEPT, touched, args, _accepted)
 
 
 def _accepted(reply: Sequence[Any]) -> Listed | None:
-    return Listed(int(reply[1]), int(reply[2])) if len(reply) > 1 else None
+    return Listed(int(reply[1]), int(reply[2]) if len(reply) > 2 else None) if len(reply) > 1 else None
 
 
 def conclude(

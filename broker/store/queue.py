@@ -45,14 +45,14 @@ def generation_of_job(name: str) -> str:
     return name.rpartition(":")[0]
 
 
-def give_back(pipe: Pipeline, jobs: Mapping[str, float]) -> None:
-    """Returns jobs that were taken to their places, lists as queued again what no attempt has begun, and wakes another
-    worker."""
+def give_back(pipe: Pipeline, jobs: Mapping[str, float], listed: Mapping[str, float]) -> None:
+    """Returns jobs that were taken to their places, lists as queued again, by their submits (µs), those generations that no
+    attempt has begun, and wakes another worker."""
     pipe.delete(*(in_progress_key_prefix + name for name in jobs))
     pipe.zadd(keys.QUEUE, dict(jobs))
-    if begun := {generation_of_job(name): place * 1000 for name, place in jobs.items() if name.endswith(":1")}:
-        pipe.zrem(keys.index("running"), *begun)
-        pipe.zadd(keys.index("queued"), begun)
+    if listed:
+        pipe.zrem(keys.index("running"), *listed)
+        pipe.zadd(keys.index("queued"), dict(listed))
         pipe.pexpire(keys.index("queued"), keys.INDEX_MS)
     pipe.lpush(keys.WAKE, *jobs)
     pipe.pexpire(keys.WAKE, keys.WAKE_MS)

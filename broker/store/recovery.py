@@ -26,6 +26,8 @@ async def put_back(logs: Logs, coordination: Coordination, ids: Sequence[str]) -
     if untold := [id_ for id_, look in looks.items() if look is not None and look.hooked]:
         await coordination.tell(untold)
     if lost:
-        await coordination.list_again(lost)
+        records = await logs.records(list(lost))
+        tags = {record.id: record.tags for record in records if record is not None and record.tags}
+        await coordination.list_again(lost, tags)
         log.warning("coordination had lost %d generations, which are put back: %s", len(lost), ", ".join([*lost][:5]))
     return list(lost)

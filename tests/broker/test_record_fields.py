@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.resources import files
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,9 @@ from broker.events import TEXT, Content
 from broker.record import SHOWN, Origin, Record
 from broker.record_fields import FIELDS, Field, table
 from broker.replies import Appended, Finished
+from broker.schedule import Schedule
 from broker.store.webhooks import Webhooks
+from broker.tags import Tags
 from broker.webhooks import Hook
 from tests.broker.store.scripted import Generation, Server
 from tests.docs.pages import ROOT, page
@@ -132,17 +135,21 @@ def test_each_field_is_in_the_table_once_and_the_page_has_the_table() -> None:
 
 def test_a_record_is_made_of_the_fields_that_are_shown_and_of_its_request() -> None:
     named = set(re.findall(r'b"(\w+)"', inspect.getsource(Record.of_hash)))
-    assert named - {"strict"} == {*SHOWN, "request"}
+    assert named - {"strict", "interactive"} == {*SHOWN, "request"}
     assert "request" not in SHOWN
 
 
 def test_a_record_that_has_seen_everything_has_had_every_field_and_no_other(server: Server) -> None:
     generation = Generation(server)
-    origin, hook = Origin("retry", "gen_a"), Hook("https://example.com/", ("completed",))
-    making = server.logs.create(
-        generation.id, b"{}", "sim-1", 3_600_000, owner="me", origin=origin, abandon_ms=1000, hook=hook
-    )
-    server.do(making)
+    how: dict[str, Any] = {
+        "owner": "me",
+        "origin": Origin("retry", "gen_a"),
+        "abandon_ms": 1000,
+        "hook": Hook("https://example.com/", ("completed",)),
+        "tags": Tags({"a": "b"}),
+        "schedule": Schedule(1, 1),
+    }
+    server.do(server.logs.create(generation.id, b"{}", "sim-1", 3_600_000, **how))
     lost = generation.granted()
     generation.append(lost, 1, Content(TEXT, b"a"))
     assert generation.release(lost)

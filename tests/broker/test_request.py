@@ -194,7 +194,10 @@ REFUSED: list[tuple[dict[str, Any], tuple[int | str, ...], str]] = [
     ({"retention": 31_536_001}, ("retention",), "less_than_equal"),
     ({"retention": 60.5}, ("retention",), "int_type"),
     ({"temperature": 1}, ("temperature",), "extra_forbidden"),
-    ({"stream": None}, ("stream",), "extra_forbidden"),
+    ({"top_k": None}, ("top_k",), "extra_forbidden"),
+    ({"stream": "yes"}, ("stream",), "bool_type"),
+    ({"labels": {"a b": "c"}}, ("labels", "a b", "[key]"), "string_pattern_mismatch"),
+    ({"external_id": 7}, ("external_id",), "string_type"),
 ]
 
 

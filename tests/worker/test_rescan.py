@@ -12,6 +12,7 @@ from broker.replies import Look
 from broker.store.agreement import Agreement
 from broker.store.coordination import Coordination
 from broker.store.logs import Logs
+from broker.tags import Tags
 from tests.harness.clockwork import at_once
 from worker.rescan import Rescan
 
@@ -65,7 +66,11 @@ class Store:
     async def looks(self, ids: Sequence[str]) -> dict[str, Look]:
         return dict.fromkeys(ids, WAITING)
 
-    async def list_again(self, lost: dict[str, Look]) -> None:
+    async def records(self, ids: Sequence[str]) -> list[None]:
+        return [None for _ in ids]
+
+    async def list_again(self, lost: dict[str, Look], tags: dict[str, Tags]) -> None:
+        assert tags == {}
         self.note("again", *lost)
 
     @property

@@ -103,6 +103,7 @@ class Attempt:
         self._cache = options.cache
         most = options.max_spend_tokens
         self._spending = None if most is None else Spending(most, paid)
+        self._streams = options.stream
         self._first_timeout = options.first_token_timeout or settings.first_token_timeout
         self._idle_timeout = options.idle_timeout or settings.idle_timeout
         self._clock = asyncio.get_running_loop().time
@@ -219,9 +220,10 @@ class Attempt:
 
     async def _read_once(self, call: Call) -> str | None:
         writer = self._writer
-        self._watch("first_token_timeout")
+        self._watch("first_token_timeout" if self._streams else None)
         self._arrivals.paused()
-        async with self._upstream.answer_to(replace(call, cache=self._cache) if self._cache else call) as answer:
+        call = replace(call, cache=self._cache, stream=self._streams)
+        async with self._upstream.answer_to(call) as answer:
             self._answer, self._usage = answer, answer.usage
             while not await answer.read(self._taken):
                 self._watch(None)  # it is Redis that is slow now

@@ -56,6 +56,7 @@ class Plan:
                 "reason": self.reason,
                 "keep_through": None if self.keep_through is None else str(self.keep_through),
                 "keep_blocks": self.keep_blocks,
+                **self.record.tags.given(),
             }
         )
 

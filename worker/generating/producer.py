@@ -256,7 +256,9 @@ class Producer:
     async def _hand_over(self, record: Record, granted: Granted, writer: Writer) -> None:
         """Lets another worker go on at once. The attempt does not count: a shutdown is no crash."""
         if (await self._logs.release(writer.id, writer.attempt, counts=False)).why == "released":
-            await self._coordination.enqueue(record.id, granted.ordinal + 1, created_ms=record.created_ms)
+            await self._coordination.enqueue(
+                record.id, granted.ordinal + 1, created_ms=record.created_ms, place_ms=record.place_ms
+            )
             await self._coordination.look_again({record.id: round(self._settings.pickup_grace * 1000)})
 
 

@@ -56,11 +56,13 @@ class Call:
     `keep_blocks` blocks are in the log already; if there are any, the last is text, and the answer's first text goes on with
     it. `unshown` is the end of that text that the upstream is not shown: where the answer repeats it, it is not doubled.
     `new_turn`: those blocks are whole turns, behind which the answer is one of its own: nothing of it goes on with any of
-    them. `cache`: what of the prompt the upstream should keep, where it must be told."""
+    them. `cache`: what of the prompt the upstream should keep, where it must be told. Without `stream` the answer comes as
+    one: it has the same entries, the text of a block as one."""
 
     body: Json
     keep_blocks: int = 0
     unshown: str = ""
+    stream: bool = True
     new_turn: bool = False
     cache: Cache | None = None
 

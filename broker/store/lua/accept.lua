@@ -3,16 +3,26 @@
 -- record, the place in `due`, the lists, the job and the bell. What is there already was made whole by the same call, whose reply was
 -- lost: nothing changes.
 --
--- KEYS  record, tombstone, due, index:all, index:queued, queue, wake, the job
+-- KEYS  record, tombstone, due, index:all, index:queued, queue, wake, the job, starting [, what tells its tags, the list
+--       of each]
 -- ARGV  as create's, then generation id, first due in ms, name of the job, the job, wake ms, index ms
--- Returns what create does, and, of a record that was made, the ms of its submit and how many others wait.
+-- Returns what create does, and, of a record that was made, the ms of its submit and how many go before it, if it waits
+-- in the queue already.
 local us = now_us()
 local now = math.floor(us / 1000)
 local verdict = create(KEYS, ARGV, now)
 if verdict ~= 'created' then return { verdict } end
 local id, first_ms, name, job, wake_ms, index_ms = unpack(ARGV, #ARGV - 5)
+local score = list_submitted(KEYS[4], KEYS[5], id, us, index_ms)
+if KEYS[10] then list_tagged(KEYS, 10, id, score, index_ms) end
+local start, delay = tonumber(ARGV[13]), tonumber(ARGV[14])
+if start and start > now then
+  redis.call('ZADD', KEYS[9], ARGV[13], id)
+  redis.call('PEXPIRE', KEYS[9], index_ms)
+  return { verdict, now }
+end
 redis.call('ZADD', KEYS[3], int(now + tonumber(first_ms)), id)
 redis.call('PEXPIRE', KEYS[3], index_ms)
-local score = list_submitted(KEYS[4], KEYS[5], id, us, index_ms)
-queue_job(KEYS[6], KEYS[7], KEYS[8], name, job, ARGV[1], score / 1000, wake_ms, index_ms)
-return { verdict, now, redis.call('ZCARD', KEYS[5]) - 1 }
+local place = place_of(now, start, delay) or score / 1000
+queue_job(KEYS[6], KEYS[7], KEYS[8], name, job, ARGV[1], place, wake_ms, index_ms)
+return { verdict, now, redis.call('ZRANK', KEYS[6], name) }

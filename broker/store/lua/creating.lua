@@ -1,5 +1,11 @@
 -- Shared by the scripts that make a record.
 
+-- Where a generation stands in the queue, if that is not its submit: as if it had been submitted when it may start, and in the
+-- background so much later. `start` and `delay` are numbers or nil.
+local function place_of(now, start, delay)
+  if start or delay then return math.max(now, start or 0) + (delay or 0) end
+end
+
 -- Makes the record of a submitted generation; `K` is {record, tombstone}, `A` begins with create's ARGV. Returns what create does.
 local function create(K, A, now)
   local tombstone = redis.call('GET', K[2])
@@ -13,8 +19,17 @@ local function create(K, A, now)
   if A[9] ~= '' then redis.call('HSET', K[1], 'origin', A[9]) end
   if A[10] ~= '' then redis.call('HSET', K[1], 'abandon_ms', A[10]) end
   if A[11] ~= '' then redis.call('HSET', K[1], 'webhook', A[11]) end
-  redis.call('PEXPIRE', K[1], A[1])
-  redis.call('SET', K[2], int(now) .. ' ' .. A[3], 'PX', int(tonumber(A[1]) + tonumber(A[2])))
+  if A[12] ~= '' then redis.call('HSET', K[1], 'tags', A[12]) end
+  local start, delay, life = tonumber(A[13]), tonumber(A[14]), tonumber(A[1])
+  local place = place_of(now, start, delay)
+  if place then
+    redis.call('HSET', K[1], 'place_ms', int(place))
+    if delay then redis.call('HSET', K[1], 'priority', 'background') end
+    if start then redis.call('HSET', K[1], 'start_ms', A[13]) end
+    life = life + math.max(0, (start or 0) - now)
+  end
+  redis.call('PEXPIRE', K[1], int(life))
+  redis.call('SET', K[2], int(now) .. ' ' .. A[3], 'PX', int(life + tonumber(A[2])))
   return 'created'
 end
 

@@ -3,7 +3,7 @@
 -- Lists generations that have ended under their final states and no other, removes what is left of their jobs, and sets when they
 -- are looked at next: when they have expired, or sooner, in `due`, where Redis may take the end back yet.
 --
--- KEYS  due, expiring, queue, index:all, the index of each state
+-- KEYS  due, expiring, queue, index:all, the index of each state, starting
 -- ARGV  index ms, prefix of arq's jobs, of their locks, then for each, up to 100: generation id, which of KEYS is the index of its
 --       state, its score there, which of KEYS is the list of its next look, ms until that, first and last of the attempts whose
 --       jobs are removed (20 at most)

@@ -12,6 +12,18 @@ local function list_submitted(all, queued, id, us, index_ms)
   return score
 end
 
+-- Lists a generation under its tags too, with the score that it has in the list of all. `K` has, from `first` on, what
+-- tells its tags, and the list of each.
+local function list_tagged(K, first, id, score, index_ms)
+  local digests = {}
+  for i = first + 1, #K do
+    redis.call('ZADD', K[i], int(score), id)
+    redis.call('PEXPIRE', K[i], index_ms)
+    digests[i - first] = string.match(K[i], '([^:]*)$')
+  end
+  redis.call('SET', K[first], table.concat(digests, ' '), 'PX', index_ms)
+end
+
 -- Puts a job into the queue, in its `place` (ms of the submit), and wakes a worker.
 local function queue_job(queue, wake, job, name, content, waiting_ms, place, wake_ms, index_ms)
   redis.call('SET', job, content, 'PX', waiting_ms, 'NX')

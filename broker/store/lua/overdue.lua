@@ -3,17 +3,19 @@
 -- Takes generations that somebody should look at now, and puts the next look a while ahead, so that of many sweepers
 -- one gets each. One whose job stands in the queue, in its place, waits for its turn: nobody need look at its record.
 --
--- KEYS  due, expiring, queue, index:all
+-- KEYS  due, expiring, queue, index:all, starting
 -- ARGV  at most so many, ms until the next look, the same for one that waits, but at least so many for each that waits, ms of the
 --       longest look ahead, index ms
 -- Returns how many were overdue, then the ids of those to look at.
 local now, most = now_ms(), tonumber(ARGV[1])
-local expired = redis.call('ZRANGE', KEYS[2], '-inf', int(now), 'BYSCORE', 'LIMIT', 0, most)
-if #expired > 0 then
-  redis.call('ZREM', KEYS[2], unpack(expired))
-  local at_once = {}
-  for i, id in ipairs(expired) do at_once[2 * i - 1], at_once[2 * i] = int(now), id end
-  redis.call('ZADD', KEYS[1], 'NX', unpack(at_once))
+for _, list in ipairs({ KEYS[2], KEYS[5] }) do
+  local come = redis.call('ZRANGE', list, '-inf', int(now), 'BYSCORE', 'LIMIT', 0, most)
+  if #come > 0 then
+    redis.call('ZREM', list, unpack(come))
+    local at_once = {}
+    for i, id in ipairs(come) do at_once[2 * i - 1], at_once[2 * i] = int(now), id end
+    redis.call('ZADD', KEYS[1], 'NX', unpack(at_once))
+  end
 end
 local ids = redis.call('ZRANGE', KEYS[1], '-inf', int(now), 'BYSCORE', 'LIMIT', 0, most)
 if #ids < most then

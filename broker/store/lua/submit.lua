@@ -2,23 +2,28 @@
 -- Accepts a request on the coordination side: its idempotency key and its `due` entry in one step, so that a generation
 -- that a client was told of is always looked after. Repeating it with the same id changes nothing.
 --
--- KEYS  due, index:all, index:queued [, idempotency key]
--- ARGV  generation id, body fingerprint, idempotency ms, first due in ms, index ms
+-- KEYS  due, index:all, index:queued [, idempotency key] [, what tells its tags, the list of each]
+-- ARGV  generation id, body fingerprint, idempotency ms, first due in ms, index ms, which of KEYS is the idempotency key ('0':
+--       none), which is the first of the tags' ('0': none)
 -- Returns {'accepted' | 'known', generation id}, or {'mismatch', generation id} if the key names another body.
 local us = now_us()
 local verdict, id = 'accepted', ARGV[1]
-if KEYS[4] then
-  local before = redis.call('GET', KEYS[4])
+local key = KEYS[tonumber(ARGV[6])]
+if key then
+  local before = redis.call('GET', key)
   if before then
     local known, fingerprint = string.match(before, '^(%S+) (%S+)$')
     if fingerprint ~= ARGV[2] then return { 'mismatch', known } end
     if known ~= id then verdict, id = 'known', known end
   else
-    redis.call('SET', KEYS[4], id .. ' ' .. ARGV[2], 'PX', ARGV[3])
+    redis.call('SET', key, id .. ' ' .. ARGV[2], 'PX', ARGV[3])
   end
 end
 -- Of a known one too: a sweeper may have taken the id for one that was never made.
 redis.call('ZADD', KEYS[1], 'NX', int(math.floor(us / 1000) + tonumber(ARGV[4])), id)
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
-if verdict == 'accepted' then list_submitted(KEYS[2], KEYS[3], id, us, ARGV[5]) end
+if verdict == 'accepted' then
+  local score = list_submitted(KEYS[2], KEYS[3], id, us, ARGV[5])
+  if ARGV[7] ~= '0' then list_tagged(KEYS, tonumber(ARGV[7]), id, score, ARGV[5]) end
+end
 return { verdict, id }

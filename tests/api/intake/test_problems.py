@@ -74,12 +74,14 @@ AWAY = {
 FIELDS = {
     "missing": "missing no_model",
     "unknown_field": "extra_forbidden",
-    "wrong_type": "string_type int_type int_parsing bool_parsing float_type list_type dict_type model_type text_or_blocks",
-    "not_allowed": "literal_error tool_twice named_twice forbidden_url",
+    "wrong_type": "string_type int_type int_parsing bool_parsing float_type list_type dict_type model_type text_or_blocks"
+    " bool_type float_parsing",
+    "not_allowed": "literal_error string_pattern_mismatch tool_twice named_twice forbidden_url",
     "unknown_tool": "unknown_tool",
     "not_configured": "not_configured",
+    "invalid": "no_time",
     "out_of_range": "finite_number greater_than greater_than_equal less_than_equal string_too_short string_too_long"
-    " too_short too_long too_many_fields",
+    " too_short too_long too_many_fields too_late",
 }
 
 

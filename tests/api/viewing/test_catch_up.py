@@ -85,7 +85,7 @@ class Scene:
 
     def __init__(self, *of: Entry) -> None:
         self.log, self.pages = FakeLog(*of), FakePages()
-        self.catch_up = CatchUp(cast(Logs, self.log), cast(Pages, self.pages), Turns(), self._add)
+        self.catch_up = CatchUp(cast(Logs, self.log), cast(Pages, self.pages), Turns(), self._add, lambda *_: None)
         self.feed = Feed(ID, "", 100_000, 0.0, lambda *_: None)
         self.feed.live = True
         self.added: list[Entry] = []

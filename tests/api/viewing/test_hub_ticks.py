@@ -29,7 +29,7 @@ from tests.harness.clockwork import at_once
 
 ID, OTHER = "gen_" + "0" * 26, "gen_" + "1" * 26
 CHANNEL = keys.live(ID).encode()
-STILL = HubStatistics(True, *[0] * 12)
+STILL = HubStatistics(True, *[0] * 13)
 
 
 class Queue:

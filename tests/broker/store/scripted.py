@@ -20,6 +20,7 @@ from broker.store.coordination import Coordination
 from broker.store.logs import Logs
 from broker.store.lua import Argument
 from broker.store.wire import Wire, open_wire, packed
+from broker.tags import NO_TAGS, Tags
 from broker.webhooks import Hook
 
 T = TypeVar("T")
@@ -80,10 +81,10 @@ class Generation:
         self.keys = [keys.record(self.id), keys.log(self.id), keys.tombstone(self.id)]
 
     def create(self, retention_ms: int = 3_600_000, owner: str = "", origin: Origin | None = None,
-               hook: Hook | None = None, durability: Durability = "normal") -> bool:  # fmt: skip
+               hook: Hook | None = None, durability: Durability = "normal", tags: Tags = NO_TAGS) -> bool:  # fmt: skip
         return self.server.do(
             self.server.logs.create(
-                self.id, b"{}", "sim-1", retention_ms, durability, owner=owner, origin=origin, hook=hook
+                self.id, b"{}", "sim-1", retention_ms, durability, owner=owner, origin=origin, hook=hook, tags=tags
             )
         )
 

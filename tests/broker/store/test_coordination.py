@@ -532,14 +532,14 @@ def test_those_without_a_look_are_told_in_the_order_asked_for(server: Server) ->
 def test_what_was_lost_is_listed_by_its_submit_and_due_at_once(server: Server) -> None:
     lost, kept = new_generation_id(), submitted(server, 1)[0]
     place = server.command("ZSCORE", keys.DUE, kept)
-    server.do(server.coordination.list_again({lost: look("running", 1), kept: look("queued", 0)}))
+    server.do(server.coordination.list_again({lost: look("running", 1), kept: look("queued", 0)}, {}))
     assert float(server.command("ZSCORE", keys.DUE, lost)) == 0
     assert server.command("ZSCORE", keys.DUE, kept) == place
     assert members(server, keys.index("running")) == [lost]
     assert float(server.command("ZSCORE", keys.index("running"), lost)) == 5000
     assert keys.INDEX_MS - 60_000 < server.command("PTTL", keys.DUE) <= keys.INDEX_MS
     server.command("DEL", keys.DUE)
-    server.do(server.coordination.list_again({lost: look("running", 1)}))
+    server.do(server.coordination.list_again({lost: look("running", 1)}, {}))
     assert keys.INDEX_MS - 60_000 < server.command("PTTL", keys.DUE) <= keys.INDEX_MS
 
 
@@ -592,9 +592,10 @@ def test_eight_that_share_a_microsecond_with_the_cursor_are_skipped(server: Serv
     assert server.do(server.coordination.listed("all", (1000, "b"), 1)) == [(1000, "a")]
 
 
-def test_a_position_is_how_many_were_submitted_before_and_still_wait(server: Server) -> None:
+def test_a_position_is_how_many_jobs_are_before_in_the_queue(server: Server) -> None:
     ids = submitted(server, 3)
-    server.do(server.coordination.move(ids[0], "running", 5))
+    for id_ in ids[1:]:
+        server.do(server.coordination.enqueue(id_, 1))
     assert server.do(server.coordination.positions([ids[2], ids[1], ids[0]])) == [1, 0, None]
 
 

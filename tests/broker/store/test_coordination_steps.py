@@ -7,7 +7,7 @@ from broker.store import coordination_steps
 
 def test_a_submit_is_accepted_or_known_or_of_another_body() -> None:
     call = coordination_steps.submit("g", None, "f", 3000)
-    assert call.args == ["g", "f", keys.IDEMPOTENCY_MS, 3000, keys.INDEX_MS]
+    assert call.args == ["g", "f", keys.IDEMPOTENCY_MS, 3000, keys.INDEX_MS, 0, 0]
     assert call.read([b"accepted", b"g"]) == Accepted("g", known=False)
     assert call.read([b"known", b"h"]) == Accepted("h", known=True)
     assert call.read([b"mismatch", b"h"]) == Mismatch()

@@ -8,7 +8,9 @@ from broker import keys
 from broker.ids import EntryId
 from broker.record import Ending, Origin
 from broker.replies import Cancelled, Finished, Granted, Look, Refused, Released
+from broker.schedule import Schedule
 from broker.store import log_steps
+from broker.tags import Tags
 from broker.webhooks import Hook
 
 ALL_KEYS = [keys.record("g"), keys.log("g"), keys.tombstone("g"), keys.webhook("g")]
@@ -21,11 +23,23 @@ def claim(*, run: bool = True) -> Any:
 
 
 def test_a_record_is_made_of_what_was_asked_for() -> None:
-    call = log_steps.create("g", b"{}", "m", 5000, "strict", "f", "o")
+    call = log_steps.create(
+        "g",
+        b"{}",
+        "m",
+        5000,
+        "strict",
+        "f",
+        "o",
+        Origin("retry", "h"),
+        7,
+        Hook("u", ("failed",)),
+        Tags({"a": "b"}),
+        Schedule(8, 9),
+    )
     assert call.keys == [keys.record("g"), keys.tombstone("g")]
-    assert call.args == [keys.WAITING_MS, keys.REMEMBERED_MS, "f", "m", b"{}", 5000, "strict", "o", "", "", ""]
-    told = log_steps.create("g", b"{}", "m", 5, "strict", "f", "o", Origin("retry", "h"), 7, Hook("u", ("failed",)))
-    assert told.args[-3:] == ["retry h", 7, "failed u"]
+    assert call.args[:10] == [keys.WAITING_MS, keys.REMEMBERED_MS, "f", "m", b"{}", 5000, "strict", "o", "retry h", 7]
+    assert call.args[10:] == ["failed u", b'{"labels":{"a":"b"}}', 8, 9]
     assert call.read(b"mismatch") == "mismatch"
 
 
@@ -107,5 +121,5 @@ def test_a_look_finds_a_record_or_none() -> None:
     call = log_steps.look("g")
     assert call.read([]) is None
     assert call.keys == [keys.record("g"), keys.webhook("g")]
-    assert call.read([b"running", 1, 2, 3, 4, 5, 0]) == Look("running", 1, 2, 3, 4, 5)
-    assert call.read([b"failed", 1, 2, 0, 4, 5, 1]) == Look("failed", 1, 2, 0, 4, 5, hooked=True)
+    assert call.read([b"running", 1, 2, 3, 4, 5, 0, 8, 9]) == Look("running", 1, 2, 3, 4, 5, place_ms=8, start_ms=9)
+    assert call.read([b"failed", 1, 2, 0, 4, 5, 1, 0, 0]) == Look("failed", 1, 2, 0, 4, 5, hooked=True)

@@ -17,6 +17,8 @@ _DELIVERER = "tests/worker/webhooks/test_deliverer.py::"
 _POSTING = "tests/worker/webhooks/test_posting.py::"
 _PACE = "tests/worker/log/test_pace.py::"
 _CELLS = "tests/api/routes/test_cells.py::"
+_STARTING = "tests/broker/store/test_starting.py::"
+_WAIT = "tests/api/routes/test_wait.py::"
 _POOL = "tests/broker/store/test_pool.py::"
 _WATCHING = "tests/broker/store/test_abandon_steps.py::"
 _CHUNKS = "tests/api/dialects/test_chunks.py::"
@@ -49,8 +51,10 @@ def _mutant(name: str, place: str, old: str, new: str, *tests: str) -> Mutant:
 _CHAT = "tests/api/dialects/test_chat.py::"
 _CACHING = "tests/worker/upstreams/anthropic/test_caching.py::"
 _CHAT_FORM = "tests/system/test_chat.py::"
-_SUBMIT = "accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms)"
-_CREATE = "created = await self.logs.create(id_, *self._stored(request), made_for, owner, *more)"
+_SUBMIT = "accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms, tags)"
+_CREATE = """created = await self.logs.create(
+                    id_, *stored, made_for, owner, request.origin, grace, hook, tags, schedule
+                )"""
 _LOST = "tests/system/test_coordination_lost.py::"
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -470,7 +474,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _LOST + "test_what_was_accepted_is_looked_at_once_more_where_there_are_two_servers",
     ),
     _mutant(
-        "what a look finds lost stays so", "put_back", "await coordination.list_again(lost)", "",
+        "what a look finds lost stays so", "put_back", "await coordination.list_again(lost, tags)", "",
         _LOST + "test_what_coordination_has_lost_is_put_back_in_its_old_place_and_nothing_else_is",
     ),
     _mutant(
@@ -702,8 +706,76 @@ MUTANTS: tuple[Mutant, ...] = (
         _HUB + "test_a_silent_loss_is_found_out_too",
     ),
     _mutant(
-        "a hub that comes behind the end does not know it", "catch_up._start", "ended=newest.kind == END", "ended=False",
+        "a hub that comes behind the end does not know it", "CatchUp._start",
+        "feed.start(newest.id, ended=ended)", "feed.start(newest.id, ended=False)",
         _HUB + "test_who_arrived_just_before_the_end_makes_nobody_wait_who_comes_back_behind_it",
+    ),
+    _mutant(
+        "who waits is told an end that is not safe", "Hub._found_ended",
+        "if not self._keeps_back(feed, end):", "if True:",
+        _WAIT + "test_a_strict_end_that_comes_while_it_is_waited_for_is_told_when_it_is_safe",
+    ),
+    _mutant(
+        "who comes when all is over waits", "Hub.await_end", "if feed.ring.ended and feed not in self._unsafe:", "if False:",
+        _WAIT + "test_who_comes_to_a_feed_that_knows_the_end_does_not_wait",
+    ),
+    _mutant(
+        "who waits keeps a process that drains", "Hub.drain", "feed.let_go()", "pass",
+        _WAIT + "test_a_process_that_drains_answers_at_once",
+    ),
+    _mutant(
+        "what starts later is forgotten when coordination has lost it", "Sweeper._see_to",
+        "later = {id_: look.start_ms for id_, look in alive.items() if look.start_ms}", "later = {}",
+        _STARTING + "test_what_coordination_has_lost_starts_when_it_should_all_the_same",
+    ),
+    _mutant(
+        "nobody looks when it may start", "overdue.lua", "{ KEYS[2], KEYS[5] }", "{ KEYS[2] }",
+        _STARTING + "test_what_starts_later_is_listed_at_once_and_queued_when_its_time_has_come",
+    ),
+    _mutant(
+        "what starts later is queued at once", "accept.lua", "if start and start > now then", "if false then",
+        _STARTING + "test_what_starts_later_is_listed_at_once_and_queued_when_its_time_has_come",
+    ),
+    _mutant(
+        "what starts late is forgotten early", "creating.lua", "life = life + math.max(0, (start or 0) - now)", "",
+        _STARTING + "test_what_starts_later_is_listed_at_once_and_queued_when_its_time_has_come",
+    ),
+    _mutant(
+        "what was cancelled starts all the same", "coordination_steps.file",
+        '*map(keys.index, keys.STATES), keys.STARTING]', "*map(keys.index, keys.STATES)]",
+        _STARTING + "test_a_cancel_before_the_start_leaves_nothing_to_start",
+    ),
+    _mutant(
+        "the background is as urgent as all else", "creating.lua", " + (delay or 0)", "",
+        _STARTING + "test_the_background_goes_behind_what_is_submitted_in_its_delay_and_before_what_comes_later",
+    ),
+    _mutant(
+        "the background loses its place", "Coordination.enqueue_lost", "look.place_ms or None", "None",
+        _STARTING + "test_the_background_keeps_its_place_and_lists_keep_the_order_of_submits",
+    ),
+    _mutant(
+        "labels are not listed again", "Coordination.list_again", ", tags.get(id_, NO_TAGS))", ")",
+        "tests/broker/store/test_tagged.py::test_what_coordination_has_lost_is_put_back_under_its_tags",
+    ),
+    _mutant(
+        "lists of labels keep what has gone", "Coordination.unlist", "coordination_steps.untag(gone).queue(pipe)", "",
+        "tests/broker/store/test_tagged.py::test_the_lists_have_what_a_look_at_all_records_finds",
+    ),
+    _mutant(
+        "what lists say of labels is believed", "Service.list",
+        "[(place, record) for place, record in asked if tags.are_in(record.tags)] if tags else asked", "asked",
+        "tests/api/routes/test_labels.py::test_a_list_that_is_wrong_of_a_label_is_not_believed",
+    ),
+    _mutant(
+        "an answer that is not streamed has a first token to wait for", "Attempt._read_once",
+        'self._watch("first_token_timeout" if self._streams else None)', 'self._watch("first_token_timeout")',
+        "tests/worker/generating/test_watchdogs.py::"
+        "test_an_answer_that_comes_as_one_is_awaited_for_as_long_as_the_whole_may_take",
+    ),
+    _mutant(
+        "an answer that was cut off is whole", "whole.events_of",
+        'yield [end] if message.get("stop_reason") is None else', "yield",
+        "tests/worker/upstreams/anthropic/test_whole.py::test_an_answer_that_does_not_say_why_it_stopped_has_no_end",
     ),
     _mutant(
         "a reader ignores where an attempt begins", "Transcript._apply_event",

@@ -17,7 +17,7 @@ LEFT_OUT: Final = {
 }
 
 _NOT_WHOLE = "pipe = self.redis.pipeline(transaction=False)"
-_NO_LOOK = "return [id_ for id_, look in zip(ids, looks, strict=True) if look is None]"
+_NO_LOOK = "return [id_ for id_, *looks in zip(ids, due, starting, strict=True) if looks == [None, None]]"
 _LISTED_ROWS = 'rows = await self.redis.zrevrangebyscore(keys.index(index), top, "-inf", 0, limit + 8, withscores=True)'
 _BEAT = 'await self.redis.set(keys.worker(worker), b"1", px=keys.HEARTBEAT_MS)'
 _ERRORS = "error.errors("
@@ -48,7 +48,7 @@ _STILL_OPEN = f"{_TRANSCRIPT}.open: return self._open if 0 <= self._open"
 _GONE_NEW = "if gone := [id_ for (_, id_), record in zip(rows, found, "
 _GONE = f"Service.list: {_GONE_NEW}"
 _HUB, _VIEWER = "Hub", "Viewer"
-_HOLDS = "self.strict_ends.holds(feed.id, entries[-1]):"
+_KEPT = "self._keeps_back(feed, entries[-1]):"
 _TURN = f"{_HUB}._check: self._turn = (self._turn + 1) % _SAFETY_TICKS => self._turn = (("
 _SILENT_FEED = f"{_HUB}._check: silent = self._clock() - feed.changed_at"
 _TOLD = f"{_HUB}._tell_places: for feed, place in zip(feeds, places, strict=True): => for feed, place in zip(feeds, places, "
@@ -149,7 +149,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         "Ring.add: if last == (attempt, seq + len(entries)): => if False:",
         "Feed.take: if prev is None and ring.synced and ring.last == (attempt, seq - 1): # nearly always"
         " => if False: # nearly always",
-        f"{_HUB}._add: if entries[-1].kind == END and {_HOLDS} => if {_HOLDS}",
+        f"{_HUB}._add: if ended and {_KEPT} => if {_KEPT}",
         '_lines: if b"\\r" not in text: => if False:',
         "Lane.send: if ResponseError in set(map(type, replies)): => if True:",
         f"{_RENDITION}.show: if len(following) < len(self.viewers): => if True:",
@@ -298,10 +298,10 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_RUN_ALL}, strict=True)] => {_RUN_ALL.partition(': ')[2]}, strict=False)]",
         f"{_SENT_AGAIN}, strict=True): => {_SENT_AGAIN.partition(': ')[2]}, ):",
         f"{_SENT_AGAIN}, strict=True): => {_SENT_AGAIN.partition(': ')[2]}, strict=False):",
-        "Logs.held_by: for id_, (claimant, attempt, ordinal, created) in zip(ids, rows,"
-        " strict=True) => for id_, (claimant, attempt, ordinal, created) in zip(ids, rows, )",
-        "Logs.held_by: for id_, (claimant, attempt, ordinal, created) in zip(ids, rows,"
-        " strict=True) => for id_, (claimant, attempt, ordinal, created) in zip(ids, rows, strict=False)",
+        "Logs.held_by: for id_, (claimant, attempt, ordinal, created, place) in zip(ids, rows,"
+        " strict=True) => for id_, (claimant, attempt, ordinal, created, place) in zip(ids, rows, )",
+        "Logs.held_by: for id_, (claimant, attempt, ordinal, created, place) in zip(ids, rows,"
+        " strict=True) => for id_, (claimant, attempt, ordinal, created, place) in zip(ids, rows, strict=False)",
         "_record: found = {field.encode(): value for field, value in zip(fields, values,"
         " strict=True) if value is not None} => found = {field.encode(): value for field, value in zip(fields,"
         " values, ) if value is not None}",

@@ -113,7 +113,7 @@ class World(Teller):
     async def look_again(self, in_ms: dict[str, int]) -> None:
         await self.note("look_again", in_ms)
 
-    async def enqueue(self, id_: str, ordinal: int, *, created_ms: int) -> None:
+    async def enqueue(self, id_: str, ordinal: int, *, created_ms: int, place_ms: int | None) -> None:
         await self.note("enqueue", id_, ordinal, created_ms)
 
     async def retire(self, ended: dict[str, Look]) -> None:

@@ -43,10 +43,11 @@ class Scene:
         self.put: list[Content] = []
         self.writer.on_put = self._write
         self.usage: Json = how.pop("usage", {})
+        stream: bool = how.pop("stream", True)
         options = {"first_token_timeout": None, "idle_timeout": None, "total_timeout": 1000.0, **how.pop("options", {})}
         self.attempt = Attempt(
             self.writer, self.upstream, WorkerSettings(**{"outage": 5.0, **how}), Ask(Call({})),
-            Options(on_interrupt="continue", retention=None, durability="normal", **options),
+            Options(on_interrupt="continue", retention=None, durability="normal", stream=stream, **options),
             usage=self.usage, output_bytes=0,
         )  # fmt: skip
         self.begun = loop.time()
@@ -100,6 +101,17 @@ def test_the_first_token_is_the_first_text_and_no_event_before_it() -> None:
         outcome = await here.run()
         assert isinstance(outcome, Ending)
         assert outcome.code == "first_token_timeout"
+
+    at_once(scene())
+
+
+def test_an_answer_that_comes_as_one_is_awaited_for_as_long_as_the_whole_may_take() -> None:
+    async def scene() -> None:
+        late = Scene([90, START, OPEN, text("all"), CLOSE, USAGE, STOP], stream=False, first_token_timeout=30)
+        assert await late.run() == Ending("completed", stop_reason="end_turn")
+        never = Scene([1000], stream=False, first_token_timeout=30, options={"total_timeout": 60.0})
+        assert getattr(await never.run(), "code", "") == "total_timeout"
+        assert 60 <= never.seconds < 60.5
 
     at_once(scene())
 

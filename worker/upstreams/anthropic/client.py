@@ -7,7 +7,7 @@ so the caller must look for `message_stop` itself.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 
 import anthropic
@@ -23,7 +23,8 @@ from worker.upstreams.anthropic import continuation
 from worker.upstreams.anthropic.body import Body, body_of
 from worker.upstreams.anthropic.caching import marked
 from worker.upstreams.anthropic.translate import Translator
-from worker.upstreams.frames import FrameTooLarge, Splitter
+from worker.upstreams.anthropic.whole import events_of
+from worker.upstreams.frames import LARGEST, FrameTooLarge, Splitter
 from worker.upstreams.wording import message_for
 
 _RETRYABLE = frozenset((408, 409, 429, 500, 502, 503, 504, 529))
@@ -73,16 +74,16 @@ class AnthropicUpstream:
         return continuation.resumed(body, kept)
 
     @asynccontextmanager
-    async def answer_to(self, call: Call) -> AsyncIterator["_Answer"]:
+    async def answer_to(self, call: Call) -> AsyncIterator["_Answer | _Whole"]:
         translator = Translator(call.keep_blocks, call.unshown, new_turn=call.new_turn)
         asked = call.body if call.cache is None else marked(call.body, call.cache)
         # As `messages.create` does, but for the body: to walk through 10,000 messages and write them takes the SDK 20 ms.
-        body = orjson.dumps({**asked, "stream": True})
+        body = orjson.dumps({**asked, "stream": call.stream})
         with _failures():
             async with await self._client.post(
                 "/v1/messages", content=body, cast_to=object, stream=True, stream_cls=AsyncStream[object]
             ) as stream:
-                yield _Answer(body_of(stream.response), translator)
+                yield (_Answer if call.stream else _Whole)(body_of(stream.response), translator)
 
 
 class _Answer:
@@ -135,6 +136,52 @@ class _Answer:
             if contents:
                 more = self._take(contents)
         return more and not translator.stopped
+
+
+class _Whole:
+    """What the translator makes of an answer that comes as one. It is given on block by block."""
+
+    __slots__ = ("_body", "_left", "_pieces", "_size", "_translator")
+
+    def __init__(self, body: Body, translator: Translator) -> None:
+        self._body = body
+        self._translator = translator
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._left: Iterator[list[Json]] | None = None
+
+    @property
+    def usage(self) -> Json:
+        return self._translator.usage
+
+    @property
+    def stop_reason(self) -> str | None:
+        return self._translator.stop_reason
+
+    @property
+    def whole(self) -> bool:
+        return self._translator.stopped
+
+    async def read(self, take: Take) -> bool:
+        if self._left is None:
+            await self._body.read(self._keep)
+            message = orjson.loads(b"".join(self._pieces))
+            self._pieces.clear()
+            if isinstance(message, dict) and message.get("type") == "error":
+                raise _mid_stream(message)
+            self._left = events_of(message)
+        for events in self._left:
+            contents = [content for event in events for content in self._translator.feed(event)]
+            if contents and not take(contents):
+                return False
+        return True
+
+    def _keep(self, data: bytes) -> bool:
+        self._size += len(data)
+        if self._size > LARGEST:
+            raise FrameTooLarge
+        self._pieces.append(data)
+        return True
 
 
 async def _drain(body: Body) -> None:

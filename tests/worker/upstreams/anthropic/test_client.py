@@ -11,7 +11,7 @@ import anthropic
 import httpx2
 import pytest
 
-from broker.events import Content, event
+from broker.events import TEXT, Content, event
 from broker.ids import BEGINNING
 from broker.transcript import Kept
 from worker.upstreams import Answer, Call, UpstreamFailure
@@ -367,3 +367,67 @@ def test_a_mistake_of_ours_stays_what_it_is() -> None:
 )  # fmt: skip
 def test_a_pause_is_asked_for_in_seconds_that_could_be_meant(header: str | None, asked: float | None) -> None:
     assert seconds(header) == asked
+
+
+# ── an answer that is not streamed ──
+
+AS_ONE: dict[str, Any] = {
+    "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn", "stop_sequence": None,
+    "content": [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}], "usage": {"output_tokens": 2},
+}  # fmt: skip
+
+
+def as_one(body: object) -> str:
+    text = body if isinstance(body, str) else json.dumps(body)
+    return f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(text)}\r\n\r\n{text}"
+
+
+def asked_for_as_one(*answers: str, kept: bool = True) -> tuple[list[list[Content]], list[UpstreamFailure]]:
+    """What each call gave, read by read, and how those failed that did."""
+    api, found, failures = Api(list(answers), kept), list[list[Content]](), list[UpstreamFailure]()
+
+    async def calls(upstream: AnthropicUpstream) -> None:
+        for number, _ in enumerate(answers):
+            try:
+                async with upstream.answer_to(Call(BODY, stream=False)) as answer:
+                    found.extend(await given(answer, pauses=number % 2 == 1))
+                    assert (answer.whole, answer.stop_reason) == (True, "end_turn")
+            except UpstreamFailure as failure:
+                failures.append(failure)
+
+    ask(api, calls)
+    assert [body["stream"] for _, body in api.asked] == [False] * len(answers)
+    return found, failures
+
+
+def test_an_answer_as_one_is_given_block_by_block_however_it_comes() -> None:
+    text = json.dumps(AS_ONE)
+    late = as_one(text[:40] + text[40:]).replace(text[:40], text[:40] + LATER)
+    found, failures = asked_for_as_one(as_one(text), late)
+    assert not failures
+    assert len(found) == 8, "beginning, two blocks, end, twice"
+    assert [value for contents in found for kind, value in contents if kind == TEXT] == [b"one", b"two"] * 2
+
+
+def test_an_answer_as_one_that_breaks_has_its_name() -> None:
+    _, (cut,) = asked_for_as_one(as_one(AS_ONE)[:-1], kept=False)
+    assert (cut.code, cut.retryable) == ("upstream_disconnected", True)
+    broken = (
+        as_one('{"id":'),
+        as_one(AS_ONE | {"content": None}),
+        as_one({"type": "error", "error": {"type": "overloaded_error"}}),
+        refusal(429, {}),
+    )
+    _, failures = asked_for_as_one(*broken)
+    assert [(failure.code, failure.retryable) for failure in failures] == [
+        ("upstream_malformed", True),
+        ("upstream_malformed", True),
+        ("upstream_overloaded", True),
+        ("upstream_rate_limited", True),
+    ]
+
+
+def test_an_answer_as_one_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.upstreams.anthropic.client.LARGEST", 50)
+    _, failures = asked_for_as_one(as_one(AS_ONE))
+    assert [(failure.code, failure.retryable) for failure in failures] == [("output_limit", False)]
