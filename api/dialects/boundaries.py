@@ -16,7 +16,7 @@ from unicode_segmentation_rs import split_word_bounds, unicode_sentences
 
 Kind: TypeAlias = Literal["word", "sentence"]
 
-_CONTEXT: Final = 64
+_CONTEXT: Final[dict[str, int]] = {"word": 24, "sentence": 64}
 """Characters that are looked at in front of a place: rules look at two or three, but for blanks, quotes and marks."""
 _FURTHEST: Final = 256
 """Characters behind a place: what is not known then counts as it seems. A line with a longer beginning of a fence is none."""
@@ -80,9 +80,9 @@ def grown(scan: Scan, kind: Kind, text: str, pieces: int) -> tuple[Scan, int]:
     in_fence = bool(fence) or _fence_in(line) != ""
     passed = long or ("\n" in tail[begin:] if in_fence else _passes(kind, tail, bounds, begin))
     if long:
-        return Scan(text[-_CONTEXT:], 0, (), True, line, fence), cut
+        return Scan(text[-_CONTEXT[kind] :], 0, (), True, line, fence), cut
     rest = tuple(Place(each.at, each.pieces - cut, each.line) for each in reversed(left))
-    return _trimmed(Scan(tail, begin, rest, passed, line, fence)), cut
+    return _trimmed(Scan(tail, begin, rest, passed, line, fence), _CONTEXT[kind]), cut
 
 
 def cut_off(scan: Scan, pieces: int | None) -> Scan:
@@ -94,9 +94,9 @@ def cut_off(scan: Scan, pieces: int | None) -> Scan:
     return scan._replace(begin=at, places=tuple(each._replace(pieces=each.pieces - pieces) for each in left))
 
 
-def _trimmed(scan: Scan) -> Scan:
+def _trimmed(scan: Scan, context: int) -> Scan:
     first = scan.places[0].at if scan.places else len(scan.tail)
-    drop = first - _CONTEXT
+    drop = first - context
     if drop <= 0:
         return scan
     places = tuple(each._replace(at=each.at - drop) for each in scan.places)

@@ -16,7 +16,7 @@ from api.dialects.chunks import Held, Size, in_chunks
 from api.dialects.native import NATIVE
 from api.dialects.text import TEXT_VIEW
 from api.viewing.chunking import MOST_SECONDS, PAST_SECONDS, Chunking
-from broker.events import END, EVENT, START, TEXT, THINKING, TOOL_INPUT, Entry
+from broker.events import END, EVENT, START, TEXT, THINKING, TOOL_INPUT, WITHDRAW, Entry
 from broker.ids import BEGINNING, EntryId
 from tests.api.dialects.test_dialects import Seat, Theatre, examples, log_of, without_retry
 from tests.api.dialects.test_text import Reader
@@ -439,5 +439,19 @@ def test_what_a_log_has_lost_is_not_shown_because_it_was_held() -> None:
         await asyncio.sleep(1)
         assert watching.texts == []
         assert watching.shown.frames == []
+
+    at_once(scene())
+
+
+def test_what_is_withdrawn_is_not_shown_because_it_was_held() -> None:
+    async def scene() -> None:
+        watching = await watch("sentence")
+        await watching.say("It", " goes")
+        watching.here.log.entries[:] = [Entry(EntryId(8, 0), WITHDRAW, b'{"type":"withdraw"}')]
+        watching.here.feed.withdraw(EntryId(8, 0))
+        watching.here.feed.wake()
+        await asyncio.sleep(1)
+        assert watching.texts == []
+        assert watching.shown._timer is None
 
     at_once(scene())
