@@ -36,6 +36,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "send_buffer": 65_536,
         "fanout_pace_ms": 0,
         "shutdown": 8.0,
+        "background_delay": 60.0,
     }
 
 

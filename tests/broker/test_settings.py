@@ -30,6 +30,8 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "pickup_grace": 3.0,
         "log_level": "INFO",
         "tools": None,
+        "webhook_secret": None,
+        "webhook_allow": None,
     }
 
 
@@ -49,7 +51,7 @@ def test_a_setting_is_taken_within_its_bounds(
         assert getattr(BrokerSettings(), name) == float(value)
     for value in (below, above):
         monkeypatch.setenv(f"RESPOOL_{name.upper()}", value)
-        with pytest.raises(ValidationError, match=name):
+        with pytest.raises(ValidationError, match=f"(?i){name}"):
             BrokerSettings()
 
 

@@ -48,7 +48,6 @@ _STILL_OPEN = f"{_TRANSCRIPT}.open: return self._open if 0 <= self._open"
 _GONE_NEW = "if gone := [id_ for (_, id_), record in zip(rows, found, "
 _GONE = f"Service.list: {_GONE_NEW}"
 _HUB, _VIEWER = "Hub", "Viewer"
-_KEPT = "self._keeps_back(feed, entries[-1]):"
 _TURN = f"{_HUB}._check: self._turn = (self._turn + 1) % _SAFETY_TICKS => self._turn = (("
 _SILENT_FEED = f"{_HUB}._check: silent = self._clock() - feed.changed_at"
 _TOLD = f"{_HUB}._tell_places: for feed, place in zip(feeds, places, strict=True): => for feed, place in zip(feeds, places, "
@@ -149,7 +148,6 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         "Ring.add: if last == (attempt, seq + len(entries)): => if False:",
         "Feed.take: if prev is None and ring.synced and ring.last == (attempt, seq - 1): # nearly always"
         " => if False: # nearly always",
-        f"{_HUB}._add: if ended and {_KEPT} => if {_KEPT}",
         '_lines: if b"\\r" not in text: => if False:',
         "Lane.send: if ResponseError in set(map(type, replies)): => if True:",
         f"{_RENDITION}.show: if len(following) < len(self.viewers): => if True:",
@@ -193,7 +191,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "a log has no delta before its first block, and none of an attempt before a block of that attempt": (
         f"{_TRANSCRIPT}.__init__: {_OPEN} +1",
         f"{_TRANSCRIPT}.__init__: {_OPEN} -2",
-        f"{_TRANSCRIPT}._apply_event: {_OPEN} -2",
+        f"{_TRANSCRIPT}.keep: {_OPEN} -2",
     ),
     "a block that is open is there": (
         f"{_STILL_OPEN} < len(self.blocks) else None => {_STILL_OPEN.partition(': ')[2]} <= len(self.blocks) else None",
@@ -249,8 +247,8 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         "coordination_steps -: _WAITING_LOOK_MS = 8000 => _WAITING_LOOK_MS = 8001",
         "coordination_steps -: _LONGEST_LOOK_MS = 61_000 => _LONGEST_LOOK_MS = 61001",
         f"{_MARKS} and self._marks[0][0] <= now - TAIL_SECONDS:",
-        "claim.lua -: if left > 0 and r[5] == ARGV[2] then return { 'granted', r[6], r[3] } end => if"
-        " left > 1 and r[5] == ARGV[2] then return { 'granted', r[6], r[3] } end",
+        "claim.lua -: if left > 0 and r[5] == ARGV[2] then return { 'granted', r[6], r[3], int(paid(KEYS[1])) } end => if"
+        " left > 1 and r[5] == ARGV[2] then return { 'granted', r[6], r[3], int(paid(KEYS[1])) } end",
         "claim.lua -: if left > 0 then return { 'held', int(left) } end => if left > 1 then return {"
         " 'held', int(left) } end",
         "clock.lua now_ms: return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000) => return"
@@ -352,8 +350,8 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " then return math.max(0, left) end",
     ),
     "before the claim that counts it there is no attempt, and less than none is none": (
-        "common.lua seal_at: local chunks = math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or"
-        " '0')) => local chunks = math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or '1'))",
+        "common.lua seal_at: local chunks = withdrawn and 0 or math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or"
+        " '0')) => local chunks = withdrawn and 0 or math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or '1'))",
     ),
     "what is told lives for a minute": (
         "sync.lua -: redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) => redis.call('SET', KEYS[1], '1', 'PX', 60000)",
@@ -368,10 +366,6 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " 'BYSCORE', 'LIMIT', 0, 10)) do => for _, name in ipairs(redis.call('ZRANGE', KEYS[3], place, place,"
         " 'BYSCORE', 'LIMIT', 0, 11)) do",
     ),
-    "the two are set together and removed together": (
-        "release.lua -: local held = redis.call('HDEL', KEYS[1], 'lease_until', 'claimant') > 0 =>"
-        " local held = redis.call('HDEL', KEYS[1], 'lease_until', 'claimant') > 1",
-    ),
     "long ago, by a millisecond or a microsecond more": (
         "lists.lua list_submitted: local score = math.max(us, tonumber(newest[2] or '0') + 1) => local score ="
         " math.max(us, tonumber(newest[2] or '1') + 1)",
@@ -384,8 +378,8 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " ~= 'running' and r[2] ~= A[2] then return { 'fenced' } end",
     ),
     "nobody has asked for a pause, so its cap is not looked at": (
-        f"{_PRODUCER}._conclude: await asyncio.sleep(pause(granted.ordinal, None, 0)) =>"
-        " await asyncio.sleep(pause(granted.ordinal, None, 1))",
+        f"{_PRODUCER}._go_on: await asyncio.sleep(pause(max(1, released.spent), None, 0)) =>"
+        " await asyncio.sleep(pause(max(1, released.spent), None, 1))",
     ),
     "a line of the log": (f"{_PRODUCER}._conclude: case Left(): => case (Left()) if False:",),
     "it was waited for to the very end, so that there is no time left to go on in": (
