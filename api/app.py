@@ -17,7 +17,7 @@ from api.delivery.fast_path import FAST_PATH, FastPath
 from api.delivery.guard import Guard
 from api.intake import problems
 from api.intake.problems import ABOUT_STORAGE, Code
-from api.routes import anew, docs_page, generations, openapi, webhooks
+from api.routes import anew, batch, docs_page, generations, openapi, webhooks
 from api.routes.cells import Cells, OneCell
 from api.routes.openapi import described
 from api.routes.views import Listing, Status, Told, Whole
@@ -76,11 +76,12 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
     )  # fmt: skip
     app.include_router(generations.router)
     app.include_router(anew.router)
+    app.include_router(batch.router)
     app.include_router(webhooks.router)
     app.include_router(docs_page.router)
     app.add_api_route("/healthz", _healthz, **described({200: Status}))
     app.add_api_route("/readyz", _readyz, **described({200: Status}, _NOT_READY))
-    openapi.install(app, (GenerationRequest, ChatRequest), (Whole, Listing, Status, Told))
+    openapi.install(app, (GenerationRequest, ChatRequest), (Whole, Listing, Status, Told, batch.Verdict))
     problems.install(app)
     app.add_middleware(FastPathFirst)
     app.state.origins = origins

@@ -1,6 +1,7 @@
 """From bytes to a valid request.
 
 body.py       from bytes to one JSON object
+lines.py      a body of many requests, a line each
 filters.py    what a list is asked for
 negotiate.py  what the headers ask for
 anew.py       a request that is made of an earlier one

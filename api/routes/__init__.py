@@ -2,6 +2,7 @@
 
 generations.py  `/v1/generations`, and the chat form
 webhooks.py     an end is told again
+batch.py        many submits in one request
 anew.py         the same request again, and what goes on from its text
 cells.py        the cells of a process as one: whose generation it is, where a new one goes
 merging.py      lists of several cells as one; readiness.py: how each cell is

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from api.app import create_app
 from api.intake.problems import table as problem_table
-from api.routes import anew, generations, webhooks
+from api.routes import anew, batch, generations, webhooks
 from api.settings import ApiSettings
 from broker.failures import table as failure_table
 from broker.request import ChatRequest, GenerationRequest
@@ -102,6 +102,7 @@ def test_every_route_is_an_endpoint_and_no_other_is_told_of() -> None:
             *create_app(ApiSettings()).routes,
             *generations.router.routes,
             *anew.router.routes,
+            *batch.router.routes,
             *webhooks.router.routes,
         )
         if isinstance(route, APIRoute)

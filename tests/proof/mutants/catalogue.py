@@ -17,6 +17,7 @@ _DELIVERER = "tests/worker/webhooks/test_deliverer.py::"
 _POSTING = "tests/worker/webhooks/test_posting.py::"
 _PACE = "tests/worker/log/test_pace.py::"
 _CELLS = "tests/api/routes/test_cells.py::"
+_BATCH = "tests/api/routes/test_batch.py::"
 _STARTING = "tests/broker/store/test_starting.py::"
 _WAIT = "tests/api/routes/test_wait.py::"
 _POOL = "tests/broker/store/test_pool.py::"
@@ -754,6 +755,16 @@ MUTANTS: tuple[Mutant, ...] = (
     _mutant(
         "the background loses its place", "Coordination.enqueue_lost", "look.place_ms or None", "None",
         _STARTING + "test_the_background_keeps_its_place_and_lists_keep_the_order_of_submits",
+    ),
+    _mutant(
+        "verdicts of a batch are not in order", "batch._verdicts",
+        "yield orjson.dumps(await under_way[0])", "yield orjson.dumps(await under_way[-1])",
+        _BATCH + "test_each_line_has_its_verdict_in_their_order_and_a_bad_one_stops_no_other",
+    ),
+    _mutant(
+        "a batch that is sent again is accepted again", "batch._verdicts",
+        'its_key = None if key is None else f"{key} {number}"', "its_key = None",
+        _BATCH + "test_a_batch_that_is_sent_again_with_its_key_makes_nothing_twice",
     ),
     _mutant(
         "labels are not listed again", "Coordination.list_again", ", tags.get(id_, NO_TAGS))", ")",
