@@ -88,8 +88,8 @@ def _stopped_short(record: Record) -> bool:
     """Whether it has ended before its text did. A text that was withdrawn nobody goes on from."""
     end = record.end or {}
     if record.state == "completed":
-        return end.get("stop_reason") == "max_tokens"
-    return record.ended and end.get("code") != "blocked"
+        return end.get("stop_reason") == "max_tokens" and not end.get("withdrawn")
+    return record.ended and not end.get("withdrawn")
 
 
 def _text_to_go_on_from(transcript: Transcript) -> Iterator[bytes]:
