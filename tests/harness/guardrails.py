@@ -27,7 +27,7 @@ async def check(text: str, subject: Subject) -> Verdict:
         case seed if seed == BLOCK_AT_PARAGRAPH and len(text) > PARAGRAPH_CHARACTERS:
             return Block("It is not nice.", "manners")
         case seed if seed == FLAG:
-            return Flag("It is nearly not nice.", "manners")
+            return Flag("It is nearly not nice.", subject.labels.get("team", "manners"))
         case seed if seed == RAISE:
             raise ValueError(text)
         case seed if seed == HANG and subject.whole:

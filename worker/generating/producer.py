@@ -137,7 +137,7 @@ class Producer:
 
         record = the_plan.record
         opening = b"".join([value for kind, value in the_plan.opening if kind == TEXT])
-        subject = Subject(record.id, record.model, {}, whole=False)
+        subject = Subject(record.id, record.model, the_plan.options.labels or {}, whole=False)
         return Guard(self._checks, subject, the_plan.keep_text + opening.decode(), writer.put, blocked)
 
     # -- before
