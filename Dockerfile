@@ -6,7 +6,7 @@ WORKDIR /src
 COPY pyproject.toml constraints.txt README.md ./
 # The dependencies first and by themselves, so that a change of our code does not install them again.
 RUN python -m venv /opt/respool \
-    && /opt/respool/bin/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print('\n'.join(p['dependencies'] + p['optional-dependencies']['archive'] + p['optional-dependencies']['guardrails']))" > /tmp/requirements.txt \
+    && /opt/respool/bin/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print('\n'.join(p['dependencies'] + p['optional-dependencies']['archive'] + p['optional-dependencies']['guardrails'] + p['optional-dependencies']['openai']))" > /tmp/requirements.txt \
     && /opt/respool/bin/python -m pip install --no-cache-dir --disable-pip-version-check -c constraints.txt -r /tmp/requirements.txt
 COPY api api
 COPY broker broker

@@ -16,6 +16,7 @@ from broker import journal
 from broker.cells import Cell
 from broker.errors import StorageUnavailable, UnsafeStorage
 from broker.processes.children import CannotRun, Processes
+from broker.settings import why
 from broker.store.address import BadAddress
 from broker.store.archive import BadArchive, open_archive
 from broker.store.cluster import connect_logs
@@ -114,7 +115,7 @@ def main() -> int:
         settings = ApiSettings(_env_file=arguments.env_file)
         tls = tls_context(settings)
     except (ValidationError, BadCertificate) as error:
-        print(f"api: {_why(error)}", file=sys.stderr)
+        print(f"api: {why(error) if isinstance(error, ValidationError) else error}", file=sys.stderr)
         return 1
     journal.begin(settings.log_level)
     try:
@@ -133,18 +134,6 @@ def main() -> int:
         print(f"api: cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)
         return 1
     return 0
-
-
-def _why(error: ValidationError | BadCertificate) -> str:
-    """In one line, and without what was set: it may be a secret."""
-    if isinstance(error, BadCertificate):
-        return str(error)
-    found = ([*map(_variable, fault["loc"]), fault["msg"].removeprefix("Value error, ")] for fault in error.errors())
-    return "; ".join(": ".join(parts) for parts in found)
-
-
-def _variable(field: int | str) -> str:
-    return f"RESPOOL_{field}".upper()
 
 
 async def _parent(settings: ApiSettings, processes: int, env_file: str | None) -> None:

@@ -25,7 +25,16 @@ from api.settings import ApiSettings
 from api.viewing.hubs import Hubs
 from broker.aside import Aside
 from broker.collecting import Collector
-from broker.request import CHAT_SYSTEM, LONGEST, SERVER_TOOLS, USUAL_MODEL, WEBHOOKS, ChatRequest, GenerationRequest
+from broker.request import (
+    CHAT_SYSTEM,
+    LONGEST,
+    SERVER_TOOLS,
+    UPSTREAMS,
+    USUAL_MODEL,
+    WEBHOOKS,
+    ChatRequest,
+    GenerationRequest,
+)
 from broker.store.archive import open_archive
 from broker.store.shelf import Shelf
 from broker.tools.loading import load
@@ -47,6 +56,7 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
         bounds: dict[str, object] = {
             LONGEST: settings.longest_retention, SERVER_TOOLS: tools, USUAL_MODEL: settings.model,
             CHAT_SYSTEM: settings.chat_system, WEBHOOKS: settings.webhook_rules,
+            UPSTREAMS: settings.upstreams,
         }  # fmt: skip
         url, cached = settings.archive_url, settings.replay_cache_bytes
         shelf = Shelf(open_archive(url), cached, turns) if url is not None else None

@@ -37,6 +37,7 @@ Where to read on, in this order:
     transcript.py         the rule for readers as code: what a log amounts to
     request.py, record.py what may be asked for; what is known of a generation, and record_fields.py who writes it
     cells.py, placing.py  independent pairs of the two roles of Redis, and which of them takes what is submitted
+    upstreams.py          which model APIs there are, and which model goes to which
     settings.py, tasks.py, journal.py   how processes are configured, own their tasks, and log
     summary.py            a record as it is shown; webhooks.py: where one may go, what became of it
     schedule.py           when a generation may start, and how urgent it is

@@ -10,7 +10,8 @@ from typing import Final, Literal
 
 FailureCode = Literal[
     "first_token_timeout", "idle_timeout", "total_timeout", "interrupted", "attempts_exhausted", "spend_exceeded",
-    "blocked", "output_limit", "storage_full", "storage_error", "unreadable_request", "internal_error",
+    "blocked", "output_limit", "storage_full", "storage_error", "unreadable_request", "unknown_model",
+    "unsupported_field", "internal_error",
     "upstream_invalid_request",
     "upstream_authentication", "upstream_permission", "upstream_not_found", "upstream_request_too_large",
     "upstream_rate_limited", "upstream_overloaded", "upstream_redirected", "upstream_error", "upstream_unreachable",
@@ -42,6 +43,10 @@ FAILURES: Final[Mapping[FailureCode, Failure]] = {
     "storage_full": Failure(True, "Redis had no memory left for an entry", 507),
     "storage_error": Failure(True, "Redis refused an entry", 503),
     "unreadable_request": Failure(False, "the stored request is of a version that this worker cannot read", 500),
+    "unknown_model": Failure(False, "the worker has no upstream for this model", 404),
+    "unsupported_field": Failure(
+        False, "the model's API has no words for a field of the request; the message names it", 422
+    ),
     "internal_error": Failure(True, "the worker failed in a way that has no code: a fault of ours", 500),
     "upstream_invalid_request": Failure(False, "400: the upstream does not accept the request", 400),
     "upstream_authentication": Failure(False, "401", 401),

@@ -28,9 +28,11 @@ from broker.errors import BrokerError
 from broker.record import Origin
 from broker.schedule import LONGEST_DELAY_MS, Priority, Schedule, unix_ms
 from broker.tags import Labels, Tags, TagValue
+from broker.upstreams import serving
 from broker.webhooks import EVENTS, LONGEST_URL, Hook, Rules, WebhookEvent, why_not_url
 
 MANY_FIELDS = 64  # denial-of-service guard: to report each of 90,000 unknown fields takes half a second
+MANY_FALLBACKS = 5
 MANY_MESSAGES = 10_000  # the same: to check 25,000 of one letter and to store them takes 0.1 s
 
 LONGEST_IN_REDIS = 604_800
@@ -43,6 +45,8 @@ CHAT_SYSTEM = "chat_system"
 """Under which names it has what the operator fills in: for requests that name no model, and for chats without `system`."""
 WEBHOOKS = "webhooks"
 """The same of what an operator allows of webhooks: Rules."""
+UPSTREAMS = "upstreams"
+"""Under which name it has the upstreams that there are, where that is known."""
 
 OnInterrupt = Literal["continue", "restart", "fail"]
 Durability = Literal["normal", "strict"]
@@ -68,6 +72,7 @@ class Options:
     on_abandon: OnAbandon = "finish"
     abandon_after: float = 30.0
     abandon_unwatched: bool = False
+    fallback: Sequence[str] | None = None
     server_tools: Sequence[str] | None = None
     max_tool_rounds: int = 10
     max_spend_tokens: int | None = None
@@ -149,7 +154,16 @@ def _not_given() -> str:
     return cast(str, None)
 
 
-Model = Annotated[str, Field(min_length=1, max_length=256), BeforeValidator(_usual_model)]
+def _served(model: str, info: ValidationInfo) -> str:
+    upstreams = (info.context or {}).get(UPSTREAMS)
+    if upstreams is not None and serving(upstreams, model) is None:
+        raise PydanticCustomError("unknown_model", "is served by no upstream")
+    return model
+
+
+# AfterValidator, as below: which models there are is known where one is asked for, and not of a request that was stored.
+Named = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_served)]
+Model = Annotated[Named, BeforeValidator(_usual_model)]
 MaxTokens = Annotated[int, Field(ge=1, le=1_000_000)]
 MaxSpend = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Silence = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
@@ -306,6 +320,7 @@ class GenerationRequest(_Body):
     stream: bool = True
     start_after: StartAfter | None = None
     priority: Priority = "interactive"
+    fallback: Annotated[list[Named], Field(min_length=1, max_length=MANY_FALLBACKS)] | None = None
     server_tools: ServerTools | None = None
     max_tool_rounds: Annotated[int, Field(ge=1, le=50)] = 10
     max_spend_tokens: MaxSpend | None = None

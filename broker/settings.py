@@ -2,13 +2,14 @@
 there, from a file of that name in /run/secrets, where containers have theirs."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from broker.cells import Cell, cells_of
 from broker.request import LONGEST_ARCHIVED, LONGEST_IN_REDIS
+from broker.upstreams import UpstreamSetting, parsed
 from broker.webhooks import Rules, allowances, secrets_of
 
 _SECRETS = Path("/run/secrets")
@@ -51,6 +52,9 @@ class BrokerSettings(BaseSettings):
     """What webhooks may do beside https to public addresses: words of `http`, `loopback`, `private`."""
     pickup_grace: float = Field(default=3.0, gt=0, le=60)
     """Seconds after which a generation that no worker has claimed is looked at by a sweeper."""
+    upstreams: Annotated[tuple[UpstreamSetting, ...] | None, NoDecode] = None
+    """The model APIs that workers call, a JSON list; a model goes to the first whose patterns its name is of. Not set:
+    Anthropic, for all. An API that knows them refuses a model that goes to none."""
     log_level: str = "INFO"
     tools: str | None = None
     """Modules whose functions a generation may ask this server to run, with commas between. Read by the API for their names, by
@@ -59,6 +63,11 @@ class BrokerSettings(BaseSettings):
     @property
     def tool_modules(self) -> tuple[str, ...]:
         return tuple(name.strip() for name in (self.tools or "").split(",") if name.strip())
+
+    @field_validator("upstreams", mode="before")
+    @classmethod
+    def _of_json(cls, value: object) -> object:
+        return parsed(value) if isinstance(value, str | bytes) else value
 
     @field_validator("webhook_secret")
     @classmethod
@@ -125,3 +134,13 @@ class BrokerSettings(BaseSettings):
     def two_servers(self) -> bool:
         """Coordination and logs may each be lost alone."""
         return self.effective_logs_url != self.redis_url
+
+
+def why(error: ValidationError) -> str:
+    """What is wrong with the settings, in one line, and without what was set: it may be a secret."""
+    found = ([*map(_variable, fault["loc"]), fault["msg"].removeprefix("Value error, ")] for fault in error.errors())
+    return "; ".join(": ".join(parts) for parts in found)
+
+
+def _variable(field: int | str) -> str:
+    return f"RESPOOL_{field}".upper()

@@ -105,15 +105,16 @@ class Kept:
 
 class Transcript:
     """The fold of a log's entries; apply them in order, each once. `last` is the last one, `cursor` the last but for the end,
-    `end` the terminal one. `size` is in bytes, and no less than what it holds."""
+    `end` the terminal one, `model` the one that was asked last. `size` is in bytes, and no less than what it holds."""
 
-    __slots__ = ("_open", "blocks", "cursor", "end", "last", "size", "stop_reason")
+    __slots__ = ("_open", "blocks", "cursor", "end", "last", "model", "size", "stop_reason")
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self.blocks: list[Block] = []
         self._open = -1
         self.last = self.cursor = BEGINNING
         self.end: Entry | None = None
+        self.model = ""
         self.stop_reason: str | None = None
         self.size = 0
         for id_, kind, value in entries:
@@ -158,7 +159,10 @@ class Transcript:
 
     def _apply_event(self, id_: EntryId, event: dict[str, object]) -> None:
         match event:
+            case {"type": "retrying", "model": str(model)}:
+                self.model = model
             case {"type": "stream_start", "keep_blocks": int(keep)}:
+                self.model = str(event.get("model", ""))
                 self.keep(keep)
             case {"type": "block_start", "index": int(index), "block": dict(head)}:
                 if index >= len(self.blocks):

@@ -114,12 +114,13 @@ class Upstream(TypedDict):
 
 class Retrying(TypedDict):
     """The upstream refused call number `tries` of the attempt, or broke off before its first event. It is called again in
-    `delay_ms` milliseconds."""
+    `delay_ms` milliseconds; `model`: another one is asked now, whose calls are counted anew."""
 
     type: Literal["retrying"]
     code: FailureCode
     tries: int
     delay_ms: int
+    model: NotRequired[str]
 
 
 class Recovering(TypedDict):
@@ -176,6 +177,7 @@ class Metrics(TypedDict):
     inter_token_ms_p50: float | None
     inter_token_ms_p95: float | None
     cache_hit: bool | None
+    answered_by: NotRequired[str]
 
 
 class Guardrail(TypedDict):

@@ -8,9 +8,11 @@ import socket
 import sys
 
 import uvloop
+from pydantic import ValidationError
 
 from broker import journal
 from broker.errors import BrokerError
+from broker.settings import why
 from broker.store.client import connect
 from broker.store.coordination import Coordination
 from broker.tools.loading import load
@@ -18,7 +20,7 @@ from worker.children import supervise
 from worker.guardrails.loading import BadGuardrail, load_checks
 from worker.settings import WorkerSettings
 from worker.upstreams import NoCredentials
-from worker.upstreams.anthropic.credentials import check_credentials
+from worker.upstreams.opening import check_upstreams
 
 
 def main() -> int:
@@ -29,13 +31,18 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.processes < 1:
         parser.error("--processes must be at least 1")
-    settings = WorkerSettings()
+    try:
+        settings = WorkerSettings()
+    except ValidationError as error:
+        print(f"worker: {why(error)}", file=sys.stderr)
+        return 1
     journal.begin(settings.log_level)
     try:
         settings = settings.of_its_cell()
+        if settings.upstreams is not None or not arguments.check:
+            check_upstreams(settings.upstreams)
         if arguments.check:
             return 0 if uvloop.run(_check(settings)) else 1
-        check_credentials()
         load(settings.tool_modules)  # here, so that a parent refuses, whose children would be started again for ever
         load_checks(settings)  # here too: a parent whose children cannot start would try for ever
         if arguments.name is None:

@@ -38,7 +38,7 @@ from worker.log.appender import Appender
 from worker.rescan import Rescan
 from worker.settings import WorkerSettings
 from worker.sweeper import Sweeper
-from worker.upstreams.anthropic.client import AnthropicUpstream
+from worker.upstreams.opening import open_upstreams
 from worker.webhooks.deliverer import Deliverer
 from worker.webhooks.posting import Poster
 
@@ -66,7 +66,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     logs_redis = connect_logs(settings.effective_logs_url, turn_seconds=_TURN_SECONDS, most_waiting=waiting)
     wakes = connect(settings.redis_url, connections=2, retries=0, answer_seconds=4.0)
     watch = connect_logs(settings.effective_logs_url, connections=2, retries=0, answer_seconds=8.0)
-    upstream = AnthropicUpstream(settings.max_jobs + 50)
+    upstream = open_upstreams(settings.upstreams, settings.max_jobs + 50)
     logs, coordination = Logs(logs_redis), Coordination(coordination_redis, settings.archive_after_ms)
     lanes = lanes_to(settings.effective_logs_url)
     appender = Appender(lanes, round(settings.lease * 1000), settings.append_pace_ms)

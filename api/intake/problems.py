@@ -317,6 +317,7 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "string_pattern_mismatch": ("not_allowed", "must match {pattern}"),
     "no_time": ("invalid", "must be a time with its offset, as in 2026-12-24T18:00:00+01:00"),
     "too_late": ("out_of_range", "must be at most 7 days ahead"),
+    "unknown_model": ("unknown_model", "is served by no upstream that is configured here"),
     "too_many_fields": ("out_of_range", "has too many fields"),
     "unknown_tool": ("unknown_tool", "is not a tool of this server"),
     "tool_twice": ("not_allowed", "is the name of one of `tools` too"),

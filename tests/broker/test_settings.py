@@ -28,6 +28,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "archive_url": None,
         "archive_after": 300.0,
         "pickup_grace": 3.0,
+        "upstreams": None,
         "log_level": "INFO",
         "tools": None,
         "webhook_secret": None,

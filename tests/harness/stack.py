@@ -30,7 +30,7 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> Any
 
 class Stack(Reached):
     """Use it as a context. `upstream` is the base URL of another upstream than the simulated one; `settings` go to every API
-    and worker as RESPOOL_<NAME>."""
+    and worker as RESPOOL_<NAME>, where `{upstream}` is the base URL."""
 
     def __init__(
         self, *, apis: int = 1, workers: int = 1, server: EmbeddedServer | None = None, server_port: int | None = None,
@@ -83,7 +83,10 @@ class Stack(Reached):
         self._folder.cleanup()
 
     def environment(self) -> dict[str, str]:
-        settings = {f"RESPOOL_{name.upper()}": str(value) for name, value in self._settings.items()}
+        settings = {
+            f"RESPOOL_{name.upper()}": str(value).replace("{upstream}", self.upstream_url)
+            for name, value in self._settings.items()
+        }
         return {"RESPOOL_REDIS_URL": self.server.url, **settings}
 
     def add_api(self, *, wait: bool = True, **settings: object) -> str:

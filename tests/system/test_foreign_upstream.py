@@ -1,6 +1,7 @@
 """The worker and the real SDK against an upstream that somebody else wrote (llmock), so that our simulated one is not the
 only witness."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -100,3 +101,76 @@ def test_a_broken_answer_is_asked_for_again(client: Client, llmock: LLMock, how:
     assert (record["state"], record["text"]) == ("completed", ANSWER)
     assert [frame.data["reason"] for frame in events if frame.type == "stream_start"] == ["start", "restart"]
     assert len(llmock.requests) == 2
+
+
+# -- the same fake as OpenAI
+
+
+def openai_entry(llmock_server: LLMockServer, name: str, kind: str) -> dict[str, object]:
+    return {
+        "name": name,
+        "kind": kind,
+        "base_url": llmock_server.base_url("openai"),
+        "key": None,
+        "models": [f"{name}*"],
+    }
+
+
+@pytest.fixture(scope="module")
+def openai_stack(llmock_server: LLMockServer) -> Iterator[Stack]:
+    entries = [
+        openai_entry(llmock_server, "gpt-4o-mini", "openai-chat"),
+        openai_entry(llmock_server, "gpt", "openai-responses"),
+    ]
+    with Stack(upstream=llmock_server.base_url("anthropic"), upstreams=json.dumps(entries)) as stack:
+        yield stack
+
+
+OPENAI_MODELS = {"chat": "gpt-4o-mini", "responses": "gpt-4o"}
+
+
+def run_openai(stack: Stack, api: str, **fields: Any) -> tuple[list[Frame], dict[str, Any]]:
+    client = stack.client()
+    id_ = client.submit(OPENAI_MODELS[api], **fields).id
+    events = [frame for frame in client.events(id_) if frame.id]
+    check_log(events)
+    return events, client.record(id_)
+
+
+@pytest.mark.parametrize("api", OPENAI_MODELS)
+def test_an_answer_of_openai_arrives_as_it_was_given(openai_stack: Stack, llmock: LLMock, api: str) -> None:
+    llmock.reply(ANSWER)
+    events, record = run_openai(openai_stack, api, system="Be brief.", max_tokens=200)
+    assert (record["state"], record["text"], record["stop_reason"]) == ("completed", ANSWER, "end_turn")
+    assert sum(frame.type == "text" for frame in events) > 3
+    assert not [frame for frame in events if frame.type == "upstream"]
+    assert record["usage"]["output_tokens"] > 0
+
+
+@pytest.mark.parametrize("api", OPENAI_MODELS)
+def test_a_tool_call_of_openai_arrives_with_its_input(openai_stack: Stack, llmock: LLMock, api: str) -> None:
+    llmock.call_tool("look", {"place": "Basel", "days": 3}, text="I will look.")
+    tools = [{"name": "look", "input_schema": {"type": "object", "properties": {"place": {"type": "string"}}}}]
+    _, record = run_openai(openai_stack, api, tools=tools)
+    assert (record["state"], record["stop_reason"]) == ("completed", "tool_use")
+    tool = record["content"][-1]
+    assert (tool["type"], tool["name"], tool["input"]) == ("tool_use", "look", {"place": "Basel", "days": 3})
+
+
+@pytest.mark.parametrize("api", OPENAI_MODELS)
+def test_refusals_of_openai_are_waited_out_as_asked(openai_stack: Stack, llmock: LLMock, api: str) -> None:
+    llmock.rate_limit(times=2, retry_after=0.4).reply(ANSWER)
+    events, record = run_openai(openai_stack, api)
+    assert (record["state"], record["text"]) == ("completed", ANSWER)
+    assert [frame.data["code"] for frame in events if frame.type == "retrying"] == ["upstream_rate_limited"] * 2
+    llmock.assert_resilient(strict=True)
+
+
+@pytest.mark.parametrize("api", OPENAI_MODELS)
+@pytest.mark.parametrize("how", BREAKS)
+def test_a_broken_answer_of_openai_is_never_completed(openai_stack: Stack, llmock: LLMock, how: str, api: str) -> None:
+    llmock.reply(ANSWER)
+    getattr(llmock, how)(after_chunks=8)
+    _, record = run_openai(openai_stack, api, on_interrupt="fail", idle_timeout=1)
+    assert (record["state"], record["error"]["code"]) == ("failed", BREAKS[how])
+    assert ANSWER.startswith(record["text"])

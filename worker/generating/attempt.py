@@ -19,7 +19,7 @@ from broker.failures import FailureCode
 from broker.record import Ending
 from broker.request import Options
 from worker.generating.arrivals import Arrivals
-from worker.generating.retry import pause
+from worker.generating.retry import another_may_answer, pause
 from worker.generating.rounds import Ask, Over, Step, Use
 from worker.generating.spending import Spending
 from worker.generating.tooled import Tooled
@@ -104,6 +104,11 @@ class Attempt:
         most = options.max_spend_tokens
         self._spending = None if most is None else Spending(most, paid)
         self._streams = options.stream
+        self._others = list(options.fallback or ())
+        self._falls_back = bool(options.fallback)
+        self._answered_by: str | None = None
+        self._model: str | None = None
+        """The one that is asked instead of the request's."""
         self._first_timeout = options.first_token_timeout or settings.first_token_timeout
         self._idle_timeout = options.idle_timeout or settings.idle_timeout
         self._clock = asyncio.get_running_loop().time
@@ -147,7 +152,10 @@ class Attempt:
         """What is known of the pace. Of an answer that broke off the upstream has not counted the tokens."""
         tokens = self._said.get("output_tokens")
         whole = isinstance(outcome, Ending) and outcome.state == "completed"
-        return self._arrivals.metrics(tokens if whole and isinstance(tokens, int) else None)
+        metrics = self._arrivals.metrics(tokens if whole and isinstance(tokens, int) else None)
+        if not self._falls_back or self._answered_by is None:
+            return metrics
+        return metrics + b',"answered_by":' + orjson.dumps(self._answered_by)
 
     @property
     def latest(self) -> tuple[float, Cause]:
@@ -208,15 +216,30 @@ class Attempt:
         while True:
             tries += 1
             try:
-                return await self._read_once(call)
+                return await self._read_once(self._of_model(call))
             except UpstreamFailure as failure:
                 self._begun = self._begun or failure.begun
-                if self._begun or not failure.retryable or tries >= self._settings.upstream_tries:
+                if self._begun:
                     raise
+                if not failure.retryable or tries >= self._settings.upstream_tries:
+                    self._fall_back(call, failure, tries)
+                    tries = 0
+                    continue
                 wait = pause(tries, failure.retry_after, self._settings.retry_after_cap)
                 self._watch(None)
                 self._put([event("retrying", code=failure.code, tries=tries, delay_ms=round(wait * 1000))])
                 await asyncio.sleep(wait)
+
+    def _of_model(self, call: Call) -> Call:
+        return call if self._model is None else replace(call, body={**call.body, "model": self._model})
+
+    def _fall_back(self, call: Call, failure: UpstreamFailure, tries: int) -> None:
+        """Goes over to the next model. Raises the failure if there is none left, if it would refuse the same, or if there is
+        something to go on from: what one model has begun no other goes on with."""
+        if not self._others or call.keep_blocks or not another_may_answer(failure):
+            raise failure
+        self._model = self._others.pop(0)
+        self._put([event("retrying", code=failure.code, tries=tries, delay_ms=0, model=self._model)])
 
     async def _read_once(self, call: Call) -> str | None:
         writer = self._writer
@@ -225,6 +248,7 @@ class Attempt:
         call = replace(call, cache=self._cache, stream=self._streams)
         async with self._upstream.answer_to(call) as answer:
             self._answer, self._usage = answer, answer.usage
+            self._answered_by = str(call.body.get("model", ""))
             while not await answer.read(self._taken):
                 self._watch(None)  # it is Redis that is slow now
                 await writer.room()

@@ -1,7 +1,7 @@
 """What the next attempt does, from the record and the log as they are. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -44,6 +44,8 @@ class Plan:
     transcript: Transcript | None = None
     keep_text: str = ""
     """What a reader keeps, as text."""
+    model: str = ""
+    """The one that is asked, where that is not the record's."""
 
     @property
     def start_json(self) -> bytes:
@@ -52,7 +54,7 @@ class Plan:
             {
                 "type": "stream_start",
                 "generation": self.record.id,
-                "model": self.record.model,
+                "model": self.model or self.record.model,
                 "reason": self.reason,
                 "keep_through": None if self.keep_through is None else str(self.keep_through),
                 "keep_blocks": self.keep_blocks,
@@ -75,12 +77,21 @@ def plan(
     if options.server_tools:
         return _with_tools(record, transcript, resumed, options, body, tools, earlier)
     kept = transcript.kept() if options.on_interrupt == "continue" else None
-    if kept is not None and (call := resumed(body, kept)) is not None:
+    model, begun = _begun(body, options, transcript)
+    if kept is not None and (call := resumed(begun, kept)) is not None:
         size = len(kept.text.encode())
         keep = (kept.through, kept.blocks, kept.chunks, size)
-        return Plan(record, transcript.last, options, Ask(call), "continue", *keep, keep_text=kept.text)
+        return Plan(record, transcript.last, options, Ask(call), "continue", *keep, keep_text=kept.text, model=model)
     first, size, opening = _anew(body, resumed, earlier)
     return Plan(record, transcript.last, options, first, _why(record), None, 0, 0, size, opening)
+
+
+def _begun(body: Json, options: Options, transcript: Transcript) -> tuple[str, Json]:
+    """The model that has begun the answer, if that is one of those that were asked when others had refused, and the request to
+    it: who has begun goes on. An attempt that keeps nothing begins with the first model again."""
+    if transcript.model not in (options.fallback or ()):
+        return "", body
+    return transcript.model, {**body, "model": transcript.model}
 
 
 def _why(record: Record) -> str:
@@ -103,13 +114,16 @@ def _with_tools(
         return Plan(record, transcript.last, options, Over(_NO_TOOL), _why(record), None, 0, 0, 0)
     rounds = rounds_of(body, options, [tools[name] for name in names])
     if options.on_interrupt == "continue":
-        first, keep = rounds.begin(transcript, resumed)
+        model, begun = _begun(rounds.body, options, transcript)
+        going_on = replace(rounds, body=begun)
+        first, keep = going_on.begin(transcript, resumed)
         if keep:
             kept = transcript.blocks[:keep]
             return Plan(
                 record, transcript.last, options, first, "continue", max(block.last for block in kept), keep,
-                sum(block.chunks for block in kept), sum(block.size for block in kept), (), rounds, transcript,
+                sum(block.chunks for block in kept), sum(block.size for block in kept), (), going_on, transcript,
                 "".join(str(block.written()) for block in kept if block.type == "text"),
+                model,
             )  # fmt: skip
     first, size, opening = _anew(rounds.body, resumed, earlier)
     return Plan(record, transcript.last, options, first, _why(record), None, 0, 0, size, opening, rounds, transcript)

@@ -1,9 +1,25 @@
-"""When the upstream is called again before the first token, and after how long. Pure but for the dice."""
+"""When the upstream is called again before the first token, after how long, and when another model is asked. Pure but for the
+dice."""
 
 import random
+from typing import Final
+
+from broker.failures import FailureCode
+from worker.upstreams import UpstreamFailure
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
+
+
+_ANOTHER: Final[frozenset[FailureCode]] = frozenset(
+    ("unknown_model", "upstream_not_found", "upstream_authentication", "upstream_permission", "upstream_redirected")
+)
+"""What does not pass, and says nothing of the request."""
+
+
+def another_may_answer(failure: UpstreamFailure) -> bool:
+    """Whether another model may be asked what this one has refused for good: not what is wrong with the request."""
+    return failure.retryable or failure.code in _ANOTHER
 
 
 def pause(tries: int, retry_after: float | None, cap: float) -> float:

@@ -1,8 +1,9 @@
-"""The simulated upstream: an HTTP server that speaks the Anthropic Messages protocol, and misbehaves when told to.
+"""The simulated upstream: an HTTP server that speaks the Anthropic Messages protocol and OpenAI's two, and misbehaves when
+told to.
 
-`python -m worker.simulator --port 9000` serves `POST /v1/messages`, streaming and not. The real SDK talks to it over a
-real socket (ANTHROPIC_BASE_URL=http://127.0.0.1:9000), so a newcomer without a key runs the whole real path, and the tests
-inject their faults where real faults happen: in the bytes.
+`python -m worker.simulator --port 9000` serves `POST /v1/messages`, `/v1/responses` and `/v1/chat/completions`, streaming and
+not. The real SDK talks to it over a real socket (ANTHROPIC_BASE_URL=http://127.0.0.1:9000), so a newcomer without a key runs
+the whole real path, and the tests inject their faults where real faults happen: in the bytes.
 
 The model's name steers it: `sim-1?ttft_ms=300&tps=50&tokens=400`. Any other name gets the defaults, and an answer that
 says at its beginning that it is simulated.
@@ -44,6 +45,7 @@ Marked prompts (`cache_control`) are cached for five minutes: `usage` tells what
 closed (`client`, `server`, `fault`); `DELETE` forgets that. `GET /_sim/health` answers 200.
 
 Pure: plan.py (the model's name), asked.py (the request), refused.py (how it says no), text.py, answer.py (which blocks),
-caching.py (prompts), script.py (which frames), protocol.py (bytes). With I/O: stream.py (pacing and faults), connection.py
-(HTTP/1.1), server.py (routes), record.py (what happened).
+caching.py (prompts), script.py (which frames), protocol.py (bytes); tongue.py (which protocol), and of OpenAI's
+openai_asked.py (the request), openai_staging.py, openai_responses.py and openai_chat.py (the frames). With I/O: stream.py
+(pacing and faults), connection.py (HTTP/1.1), server.py (routes), record.py (what happened).
 """

@@ -38,6 +38,7 @@ class Asked:
     stop_sequences: tuple[str, ...] = ()
     input_tokens: int = 1
     tools: tuple[Tool, ...] = ()
+    include_usage: bool = False
 
     @property
     def rounds(self) -> int:

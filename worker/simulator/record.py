@@ -21,6 +21,7 @@ class Record:
     id: str
     connection: int
     headers: dict[str, str]
+    path: str = "/v1/messages"
     body: bytes = b"null"
     model: str | None = None
     user_id: str | None = None

@@ -32,3 +32,16 @@ class Refused(Exception):
         """The JSON body in Anthropic's shape."""
         error = {"type": ERROR_TYPES[self.status], "message": self.message}
         return orjson.dumps({"type": "error", "error": error, "request_id": request_id})
+
+
+def messages_refusal(refused: Refused, request_id: str) -> tuple[int, bytes]:
+    """Status and body, as of the Messages API."""
+    return refused.status, refused.body(request_id)
+
+
+def openai_refusal(refused: Refused, request_id: str) -> tuple[int, bytes]:
+    """Status and body in OpenAI's shape, which knows no 529."""
+    code = {404: "model_not_found", 429: "rate_limit_exceeded", 529: "server_is_overloaded"}.get(refused.status)
+    type_ = "server_error" if refused.status >= 500 else "invalid_request_error"
+    error = {"message": refused.message, "type": type_, "param": None, "code": code}
+    return 503 if refused.status == 529 else refused.status, orjson.dumps({"error": error})

@@ -20,7 +20,7 @@ class Act(Enum):
     """What to do with a step."""
 
     FRAME = auto()  # send `data` at once
-    TOKEN = auto()  # send `data`, `text` as JSON and DELTA_END, at the pace of tokens
+    TOKEN = auto()  # send `data`, `text` as JSON and `end`, at the pace of tokens
     TEXT = auto()  # the same, and it counts as a token of text
     FAULT = auto()  # now misbehave
     END = auto()  # nothing follows
@@ -32,6 +32,7 @@ class Step(NamedTuple):
     act: Act
     data: bytes = b""
     text: str = ""
+    end: bytes = DELTA_END
 
 
 @dataclass(frozen=True, slots=True)

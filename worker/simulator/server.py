@@ -1,4 +1,4 @@
-"""The routes: POST /v1/messages plays a plan, /_sim tells what was asked."""
+"""The routes: a POST to a model API plays a plan, /_sim tells what was asked."""
 
 import asyncio
 import socket
@@ -9,14 +9,16 @@ from urllib.parse import parse_qs, unquote
 import orjson
 
 from worker.simulator.answer import compose
-from worker.simulator.asked import Asked, parse_request, user_id_of
+from worker.simulator.asked import Asked, user_id_of
 from worker.simulator.caching import PromptCache
 from worker.simulator.connection import Connection, Request
+from worker.simulator.openai_asked import openai_user_of
 from worker.simulator.plan import STATUS_FAULTS, Fault, Plan, parse_model
 from worker.simulator.record import Ledger, Record
 from worker.simulator.refused import Refused
 from worker.simulator.script import Scene
 from worker.simulator.stream import Response, Silent, Streamed, Whole
+from worker.simulator.tongue import MESSAGES, TONGUES, Tongue
 
 _SECRET_HEADERS = frozenset({"x-api-key", "authorization", "proxy-authorization", "cookie"})
 _MAX_FAULT_COUNTS = 10_000
@@ -61,30 +63,31 @@ class Simulator:
         if path.startswith("/_sim/"):
             self._tell(wire, request, unquote(path), query)
             return None
-        if path != "/v1/messages":
+        tongue = TONGUES.get(path)
+        if tongue is None:
             self._refuse(wire, request.id, Refused(404, "Not found"))
             return None
         if request.method != "POST":
-            self._refuse(wire, request.id, Refused(405, "Method Not Allowed"))
+            self._refuse(wire, request.id, Refused(405, "Method Not Allowed"), tongue)
             return None
-        record = _recorded(request)
+        record = _recorded(request, path)
         self._ledger.add(record)
         try:
-            return self._play(wire, request, record)
+            return self._play(wire, request, record, tongue)
         except Refused as refused:
             record.status = refused.status
             self._ledger.close(record, "fault" if record.fault else "server")
-            self._refuse(wire, request.id, refused)
+            self._refuse(wire, request.id, refused, tongue)
             return None
 
-    def _play(self, wire: Connection, request: Request, record: Record) -> Response:
+    def _play(self, wire: Connection, request: Request, record: Record, tongue: Tongue) -> Response:
         """Starts the answer. Raises Refused for a bad request, and where the plan says so."""
         if (
             not request.headers.get("x-api-key")
             and not request.headers.get("authorization", "")[:7].lower() == "bearer "
         ):
             raise Refused(401, "x-api-key header is required")
-        asked = parse_request(bytes(request.body))
+        asked = tongue.parse(bytes(request.body))
         plan = parse_model(asked.model)
         answer = compose(plan, asked)
         record.stream, record.continued = asked.stream, answer.continued
@@ -96,10 +99,10 @@ class Simulator:
             return Silent(wire, self._ledger, record)
         cached = self._cache.account(bytes(request.body), asked.input_tokens)
         scene = Scene(plan, asked, answer, fault, request.id.replace("req_", "msg_"), cached)
-        return (Streamed if asked.stream else Whole)(wire, self._ledger, record, scene)
+        return (Streamed if asked.stream else Whole)(wire, self._ledger, record, scene, tongue)
 
-    def _refuse(self, wire: Connection, request_id: str, refused: Refused) -> None:
-        wire.reply(refused.status, refused.body(request_id), refused.headers())
+    def _refuse(self, wire: Connection, request_id: str, refused: Refused, tongue: Tongue = MESSAGES) -> None:
+        wire.reply(*tongue.refusal(refused, request_id), refused.headers())
 
     def _tell(self, wire: Connection, request: Request, path: str, query: str) -> None:
         """The simulator's own routes."""
@@ -126,10 +129,10 @@ async def listen(simulator: Simulator, host: str, port: int) -> tuple[asyncio.Se
     return server, int(bound.getsockname()[1])
 
 
-def _recorded(request: Request) -> Record:
+def _recorded(request: Request, path: str) -> Record:
     """The record of a request, as much of it as its body lets us know, without its secrets."""
     headers = {name: "***" if name in _SECRET_HEADERS else value for name, value in request.headers.items()}
-    record = Record(id=request.id, connection=request.connection, headers=headers)
+    record = Record(id=request.id, connection=request.connection, headers=headers, path=path)
     try:
         data = orjson.loads(request.body)
     except orjson.JSONDecodeError:
@@ -137,5 +140,5 @@ def _recorded(request: Request) -> Record:
     record.body = bytes(request.body)
     if isinstance(data, dict):
         record.model = data["model"] if isinstance(data.get("model"), str) else None
-        record.user_id = user_id_of(data)
+        record.user_id = user_id_of(data) or openai_user_of(data)
     return record

@@ -8,10 +8,11 @@ from typing import Protocol
 
 import orjson
 
-from worker.simulator.protocol import BAD_JSON, BAD_UTF8, DELTA_END, LAST_CHUNK, OVERLOADED, PING, chunk
+from worker.simulator.protocol import LAST_CHUNK, chunk
 from worker.simulator.record import ClosedBy, Ledger, Record
 from worker.simulator.refused import Refused
-from worker.simulator.script import Act, Scene, Step, opening, steps, whole_message
+from worker.simulator.script import Act, Scene, Step
+from worker.simulator.tongue import Tongue
 
 # A token is written when it is due within half the 1 ms in which uvloop counts time; else it would wait a whole one.
 _SLACK_S = 0.0005
@@ -94,16 +95,17 @@ class Silent(Response):
 class Streamed(Response):
     """A streamed answer, paced by one timer of its own."""
 
-    def __init__(self, wire: Wire, ledger: Ledger, record: Record, scene: Scene) -> None:
+    def __init__(self, wire: Wire, ledger: Ledger, record: Record, scene: Scene, tongue: Tongue) -> None:
         super().__init__(wire, ledger, record)
         self._scene = scene
-        self._steps = steps(scene)
+        self._tongue = tongue
+        self._steps = tongue.steps(scene)
         self._rng = random.Random(scene.plan.model)
         self._waiting = False
         self._due = self._loop.time() + scene.plan.ttft
         record.status = 200
         wire.begin_stream()
-        wire.write(chunk(opening(scene)))
+        wire.write(chunk(tongue.opening(scene)))
         self._timers["tick"] = self._loop.call_at(self._due, self._tick)
         if scene.plan.pings:
             self._ping_every(scene.plan.pings)
@@ -150,13 +152,13 @@ class Streamed(Response):
             self._record.tokens += 1
             if plan.stamp:
                 text = f"{time.monotonic_ns()} {text}"
-        return step.data + orjson.dumps(text) + DELTA_END
+        return step.data + orjson.dumps(text) + step.end
 
     def _strike(self, kind: str) -> None:
         """Misbehaves. The stream ends, falls silent, or (json, utf8) goes on as if nothing had happened."""
         self._record.fault = kind
         if kind in ("json", "utf8"):
-            self._wire.write(chunk(BAD_JSON if kind == "json" else BAD_UTF8))
+            self._wire.write(chunk(self._tongue.bad_json if kind == "json" else self._tongue.bad_utf8))
             self._tick()
         elif kind in ("stall", "stall_pings"):
             self._silence()
@@ -170,7 +172,7 @@ class Streamed(Response):
             self._after("cut", _FLUSH_S, self._reset)
         else:
             if kind == "error":
-                self._wire.write(chunk(OVERLOADED))
+                self._wire.write(chunk(self._tongue.overloaded))
             self._complete("fault")
 
     def _complete(self, by: ClosedBy) -> None:
@@ -182,7 +184,7 @@ class Streamed(Response):
     def _ping_every(self, seconds: float) -> None:
         def ping() -> None:
             if not self._wire.paused:
-                self._wire.write(chunk(PING))
+                self._wire.write(chunk(self._tongue.ping))
             self._after("ping", seconds, ping)
 
         self._after("ping", seconds, ping)
@@ -191,9 +193,10 @@ class Streamed(Response):
 class Whole(Response):
     """An answer that is not streamed: all of it, after the time that its tokens take."""
 
-    def __init__(self, wire: Wire, ledger: Ledger, record: Record, scene: Scene) -> None:
+    def __init__(self, wire: Wire, ledger: Ledger, record: Record, scene: Scene, tongue: Tongue) -> None:
         super().__init__(wire, ledger, record)
         self._scene = scene
+        self._tongue = tongue
         record.status = 200
         seconds = scene.plan.ttft + scene.plan.interval * scene.answer.output_tokens
         self._after("send", seconds, self._fail if scene.fault else self._send)
@@ -202,7 +205,7 @@ class Whole(Response):
         self._record.first_token()
         self._record.tokens = sum(len(block.tokens) for block in self._scene.answer.blocks if block.kind == "text")
         self._end("server")
-        self._wire.reply(200, orjson.dumps(whole_message(self._scene)), {})
+        self._wire.reply(200, orjson.dumps(self._tongue.whole(self._scene)), {})
 
     def _fail(self) -> None:
         """The nearest thing to the fault of a stream: an eof is an answer without its end's reason."""
@@ -217,12 +220,12 @@ class Whole(Response):
         self._end("fault")
         if kind == "error":
             refused = Refused(529, "Overloaded")
-            self._wire.reply(529, refused.body(self._record.id), refused.headers())
+            self._wire.reply(*self._tongue.refusal(refused, self._record.id), refused.headers())
         elif kind == "fin":
             self._wire.write(b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 4096\r\n\r\n{"id":')
             self._wire.close()
         elif kind == "eof":
-            message = whole_message(self._scene) | {"stop_reason": None}
+            message = self._tongue.unfinished(self._tongue.whole(self._scene))
             self._wire.reply(200, orjson.dumps(message), {})
         else:
             self._wire.reply(200, b'{"id":"msg_' + (b"\xff\xfe" if kind == "utf8" else b""), {})

@@ -1,12 +1,19 @@
 """The model APIs that generations come from: a package for each, and what they share.
 
+opening.py    from the settings to upstreams that can be called; what is missing is named before a worker starts
+routed.py     several upstreams as one: a model's name says which of them is called
+body.py       the bytes of an answer, past the SDK
 frames.py     from the bytes of an event stream to its frames
+going_on.py   the two ways in which a model is asked to go on from an interrupted answer
+malformed.py  what an upstream sends that its own protocol does not allow
+retry_after.py  the pause that an upstream asks for
 wording.py    what is passed on of an upstream's words
 
 anthropic/    the Messages API
+openai/       the Responses API, and Chat Completions for everything compatible
 
 An attempt asks an `Upstream` with a `Call` and reads its `Answer`: entries, usage, a stop reason, failures by name. It knows no
-event and no exception of any vendor's. A second upstream is a package that has these three.
+event and no exception of any vendor's. Another upstream is a package that has these three.
 """
 
 from collections.abc import Callable

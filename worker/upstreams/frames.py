@@ -59,6 +59,8 @@ class Splitter:
             # Nearly all have two lines, `event` and `data`.
             if found and head.startswith(b"event: ") and b"\n" not in text and b"\n" not in head:
                 frames.append((head[7:], text))
+            elif block.startswith(b"data: ") and b"\n" not in block:
+                frames.append((b"", block[6:]))
             elif (frame := _frame(block)) is not None:
                 frames.append(frame)
         return frames

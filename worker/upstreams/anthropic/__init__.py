@@ -1,7 +1,6 @@
 """The Messages API, through the Anthropic SDK, which is large: client.py alone imports it at once.
 
 client.py        the call: its events as they come, its failures by name
-body.py          the bytes of an answer, past the SDK
 translate.py     from its events to entries, losing none
 caching.py       which blocks it is asked to cache
 whole.py         an answer that is not streamed, as the events of a stream

@@ -20,11 +20,12 @@ from broker.failures import FAILURES, FailureCode
 from broker.transcript import Kept
 from worker.upstreams import Call, Json, Take, UpstreamFailure
 from worker.upstreams.anthropic import continuation
-from worker.upstreams.anthropic.body import Body, body_of
 from worker.upstreams.anthropic.caching import marked
 from worker.upstreams.anthropic.translate import Translator
 from worker.upstreams.anthropic.whole import events_of
+from worker.upstreams.body import Body, body_of
 from worker.upstreams.frames import LARGEST, FrameTooLarge, Splitter
+from worker.upstreams.retry_after import seconds
 from worker.upstreams.wording import message_for
 
 _RETRYABLE = frozenset((408, 409, 429, 500, 502, 503, 504, 529))
@@ -49,15 +50,13 @@ _ERROR_TYPES: dict[str, FailureCode] = {
 }
 
 _DRAIN_SECONDS = 0.1
-_LONGEST_PAUSE = 31_536_000.0
-"""Seconds; `inf` and `nan` are floats too."""
 
 
 class AnthropicUpstream:
     """One client for all generations of a process, over the SDK's aiohttp transport: its parser is C, which halves what a
-    token costs the worker. Close it with `aclose`."""
+    token costs the worker. Without a `base_url` or a `key` the SDK finds its own in the environment. Close it with `aclose`."""
 
-    def __init__(self, connections: int) -> None:
+    def __init__(self, connections: int, *, base_url: str | None = None, key: str | None = None) -> None:
         # No read timeout: a ping would reset it, so our own watchdog looks for progress instead.
         timeout = httpx2.Timeout(connect=10.0, read=None, write=30.0, pool=30.0)
         limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
@@ -65,7 +64,9 @@ class AnthropicUpstream:
         http = DefaultAioHttpClient(timeout=timeout, limits=limits, follow_redirects=False)
         # Compressed events cost both sides more than they save, and are not read the quick way.
         headers = {"accept-encoding": "identity"}
-        self._client = AsyncAnthropic(max_retries=0, timeout=timeout, http_client=http, default_headers=headers)
+        self._client = AsyncAnthropic(
+            api_key=key, base_url=base_url, max_retries=0, timeout=timeout, http_client=http, default_headers=headers
+        )
 
     async def aclose(self) -> None:
         await self._client.close()
@@ -230,12 +231,3 @@ def _refusal(error: anthropic.APIStatusError) -> UpstreamFailure:
     inner = body.get("error") if isinstance(body, dict) else None
     retry_after = seconds(error.response.headers.get("retry-after"))
     return UpstreamFailure(code, message_for(code, inner), retryable=status in _RETRYABLE, retry_after=retry_after)
-
-
-def seconds(header: str | None) -> float | None:
-    """The pause that a `retry-after` header asks for; None if there is none, or none that could be meant."""
-    try:
-        asked = float(header or "")
-    except ValueError:
-        return None
-    return asked if 0 <= asked <= _LONGEST_PAUSE else None

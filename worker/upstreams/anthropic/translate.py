@@ -5,15 +5,8 @@ Nothing that upstream sends is lost: what has no name of its own in our vocabula
 """
 
 from broker.events import TEXT, THINKING, TOOL_INPUT, Content, event
-from worker.upstreams import Json, UpstreamFailure
-
-
-class MalformedEvent(UpstreamFailure):
-    """The upstream sent an event that its own protocol does not allow."""
-
-    def __init__(self, error: Exception) -> None:
-        message = f"the upstream sent a malformed event ({type(error).__name__})"
-        super().__init__("upstream_malformed", message, begun=True)
+from worker.upstreams import Json
+from worker.upstreams.malformed import MalformedEvent
 
 
 class Translator:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import orjson
 
 from worker.upstreams import Json
-from worker.upstreams.anthropic.translate import MalformedEvent
+from worker.upstreams.malformed import MalformedEvent
 
 
 def events_of(message: object) -> Iterator[list[Json]]:

@@ -15,9 +15,10 @@ from broker.events import TEXT, Content, event
 from broker.ids import BEGINNING
 from broker.transcript import Kept
 from worker.upstreams import Answer, Call, UpstreamFailure
-from worker.upstreams.anthropic.client import AnthropicUpstream, _failures, seconds
+from worker.upstreams.anthropic.client import AnthropicUpstream, _failures
 from worker.upstreams.anthropic.continuation import resumed
 from worker.upstreams.frames import FrameTooLarge
+from worker.upstreams.retry_after import seconds
 
 BODY: dict[str, object] = {
     "model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}], "system": "be brief",

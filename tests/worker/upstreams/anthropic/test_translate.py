@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from broker.events import EVENT, TEXT, THINKING, TOOL_INPUT, Content, Run
 from broker.ids import EntryId
 from broker.transcript import Transcript
-from worker.upstreams.anthropic.translate import MalformedEvent, Translator
+from worker.upstreams.anthropic.translate import Translator
+from worker.upstreams.malformed import MalformedEvent
 
 # Speed is not what is tested: a busy machine must not fail it.
 examples = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

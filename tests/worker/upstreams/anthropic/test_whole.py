@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from broker.events import TEXT, Content, Entry
 from broker.ids import EntryId
 from broker.transcript import Transcript
-from worker.upstreams.anthropic.translate import MalformedEvent, Translator
+from worker.upstreams.anthropic.translate import Translator
 from worker.upstreams.anthropic.whole import events_of
+from worker.upstreams.malformed import MalformedEvent
 
 WORDS = st.text(max_size=20)
 JSON = st.dictionaries(WORDS, st.integers(0, 9) | WORDS | st.lists(st.booleans(), max_size=2), max_size=3)

@@ -14,7 +14,7 @@ import uvloop
 from anthropic import DefaultAioHttpClient
 
 from tests.system.http.certificate import make_certificate
-from worker.upstreams.anthropic.body import Body, PlainBody, TappedBody, body_of
+from worker.upstreams.body import Body, PlainBody, TappedBody, body_of
 
 HEAD = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n"
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}

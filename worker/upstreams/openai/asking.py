@@ -1,0 +1,135 @@
+"""What of a Messages request both of OpenAI's APIs say alike, and how the rest is refused. Pure.
+
+Nothing is left out in silence: a field that cannot be said raises Unsaid, which names it. The one exception asks for nothing:
+`cache_control`, as OpenAI caches prompts by itself.
+"""
+
+from collections.abc import Sequence
+from typing import Final, cast
+
+import orjson
+
+from worker.upstreams import Json, UpstreamFailure
+
+_ALWAYS: Final = frozenset(("type", "cache_control"))
+_LOW, _MEDIUM = 4096, 16_384
+"""Tokens of thinking up to which the effort is low, or medium."""
+
+
+class Unsaid(UpstreamFailure):
+    """The model's API has no words for this place of the request."""
+
+    def __init__(self, place: str) -> None:
+        message = f"The model's API has no words for `{place}` of the request."
+        super().__init__("unsupported_field", message, retryable=False)
+
+
+def only(block: Json, place: str, *known: str) -> None:
+    """Raises Unsaid for any other field of the object than these."""
+    for name in block:
+        if name not in known and name not in _ALWAYS:
+            raise Unsaid(f"{place}.{name}")
+
+
+def text_of(content: object, place: str) -> str:
+    """Text that may come in blocks of text; they become paragraphs."""
+    if isinstance(content, str):
+        return content
+    texts = []
+    for index, block in enumerate(blocks_of(content)):
+        where = f"{place}[{index}]"
+        if block.get("type") != "text":
+            raise Unsaid(f"{where}.type")
+        only(block, where, "text", "citations")
+        texts.append(string(block, "text", where))
+    return "\n\n".join(texts)
+
+
+def blocks_of(content: object) -> Sequence[Json]:
+    """Content as blocks, a string as one."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return cast("list[Json]", content)
+
+
+def string(block: Json, field: str, place: str) -> str:
+    """A field that must be a string. Raises Unsaid."""
+    value = block.get(field)
+    if not isinstance(value, str):
+        raise Unsaid(f"{place}.{field}")
+    return value
+
+
+def image_url(block: Json, place: str) -> str:
+    """The address of an image block's image, one with the image in it if that came with the request."""
+    only(block, place, "source")
+    source = block.get("source")
+    match source:
+        case {"type": "url", "url": str(url)}:
+            return url
+        case {"type": "base64", "media_type": str(media_type), "data": str(data)}:
+            return f"data:{media_type};base64,{data}"
+    raise Unsaid(f"{place}.source")
+
+
+def arguments(block: Json, place: str) -> str:
+    """A tool_use block's input, as JSON text."""
+    only(block, place, "id", "name", "input", "caller")
+    return orjson.dumps(block.get("input") or {}).decode()
+
+
+def function(tool: Json, place: str) -> Json | None:
+    """What a tool of the submitter's own is: name, description, parameters; None if it is a tool of the upstream's."""
+    if tool.get("type") not in (None, "custom"):
+        return None
+    only(tool, place, "name", "description", "input_schema", "strict")
+    said: Json = {"name": string(tool, "name", place), "parameters": tool.get("input_schema")}
+    if "description" in tool:
+        said["description"] = tool["description"]
+    return {**said, "strict": bool(tool.get("strict", False))}
+
+
+def chosen(choice: Json) -> tuple[str, str | None, bool]:
+    """A tool choice in OpenAI's words, the name of the one tool that it wants, and whether calls may go side by side."""
+    only(choice, "tool_choice", "name", "disable_parallel_tool_use")
+    parallel = not choice.get("disable_parallel_tool_use", False)
+    match choice:
+        case {"type": "tool", "name": str(name)}:
+            return "function", name, parallel
+        case {"type": "auto" | "none" as same}:
+            return same, None, parallel
+        case {"type": "any"}:
+            return "required", None, parallel
+    raise Unsaid("tool_choice.type")
+
+
+def effort(thinking: Json) -> str | None:
+    """How much a model shall reason: of a budget in tokens the nearest of OpenAI's words; None leaves it to the model."""
+    only(thinking, "thinking", "budget_tokens")
+    match thinking:
+        case {"type": "disabled"}:
+            return "none"
+        case {"type": "enabled", "budget_tokens": int(budget)}:
+            return "low" if budget <= _LOW else "medium" if budget <= _MEDIUM else "high"
+        case {"type": "enabled" | "adaptive"}:
+            return None
+    raise Unsaid("thinking.type")
+
+
+def user_of(body: Json) -> str | None:
+    """`metadata.user_id`."""
+    metadata = cast("Json | None", body.get("metadata")) or {}
+    only(metadata, "metadata", "user_id")
+    return cast("str | None", metadata.get("user_id"))
+
+
+def check_fields(body: Json, *more: str) -> None:
+    """Raises Unsaid for a field of the request that is none of Messages' known ones, nor of `more`."""
+    known = ("model", "messages", "system", "max_tokens", "thinking", "tools", "tool_choice", "metadata", *more)
+    for name in body:
+        if name not in known and name not in _ALWAYS:
+            raise Unsaid(name)
+
+
+FAILED: Final = "The tool failed. "
+"""What a result begins with where OpenAI has no `is_error`."""
