@@ -14,7 +14,8 @@ Every actor writes what it did and saw, in order, into `history.jsonl` of the ro
 folder whose history proves something wrong stays in `.respool/chaos/`. The seed decides what is done, not how processes and
 networks race: running it again is likely to show the same, judging the folder again is sure to.
 
-Pure: history (what was written), judge (what it proves wrong: promises of a run, streams of viewers, account of a generation,
-limits of figures, what was abandoned), summary (figures and their table), deck (which fault is next). With I/O: proxy, wire
-(HTTP), cluster and store (processes), viewers and clients (actors), hooks (hears webhooks), faults, calm, round.
+Pure: history (what was written), judge (what it proves wrong: promises of a run, streams of viewers, results of tools,
+account of a generation, limits of figures, what was abandoned), summary (figures and their table), deck (which fault is
+next). With I/O: proxy, wire (HTTP), cluster and store (processes), viewers and clients (actors), hooks (hears webhooks),
+faults, calm, round; finding is the server tool of a run.
 """

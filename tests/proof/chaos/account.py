@@ -38,7 +38,7 @@ def text(accepted: Line, record: Record, log: Sequence[Frame], calls: Sequence[C
     """I8, I14, I20."""
     if refuses(accepted["seed"]) and (record["state"] == "completed" or record["text"]):
         yield f"I20 {record['state']}, with {len(record['text'])} characters that a guardrail blocks"
-    whole = markdown(accepted["seed"], accepted["tokens"])
+    whole = _whole(accepted)
     wanted, had = "".join(whole), record["text"]
     if record["state"] == "completed" and had != wanted:
         yield f"I8 completed, with {len(had)} characters that are not upstream's {len(wanted)}"
@@ -47,10 +47,16 @@ def text(accepted: Line, record: Record, log: Sequence[Frame], calls: Sequence[C
     for thinking in _thinking(log):
         if not "".join(_thought(accepted)).startswith(thinking):
             yield f"I14 {record['state']}, with thinking that upstream never said: {thinking!r}"
-    if calls is not None:
+    if calls is not None and not accepted.get("rounds"):
         sent = max((_sent(whole, call) for call in calls), default=0)
         if len(had) > sent:
             yield f"I14 {record['state']}, with {len(had)} characters where upstream has sent {sent}"
+
+
+def _whole(accepted: Line) -> Sequence[str]:
+    """All that upstream says: behind each round of tools it says something else."""
+    rounds = accepted.get("rounds", 0)
+    return tuple(token for more in range(rounds + 1) for token in markdown(accepted["seed"] + more, accepted["tokens"]))
 
 
 def _thinking(log: Sequence[Frame]) -> list[str]:
@@ -137,7 +143,7 @@ def _usage(accepted: Line, record: Record, calls: Sequence[Call] | None) -> Iter
     if any(type(value) is not int or value < 0 for value in record["usage"].values() if type(value) is not str):
         yield f"I15 usage {record['usage']}"
         return
-    if calls is None:
+    if calls is None or accepted.get("rounds"):
         return
     answered = [call for call in calls if call["status"] == 200]
     most = {"input_tokens": sum(call["input"] for call in answered),
@@ -155,8 +161,10 @@ def _output(accepted: Line, call: Call) -> int:
     return int(call["tokens"]) + len(_thought(accepted)) if call["closed_by"] == "server" else 0
 
 
-def attempts(record: Record, log: Sequence[Frame], calls: Sequence[Call] | None, *, rewinds: int) -> Iterator[str]:
-    """I16."""
+def attempts(
+    record: Record, log: Sequence[Frame], calls: Sequence[Call] | None, *, rewinds: int, rounds: int = 0
+) -> Iterator[str]:
+    """I16. Behind each round of tools upstream is called once more."""
     told = [frame.data["attempt"] for frame in log if frame.type == "stream_start"]
     withdrawn = bool(log) and log[0].type == "withdraw"
     if withdrawn != bool(record.get("withdrawn")):
@@ -165,7 +173,7 @@ def attempts(record: Record, log: Sequence[Frame], calls: Sequence[Call] | None,
         yield f"I16 the log tells of attempts {told}, the record of {record['attempt']}"
     if record["attempt"] > ATTEMPTS_IN_ALL:
         yield f"I16 {record['attempt']} attempts, {ATTEMPTS_IN_ALL} are allowed"
-    allowed = MOST_CALLS * (record["attempt"] + FORGOTTEN_ATTEMPTS * rewinds)
+    allowed = MOST_CALLS * (1 + rounds) * (record["attempt"] + FORGOTTEN_ATTEMPTS * rewinds)
     if calls is not None and len(calls) > allowed:
         yield f"I16 {len(calls)} calls of upstream in {record['attempt']} attempts, {allowed} are allowed"
 

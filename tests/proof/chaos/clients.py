@@ -1,6 +1,7 @@
 """Those who submit and cancel: with an idempotency key, again and again until they are answered."""
 
 import asyncio
+import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -41,6 +42,7 @@ class Wish:
     keyed: bool = True
     abandon_after: float | None = None
     hooked: bool = False
+    rounds: int = 0
 
     def body(self) -> dict[str, object]:
         return {
@@ -62,12 +64,13 @@ class Wish:
                     "abandon_unwatched": not self.viewers,
                 }
             ),
+            **({"server_tools": ["find"]} if self.rounds else {}),
         }
 
 
-def wishes(seed: str, faults: Sequence[str]) -> Iterator[Wish]:
+def wishes(seed: str, faults: Sequence[str], *, tools: bool = False) -> Iterator[Wish]:
     """An endless row of generations, the same for the same seed; two of five meet an upstream fault, if there are any
-    to meet."""
+    to meet. `tools`: one of three has server tools."""
     deck = Deck(random.Random(f"{seed} upstream"), faults)
     number = 0
     while True:
@@ -79,6 +82,11 @@ def wishes(seed: str, faults: Sequence[str]) -> Iterator[Wish]:
         }  # fmt: skip
         if thinks := rng.random() < 0.15:
             model["thinking"] = 1
+        rounds = rng.randrange(1, 4) if tools and not thinks and rng.random() < 0.35 else 0
+        if rounds:
+            given = json.dumps({"seconds": round(rng.uniform(0.1, 1.0), 2)})
+            model |= {"tokens": tokens // 4, "tools": rounds, "calls": rng.randrange(1, 3), "input": given}
+            tokens //= 4
         if faults and rng.random() < 0.4:
             model |= {"fail": deck.draw(), "at": rng.randrange(0, tokens), "times": rng.choice((1, 1, 1, 1, 2, 9))}
             if model["fail"] == "429":
@@ -95,6 +103,7 @@ def wishes(seed: str, faults: Sequence[str]) -> Iterator[Wish]:
             strict=rng.random() < 0.15,
             keyed=rng.random() > 0.15,
             hooked=rng.random() < 0.3,
+            rounds=rounds,
         )
         abandoned = rng.random()
         if abandoned < 0.1:
@@ -176,7 +185,7 @@ class Generation:
         self.recorder.write(
             "accepted", gen=self.wish.gen, id=id_, asked=asked, seed=seed, tokens=tokens, thinks=self.wish.thinks,
             strict=self.wish.strict, keyed=self.wish.keyed, again=not self.wish.keyed and self._posted > 1,
-            abandon_after=self.wish.abandon_after,
+            abandon_after=self.wish.abandon_after, rounds=self.wish.rounds,
             hooked=bool(self.hook),
         )  # fmt: skip
         if id_ not in self.ids:

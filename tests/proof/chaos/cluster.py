@@ -22,6 +22,7 @@ SETTINGS = {
     "sweep_every": 0.25, "drain": 0, "shutdown": 2, "keep_alive": 4, "stalled_viewer": 30,
     "webhook_secret": SECRET, "webhook_allow": "http loopback", "webhook_timeout": TIMEOUT,
     "guardrails": "tests.proof.chaos.guard:check",
+    "tools": "tests.proof.chaos.finding", "tool_timeout": 5,
 }  # fmt: skip
 _READY_SECONDS = 60.0
 _EXIT_SECONDS = 10.0

@@ -116,6 +116,27 @@ async def _webhook_kill(run: Injector) -> None:
         await telling[0].start()
 
 
+def _kill_where(kind: str, last: tuple[str, ...]) -> Strike:
+    """The worker of a generation whose log ends with such an entry; waits a little for one."""
+
+    async def strike(run: Injector) -> None:
+        end = now() + _BUSY_SECONDS
+        while not (names := await run.cluster.logs.where_logs_end_with(last)) and now() < end:
+            await asyncio.sleep(0.02)
+        found = [
+            each for each in run.cluster.workers if each.name in names and not each.lock.locked() and not each.down
+        ]
+        async with run.one_of(found or run.cluster.workers) as member:
+            async with run.noted(kind, member.name) as note:
+                note.hits = len(found)
+                if found:
+                    await member.kill()
+            if found:
+                await member.start()
+
+    return strike
+
+
 # -- the server
 
 
@@ -271,7 +292,14 @@ async def _until_struck(proxy: FaultProxy, before: int, seconds: float) -> None:
 _PAIRS = ("api_redis", "worker_redis", "worker_upstream")
 _MODES = {"cut": None, "delay": Mode.DELAY, "hold": Mode.HOLD, "lost_reply": Mode.DROP_REPLIES}
 
+IN_TOOLS: dict[str, Strike] = {
+    "worker_kill_in_tool": _kill_where("worker_kill_in_tool", ("tool_start", "tool_progress")),
+    "worker_kill_between_rounds": _kill_where("worker_kill_between_rounds", ("tool_end", "message")),
+}
+"""What strikes where server tools run."""
+
 STRIKES: dict[str, Strike] = {
+    **IN_TOOLS,
     "worker_kill": _kill("worker"),
     "worker_pause": _pause("worker", LEASE + 0.3, LEASE + 1.2),
     "worker_term": _term("worker"),
@@ -296,6 +324,7 @@ STRIKES: dict[str, Strike] = {
 LANES: tuple[tuple[str, ...], ...] = (
     ("worker_kill",) * 4 + ("worker_pause",) * 2 + ("worker_term",),
     ("worker_pause", "worker_kill"),
+    tuple(IN_TOOLS),
     ("worker_kill", "worker_kill", "worker_pause"),
     (
         "server_kill", "server_pause", "server_rewind", "coordination_rewind", "client_kill", "client_pause", "memory_full",

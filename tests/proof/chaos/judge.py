@@ -1,9 +1,9 @@
 """From what was written down to what it proves wrong. Pure.
 
-Each generation's history goes to the checker of I1 to I8 (tests/proof/invariants.py); what its viewers were told beyond text is
-in streams.py, what it amounts to beside upstream's account in account.py, what concerns a run as a whole in promises.py and
-limits.py. A store that came back without its latest seconds excuses what was accepted or ended in these, if it was announced,
-and nothing else; one for coordination alone excuses nothing.
+Each generation's history goes to the checker of I1 to I8 (tests/proof/invariants.py); what its viewers were told beyond text
+is in streams.py, what tools found in results.py, what it amounts to beside upstream's account in account.py, what concerns a
+run as a whole in promises.py and limits.py. A store that came back without its latest seconds excuses what was accepted or
+ended in these, if it was announced, and nothing else; one for coordination alone excuses nothing.
 """
 
 from collections import defaultdict
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.proof import invariants
-from tests.proof.chaos import abandoned, account, limits, promises, streams
+from tests.proof.chaos import abandoned, account, limits, promises, results, streams
 from tests.proof.chaos.history import Line
 
 
@@ -56,6 +56,7 @@ def generation(told: Told, general: dict[str, list[Line]]) -> list[str]:
     found += streams.told_the_end(told.lines)
     strict = any(line.get("strict") for line in told.of("accepted"))
     found += streams.gaps(told.lines, rewinds, strict=strict)
+    found += results.wrong(told.lines, rewinds)
     if told.of("read"):
         found += invariants.violations(observed(told.lines, rewinds))
         found += _amount(told, general)
@@ -82,7 +83,8 @@ def _amount(told: Told, general: dict[str, list[Line]]) -> list[str]:
     found = [*account.text(first, record, log, asked if told.of("asked") else None)]
     found += account.figures(first, record, log, calls, read=records[-1]["t"], clock_moved=moved)
     rewinds = sum(line["t"] >= first["asked"] for line in of_logs(general["rewind"]))
-    return [*found, *account.attempts(record, log, calls, rewinds=rewinds)]
+    rounds = first.get("rounds", 0)
+    return [*found, *account.attempts(record, log, calls, rewinds=rewinds, rounds=rounds)]
 
 
 def figures(lines: Sequence[Line], *, timely: bool = False) -> dict[str, list[float]]:

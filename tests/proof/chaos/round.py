@@ -10,15 +10,16 @@ from typing import TypeVar
 from tests.proof.chaos import evidence
 from tests.proof.chaos.account import ATTEMPTS_IN_ALL
 from tests.proof.chaos.calm import Calm
-from tests.proof.chaos.clients import TOTAL_SECONDS, UPSTREAM_FAULTS, Generation, wishes
+from tests.proof.chaos.clients import TOTAL_SECONDS, UPSTREAM_FAULTS, Generation, Wish, wishes
 from tests.proof.chaos.cluster import Cluster
-from tests.proof.chaos.faults import STRIKES
+from tests.proof.chaos.faults import IN_TOOLS, STRIKES
 from tests.proof.chaos.history import Recorder, now
 from tests.proof.chaos.limits import LEASE
 from tests.proof.chaos.storm import Storm
 
 GROUPS = {
     "worker": ("worker_kill", "worker_pause", "worker_term", "webhook_kill"),
+    "tools": tuple(IN_TOOLS),
     "api": ("api_kill", "api_pause", "api_term"),
     "server": ("server_kill", "server_pause", "client_kill", "client_pause"),
     "rewind": ("server_rewind", "coordination_rewind"),
@@ -78,7 +79,7 @@ class Round:
     async def _run(self, cluster: Cluster, recorder: Recorder) -> None:
         evidence.processes(cluster, recorder, "beginning")
         upstream = [kind.removeprefix("upstream_") for kind in self.faults if kind.startswith("upstream_")]
-        storm = Storm(cluster, recorder, wishes(self.seed, upstream), self.offered, self.seed)
+        storm = Storm(cluster, recorder, self._wishes(upstream), self.offered, self.seed)
         going = await storm.rage(self.storm, self.slots)
         await storm.roll_call()
         calm = Calm(cluster, recorder, self.faults, self.seed)
@@ -91,6 +92,9 @@ class Round:
             await asyncio.gather(*(evidence.outcome(cluster, recorder, generation) for generation in some))
         await evidence.redis_keys(cluster, recorder)
         evidence.processes(cluster, recorder, "end")
+
+    def _wishes(self, upstream: Sequence[str]) -> Iterator[Wish]:
+        return wishes(self.seed, upstream, tools=not IN_TOOLS.keys().isdisjoint(self.faults))
 
     async def _settle(
         self, cluster: Cluster, recorder: Recorder, generations: list[Generation], going: list["asyncio.Task[None]"]

@@ -30,6 +30,17 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
 end
 return moved
 """
+_LAST_ENTRIES = """
+local names = {}
+for _, key in ipairs(redis.call('KEYS', '*:log')) do
+  local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+  local name = redis.call('HGET', string.gsub(key, ':log$', ':record'), 'claimant')
+  for _, type in ipairs(last and name and ARGV or {}) do
+    if string.find(last[2][2], '{"type":"' .. type .. '"', 1, true) == 1 then names[#names + 1] = name end
+  end
+end
+return names
+"""
 SHORTEST = 0.2
 """Seconds that a rewind takes back at least."""
 
@@ -110,6 +121,11 @@ class Store:
             return await redis.execute_command(*words)  # type: ignore[no-untyped-call]
         finally:
             await redis.aclose(close_connection_pool=True)
+
+    async def where_logs_end_with(self, types: Sequence[str]) -> set[str]:
+        """The names of workers that run a generation whose log ends so."""
+        names = await self.command("EVAL", _LAST_ENTRIES, 0, *types)
+        return {name.decode().partition("/")[0] for name in names} if isinstance(names, list) else set()
 
     async def config(self, name: str) -> str:
         """What the server is configured as."""

@@ -76,6 +76,8 @@ class Totals:
             ("cancels", self.seen["cancels"]),
             ("fault kinds asked for / seen", f"{len(self.asked)} / {sum(fired[kind] > 0 for kind in self.asked)}"),
             ("worker kills", fired["worker_kill"] + fired["server_rewind"]),
+            ("worker kills inside a tool, between rounds",
+             f"{fired['worker_kill_in_tool']}, {fired['worker_kill_between_rounds']}"),
             ("worker pauses past the lease", fired["worker_pause"]),
             ("worker hand-overs", fired["worker_term"]),
             ("API kills, pauses, hand-overs", f"{fired['api_kill']}, {fired['api_pause']}, {fired['api_term']}"),

@@ -20,6 +20,8 @@ _CELLS = "tests/api/routes/test_cells.py::"
 _BATCH = "tests/api/routes/test_batch.py::"
 _STARTING = "tests/broker/store/test_starting.py::"
 _WAIT = "tests/api/routes/test_wait.py::"
+_ROUNDS = "tests/worker/generating/test_rounds.py::"
+_TOOLBOX = "tests/worker/generating/test_toolbox.py::"
 _POOL = "tests/broker/store/test_pool.py::"
 _WATCHING = "tests/broker/store/test_abandon_steps.py::"
 _CHUNKS = "tests/api/dialects/test_chunks.py::"
@@ -864,6 +866,71 @@ MUTANTS: tuple[Mutant, ...] = (
         "a boundary that depends on what follows is taken at once", "boundaries._is_known",
         "return any(sign.isalpha() or sign in _SETTLES for sign in behind)", "return True",
         "tests/api/dialects/test_boundaries.py",
+    ),
+    # -- server tools
+    _mutant(
+        "a tool with a result is run again after a crash", "Rounds._missing",
+        "if wanted.id in ids:", "if wanted.id in ids and turn.results[-1].told:",
+        _ROUNDS + "test_wherever_workers_die_no_call_with_a_result_is_made_again_and_no_result_changes",
+    ),
+    _mutant(
+        "a turn whose tools ran is asked for again", "Rounds.begin",
+        "if found and found[-1].whole:", "if found and found[-1].whole and not self._missing(found[-1]):",
+        _ROUNDS + "test_wherever_workers_die_no_call_with_a_result_is_made_again_and_no_result_changes",
+        "tests/system/test_tools.py::test_a_worker_that_dies_inside_a_tool_leaves_what_has_ended",
+    ),
+    _mutant(
+        "a result is for whichever call comes first", "Rounds._missing",
+        "if wanted.id in ids:\n                ids.remove(wanted.id)", "if ids:\n                ids.pop()",
+        _ROUNDS + "test_wherever_workers_die_no_call_with_a_result_is_made_again_and_no_result_changes",
+    ),
+    _mutant(
+        "an end that a worker died before is told to nobody", "untold", "and not block.told", "and False",
+        _ROUNDS + "test_wherever_workers_die_no_call_with_a_result_is_made_again_and_no_result_changes",
+    ),
+    _mutant(
+        "a tool does not hear of a cancel", "Toolbox.run",
+        "except asyncio.CancelledError:\n            await self._stop(tool, running)", "except asyncio.CancelledError:",
+        _TOOLBOX + "test_a_cancel_cancels_the_tool_and_frees_its_place",
+        "tests/system/test_tools.py::test_a_cancel_inside_a_tool_cancels_it",
+    ),
+    _mutant(
+        "a thread that hangs takes no place", "Toolbox.run",
+        "if not done:", "if not done and (tool.kind != 'thread' or self._places.release() is None):",
+        _TOOLBOX + "test_a_thread_that_hangs_keeps_its_place_until_it_ends_and_the_next_is_told_that_there_was_none",
+    ),
+    _mutant(
+        "a tool that exits ends the worker", "Toolbox._in_loop",
+        "except BaseException as error:", "except Exception as error:",
+        "tests/system/test_tools.py::test_a_tool_that_fails_is_a_result_and_the_model_goes_on",
+    ),
+    _mutant(
+        "what a tool raised is told", "Toolbox._raised",
+        'f"The tool failed ({type(error).__name__})."', 'f"The tool failed ({error!r})."',
+        _TOOLBOX + "test_what_a_tool_raised_is_in_no_log_and_no_result",
+    ),
+    _mutant(
+        "the silence of a tool is taken for the upstream's", "Attempt._read",
+        "self._watch(None)", "self._watch('idle_timeout')",
+        "tests/system/test_tools.py::test_the_total_time_ends_a_generation_inside_a_tool_and_its_silence_does_not",
+    ),
+    _mutant(
+        "a round more than allowed", "Rounds._behind", "len(found) <= self.most", "len(found) <= self.most + 1",
+        _ROUNDS + "test_rounds_are_counted_over_attempts",
+        "tests/system/test_tools.py::test_as_many_rounds_as_are_allowed_are_not_too_many",
+    ),
+    _mutant(
+        "rounds cost what the last one does", "Attempt._read_once",
+        "self._earlier_usage = added_usage(self._earlier_usage, answer.usage)", "pass",
+        "tests/system/test_tools.py::test_tools_run_side_by_side_round_by_round_and_all_of_it_is_shown_and_kept",
+    ),
+    _mutant(
+        "any tool is accepted", "_of_the_server", "if known is not None and name not in known:", "if False:",
+        "tests/system/test_tools.py::test_a_tool_that_there_is_not_is_refused_with_its_place",
+    ),
+    _mutant(
+        "the calculator makes any power", "_power", "raise OverflowError", "pass",
+        "tests/worker/tools/test_shipped.py::test_what_is_no_arithmetic_or_too_large_is_refused_at_once",
     ),
     # -- the archive
     _mutant(

@@ -40,7 +40,9 @@ Script = list[tuple[list[str], list[str]]]
 """Turn by turn: pieces of text, and the tools that are called behind it."""
 texts = st.lists(st.text("ab \n日", min_size=1, max_size=3), max_size=3)
 scripts = st.lists(st.tuples(texts, st.lists(st.just("ours"), min_size=1, max_size=3)), max_size=3)
-last_turns = st.tuples(st.lists(st.text("cd", min_size=1, max_size=3), min_size=1, max_size=3), st.just([]))
+last_turns: st.SearchStrategy[tuple[list[str], list[str]]] = st.tuples(
+    st.lists(st.text("cd", min_size=1, max_size=3), min_size=1, max_size=3), st.just(list[str]())
+)
 
 
 @dataclass
@@ -94,6 +96,7 @@ class Model:
         if text:
             deltas: list[Json] = [{"type": "text_delta", "text": letter} for letter in text]
             blocks.append(({"type": "text", "text": ""}, deltas))
+        head: Json
         for name in tools:
             self.calls += 1
             head = {"type": "tool_use", "id": f"t{self.calls}", "name": name, "input": {}}
@@ -284,7 +287,8 @@ def test_a_prefill_is_said_with_what_followed_it() -> None:
     world.attempt()
     first, second = world.model.asked
     assert first["messages"] == messages
-    _, said, results = second["messages"]  # type: ignore[misc]
+    asked: Any = second["messages"]
+    _, said, results = asked
     assert [block.get("text") for block in said["content"]] == ["So", " be", None]
     assert [block["tool_use_id"] for block in results["content"]] == ["t1"]
 
