@@ -43,6 +43,8 @@ class Wish:
     abandon_after: float | None = None
     hooked: bool = False
     rounds: int = 0
+    labelled: bool = False
+    """It has labels, and waits in the background."""
 
     def body(self) -> dict[str, object]:
         return {
@@ -55,6 +57,11 @@ class Wish:
             "first_token_timeout": 1.5,
             "idle_timeout": 1.2,
             "total_timeout": self.total_timeout,
+            **(
+                {"labels": {"gen": self.gen}, "external_id": self.gen, "priority": "background"}
+                if self.labelled
+                else {}
+            ),
             **(
                 {}
                 if self.abandon_after is None
@@ -104,6 +111,7 @@ def wishes(seed: str, faults: Sequence[str], *, tools: bool = False) -> Iterator
             keyed=rng.random() > 0.15,
             hooked=rng.random() < 0.3,
             rounds=rounds,
+            labelled=number % 3 == 0,
         )
         abandoned = rng.random()
         if abandoned < 0.1:
@@ -186,7 +194,7 @@ class Generation:
             "accepted", gen=self.wish.gen, id=id_, asked=asked, seed=seed, tokens=tokens, thinks=self.wish.thinks,
             strict=self.wish.strict, keyed=self.wish.keyed, again=not self.wish.keyed and self._posted > 1,
             abandon_after=self.wish.abandon_after, rounds=self.wish.rounds,
-            hooked=bool(self.hook),
+            hooked=bool(self.hook), labelled=self.wish.labelled,
         )  # fmt: skip
         if id_ not in self.ids:
             self.ids.append(id_)

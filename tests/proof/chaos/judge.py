@@ -50,6 +50,7 @@ def generation(told: Told, general: dict[str, list[Line]]) -> list[str]:
         told.of("accepted"), told.of("cancelled"), told.of("record"), told.of("asked"), general["fault"], rewinds
     )
     found += abandoned.watched(told.of("accepted"), told.lines, general["fault"])
+    found += promises.labelled(told.gen, told.of("accepted"), told.of("record"))
     found += promises.told_to_viewers(told.of("roll"))
     found += promises.told_by_webhook(told.of("accepted"), told.of("record"), told.of("told"), rewinds)
     found += streams.clean_ends(told.lines)

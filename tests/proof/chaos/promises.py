@@ -5,6 +5,7 @@ I10  one idempotency key, one generation
 I11  after a cancel is acknowledged upstream's socket closes within 1 s; cancelled before start means no upstream call
 I12  after faults heal every viewer is live or closed within 10 s (and has the end at the end of all: streams.py)
 I21  the end of what has a webhook is told, signed, or its record says that tries have failed
+I22  labels come back as they were given
 I13  descriptors, tasks, memory and Redis keys return to where they began; no key without a TTL is left behind
 """
 
@@ -51,6 +52,15 @@ def ended(accepted: Sequence[Line], records: Sequence[Line], gone: Sequence[Line
         return ["I9 accepted, and nobody knows of it"] if accepted and not gone else []
     state = records[-1]["record"]["state"]
     return [] if state in ("completed", "failed", "cancelled") else [f"I9 accepted, and still {state}"]
+
+
+def labelled(gen: str, accepted: Sequence[Line], records: Sequence[Line]) -> list[str]:
+    """I22."""
+    if not records or not any(line.get("labelled") for line in accepted):
+        return []
+    record = records[-1]["record"]
+    came_back = [record.get(name) for name in ("labels", "external_id", "priority")]
+    return [] if came_back == [{"gen": gen}, gen, "background"] else [f"I22 labels came back as {came_back}"]
 
 
 def cancelled(

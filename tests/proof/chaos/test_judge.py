@@ -303,6 +303,7 @@ BAD: dict[str, tuple[str, Spoil]] = {
     "accepted and never ended": ("I9", _state("running")),
     "accepted and not there": ("I9", add(did="gone", gen="g-1", id="gen_a", status=404)),
     "accepted and nobody knows": ("I9", drop("record", 0)),
+    "labels do not come back": ("I22", change("accepted", 0, labelled=True)),
     "one key, two generations": (
         "I10", add(did="accepted", gen="g-1", id="gen_b", asked=64.0, seed=SEED, tokens=TOKENS),
     ),
