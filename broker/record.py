@@ -73,6 +73,12 @@ class Record:
     priority: Priority = "interactive"
     start_ms: int | None = None
     place_ms: int | None = None
+    cost: bytes = b""
+
+    @property
+    def spent_before(self) -> bytes | None:
+        """What all attempts so far have cost, JSON, empty where nothing was spent; None if something was and nobody knows."""
+        return self.cost if self.cost or self.usage == b"{}" else None
 
     @property
     def ended(self) -> bool:
@@ -158,6 +164,7 @@ class Record:
                 and fields.get(b"confirmed") != terminal_id
             ),
             owner=fields.get(b"owner", b"").decode(),
+            cost=fields.get(b"cost", b""),
             origin=Origin.of(fields.get(b"origin")),
             hook=Hook.of(fields.get(b"webhook")),
             delivery=Delivery.of(fields.get(b"delivery")),

@@ -72,6 +72,8 @@ FIELDS: Final[tuple[Field, ...]] = (
           shown=False),
     Field("watched_ms", "when a viewer of such a one was noted last", ("abandon", "watch"), ("archive",), shown=False),
     Field("usage", "tokens of all attempts so far, JSON", ("append",)),
+    Field("cost", "what they cost, JSON; missing where no price is known", ("append",), ("append",)),
+    Field("wasted", "tokens of attempts whose text was discarded, and what they cost, JSON", ("claim",), shown=False),
     Field("terminal_id", "the id of the log's terminal entry", _ENDING),
     Field("end", "the terminal entry's content, JSON", _ENDING),
     Field("confirmed", "the `terminal_id` that is known to be safe, of a strictly durable end", ("confirm",)),

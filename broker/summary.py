@@ -5,7 +5,7 @@ from typing import Any, Literal, NotRequired, cast
 from typing_extensions import TypedDict
 
 from broker.record import CancelReason, Record, State
-from broker.vocabulary import Metrics
+from broker.vocabulary import Cost, Metrics
 
 Json = dict[str, Any]
 
@@ -47,6 +47,7 @@ class Summary(TypedDict):
     stop_reason: NotRequired[str | None]
     reason: NotRequired[CancelReason]
     usage: NotRequired[Json | None]
+    cost: NotRequired[Cost | None]
     ttft_ms: NotRequired[int | None]
     total_ms: NotRequired[int]
     metrics: NotRequired[Metrics | None]
@@ -78,7 +79,9 @@ def summary(record: Record) -> Summary:
     if record.origin is not None:
         view[f"{record.origin.how}_of"] = record.origin.id
     if (end := record.end) is not None:
-        view |= {key: end.get(key) for key in ("stop_reason", "usage", "ttft_ms", "total_ms", "metrics", "chunks")}
+        view |= {
+            key: end.get(key) for key in ("stop_reason", "usage", "cost", "ttft_ms", "total_ms", "metrics", "chunks")
+        }
         if "reason" in end:
             view["reason"] = end["reason"]
         view["error"] = {key: end.get(key) for key in Failure.__annotations__} if "code" in end else None

@@ -166,6 +166,13 @@ class ToolEnd(TypedDict):
     content: str
 
 
+class Cost(TypedDict):
+    """`amount` is a decimal number, as a string."""
+
+    amount: str
+    currency: str
+
+
 class Metrics(TypedDict):
     """How it went, in milliseconds; null where nobody knows. `tokens_per_second` and what lies between two tokens are those of
     the last attempt, as they came to its worker."""
@@ -202,6 +209,7 @@ class Withdraw(TypedDict):
 
 class _Figures(TypedDict):
     usage: Json | None
+    cost: Cost | None
     ttft_ms: int | None
     total_ms: int
     metrics: Metrics

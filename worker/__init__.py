@@ -13,6 +13,7 @@ From the outside in:
     sweeper.py   finds generations that no worker looks after
     archiver.py  takes logs that have ended to the archive; archive_sweep.py erases what is nobody's there
     webhooks/    tells the ends of generations to whoever asked for it
+    prices.py    what tokens cost, where the operator says
     rescan.py    finds what coordination has lost, where it has a server of its own
 
 Appender, dispatcher, sweeper, archiver and deliverer have `statistics()`: plain numbers, none counted per token. Whatever fails

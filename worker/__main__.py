@@ -18,6 +18,7 @@ from broker.store.coordination import Coordination
 from broker.tools.loading import load
 from worker.children import supervise
 from worker.guardrails.loading import BadGuardrail, load_checks
+from worker.prices import BadPrices, Prices
 from worker.settings import WorkerSettings
 from worker.upstreams import NoCredentials
 from worker.upstreams.opening import check_upstreams
@@ -43,13 +44,15 @@ def main() -> int:
             check_upstreams(settings.upstreams)
         if arguments.check:
             return 0 if uvloop.run(_check(settings)) else 1
+        if settings.prices is not None:
+            Prices.read(settings.prices)
         load(settings.tool_modules)  # here, so that a parent refuses, whose children would be started again for ever
         load_checks(settings)  # here too: a parent whose children cannot start would try for ever
         if arguments.name is None:
             uvloop.run(supervise(settings, arguments.processes))
         else:
             _serve(settings, arguments.name)
-    except (BrokerError, NoCredentials, BadGuardrail, TimeoutError) as error:
+    except (BadPrices, BrokerError, NoCredentials, BadGuardrail, TimeoutError) as error:
         print(f"worker: {error or 'Redis did not answer'}", file=sys.stderr)
         return 1
     return 0

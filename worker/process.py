@@ -35,6 +35,7 @@ from worker.generating.producer import Producer
 from worker.generating.toolbox import Toolbox
 from worker.guardrails.loading import load_checks
 from worker.log.appender import Appender
+from worker.prices import Prices
 from worker.rescan import Rescan
 from worker.settings import WorkerSettings
 from worker.sweeper import Sweeper
@@ -71,8 +72,11 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     lanes = lanes_to(settings.effective_logs_url)
     appender = Appender(lanes, round(settings.lease * 1000), settings.append_pace_ms)
     ends = (InBatches if settings.two_servers else Together)(logs, coordination)
+    prices = None if settings.prices is None else Prices.read(settings.prices)
     toolbox = Toolbox(load(settings.tool_modules), settings)
-    producer = Producer(name, logs, coordination, ends, appender, upstream, settings, toolbox, load_checks(settings))
+    producer = Producer(
+        name, logs, coordination, ends, appender, upstream, settings, toolbox, load_checks(settings), prices
+    )
     again_ms = round(settings.pickup_grace * 1000)
     taken_ms = min(again_ms, round(settings.lease * 1000) + _LEASE_SLACK_MS)
     agreement = Agreement("worker", logs_redis, coordination_redis)

@@ -1,5 +1,6 @@
 """Settings of the worker process, beside those that all processes share."""
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field
@@ -38,6 +39,8 @@ class WorkerSettings(BrokerSettings):
     max_output_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
     webhook_timeout: float = Field(default=15.0, ge=0.5, le=60)
     """How long a receiver may take to answer."""
+    prices: Path | None = None
+    """A file of what tokens cost, by model. Not set: no cost is told."""
     outage: float = Field(default=120.0, gt=0)
     """How long a worker keeps a finished generation's end in hand while Redis is away."""
     tool_timeout: float = Field(default=60.0, gt=0, le=3600)

@@ -82,14 +82,16 @@ def claim(
     attempts_in_all: int = 20,
     most_paid: int = 0,
     guarded: bool = False,
+    discards: bool = False,
 ) -> Call[Granted | Refused]:
     """Starts an attempt. `start_json` is its first entry's JSON object, to which the script adds `attempt`.
     `claimant` is a name that no other claim has: the same claim, repeated, is granted again. `most_attempts` may count,
-    `most_paid` output tokens be paid for by all (0: any number). `guarded`: what ends without this worker is withdrawn."""
+    `most_paid` output tokens be paid for by all (0: any number). `guarded`: what ends without this worker is withdrawn.
+    `discards`: it keeps nothing of what earlier attempts made."""
     args: list[Argument] = [
         *(keys.live(id_), claimant, lease_ms, keys.WAITING_MS, keys.REMEMBERED_MS, most_attempts),
         *(str(planned_from), "run" if run else "fail", start_json.removesuffix(b"}"), kept_chunks),
-        *(attempts_in_all, most_paid, "1" if guarded else ""),
+        *(attempts_in_all, most_paid, "1" if guarded else "", int(discards)),
     ]
     return Call(_CLAIM, _all_keys(id_), args, _claimed)
 

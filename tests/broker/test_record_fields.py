@@ -151,10 +151,10 @@ def test_a_record_that_has_seen_everything_has_had_every_field_and_no_other(serv
     }
     server.do(server.logs.create(generation.id, b"{}", "sim-1", 3_600_000, **how))
     lost = generation.granted()
-    generation.append(lost, 1, Content(TEXT, b"a"))
+    generation.append(lost, 1, Content(TEXT, b"a"), usage=b'{}\n{"amount":"1","currency":"USD"}')
     assert generation.release(lost)
     had = set(generation.fields)
-    attempt = generation.granted()
+    attempt = generation.granted(discards=True)
     assert generation.append(attempt, 1, Content(TEXT, b"a"), usage=b"{}", lease_ms=1000) == Appended(1)
     server.do(server.logs.watched([generation.id]))
     generation.cancel()

@@ -26,6 +26,7 @@ from worker.generating.tooled import Tooled
 from worker.generating.usage import Usage, added_usage
 from worker.guardrails.guard import Guard
 from worker.log.writer import Cause, Writer
+from worker.prices import Bill
 from worker.settings import WorkerSettings
 from worker.upstreams import Answer, Call, Json, Upstream, UpstreamFailure
 
@@ -85,8 +86,8 @@ class Attempt:
 
     def __init__(
         self, writer: Writer, upstream: Upstream, settings: WorkerSettings, first: Step, options: Options,
-        *, usage: Usage, output_bytes: int, paid: int = 0, opening: Sequence[Content] = (), tooled: Tooled | None = None,
-        guard: Guard | None = None,
+        *, usage: Usage, output_bytes: int, paid: int = 0, bill: Bill | None = None,
+        opening: Sequence[Content] = (), tooled: Tooled | None = None, guard: Guard | None = None,
     ) -> None:  # fmt: skip
         self._writer = writer
         self._upstream = upstream
@@ -101,6 +102,7 @@ class Attempt:
         self._earlier_usage = usage
         self._output_bytes = output_bytes
         self._cache = options.cache
+        self._bill = bill or Bill(None, None)
         most = options.max_spend_tokens
         self._spending = None if most is None else Spending(most, paid)
         self._streams = options.stream
@@ -245,6 +247,7 @@ class Attempt:
         writer = self._writer
         self._watch("first_token_timeout" if self._streams else None)
         self._arrivals.paused()
+        self._bill.calls(str(call.body.get("model")))
         call = replace(call, cache=self._cache, stream=self._streams)
         async with self._upstream.answer_to(call) as answer:
             self._answer, self._usage = answer, answer.usage
@@ -270,7 +273,8 @@ class Attempt:
         usage = self._answer.usage
         if usage is not self._usage:
             self._usage = usage
-            writer.usage = orjson.dumps(added_usage(self._earlier_usage, usage))
+            cost = self._bill.shows(usage)
+            writer.usage = orjson.dumps(added_usage(self._earlier_usage, usage)) + (b"\n" + cost if cost else b"")
         if self._spending is not None:
             over = self._answer.stop_reason is not None
             self._bound(self._spending, contents, added_usage(self._said, usage), over=over)

@@ -36,6 +36,7 @@ from worker.guardrails.guard import Guard
 from worker.guardrails.verdicts import Check, Subject
 from worker.log.appender import Appender
 from worker.log.writer import Writer
+from worker.prices import Bill, Prices
 from worker.settings import WorkerSettings
 from worker.upstreams import Upstream
 
@@ -52,8 +53,8 @@ class Producer:
 
     def __init__(
         self, name: str, logs: Logs, coordination: Coordination, ends: Ends, appender: Appender, upstream: Upstream,
-        settings: WorkerSettings, toolbox: Toolbox | None = None,
-        checks: Sequence[Check] = (),
+        settings: WorkerSettings, toolbox: Toolbox | None = None, checks: Sequence[Check] = (),
+        prices: Prices | None = None,
     ) -> None:  # fmt: skip
         self._checks = checks
         self._guarded = any(check.on_failure == "closed" for check in checks)
@@ -66,6 +67,7 @@ class Producer:
         self._settings = settings
         self.abandonment = Abandonment(logs)
         self._toolbox = toolbox or Toolbox({}, settings)
+        self._prices = prices
         self._turns = Turns()
         self._aside = Aside()
         self.draining = False
@@ -105,6 +107,7 @@ class Producer:
                 usage=orjson.loads(the_plan.record.usage),
                 output_bytes=the_plan.keep_bytes,
                 paid=granted.paid,
+                bill=Bill(self._prices, the_plan.record.spent_before),
                 opening=the_plan.opening,
                 tooled=self._tooled(the_plan, writer, granted),
                 guard=guard,
@@ -164,6 +167,7 @@ class Producer:
                 run=the_plan.options.on_interrupt != "fail",
                 start_json=the_plan.start_json,
                 kept_chunks=the_plan.keep_chunks,
+                discards=the_plan.reason == "restart",
                 attempts_in_all=self._settings.attempts_in_all,
                 most_paid=the_plan.options.max_spend_tokens or 0,
                 guarded=self._guarded,

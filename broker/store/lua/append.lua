@@ -7,7 +7,8 @@
 -- and since then only this attempt appends.
 --
 -- KEYS  record, log
--- ARGV  channel, attempt, seq of the first entry, new lease in ms ('0': leave it), usage JSON ('': leave it), then kind,
+-- ARGV  channel, attempt, seq of the first entry, new lease in ms ('0': leave it), usage JSON and, behind an LF, what
+--       it cost, JSON, if that is known ('': leave both), then kind,
 --       value …
 -- Returns the seq of the log's last entry, or, if a cancel is pending, {that seq, 1}; or refuses:
 --   {-1}        fenced: the generation does not run, or by another attempt, or this one has given its lease back (which must
@@ -40,6 +41,10 @@ if first_chunk or ARGV[4] ~= '0' then
   if first_chunk then redis.call('HSET', KEYS[1], 'first_ms', int(now)) end
   if ARGV[4] ~= '0' then redis.call('HSET', KEYS[1], 'lease_until', int(now + ARGV[4])) end
 end
-if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'usage', ARGV[5]) end
+if ARGV[5] ~= '' then
+  local usage, cost = string.match(ARGV[5], '^([^\n]*)\n?(.*)$')
+  redis.call('HSET', KEYS[1], 'usage', usage)
+  if cost ~= '' then redis.call('HSET', KEYS[1], 'cost', cost) else redis.call('HDEL', KEYS[1], 'cost') end
+end
 if r[5] then return { seq, 1 } end
 return seq

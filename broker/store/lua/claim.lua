@@ -6,7 +6,8 @@
 -- ARGV  channel, claimant (a name that no other claim has), lease ms, waiting ms, remembered ms, attempts that may count,
 --       id of the last entry that the plan was made from ('0-0': none), 'run' or 'fail' (what to do after an interruption),
 --       JSON of the first entry without its closing brace, chunks that are kept, attempts in all, output tokens that may be paid for
---       ('0': any number), '1' if what this attempt puts out must be checked before it may stay
+--       ('0': any number), '1' if what this attempt puts out must be checked before it may stay, '1' if it discards what earlier
+--       ones have made, else '0'
 -- Returns {'granted', attempt, ordinal, output tokens that were paid for at least}, or refuses:
 --   {'unknown'}           there is no record
 --   {'ended', state}      it is terminal
@@ -67,6 +68,10 @@ redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'ordinal', i
   'before', before, 'claimant', ARGV[2], 'lease_until', int(now + tonumber(ARGV[3])),
   'lease_ms', ARGV[3], 'kept', ARGV[10], 'others', '0', 'started_ms', r[9] or int(now),
   'guarded', ARGV[13])
+if ARGV[14] == '1' then
+  local before = redis.call('HMGET', KEYS[1], 'usage', 'cost')
+  if before[1] then redis.call('HSET', KEYS[1], 'wasted', spent_on(before[1], before[2])) end
+end
 -- Until it ends, a generation lives as long as one may wait: retention must never end one that is merely silent. What was made in
 -- the last minute does so already.
 redis.call('PEXPIRE', KEYS[2], ARGV[4])

@@ -45,6 +45,23 @@ local function why_ended(final, cancel)
   return '"stop_reason":null,"reason":"' .. reason .. '"'
 end
 
+-- A JSON object with one more member.
+local function with_member(object, name, value)
+  return string.sub(object, 1, -2) .. (object == '{}' and '' or ',') .. '"' .. name .. '":' .. value .. '}'
+end
+
+-- Tokens and what they cost, as one JSON object.
+local function spent_on(usage, cost)
+  return cost and with_member(usage, 'cost', cost) or usage
+end
+
+-- The end's `usage`, JSON, with what of it was `wasted`: all of what failed, else what was spent on text that was discarded.
+local function usage_told(failed, usage, cost, wasted)
+  if not usage then return 'null' end
+  if failed then wasted = spent_on(usage, cost) end
+  return wasted and with_member(usage, 'wasted', wasted) or usage
+end
+
 -- Writes the one terminal entry and the terminal state, starts the retention, and puts aside what a webhook tells. Returns 1 if
 -- there is one that tells this end, else 0. `K` is {record, log, tombstone, webhook}; the caller has made sure that the generation
 -- is not terminal. Nothing can be appended after it: every script that appends
@@ -54,7 +71,7 @@ end
 -- already seen, before Redis lost its tail, with other bytes.
 --
 -- `attempt` and `seq` are the log's tail, `r` the record's created_ms, first_ms, usage, kept, others, retention_ms, durability,
--- started_ms, cancel. `final` has `measured` where a worker ends what it ran, and `status` where the failure is not one of ours. Of
+-- started_ms, cancel, cost, wasted. `final` has `measured` where a worker ends what it ran, and `status` where the failure is not one of ours. Of
 -- what is `cancelled`, its `stop_reason` is why, where the caller knows; else the record says so.
 -- If `final` has a `withdraw`, that entry takes the place of all that the log had: nobody is given that again. Ids go on as ever.
 local function seal_at(K, channel, now, final, remembered_ms, attempt, seq, r)
@@ -71,7 +88,8 @@ local function seal_at(K, channel, now, final, remembered_ms, attempt, seq, r)
   local ttft = r[2] and int(math.max(0, tonumber(r[2]) - tonumber(r[1]))) or 'null'
   -- An attempt's first entry is none; of those behind it only the others are counted, as they are few.
   local chunks = withdrawn and 0 or math.max(0, tonumber(r[4] or '0') + seq - tonumber(r[5] or '0'))
-  local figures = '"usage":' .. (r[3] or 'null') .. ',"ttft_ms":' .. ttft .. ',"total_ms":' .. int(total)
+  local figures = '"usage":' .. usage_told(final.state == 'failed', r[3], r[10], r[11])
+    .. ',"cost":' .. (r[10] or 'null') .. ',"ttft_ms":' .. ttft .. ',"total_ms":' .. int(total)
     .. ',"metrics":' .. metrics(r, ttft, total, final.measured)
     .. ',"chunks":' .. int(chunks) .. (r[7] == 'strict' and ',"durability":"strict"' or '')
     .. (withdrawn and ',"withdrawn":true' or '') .. '}'
@@ -100,9 +118,9 @@ end
 -- have it checked.
 local function seal(K, channel, now, final, remembered_ms)
   local attempt, seq = tail(K[2])
-  local r = redis.call('HMGET', K[1],
-    'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability', 'started_ms', 'cancel', 'guarded')
-  if r[10] == '1' and r[2] and attempt > 0 then
+  local r = redis.call('HMGET', K[1], 'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability',
+    'started_ms', 'cancel', 'cost', 'wasted', 'guarded')
+  if r[12] == '1' and r[2] and attempt > 0 then
     final.withdraw = '{"type":"withdraw","guardrail":null,"reason":"It ended before it could be checked.","category":"unchecked"}'
   end
   return seal_at(K, channel, now, final, remembered_ms, attempt, seq, r)

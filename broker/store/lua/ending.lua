@@ -4,7 +4,7 @@
 -- ordinal, ms of the submit, the retention in ms, and 1 if a webhook is to tell it.
 local function finish(K, A, now)
   local r = redis.call('HMGET', K[1], 'state', 'attempt', 'ordinal',
-    'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability', 'started_ms', 'cancel')
+    'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability', 'started_ms', 'cancel', 'cost', 'wasted')
   if r[1] and TERMINAL[r[1]] then return { 'ended', r[1] } end
   if r[1] ~= 'running' or r[2] ~= A[2] then return { 'fenced' } end
   local holder, last = tail(K[2])
@@ -16,7 +16,7 @@ local function finish(K, A, now)
   local hooked = seal_at(K, A[1], now,
     { state = A[5], stop_reason = A[6], code = A[7], message = A[8], retryable = A[9] == '1', status = A[10] ~= '' and A[10] or nil, retry_after = A[11],
       measured = A[12] ~= '' and A[12] or nil, withdraw = withdraw },
-    tonumber(A[4]), holder, last, { unpack(r, 4, 12) })
+    tonumber(A[4]), holder, last, { unpack(r, 4, 14) })
   return { 'ended', A[5], tonumber(r[3]), tonumber(r[4]), tonumber(r[9]), hooked }
 end
 

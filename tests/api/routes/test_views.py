@@ -20,7 +20,9 @@ METRICS = {
     "ttft_ms": 1, "total_ms": 2, "queue_ms": 1, "tokens_per_second": 7.5, "inter_token_ms_p50": None,
     "inter_token_ms_p95": None, "cache_hit": True,
 }  # fmt: skip
-FIGURES = b'"usage":{"output_tokens":7},"ttft_ms":1,"total_ms":2,"metrics":%b,"chunks":5' % json.dumps(METRICS).encode()
+FIGURES = b'"usage":{"output_tokens":7},"cost":null,"ttft_ms":1,"total_ms":2,"metrics":%b,"chunks":5' % (
+    json.dumps(METRICS).encode()
+)
 ENDED = {
     **RUNNING, b"state": b"completed", b"finished_ms": b"4", b"terminal_id": b"9-1",
     b"end": b'{"type":"stream_end","status":"completed","stop_reason":"end_turn",' + FIGURES + b"}",
@@ -45,7 +47,7 @@ BEFORE = {
 MEANWHILE = {**BEFORE, "state": "running", "attempt": 2, "started_at_ms": 2, "first_token_at_ms": 3}
 AFTER = {
     **MEANWHILE, "state": "completed", "finished_at_ms": 4, "stop_reason": "end_turn", "usage": {"output_tokens": 7},
-    "ttft_ms": 1, "total_ms": 2, "metrics": METRICS, "chunks": 5, "error": None,
+    "cost": None, "ttft_ms": 1, "total_ms": 2, "metrics": METRICS, "chunks": 5, "error": None,
 }  # fmt: skip
 IN_VAIN = {
     **AFTER, "state": "failed", "stop_reason": None,

@@ -99,6 +99,7 @@ class Generation:
         in_all: int = 20,
         most_paid: int = 0,
         guarded: bool = False,
+        discards: bool = False,
     ) -> Granted | Refused:
         """By default planned from the log as it is, by a claimant of its own."""
         return self.server.do(
@@ -114,12 +115,13 @@ class Generation:
                 attempts_in_all=in_all,
                 most_paid=most_paid,
                 guarded=guarded,
+                discards=discards,
             )
         )
 
-    def granted(self, *, kept: int = 0, most: int = 3) -> int:
+    def granted(self, *, kept: int = 0, most: int = 3, discards: bool = False) -> int:
         """Claims, which must succeed; the attempt's name."""
-        verdict = self.claim(kept=kept, most=most)
+        verdict = self.claim(kept=kept, most=most, discards=discards)
         assert isinstance(verdict, Granted), verdict
         return verdict.attempt
 

@@ -97,6 +97,53 @@ def test_whether_the_cache_was_hit_is_what_the_usage_says(
     assert metrics["cache_hit"] is hit
 
 
+SAID, COST = b'{"input_tokens":3,"output_tokens":2}', b'{"amount":"0.5","currency":"USD"}'
+
+
+def test_the_end_tells_the_cost_beside_the_usage_and_nothing_wasted_where_nothing_was(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.append(attempt, 1, A, usage=SAID + b"\n" + COST)
+    generation.finish(attempt, 2)
+    end = end_of(generation)
+    assert (end["usage"], end["cost"]) == (orjson.loads(SAID), orjson.loads(COST))
+
+
+def test_what_an_attempt_discards_was_wasted_and_what_is_gone_on_with_was_not(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.append(attempt, 1, A, usage=SAID + b"\n" + COST)
+    generation.expire_lease()
+    generation.granted(discards=True)
+    generation.expire_lease()
+    attempt = generation.granted()
+    more = b'{"input_tokens":6,"output_tokens":5}'
+    generation.append(attempt, 1, A, usage=more + b"\n" + COST)
+    generation.finish(attempt, 2)
+    wasted = {**orjson.loads(SAID), "cost": orjson.loads(COST)}
+    assert end_of(generation)["usage"] == {**orjson.loads(more), "wasted": wasted}
+
+
+@pytest.mark.parametrize("by", ["finish", "claim"])
+def test_of_what_has_failed_all_was_wasted(generation: Generation, by: str) -> None:
+    attempt = generation.granted()
+    generation.append(attempt, 1, A, usage=SAID)
+    if by == "finish":
+        generation.finish(attempt, 2, Ending.failed("upstream_error", "no"))
+    else:
+        generation.expire_lease()
+        generation.claim(run=False)
+    end = end_of(generation)
+    assert end["usage"] == {**orjson.loads(SAID), "wasted": orjson.loads(SAID)}
+    assert end["cost"] is None
+
+
+def test_a_cost_that_is_known_no_more_is_told_no_more(generation: Generation) -> None:
+    attempt = generation.granted()
+    generation.append(attempt, 1, A, usage=SAID + b"\n" + COST)
+    generation.append(attempt, 2, B, usage=SAID)
+    generation.finish(attempt, 3)
+    assert end_of(generation)["cost"] is None
+
+
 @pytest.mark.parametrize("retry_after", [None, 0.0, 1.5, 30.0, 31_536_000.0])
 def test_an_error_tells_the_status_that_fits_and_the_pause_that_was_asked_for(
     generation: Generation, retry_after: float | None

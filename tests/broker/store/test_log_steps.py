@@ -49,7 +49,7 @@ def test_a_claim_tells_its_plan_and_leaves_its_first_entry_open(run: bool, said:
     assert call.keys == ALL_KEYS
     assert call.args == [
         keys.live("g"), "w/1", 10, keys.WAITING_MS, keys.REMEMBERED_MS, 3, "7-2", said, b'{"a":{}', 4,
-        20, 0, "",
+        20, 0, "", 0,
     ]  # fmt: skip
 
 

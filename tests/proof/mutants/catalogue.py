@@ -52,6 +52,8 @@ def _mutant(name: str, place: str, old: str, new: str, *tests: str) -> Mutant:
 
 
 _CHAT = "tests/api/dialects/test_chat.py::"
+_PRICES = "tests/worker/test_prices.py::"
+_FIGURES = "tests/broker/store/test_figures.py::"
 _CACHING = "tests/worker/upstreams/anthropic/test_caching.py::"
 _CHAT_FORM = "tests/system/test_chat.py::"
 _SUBMIT = "accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms, tags)"
@@ -164,7 +166,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "pass", "tests/system/test_guardrails.py::test_the_end_is_told_when_the_check_has_passed_and_not_before",
     ),
     _mutant(
-        "what no worker can check stays", "common.lua", "if r[10] == '1' and r[2]", "if false and r[2]",
+        "what no worker can check stays", "common.lua", "if r[12] == '1' and r[2]", "if false and r[2]",
         _LUA + "test_what_no_worker_is_left_to_check_is_withdrawn",
     ),
     _mutant(
@@ -1068,8 +1070,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/worker/generating/test_arrivals.py::test_what_lies_between_two_calls_is_nobody_s_pace",
     ),
     _mutant(
-        "any retry-after is passed on", "anthropic.client.seconds",
-        "return asked if 0 <= asked <= _LONGEST_PAUSE else None", "return asked",
+        "any retry-after is passed on", "retry_after.seconds",
+        "return asked if 0 <= asked <= _LONGEST else None", "return asked",
         "tests/worker/upstreams/anthropic/test_client.py::test_a_pause_is_asked_for_in_seconds_that_could_be_meant",
     ),
     # -- webhooks, and what is made anew
@@ -1175,5 +1177,24 @@ MUTANTS: tuple[Mutant, ...] = (
     _mutant(
         "thinking is marked", "_may_be_marked", 'block.get("type") not in _NEVER_MARKED and ', "",
         _CACHING + "test_what_may_not_be_marked_is_passed_over",
+    ),
+    # -- what it cost
+    _mutant(
+        "a call's cost is counted with each of its words", "Bill.shows", "self._now = self._settled + self._price.of(usage)",
+        "self._now = self._settled = self._settled + self._price.of(usage)",
+        _PRICES + "test_a_bill_adds_up_calls_and_takes_a_call_s_last_word",
+    ),
+    _mutant(
+        "what is unknown costs nothing", "Bill.__init__",
+        "if prices is not None and before is not None:", "if prices is not None:",
+        _PRICES + "test_what_was_spent_before_and_is_unknown_makes_all_unknown",
+    ),
+    _mutant(
+        "what was discarded was not wasted", "claim.lua", "if ARGV[14] == '1' then", "if false then",
+        _FIGURES + "test_what_an_attempt_discards_was_wasted_and_what_is_gone_on_with_was_not",
+    ),
+    _mutant(
+        "what has failed was not wasted", "common.lua", "if failed then wasted = spent_on(usage, cost) end", "",
+        _FIGURES + "test_of_what_has_failed_all_was_wasted",
     ),
 )  # fmt: skip

@@ -174,6 +174,7 @@ def test_a_generation_is_claimed_produced_and_ended() -> None:
         "attempts_in_all": 20,
         "most_paid": 0,
         "guarded": False,
+        "discards": False,
     }
     assert [each for each in world.did if each != claim] == [
         ("record", "gen_x", True),
