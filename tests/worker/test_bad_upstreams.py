@@ -66,7 +66,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_key_may_be_in_a_secret_file_and_the_environment_comes_first(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("GPT_KEY", raising=False)
     monkeypatch.setattr(opening, "_SECRETS", tmp_path)
@@ -78,6 +78,7 @@ def test_a_key_may_be_in_a_secret_file_and_the_environment_comes_first(
     assert opening._key(setting) == "of the file"
     monkeypatch.setenv("GPT_KEY", "of the environment")
     assert opening._key(setting) == "of the environment"
+    assert capsys.readouterr() == ("", ""), "a key is told to nobody"
 
 
 def test_an_anthropic_one_without_a_name_of_its_key_has_the_sdks_own(monkeypatch: pytest.MonkeyPatch) -> None:

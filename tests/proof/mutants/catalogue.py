@@ -23,6 +23,7 @@ _WAIT = "tests/api/routes/test_wait.py::"
 _ROUNDS = "tests/worker/generating/test_rounds.py::"
 _TOOLBOX = "tests/worker/generating/test_toolbox.py::"
 _POOL = "tests/broker/store/test_pool.py::"
+_OPENAI = "tests/worker/upstreams/openai/"
 _WATCHING = "tests/broker/store/test_abandon_steps.py::"
 _CHUNKS = "tests/api/dialects/test_chunks.py::"
 MODEL = "tests/broker/store/test_model.py::test_whatever_happens_in_whatever_order_the_scripts_do_as_the_model"
@@ -1196,5 +1197,30 @@ MUTANTS: tuple[Mutant, ...] = (
     _mutant(
         "what has failed was not wasted", "common.lua", "if failed then wasted = spent_on(usage, cost) end", "",
         _FIGURES + "test_of_what_has_failed_all_was_wasted",
+    # -- a second upstream
+    _mutant(
+        "an answer of Chat is complete without a reason", "ChatTranslator.end",
+        "if self.stopped or not self._finish:", "if self.stopped:",
+        _OPENAI + "test_chat_answer.py::test_without_a_finish_reason_it_has_not_ended_whatever_usage_says",
+    ),
+    _mutant(
+        "an answer of Responses is complete without its end", "ResponsesTranslator.end",
+        "return []", "self.stopped = True; self.stop_reason = 'end_turn'; return []",
+        _OPENAI + "test_answers.py::test_an_answer_without_its_end_is_never_whole",
+    ),
+    _mutant(
+        "a piece of a call of OpenAI goes to the one that was opened last", "Blocks.reopened",
+        "if self.open is block:", "if self.open is not None:",
+        _OPENAI + "test_chat_answer.py::test_pieces_of_two_calls_by_turns_go_each_to_its_own",
+        _OPENAI + "test_responses_answer.py::test_pieces_of_two_calls_by_turns_go_each_to_its_own",
+    ),
+    _mutant(
+        "a fallback goes on with what another model has begun", "Attempt._ask",
+        "if self._begun:", "if self._begun and not self._others:",
+        "tests/system/test_fallback.py::test_behind_the_first_token_no_other_model_answers",
+    ),
+    _mutant(
+        "a key of an upstream is told", "opening._key", "return found", "print(found); return found",
+        "tests/worker/test_bad_upstreams.py::test_a_key_may_be_in_a_secret_file_and_the_environment_comes_first",
     ),
 )  # fmt: skip

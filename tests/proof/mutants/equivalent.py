@@ -419,7 +419,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "no block of upstream's has a number below 0, nor has one before the first was opened": (
         "Translator.__init__: self._open = -1 => pass",
         "Translator.__init__: self._open = -1 => self._open = -2",
-        "Translator.feed: self._open = -1 => self._open = -2",
+        "translate.Translator.feed: self._open = -1 => self._open = -2",
     ),
     "no white space was kept from upstream, and none is looked for": (
         "Translator._without_overlap: if self._overlap: => if True:",
@@ -429,7 +429,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " for ours, theirs in zip(self._overlap, text, ):",
     ),
     "no request is without a message": (
-        'resumed: if messages and messages[-1]["role"] == "assistant": => if messages[-1]["role"] == "assistant":',
+        'prefilled: if messages and messages[-1]["role"] == "assistant": => if messages[-1]["role"] == "assistant":',
     ),
     "4.0 and 4.1 both come before 4.5": (
         "takes_prefill: return (int(match[1]), int(match[2] or 0)) <= _LAST_WITH_PREFILL =>"
@@ -448,7 +448,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " max_keepalive_connections=connections) => limits = httpx2.Limits(max_connections=connections, )",
     ),
     "a code that has no words of its own gets those of this one": (
-        '_failures.__exit__: raise UpstreamFailure("upstream_error", message_for("upstream_error", None),'
+        'anthropic.client._failures.__exit__: raise UpstreamFailure("upstream_error", message_for("upstream_error", None),'
         ' retryable=False) from None => raise UpstreamFailure("upstream_error", message_for("XXupstream_error", None),'
         " retryable=False) from None",
     ),
