@@ -1197,6 +1197,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _mutant(
         "what has failed was not wasted", "common.lua", "if failed then wasted = spent_on(usage, cost) end", "",
         _FIGURES + "test_of_what_has_failed_all_was_wasted",
+    ),
     # -- a second upstream
     _mutant(
         "an answer of Chat is complete without a reason", "ChatTranslator.end",
