@@ -7,7 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from broker.vocabulary import EVENTS, ConnectionEvent, Event, LogEvent, Metrics
 
-METRICS: dict[str, Any] = dict.fromkeys(Metrics.__annotations__) | {"total_ms": 0}
+METRICS: dict[str, Any] = dict.fromkeys(Metrics.__required_keys__) | {"total_ms": 0}
 FIGURES: dict[str, Any] = {"usage": None, "cost": None, "ttft_ms": None, "total_ms": 0, "metrics": METRICS, "chunks": 0}
 EXAMPLES: list[dict[str, Any]] = [
     {

@@ -65,7 +65,7 @@ def test_a_chat_streams_the_same_events_and_done_is_last(client: Client) -> None
     assert naive(raw) == client.record(id_of(response))["text"] != ""
     end = logged[-1].data
     assert end["usage"].keys() >= {"input_tokens", "output_tokens"}
-    assert end["metrics"].keys() == Metrics.__annotations__.keys()
+    assert end["metrics"].keys() == Metrics.__required_keys__
 
 
 def test_each_frame_is_one_line_of_data_and_a_blank_line(client: Client) -> None:
