@@ -57,22 +57,21 @@ end
 
 -- The end's `usage`, JSON, with what of it was `wasted`: all of what failed, else what was spent on text that was discarded.
 local function usage_told(failed, usage, cost, wasted)
-  if not usage then return 'null' end
+  if not usage or usage == 'null' then return 'null' end
   if failed then wasted = spent_on(usage, cost) end
   return wasted and with_member(usage, 'wasted', wasted) or usage
 end
 
 -- Writes the one terminal entry and the terminal state, starts the retention, and puts aside what a webhook tells. Returns 1 if
 -- there is one that tells this end, else 0. `K` is {record, log, tombstone, webhook}; the caller has made sure that the generation
--- is not terminal. Nothing can be appended after it: every script that appends
--- looks at the state first.
+-- is not terminal. Nothing can be appended after it: every script that appends looks at the state first.
 --
 -- The log is sealed under an attempt of its own: under an attempt's next seq the entry might take an id that a viewer has
 -- already seen, before Redis lost its tail, with other bytes.
 --
 -- `attempt` and `seq` are the log's tail, `r` the record's created_ms, first_ms, usage, kept, others, retention_ms, durability,
--- started_ms, cancel, cost, wasted. `final` has `measured` where a worker ends what it ran, and `status` where the failure is not one of ours. Of
--- what is `cancelled`, its `stop_reason` is why, where the caller knows; else the record says so.
+-- started_ms, cancel, cost, wasted. `final` has `measured` where a worker ends what it ran, and `status` where the failure is not one
+-- of ours. Of what is `cancelled`, its `stop_reason` is why, where the caller knows; else the record says so.
 -- If `final` has a `withdraw`, that entry takes the place of all that the log had: nobody is given that again. Ids go on as ever.
 local function seal_at(K, channel, now, final, remembered_ms, attempt, seq, r)
   local withdrawn = final.withdraw and final.withdraw ~= ''

@@ -78,6 +78,7 @@ FIELDS = {
     " bool_type float_parsing",
     "not_allowed": "literal_error string_pattern_mismatch tool_twice named_twice forbidden_url",
     "unknown_tool": "unknown_tool",
+    "unknown_model": "unknown_model",
     "not_configured": "not_configured",
     "invalid": "no_time",
     "out_of_range": "finite_number greater_than greater_than_equal less_than_equal string_too_short string_too_long"

@@ -139,10 +139,16 @@ def _times(accepted: Line, record: Record, read: float, clock_moved: bool) -> It
 
 def _usage(accepted: Line, record: Record, calls: Sequence[Call] | None) -> Iterator[str]:
     """Each call that answered told its input and one token at its beginning, and all its tokens at its end, if that came."""
-    usage = {name: record["usage"].get(name, 0) for name in ("input_tokens", "output_tokens")}
-    if any(type(value) is not int or value < 0 for value in record["usage"].values() if type(value) is not str):
+    told = dict(record["usage"])
+    wasted = told.pop("wasted", {})
+    usage = {name: told.get(name, 0) for name in ("input_tokens", "output_tokens")}
+    if any(type(value) is not int or value < 0 for value in told.values() if type(value) is not str):
         yield f"I15 usage {record['usage']}"
         return
+    if any(wasted.get(name, 0) > value for name, value in usage.items()) or (
+        record["state"] == "failed" and wasted != told
+    ):
+        yield f"I15 wasted {wasted} of {told}"
     if calls is None or accepted.get("rounds"):
         return
     answered = [call for call in calls if call["status"] == 200]
