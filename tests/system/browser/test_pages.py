@@ -1,48 +1,14 @@
 """Pages in Chromium: one of another port on this machine uses the API if its origin is named, and reads nothing if not; our own
 shows the API without the internet."""
 
-import shutil
-import threading
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.harness.stack import Stack
-from tests.system.browser.test_restarts import CHROMIUM
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: make browser")
-
-
-class Pages(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        """Says nothing about requests."""
-
-
-@pytest.fixture(scope="module")
-def pages() -> Iterator[int]:
-    """The port on which this folder's pages are, by the names `localhost` and `127.0.0.1`: two origins."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Pages, directory=str(Path(__file__).parent))) as server:
-        serving = threading.Thread(target=server.serve_forever)
-        serving.start()
-        yield server.server_port
-        server.shutdown()
-        serving.join()
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Any]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("Chromium is not installed")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
-        yield browser.new_page()
-        browser.close()
 
 
 def test_a_page_of_a_named_origin_uses_the_api_and_one_of_another_reads_nothing(pages: int, page: Any) -> None:

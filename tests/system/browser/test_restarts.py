@@ -15,6 +15,7 @@ import pytest
 
 from broker.local.embedded import free_port
 from tests.harness.stack import STARTS, Stack, until
+from tests.system.browser.chromium import chromium
 from tests.system.faults.family import family
 from tests.system.http.certificate import Certificate, make_certificate
 from tests.system.http.proxy import Nginx, binary
@@ -22,15 +23,10 @@ from tests.system.http.test_caddy import caddy
 from tests.system.http.wire import Address
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: make browser")
 
 PACKAGE = "@microsoft/fetch-event-source@2.0.1"
 PAGE = Path(__file__).with_name("watching.html")
 RESTARTS, WATCHING, FETCHING = 6, 20, 5
-CHROMIUM = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 HANDS_A_CUT_ON = (2, 8)
 """The first Caddy that does so on HTTP/2; before it every cut of ours became a clean end."""
 
@@ -58,18 +54,13 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 @pytest.fixture(scope="module")
 def page(package: Path) -> Iterator[Any]:
     """A page of a browser; what it is made of comes from here, whatever the origin."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("Chromium is not installed")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
+    with chromium() as browser:
         opened = browser.new_context(ignore_https_errors=True).new_page()
         opened.route("**/watching.html", lambda route: route.fulfill(body=PAGE.read_text(), content_type="text/html"))
         opened.route(
             "**/package/*", lambda route: route.fulfill(body=_script(package, route), content_type="text/javascript")
         )
         yield opened
-        browser.close()
 
 
 def _script(package: Path, route: Any) -> str:
