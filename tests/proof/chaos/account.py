@@ -4,6 +4,7 @@ I8   what is completed has all of upstream's text, however many attempts it took
 I14  whatever the end, text and thinking are a beginning of what upstream said, and no more than it was seen to send
 I15  the end's figures are the record's, and what the log, the clock and upstream's account say
 I16  there are no more attempts, and no more calls of upstream, than are allowed
+I25  what has a fallback fails for a model that is not there only when that was the last one
 I20  what the run's guardrail refuses never completes, and its text stays with nobody
 """
 
@@ -27,6 +28,7 @@ FORGOTTEN_ATTEMPTS = 3
 _CLOCKS_MS = 1000
 """How far what the store's clock says of a duration may be from what ours says."""
 _FIGURES = ("usage", "ttft_ms", "total_ms", "metrics", "chunks")
+_NOT_THERE = ("unknown_model", "upstream_not_found", "upstream_authentication", "upstream_permission")
 _COUNTED = ("text", "thinking", "tool_input")
 _TERMINAL = ("completed", "failed", "cancelled")
 
@@ -168,9 +170,15 @@ def _output(accepted: Line, call: Call) -> int:
 
 
 def attempts(
-    record: Record, log: Sequence[Frame], calls: Sequence[Call] | None, *, rewinds: int, rounds: int = 0
+    record: Record,
+    log: Sequence[Frame],
+    calls: Sequence[Call] | None,
+    *,
+    rewinds: int,
+    rounds: int = 0,
+    models: int = 1,
 ) -> Iterator[str]:
-    """I16. Behind each round of tools upstream is called once more."""
+    """I16. Behind each round of tools upstream is called once more. `models`: the request's, and its fallback's."""
     told = [frame.data["attempt"] for frame in log if frame.type == "stream_start"]
     withdrawn = bool(log) and log[0].type == "withdraw"
     if withdrawn != bool(record.get("withdrawn")):
@@ -179,9 +187,25 @@ def attempts(
         yield f"I16 the log tells of attempts {told}, the record of {record['attempt']}"
     if record["attempt"] > ATTEMPTS_IN_ALL:
         yield f"I16 {record['attempt']} attempts, {ATTEMPTS_IN_ALL} are allowed"
-    allowed = MOST_CALLS * (1 + rounds) * (record["attempt"] + FORGOTTEN_ATTEMPTS * rewinds)
+    allowed = MOST_CALLS * models * (1 + rounds) * (record["attempt"] + FORGOTTEN_ATTEMPTS * rewinds)
     if calls is not None and len(calls) > allowed:
         yield f"I16 {len(calls)} calls of upstream in {record['attempt']} attempts, {allowed} are allowed"
+
+
+def fallen_back(accepted: Line, record: Record, log: Sequence[Frame]) -> Iterator[str]:
+    """I25. The model that the request names is never there."""
+    other = accepted.get("fallback")
+    if other is None:
+        return
+    asked, code = None, (record.get("error") or {}).get("code")
+    for frame in log:
+        match frame.data:
+            case {"type": "stream_start" | "retrying", "model": str(model)}:
+                asked = model
+    if code in _NOT_THERE and asked != other:
+        yield f"I25 failed with {code} of {asked}, and {other} was not asked"
+    if (answered_by := (record.get("metrics") or {}).get("answered_by")) not in (None, other):
+        yield f"I25 it was answered by {answered_by}, which is not there"
 
 
 def is_over(record: Record) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
+from tests.proof.chaos import second
 from tests.proof.chaos.deck import Deck
 from tests.proof.chaos.history import Recorder, now
 from tests.proof.chaos.viewers import HABITS, Habit, Viewer
@@ -45,6 +46,8 @@ class Wish:
     rounds: int = 0
     labelled: bool = False
     """It has labels, and waits in the background."""
+    fallback: str | None = None
+    """The model that is asked when `model`, which is not there, has refused."""
 
     def body(self) -> dict[str, object]:
         return {
@@ -72,12 +75,13 @@ class Wish:
                 }
             ),
             **({"server_tools": ["find"]} if self.rounds else {}),
+            **({"fallback": [self.fallback]} if self.fallback else {}),
         }
 
 
-def wishes(seed: str, faults: Sequence[str], *, tools: bool = False) -> Iterator[Wish]:
+def wishes(seed: str, faults: Sequence[str], *, tools: bool = False, two: bool = False) -> Iterator[Wish]:
     """An endless row of generations, the same for the same seed; two of five meet an upstream fault, if there are any
-    to meet. `tools`: one of three has server tools."""
+    to meet. `tools`: one of three has server tools. `two`: there is a second upstream, which some go to (second.py)."""
     deck = Deck(random.Random(f"{seed} upstream"), faults)
     number = 0
     while True:
@@ -98,9 +102,11 @@ def wishes(seed: str, faults: Sequence[str], *, tools: bool = False) -> Iterator
             model |= {"fail": deck.draw(), "at": rng.randrange(0, tokens), "times": rng.choice((1, 1, 1, 1, 2, 9))}
             if model["fail"] == "429":
                 model["retry_after"] = round(rng.uniform(0, 0.8), 2)
+        answering, before = second.models(number) if two else (second.FIRST, None)
+        answers = f"{answering}?{urlencode(model)}"
         wish = Wish(
             gen=f"{seed}-{number}",
-            model="sim-1?" + urlencode(model),
+            model=f"{before}?seed={text_seed}&fail=404" if before else answers,
             text=(text_seed, tokens),
             on_interrupt=rng.choices(("continue", "restart", "fail"), (7, 2, 1))[0],
             viewers=("steady", *rng.choices(HABITS, k=rng.randrange(1, 4))),
@@ -112,6 +118,7 @@ def wishes(seed: str, faults: Sequence[str], *, tools: bool = False) -> Iterator
             hooked=rng.random() < 0.3,
             rounds=rounds,
             labelled=number % 3 == 0,
+            fallback=answers if before else None,
         )
         abandoned = rng.random()
         if abandoned < 0.1:
@@ -194,7 +201,7 @@ class Generation:
             "accepted", gen=self.wish.gen, id=id_, asked=asked, seed=seed, tokens=tokens, thinks=self.wish.thinks,
             strict=self.wish.strict, keyed=self.wish.keyed, again=not self.wish.keyed and self._posted > 1,
             abandon_after=self.wish.abandon_after, rounds=self.wish.rounds,
-            hooked=bool(self.hook), labelled=self.wish.labelled,
+            hooked=bool(self.hook), labelled=self.wish.labelled, fallback=self.wish.fallback,
         )  # fmt: skip
         if id_ not in self.ids:
             self.ids.append(id_)

@@ -9,6 +9,7 @@ from typing import Self
 from broker.local.embedded import free_port
 from broker.processes.orphans import Orphans
 from tests.harness.processes import Child, python
+from tests.proof.chaos import second
 from tests.proof.chaos.account import ATTEMPTS_IN_ALL, MOST_ATTEMPTS
 from tests.proof.chaos.history import Recorder, now
 from tests.proof.chaos.hooks import SECRET, TIMEOUT, Receiver
@@ -34,12 +35,20 @@ class Member:
     """An API or a worker with its own ways to its peers. `lock` is held by whoever does something to it; `down` while it is
     meant not to run, or not to answer."""
 
-    def __init__(self, child: Child, address: Address, redis: list[FaultProxy], upstream: FaultProxy | None) -> None:
+    def __init__(
+        self,
+        child: Child,
+        address: Address,
+        redis: list[FaultProxy],
+        upstream: FaultProxy | None,
+        upstream_two: FaultProxy | None = None,
+    ) -> None:
         self.child = child
         self.name = child.name
         self.address = address
         self.redis = redis
         self.upstream = upstream
+        self.upstream_two = upstream_two
         self.lock = asyncio.Lock()
         self.down = True
         self._started = False
@@ -91,7 +100,7 @@ class Member:
 
 class Cluster:
     """Use it as an async context; everything in it ends with it. `apart`: coordination and logs have a server each.
-    `archive`: a second after their ends logs go to a folder."""
+    `archive`: a second after their ends logs go to a folder. `two`: there are two upstreams."""
 
     def __init__(
         self,
@@ -102,6 +111,7 @@ class Cluster:
         workers: int = 3,
         apart: bool = False,
         archive: bool = False,
+        two: bool = False,
     ) -> None:
         self.folder = folder
         self.recorder = recorder
@@ -114,6 +124,7 @@ class Cluster:
         self.upstream: Address = ("127.0.0.1", free_port())
         self._counts = (apis, workers)
         self._archive = f"file://{folder.absolute()}/archive" if archive else None
+        self._two = two
         self._orphans = Orphans()
         self._simulator = Child(
             "simulator", python("worker.simulator", "--port", str(self.upstream[1])), {}, folder, self._orphans
@@ -176,18 +187,22 @@ class Cluster:
             environment["RESPOOL_LOGS_URL"] = self.logs.server.url_at(redis[0].port)
         if self._archive is not None:
             environment |= {"RESPOOL_ARCHIVE_URL": self._archive, "RESPOOL_ARCHIVE_AFTER": "1"}
+        if self._two:
+            environment["RESPOOL_UPSTREAMS"] = second.setting(self.upstream)
         if is_api:
             port = free_port()
             own = {"port": port} | (SMALL if len(self.apis) % 2 else {})
             environment |= {f"RESPOOL_{key.upper()}": str(value) for key, value in own.items()}
             child = Child(name, python("api", "--alone"), environment, self.folder, self._orphans)
             return Member(child, ("127.0.0.1", port), redis, None)
-        upstream = await FaultProxy(self.upstream).start()
-        self.proxies.append(upstream)
+        upstream, other = await FaultProxy(self.upstream).start(), await FaultProxy(self.upstream).start()
+        self.proxies += [upstream, other]
         environment |= {"ANTHROPIC_BASE_URL": f"http://127.0.0.1:{upstream.port}", "ANTHROPIC_API_KEY": "simulated"}
+        if self._two:
+            environment |= {"RESPOOL_UPSTREAMS": second.setting(("127.0.0.1", other.port)), second.KEY: "simulated"}
         arguments = ("--name", name)
         child = Child(name, python("worker", *arguments), environment, self.folder, self._orphans)
-        return Member(child, ("", 0), redis, upstream)
+        return Member(child, ("", 0), redis, upstream, other)
 
     async def _watch(self) -> None:
         """Writes down who ends without having been ended, and starts it again."""

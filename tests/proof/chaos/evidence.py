@@ -62,7 +62,7 @@ async def upstream_faults(cluster: Cluster) -> set[str]:
 
 
 def _call(call: Any) -> dict[str, Any]:
-    names = ("status", "fault", "continued", "tokens", "closed_by")
+    names = ("path", "status", "fault", "continued", "tokens", "closed_by")
     times = {name: None if call[f"{name}_ns"] is None else call[f"{name}_ns"] / 1e9 for name in ("at", "closed")}
     asked = max(1, int(call["headers"]["content-length"]) // 4)
     return {**{name: call[name] for name in names}, **times, "input": asked}

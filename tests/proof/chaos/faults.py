@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.proof.chaos import second
 from tests.proof.chaos.cluster import Cluster, Member
 from tests.proof.chaos.history import Recorder, now
 from tests.proof.chaos.hooks import has_socket
@@ -121,7 +122,7 @@ def _kill_where(kind: str, last: tuple[str, ...]) -> Strike:
 
     async def strike(run: Injector) -> None:
         end = now() + _BUSY_SECONDS
-        while not (names := await run.cluster.logs.where_logs_end_with(last)) and now() < end:
+        while not (names := await _where_logs_end_with(run, last)) and now() < end:
             await asyncio.sleep(0.02)
         found = [
             each for each in run.cluster.workers if each.name in names and not each.lock.locked() and not each.down
@@ -135,6 +136,12 @@ def _kill_where(kind: str, last: tuple[str, ...]) -> Strike:
                 await member.start()
 
     return strike
+
+
+async def _where_logs_end_with(run: Injector, last: tuple[str, ...]) -> set[str]:
+    """As the store tells it while nobody does anything to it."""
+    async with run.cluster.logs.lock:
+        return await run.cluster.logs.where_logs_end_with(last)
 
 
 # -- the server
@@ -263,15 +270,19 @@ def _net(pair: str, mode: Mode | None, name: str) -> Strike:
 async def _busy(run: Injector, pair: str) -> tuple[Member, FaultProxy]:
     """A member that talks to that peer right now; waits a little for one."""
     members = run.cluster.apis if pair == "api_redis" else run.cluster.workers
-    ways = [
-        (each, way)
-        for each in members
-        for way in ([each.upstream] if pair == "worker_upstream" and each.upstream else each.redis)
-    ]
+    ways = [(each, way) for each in members for way in _ways(each, pair)]
     end = now() + _BUSY_SECONDS
     while not (busy := [way for way in ways if way[1].links and not way[0].down]) and now() < end:
         await asyncio.sleep(0.05)
     return run.rng.choice(busy or ways)
+
+
+def _ways(member: Member, pair: str) -> list[FaultProxy]:
+    to_upstream = {"worker_upstream": member.upstream, second.PAIR: member.upstream_two}
+    if pair not in to_upstream:
+        return member.redis
+    way = to_upstream[pair]
+    return [] if way is None else [way]
 
 
 async def _cut(run: Injector, proxy: FaultProxy) -> None:
@@ -289,8 +300,11 @@ async def _until_struck(proxy: FaultProxy, before: int, seconds: float) -> None:
         await asyncio.sleep(0.05)
 
 
-_PAIRS = ("api_redis", "worker_redis", "worker_upstream")
+_PAIRS = ("api_redis", "worker_redis", "worker_upstream", second.PAIR)
 _MODES = {"cut": None, "delay": Mode.DELAY, "hold": Mode.HOLD, "lost_reply": Mode.DROP_REPLIES}
+
+ON_SECOND = tuple(f"{second.PAIR}_{name}" for name in _MODES)
+"""What strikes between a worker and the second upstream."""
 
 IN_TOOLS: dict[str, Strike] = {
     "worker_kill_in_tool": _kill_where("worker_kill_in_tool", ("tool_start", "tool_progress")),
@@ -331,7 +345,8 @@ LANES: tuple[tuple[str, ...], ...] = (
         "misconf", "noreplicas", "clock_back",
     ),
     ("api_kill", "api_pause", "api_term", "webhook_kill"),
-    tuple(f"{pair}_{name}" for pair in _PAIRS for name in _MODES),
+    tuple(f"{pair}_{name}" for pair in _PAIRS for name in _MODES if pair != second.PAIR),
+    ON_SECOND,
 )  # fmt: skip
 """Each lane deals its faults one after the other; the lanes run side by side, so that faults meet."""
 RARE = {

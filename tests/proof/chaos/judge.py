@@ -70,8 +70,8 @@ def of_logs(rewinds: Sequence[Line]) -> list[Line]:
 
 
 def _amount(told: Told, general: dict[str, list[Line]]) -> list[str]:
-    """I14 to I16. Upstream cannot tell two generations apart that one submit has made, or a submit without a key that was sent
-    again: then its account says nothing."""
+    """I14 to I16, I25. Upstream cannot tell two generations apart that one submit has made, or a submit without a key that was
+    sent again: then its account says nothing."""
     accepted, records = told.of("accepted"), told.of("record")
     if not accepted or not records or not account.is_over(records[-1]["record"]):
         return []
@@ -84,8 +84,9 @@ def _amount(told: Told, general: dict[str, list[Line]]) -> list[str]:
     found = [*account.text(first, record, log, asked if told.of("asked") else None)]
     found += account.figures(first, record, log, calls, read=records[-1]["t"], clock_moved=moved)
     rewinds = sum(line["t"] >= first["asked"] for line in of_logs(general["rewind"]))
-    rounds = first.get("rounds", 0)
-    return [*found, *account.attempts(record, log, calls, rewinds=rewinds, rounds=rounds)]
+    found += account.fallen_back(first, record, log)
+    rounds, models = first.get("rounds", 0), 2 if first.get("fallback") else 1
+    return [*found, *account.attempts(record, log, calls, rewinds=rewinds, rounds=rounds, models=models)]
 
 
 def figures(lines: Sequence[Line], *, timely: bool = False) -> dict[str, list[float]]:

@@ -12,7 +12,7 @@ from tests.proof.chaos.account import ATTEMPTS_IN_ALL
 from tests.proof.chaos.calm import Calm
 from tests.proof.chaos.clients import TOTAL_SECONDS, UPSTREAM_FAULTS, Generation, Wish, wishes
 from tests.proof.chaos.cluster import Cluster
-from tests.proof.chaos.faults import IN_TOOLS, STRIKES
+from tests.proof.chaos.faults import IN_TOOLS, ON_SECOND, STRIKES
 from tests.proof.chaos.history import Recorder, now
 from tests.proof.chaos.limits import LEASE
 from tests.proof.chaos.storm import Storm
@@ -25,7 +25,12 @@ GROUPS = {
     "rewind": ("server_rewind", "coordination_rewind"),
     "refusing": ("memory_full", "misconf", "noreplicas"),
     "clock": ("clock_back",),
-    "net": tuple(name for name in STRIKES if name.startswith(("api_redis", "worker_redis", "worker_upstream"))),
+    "net": tuple(
+        name
+        for name in STRIKES
+        if name.startswith(("api_redis", "worker_redis", "worker_upstream")) and name not in ON_SECOND
+    ),
+    "second": ON_SECOND,
     "upstream": tuple(f"upstream_{name}" for name in UPSTREAM_FAULTS),
 }
 _APART = frozenset(("coordination_rewind",))
@@ -65,11 +70,16 @@ class Round:
         """The faults that can strike here, of those that are asked for."""
         return [kind for kind in self.faults if self.apart or kind not in _APART]
 
+    @property
+    def two(self) -> bool:
+        """Whether there are two upstreams."""
+        return not set(ON_SECOND).isdisjoint(self.faults)
+
     async def run(self) -> None:
         """Leaves a history in the folder, and the processes' logs. Raises only what is wrong with the run itself."""
         recorder = Recorder(self.folder)
         try:
-            async with Cluster(self.folder, recorder, apart=self.apart, archive=self.archive) as cluster:
+            async with Cluster(self.folder, recorder, apart=self.apart, archive=self.archive, two=self.two) as cluster:
                 await self._run(cluster, recorder)
         finally:
             recorder.close()
@@ -94,7 +104,7 @@ class Round:
         evidence.processes(cluster, recorder, "end")
 
     def _wishes(self, upstream: Sequence[str]) -> Iterator[Wish]:
-        return wishes(self.seed, upstream, tools=not IN_TOOLS.keys().isdisjoint(self.faults))
+        return wishes(self.seed, upstream, tools=not IN_TOOLS.keys().isdisjoint(self.faults), two=self.two)
 
     async def _settle(
         self, cluster: Cluster, recorder: Recorder, generations: list[Generation], going: list["asyncio.Task[None]"]

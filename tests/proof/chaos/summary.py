@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tests.bench.figures import percentile
+from tests.proof.chaos import second
 from tests.proof.chaos.history import Line
 from tests.proof.chaos.judge import counted, figures, judge, resets
 from tests.proof.chaos.limits import LIMITS, Limit
 
 _FENCED = re.compile(r"left: fenced")
 _REAPPENDED = re.compile(r"re-appending")
-EVIDENCE = {"fenced": "worker_pause", "re-appended": "server_rewind", "resets": "server_rewind"}
+_SECOND, _FALLEN_BACK = "answered by the second upstream", "answered by a fallback"
+_MESSAGES = "/v1/messages"
+EVIDENCE = {"fenced": "worker_pause", "re-appended": "server_rewind", "resets": "server_rewind",
+            _SECOND: f"{second.PAIR}_cut", _FALLEN_BACK: f"{second.PAIR}_cut"}  # fmt: skip
 """What must have been seen, if the fault that brings it about was asked for: else `no violations` says nothing."""
 
 
@@ -52,6 +56,9 @@ class Totals:
         for line in lines:
             if line["did"] == "record":
                 self.states[line["record"]["state"]] += 1
+                self.seen[_FALLEN_BACK] += "answered_by" in (line["record"].get("metrics") or {})
+            elif line["did"] == "asked":
+                self.seen[_SECOND] += sum(_by_second(call) for call in line["calls"])
         return found
 
     def missing(self, *, effects: bool = True) -> list[str]:
@@ -87,6 +94,8 @@ class Totals:
             ("network faults", sum(n for kind, n in fired.items() if kind.startswith(("api_redis", "worker_redis",
                                                                                       "worker_upstream")))),
             ("upstream faults", sum(n for kind, n in fired.items() if kind.startswith("upstream_"))),
+            ("calls answered by the second upstream, generations by a fallback",
+             f"{self.seen[_SECOND]}, {self.seen[_FALLEN_BACK]}"),
             ("attempts fenced", self.seen["fenced"]),
             ("tails re-appended", self.seen["re-appended"]),
             ("viewers reset", self.seen["resets"]),
@@ -96,6 +105,10 @@ class Totals:
         ]  # fmt: skip
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _by_second(call: Mapping[str, object]) -> bool:
+    return call["status"] == 200 and call.get("path", _MESSAGES) != _MESSAGES
 
 
 def _counts(counts: Mapping[str, int]) -> str:

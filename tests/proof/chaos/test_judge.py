@@ -92,10 +92,29 @@ def cancelled(history: History, *, asked: float, closed: float, attempt: int = 1
 
 def failed(history: History) -> None:
     """The generation failed behind its last token."""
-    usage = {"input_tokens": 40, "output_tokens": 1}
+    usage = {"input_tokens": 40, "output_tokens": 1, "wasted": {"input_tokens": 40, "output_tokens": 1}}
     of(history, "record")[0]["record"] |= {"state": "failed", "error": ERROR, "stop_reason": None, "usage": usage}
     of(history, "asked")[0]["calls"] = [call(closed_by="fault")]
     _ends_with(history, block("100-9", "error", **ERROR, **FIGURES | {"usage": usage}))
+
+
+def _failed_and(spoil: Callable[[dict[str, Any]], object]) -> Spoil:
+    def both(history: History) -> None:
+        failed(history)
+        spoil(of(history, "record")[0]["record"])
+
+    return both
+
+
+def _not_there(history: History) -> None:
+    failed(history)
+    of(history, "accepted")[0]["fallback"] = "sim-chat"
+    of(history, "record")[0]["record"]["error"] = ERROR | {"code": "upstream_not_found"}
+
+
+def _answered_by_the_first(history: History) -> None:
+    of(history, "accepted")[0]["fallback"] = "sim-chat"
+    of(history, "record")[0]["record"]["metrics"] = {"answered_by": "sim-1"}
 
 
 def _ends_with(history: History, end: str) -> None:
@@ -331,6 +350,11 @@ BAD: dict[str, tuple[str, Spoil]] = {
     "usage is negative": ("I15", _figure(usage={"input_tokens": -1, "output_tokens": TOKENS})),
     "usage is more than was told": ("I15", _figure(usage={"input_tokens": 40, "output_tokens": TOKENS + 1})),
     "usage is less than was told": ("I15", _figure(usage={"input_tokens": 40, "output_tokens": 1})),
+    "more was wasted than used": ("I15", _figure(usage={**USAGE, "wasted": {"input_tokens": 41}})),
+    "of what failed not all was wasted": ("I15", _failed_and(lambda record: record["usage"]["wasted"].update(output_tokens=0))),
+    "what failed has wasted nothing": ("I15", _failed_and(lambda record: record["usage"].pop("wasted"))),
+    "failed for want of a model, and another was there": ("I25", _not_there),
+    "answered by a model that is not there": ("I25", _answered_by_the_first),
     "chunks are not those of the log": ("I15", _figure(chunks=TOKENS + 1)),
     "chunks are negative": ("I15", _figure(chunks=-1)),
     "the first token came before the submit": ("I15", _figure(ttft_ms=-5)),
@@ -410,6 +434,36 @@ def test_a_viewer_who_was_ahead_of_a_rewind_must_be_told() -> None:
     ]
     assert any("I1" in wrong for wrong in judge(history[:closed] + silently + history[closed:]))
     assert judge(history[:closed] + told + history[closed:]) == []
+
+
+def test_a_fallback_may_be_asked_as_often_as_the_first_and_may_not_be_there_either() -> None:
+    history = good()
+    failed(history)
+    assert judge(history) == []
+    refused = [call(status=404, fault="404", closed_by="fault", tokens=0), *of(history, "asked")[0]["calls"] * 4]
+    of(history, "asked")[0]["calls"] = refused
+    assert any("I16" in wrong for wrong in judge(history))
+    of(history, "accepted")[0]["fallback"] = "sim-chat"
+    told = block("100-1", "retrying", code="upstream_not_found", tries=1, delay_ms=0, model="sim-chat")
+    for line in of(history, "read"):
+        line["blocks"][:] = _behind_the_start(line["blocks"], told)
+    frames = of(history, "frame")
+    for frame, each in zip(frames, _behind_the_start([frame["block"] for frame in frames], told), strict=False):
+        frame["block"] = each
+    history.insert(history.index(frames[-1]) + 1, frames[-1] | {"block": of(history, "read")[0]["blocks"][-1]})
+    error = ERROR | {"code": "upstream_not_found"}
+    record = of(history, "record")[0]["record"]
+    record["error"] = error
+    figures = FIGURES | {"usage": record["usage"]}
+    _ends_with(history, block("100-10", "error", **error, **figures))
+    assert judge(history) == []
+
+
+def _behind_the_start(blocks: list[str], told: str) -> list[str]:
+    """The same log, with one entry more behind its first."""
+    first, *others = blocks
+    later = [each.rpartition("-") for each in others]
+    return [first, told, *(f"{before}-{int(seq) + 1}" for before, _, seq in later)]
 
 
 def abandoned(history: History, *, opened: float, shown: float, after: float | None = 1.0) -> None:

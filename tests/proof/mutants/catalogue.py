@@ -914,7 +914,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "the silence of a tool is taken for the upstream's", "Attempt._read",
-        "self._watch(None)", "self._watch('idle_timeout')",
+        "self._watch(None)\n                    step = await tooled.use",
+        "self._watch('idle_timeout')\n                    step = await tooled.use",
         "tests/system/test_tools.py::test_the_total_time_ends_a_generation_inside_a_tool_and_its_silence_does_not",
     ),
     _mutant(
