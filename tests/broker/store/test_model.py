@@ -234,9 +234,9 @@ class Machine(RuleBasedStateMachine):
     def revoke(self, dead: bool) -> None:
         """By a parent that knows the worker to be dead, or by a sweeper."""
         model, worker = self.model, self.workers[-1]
-        lapsed = model.leased if dead and model.runs(worker.attempt) else model.leased is False or None
+        lapsed = model.runs(worker.attempt) and model.leased is not None if dead else model.leased is False
         revoked = self.generation.revoke(worker.attempt if dead else None)
-        assert revoked == (lapsed is not None)
+        assert revoked == lapsed
         if revoked:
             model.settle()
             if not model.cancel:
