@@ -162,7 +162,7 @@ class EmbeddedCluster:
         """Moves slots in one step, as Valkey 9 can."""
         source.command("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slots[0], slots[-1], "NODE", target.id)
         until(
-            lambda: all(self._serves(node, target, slots) for node in self.nodes), "everybody knows where they are", 30
+            lambda: all(self._serves(node, target, slots) for node in self.nodes), "everybody knows where they are", 60
         )
 
     def grow(self) -> Node:

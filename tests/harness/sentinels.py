@@ -22,6 +22,8 @@ SENTINEL_PASSWORD = "of-the-sentinels"
 DOWN_SECONDS = 1.0
 """After so long without an answer a Sentinel takes a server for dead."""
 STARTS = 30.0
+AGREE = 75.0
+"""Seconds: a Sentinel whose timer was late by two (a busy machine) acts on nothing for the next 30."""
 MOVES = 30.0
 """Seconds that a failover may take on a busy machine; it takes two or three."""
 _CONFIG = {"repl-diskless-sync-delay": "0", "repl-ping-replica-period": "1", "repl-timeout": "5"}
@@ -117,7 +119,7 @@ class Trio:
             (folder / "sentinel.conf").write_text("\n".join(lines) + "\n")
             command = [str(server_binary()), "sentinel.conf", "--sentinel"]
             self.sentinels.append(Child(f"sentinel-{at}", command, {}, folder, self._orphans, cwd=folder).start())
-        until(self._agree, "the Sentinels know of everything", STARTS)
+        until(self._agree, "the Sentinels know of everything", AGREE)
 
     def _agree(self) -> bool:
         try:
