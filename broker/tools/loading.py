@@ -117,7 +117,8 @@ def _tool(module: str, function: Callable[..., object]) -> Tool:
         arguments = TypeAdapter[object](_arguments(taken, hints))
         schema = arguments.json_schema()
     except Exception as error:  # pydantic has many
-        raise _bad(place, f"no schema can be made of its parameters: {str(error).splitlines()[0]}") from error
+        said = str(error).partition("\n")[0] or type(error).__name__
+        raise _bad(place, f"no schema can be made of its parameters: {said}") from error
     schema.pop("title", None)
     calls = [each.name for each in parameters if hints.get(each.name) is ToolCall]
     return Tool(

@@ -50,4 +50,4 @@ def test_rounds_of_tools_end_well_on_each_upstream_checked_priced_and_labelled(
     assert float(record["cost"]["amount"]) > 0
     words = client.events(generation.id, chunk="word")
     assert text_of(words) == record["text"]
-    assert len(words) <= len(events)
+    assert {frame.id for frame in words} <= {frame.id for frame in events}, "a chunk has the id of its last entry"

@@ -130,7 +130,10 @@ class Toolbox:
             with contextlib.suppress(RuntimeError):  # the loop has gone
                 loop.call_soon_threadsafe(ended, result)
 
-        threading.Thread(target=run, name=f"tool {tool.name}", daemon=True).start()
+        try:
+            threading.Thread(target=run, name=f"tool {tool.name}", daemon=True).start()
+        except RuntimeError as error:  # the system gives no more threads
+            ended(self._raised(tool, error))
         return running
 
     # -- results

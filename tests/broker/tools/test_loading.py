@@ -147,12 +147,24 @@ def unknown(a: "Nothing") -> None:  # type: ignore[name-defined]  # noqa: F821
     """Has a type that there is not."""
 
 
+class Silent:
+    """Has a schema that fails without a word."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: object) -> object:
+        raise RuntimeError
+
+
+def silent(a: Silent) -> None:
+    """Has such a type."""
+
+
 def yields(a: int) -> Iterator[int]:
     """Yields, and is no coroutine."""
     yield a
 
 
-@pytest.mark.parametrize("function", [untyped, undocumented, open_ended, by_place, odd, unknown, yields])
+@pytest.mark.parametrize("function", [untyped, undocumented, open_ended, by_place, odd, unknown, silent, yields])
 def test_what_no_schema_can_be_made_of_is_named(function: Any) -> None:
     with pytest.raises(BadTools, match=rf"^RESPOOL_TOOLS: made_up\.{function.__name__}: \w+"):
         only(function.__name__, function)

@@ -62,6 +62,22 @@ def test_a_thread_that_hangs_keeps_its_place_until_it_ends_and_the_next_is_told_
     scene(what, tools_at_once=1, tool_timeout=0.2)
 
 
+def test_where_the_system_gives_no_thread_the_call_has_failed_and_its_place_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def none(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def what(box: Toolbox) -> None:
+        for _ in range(2):
+            with monkeypatch.context() as refused:
+                refused.setattr(threading.Thread, "start", none)
+                assert (await made(box, "block", seconds=0.0)).error == "raised"
+        assert (await made(box, "block", seconds=0.0)).error is None
+
+    scene(what, tools_at_once=1)
+
+
 def test_a_coroutine_that_will_not_end_is_left_alone_after_a_moment(caplog: pytest.LogCaptureFixture) -> None:
     async def what(box: Toolbox) -> None:
         assert (await made(box, "stay", seconds=1.5)).error == "timeout"
