@@ -3,6 +3,7 @@
 opening.py    from the settings to upstreams that can be called; what is missing is named before a worker starts
 routed.py     several upstreams as one: a model's name says which of them is called
 body.py       the bytes of an answer, past the SDK
+reading.py    what reading an answer has in common: how far it is, what goes wrong on the way
 frames.py     from the bytes of an event stream to its frames
 going_on.py   the two ways in which a model is asked to go on from an interrupted answer
 malformed.py  what an upstream sends that its own protocol does not allow

@@ -448,9 +448,9 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " max_keepalive_connections=connections) => limits = httpx2.Limits(max_connections=connections, )",
     ),
     "a code that has no words of its own gets those of this one": (
-        'anthropic.client._failures.__exit__: raise UpstreamFailure("upstream_error", message_for("upstream_error", None),'
-        ' retryable=False) from None => raise UpstreamFailure("upstream_error", message_for("XXupstream_error", None),'
-        " retryable=False) from None",
+        'anthropic.client._of_sdk: return UpstreamFailure("upstream_error", message_for("upstream_error", None),'
+        ' retryable=False) => return UpstreamFailure("upstream_error", message_for("XXupstream_error", None),'
+        " retryable=False)",
     ),
     "false as well": ("Lookout._look: return False => return None",),
     "what is asked for together need not be answered together": (

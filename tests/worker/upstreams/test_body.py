@@ -264,10 +264,15 @@ def test_who_is_cancelled_closes_the_connection() -> None:
     async def use(client: httpx2.AsyncClient, url: str) -> None:
         async def reads() -> None:
             async with opened(client, url) as body:
-                await body.read(lambda _: True)
+                await body.read(take)
 
-        reading = asyncio.create_task(reads())
-        await asyncio.sleep(0.1)
+        reading, begun = asyncio.create_task(reads()), asyncio.Event()
+
+        def take(_: bytes) -> bool:
+            begun.set()
+            return True
+
+        await begun.wait()
         reading.cancel()
         await asyncio.wait([reading])
         assert reading.cancelled()

@@ -6,9 +6,8 @@ SDK's failures (2.x): a cut socket is a raw httpx2 error; a clean end of the bod
 so the caller must look for `message_stop` itself.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import anthropic
 import httpx2
@@ -24,7 +23,8 @@ from worker.upstreams.anthropic.caching import marked
 from worker.upstreams.anthropic.translate import Translator
 from worker.upstreams.anthropic.whole import events_of
 from worker.upstreams.body import Body, body_of
-from worker.upstreams.frames import LARGEST, FrameTooLarge, Splitter
+from worker.upstreams.frames import Splitter
+from worker.upstreams.reading import Failures, Translated, drain, in_one
 from worker.upstreams.retry_after import seconds
 from worker.upstreams.wording import message_for
 
@@ -48,8 +48,6 @@ _ERROR_TYPES: dict[str, FailureCode] = {
     "not_found_error": "upstream_not_found",
     "request_too_large": "upstream_request_too_large",
 }
-
-_DRAIN_SECONDS = 0.1
 
 
 class AnthropicUpstream:
@@ -80,41 +78,28 @@ class AnthropicUpstream:
         asked = call.body if call.cache is None else marked(call.body, call.cache)
         # As `messages.create` does, but for the body: to walk through 10,000 messages and write them takes the SDK 20 ms.
         body = orjson.dumps({**asked, "stream": call.stream})
-        with _failures():
+        with Failures(_of_sdk):
             async with await self._client.post(
                 "/v1/messages", content=body, cast_to=object, stream=True, stream_cls=AsyncStream[object]
             ) as stream:
                 yield (_Answer if call.stream else _Whole)(body_of(stream.response), translator)
 
 
-class _Answer:
+class _Answer(Translated[Translator]):
     """What the translator makes of a response's events. Pings give no entry."""
 
-    __slots__ = ("_body", "_splitter", "_take", "_translator")
+    __slots__ = ("_splitter", "_take")
 
     def __init__(self, body: Body, translator: Translator) -> None:
-        self._body = body
-        self._translator = translator
+        super().__init__(body, translator)
         self._splitter = Splitter()
         self._take: Take
-
-    @property
-    def usage(self) -> Json:
-        return self._translator.usage
-
-    @property
-    def stop_reason(self) -> str | None:
-        return self._translator.stop_reason
-
-    @property
-    def whole(self) -> bool:
-        return self._translator.stopped
 
     async def read(self, take: Take) -> bool:
         self._take = take
         ended = await self._body.read(self._digest)
         if not ended and self._translator.stopped:
-            await _drain(self._body)
+            await drain(self._body)
             return True
         return ended
 
@@ -139,35 +124,18 @@ class _Answer:
         return more and not translator.stopped
 
 
-class _Whole:
+class _Whole(Translated[Translator]):
     """What the translator makes of an answer that comes as one. It is given on block by block."""
 
-    __slots__ = ("_body", "_left", "_pieces", "_size", "_translator")
+    __slots__ = ("_left",)
 
     def __init__(self, body: Body, translator: Translator) -> None:
-        self._body = body
-        self._translator = translator
-        self._pieces: list[bytes] = []
-        self._size = 0
+        super().__init__(body, translator)
         self._left: Iterator[list[Json]] | None = None
-
-    @property
-    def usage(self) -> Json:
-        return self._translator.usage
-
-    @property
-    def stop_reason(self) -> str | None:
-        return self._translator.stop_reason
-
-    @property
-    def whole(self) -> bool:
-        return self._translator.stopped
 
     async def read(self, take: Take) -> bool:
         if self._left is None:
-            await self._body.read(self._keep)
-            message = orjson.loads(b"".join(self._pieces))
-            self._pieces.clear()
+            message = await in_one(self._body)
             if isinstance(message, dict) and message.get("type") == "error":
                 raise _mid_stream(message)
             self._left = events_of(message)
@@ -177,21 +145,6 @@ class _Whole:
                 return False
         return True
 
-    def _keep(self, data: bytes) -> bool:
-        self._size += len(data)
-        if self._size > LARGEST:
-            raise FrameTooLarge
-        self._pieces.append(data)
-        return True
-
-
-async def _drain(body: Body) -> None:
-    """Reads the few bytes behind `message_stop`, so that the connection can be used again. The answer is whole by now:
-    nothing that happens here matters."""
-    with suppress(TimeoutError, httpx2.HTTPError, httpx2.StreamError):
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            await body.read(lambda _: True)
-
 
 def _mid_stream(data: object) -> UpstreamFailure:
     error = data.get("error") if isinstance(data, dict) else None
@@ -200,28 +153,15 @@ def _mid_stream(data: object) -> UpstreamFailure:
     return UpstreamFailure(code, message_for(code, error), retryable=FAILURES[code].retryable is not False)
 
 
-class _failures:  # noqa: N801 - used like a function, as contextlib's own are
-    """Names what went wrong. A class, as a generator's context manager would cost a frame on each event."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        match error:
-            case anthropic.APIStatusError():
-                raise _refusal(error) from None
-            case anthropic.APIConnectionError():
-                raise UpstreamFailure("upstream_unreachable", "the upstream could not be reached") from None
-            case httpx2.HTTPError() | httpx2.StreamError():
-                raise UpstreamFailure("upstream_disconnected", "the upstream cut the connection") from None
-            case orjson.JSONDecodeError():
-                raise UpstreamFailure("upstream_malformed", "the upstream sent what cannot be read") from None
-            case FrameTooLarge():
-                raise UpstreamFailure(
-                    "output_limit", "The upstream sent an event too large.", retryable=False
-                ) from None
-            case anthropic.AnthropicError():
-                raise UpstreamFailure("upstream_error", message_for("upstream_error", None), retryable=False) from None
+def _of_sdk(error: BaseException) -> UpstreamFailure | None:
+    match error:
+        case anthropic.APIStatusError():
+            return _refusal(error)
+        case anthropic.APIConnectionError():
+            return UpstreamFailure("upstream_unreachable", "the upstream could not be reached")
+        case anthropic.AnthropicError():
+            return UpstreamFailure("upstream_error", message_for("upstream_error", None), retryable=False)
+    return None
 
 
 def _refusal(error: anthropic.APIStatusError) -> UpstreamFailure:

@@ -4,7 +4,7 @@ Nothing is left out in silence: a field that cannot be said raises Unsaid, which
 `cache_control`, as OpenAI caches prompts by itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, cast
 
 import orjson
@@ -50,6 +50,25 @@ def blocks_of(content: object) -> Sequence[Json]:
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
     return cast("list[Json]", content)
+
+
+def from_user(
+    message: Json, place: str, part: Callable[[Json, str], Json], result: Callable[[Json, str], Json]
+) -> Iterator[Json]:
+    """A user's message, and, before or between its parts, the results of tools, which stand by themselves. `part` and `result`
+    say a block in the API's own words; both are told where it is."""
+    parts: list[Json] = []
+    for index, block in enumerate(blocks_of(message["content"])):
+        where = f"{place}.content[{index}]"
+        if block.get("type") == "tool_result":
+            if parts:
+                yield {"role": "user", "content": parts}
+                parts = []
+            yield result(block, where)
+        else:
+            parts.append(part(block, where))
+    if parts:
+        yield {"role": "user", "content": parts}
 
 
 def string(block: Json, field: str, place: str) -> str:

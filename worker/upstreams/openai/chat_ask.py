@@ -12,6 +12,7 @@ from worker.upstreams.openai.asking import (
     check_fields,
     chosen,
     effort,
+    from_user,
     function,
     image_url,
     only,
@@ -60,23 +61,7 @@ def _all_messages(body: Json) -> Iterator[Json]:
         elif message["role"] == "assistant":
             yield _own(message, place)
         else:
-            yield from _from_user(message, place)
-
-
-def _from_user(message: Json, place: str) -> Iterator[Json]:
-    """A user's message, and, before or between its parts, the results of tools, which are messages of their own."""
-    parts: list[Json] = []
-    for index, block in enumerate(blocks_of(message["content"])):
-        where = f"{place}.content[{index}]"
-        if block.get("type") == "tool_result":
-            if parts:
-                yield {"role": "user", "content": parts}
-                parts = []
-            yield _result(block, where)
-        else:
-            parts.append(_part(block, where))
-    if parts:
-        yield {"role": "user", "content": parts}
+            yield from from_user(message, place, _part, _result)
 
 
 def _part(block: Json, place: str) -> Json:

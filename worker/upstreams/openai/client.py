@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import httpx2
 import openai
@@ -22,25 +22,21 @@ from broker.transcript import Kept
 from broker.upstreams import Continuation
 from worker.upstreams import Call, Json, Take, UpstreamFailure
 from worker.upstreams.body import Body, body_of
-from worker.upstreams.frames import LARGEST, FrameTooLarge, Splitter
+from worker.upstreams.frames import FrameTooLarge, Splitter
 from worker.upstreams.going_on import prefilled, quoted
 from worker.upstreams.openai import chat_ask, responses_ask
 from worker.upstreams.openai.chat_answer import ChatTranslator
 from worker.upstreams.openai.failures import mid_stream, refused
 from worker.upstreams.openai.responses_answer import ResponsesTranslator
+from worker.upstreams.reading import Failures, Progress, Translated, drain, in_one
 from worker.upstreams.wording import message_for
 
-_DRAIN_SECONDS: Final = 0.1
 _USAGE_SECONDS: Final = 2.0
 """How long the usage of a complete answer is waited for: some that are compatible send none, and keep the connection open."""
 _DONE: Final = b"[DONE]"
 
 
-class Translator(Protocol):
-    usage: Json
-    stop_reason: str | None
-    stopped: bool
-
+class Translator(Progress, Protocol):
     @property
     def finished(self) -> bool: ...
 
@@ -116,7 +112,7 @@ class OpenAIUpstream:
     async def answer_to(self, call: Call) -> AsyncIterator["_Answer | _Whole"]:
         translator = self._api.translator(call.keep_blocks, call.unshown, call.new_turn)
         body = orjson.dumps({**self._api.ask(call.body), **(self._api.streaming if call.stream else {})})
-        with _failures():
+        with Failures(_of_sdk):
             async with await self._client.post(
                 self._api.path,
                 content=body,
@@ -128,28 +124,15 @@ class OpenAIUpstream:
                 yield (_Answer if call.stream else _Whole)(body_of(stream.response), translator)
 
 
-class _Answer:
+class _Answer(Translated[Translator]):
     """What the translator makes of a response's events."""
 
-    __slots__ = ("_body", "_splitter", "_take", "_translator")
+    __slots__ = ("_splitter", "_take")
 
     def __init__(self, body: Body, translator: Translator) -> None:
-        self._body = body
-        self._translator = translator
+        super().__init__(body, translator)
         self._splitter = Splitter()
         self._take: Take
-
-    @property
-    def usage(self) -> Json:
-        return self._translator.usage
-
-    @property
-    def stop_reason(self) -> str | None:
-        return self._translator.stop_reason
-
-    @property
-    def whole(self) -> bool:
-        return self._translator.stopped
 
     async def read(self, take: Take) -> bool:
         self._take = take
@@ -158,7 +141,7 @@ class _Answer:
         if ended:
             self._give(translator.end())
         elif translator.stopped:
-            await _drain(self._body)
+            await drain(self._body)
         elif translator.finished:
             await self._usage()
         return ended or translator.stopped
@@ -197,72 +180,26 @@ class _Answer:
         return more and not translator.finished
 
 
-class _Whole:
+class _Whole(Translated[Translator]):
     """What the translator makes of an answer that comes as one."""
 
-    __slots__ = ("_body", "_pieces", "_size", "_translator")
-
-    def __init__(self, body: Body, translator: Translator) -> None:
-        self._body = body
-        self._translator = translator
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    @property
-    def usage(self) -> Json:
-        return self._translator.usage
-
-    @property
-    def stop_reason(self) -> str | None:
-        return self._translator.stop_reason
-
-    @property
-    def whole(self) -> bool:
-        return self._translator.stopped
+    __slots__ = ()
 
     async def read(self, take: Take) -> bool:
-        await self._body.read(self._keep)
-        answer = orjson.loads(b"".join(self._pieces))
+        answer = await in_one(self._body)
         if isinstance(answer, dict) and answer.get("error"):
             raise mid_stream(answer["error"])
-        if contents := self._translator.whole(answer):
+        if contents := self._translator.whole(cast(Json, answer)):
             take(contents)
         return True
 
-    def _keep(self, data: bytes) -> bool:
-        self._size += len(data)
-        if self._size > LARGEST:
-            raise FrameTooLarge
-        self._pieces.append(data)
-        return True
 
-
-async def _drain(body: Body) -> None:
-    """Reads the few bytes behind the end, so that the connection can be used again. Nothing that happens here matters."""
-    with suppress(TimeoutError, httpx2.HTTPError, httpx2.StreamError):
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            await body.read(lambda _: True)
-
-
-class _failures:  # noqa: N801 - used like a function, as contextlib's own are
-    """Names what went wrong."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        match error:
-            case openai.APIStatusError():
-                raise refused(error.status_code, error.body, error.response.headers.get("retry-after")) from None
-            case openai.APIConnectionError():
-                raise UpstreamFailure("upstream_unreachable", "the upstream could not be reached") from None
-            case httpx2.HTTPError() | httpx2.StreamError():
-                raise UpstreamFailure("upstream_disconnected", "the upstream cut the connection") from None
-            case orjson.JSONDecodeError():
-                raise UpstreamFailure("upstream_malformed", "the upstream sent what cannot be read") from None
-            case FrameTooLarge():
-                raise UpstreamFailure(
-                    "output_limit", "The upstream sent an event too large.", retryable=False
-                ) from None
-            case openai.OpenAIError():
-                raise UpstreamFailure("upstream_error", message_for("upstream_error", None), retryable=False) from None
+def _of_sdk(error: BaseException) -> UpstreamFailure | None:
+    match error:
+        case openai.APIStatusError():
+            return refused(error.status_code, error.body, error.response.headers.get("retry-after"))
+        case openai.APIConnectionError():
+            return UpstreamFailure("upstream_unreachable", "the upstream could not be reached")
+        case openai.OpenAIError():
+            return UpstreamFailure("upstream_error", message_for("upstream_error", None), retryable=False)
+    return None

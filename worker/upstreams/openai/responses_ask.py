@@ -14,6 +14,7 @@ from worker.upstreams.openai.asking import (
     check_fields,
     chosen,
     effort,
+    from_user,
     function,
     image_url,
     only,
@@ -78,22 +79,12 @@ def _tool(tool: Json, place: str) -> Json:
 
 
 def _items(message: Json, place: str) -> Iterator[Json]:
-    """The items of one message: parts of the user's are together until a tool's result comes between."""
-    role = message["role"]
-    parts: list[Json] = []
+    """The items of one message."""
+    if message["role"] != "assistant":
+        yield from from_user(message, place, _part, _result)
+        return
     for index, block in enumerate(blocks_of(message["content"])):
-        where = f"{place}.content[{index}]"
-        if role == "assistant":
-            yield _own(block, where)
-        elif block.get("type") == "tool_result":
-            if parts:
-                yield {"role": "user", "content": parts}
-                parts = []
-            yield _result(block, where)
-        else:
-            parts.append(_part(block, where))
-    if parts:
-        yield {"role": "user", "content": parts}
+        yield _own(block, f"{place}.content[{index}]")
 
 
 def _part(block: Json, place: str) -> Json:

@@ -15,9 +15,10 @@ from broker.events import TEXT, Content, event
 from broker.ids import BEGINNING
 from broker.transcript import Kept
 from worker.upstreams import Answer, Call, UpstreamFailure
-from worker.upstreams.anthropic.client import AnthropicUpstream, _failures
+from worker.upstreams.anthropic.client import AnthropicUpstream, _of_sdk
 from worker.upstreams.anthropic.continuation import resumed
 from worker.upstreams.frames import FrameTooLarge
+from worker.upstreams.reading import Failures
 from worker.upstreams.retry_after import seconds
 
 BODY: dict[str, object] = {
@@ -347,7 +348,7 @@ BROKEN: list[tuple[Exception, str, bool]] = [
 def test_whatever_the_sdk_raises_has_its_name_and_says_no_more_than_that(
     error: Exception, code: str, again: bool
 ) -> None:
-    with pytest.raises(UpstreamFailure) as caught, _failures():
+    with pytest.raises(UpstreamFailure) as caught, Failures(_of_sdk):
         raise error
     assert (caught.value.code, caught.value.retryable, caught.value.retry_after) == (code, again, None)
     assert caught.value.__suppress_context__
@@ -357,7 +358,7 @@ def test_whatever_the_sdk_raises_has_its_name_and_says_no_more_than_that(
 
 
 def test_a_mistake_of_ours_stays_what_it_is() -> None:
-    with pytest.raises(ZeroDivisionError), _failures():
+    with pytest.raises(ZeroDivisionError), Failures(_of_sdk):
         raise ZeroDivisionError
 
 
@@ -429,6 +430,6 @@ def test_an_answer_as_one_that_breaks_has_its_name() -> None:
 
 
 def test_an_answer_as_one_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.upstreams.anthropic.client.LARGEST", 50)
+    monkeypatch.setattr("worker.upstreams.reading.LARGEST", 50)
     _, failures = asked_for_as_one(as_one(AS_ONE))
     assert [(failure.code, failure.retryable) for failure in failures] == [("output_limit", False)]
