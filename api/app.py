@@ -17,7 +17,7 @@ from api.delivery.fast_path import FAST_PATH, FastPath
 from api.delivery.guard import Guard
 from api.intake import problems
 from api.intake.problems import ABOUT_STORAGE, Code
-from api.routes import anew, batch, docs_page, generations, openapi, webhooks
+from api.routes import anew, batch, chat, docs_page, generations, openapi, webhooks
 from api.routes.cells import Cells, OneCell
 from api.routes.openapi import described
 from api.routes.views import Listing, Status, Told, Whole
@@ -40,6 +40,8 @@ from broker.store.shelf import Shelf
 from broker.tools.loading import load
 from broker.turns import Turns
 
+GUARDED = (generations.router, chat.router, anew.router, batch.router, webhooks.router)
+"""All that is asked about generations."""
 _NOT_READY = (Code.DRAINING, *ABOUT_STORAGE, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH)
 
 
@@ -84,11 +86,8 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
         title="Respool", version=version("respool"), summary="A queue-backed, resumable stream broker for LLM generations",
         docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan,
     )  # fmt: skip
-    app.include_router(generations.router)
-    app.include_router(anew.router)
-    app.include_router(batch.router)
-    app.include_router(webhooks.router)
-    app.include_router(docs_page.router)
+    for router in (*GUARDED, docs_page.router):
+        app.include_router(router)
     app.add_api_route("/healthz", _healthz, **described({200: Status}))
     app.add_api_route("/readyz", _readyz, **described({200: Status}, _NOT_READY))
     openapi.install(app, (GenerationRequest, ChatRequest), (Whole, Listing, Status, Told, batch.Verdict))

@@ -1,9 +1,12 @@
 """One family of URLs a file.
 
-generations.py  `/v1/generations`, and the chat form
+generations.py  `/v1/generations`
+chat.py         the chat form: submit and follow in one
 webhooks.py     an end is told again
 batch.py        many submits in one request
 anew.py         the same request again, and what goes on from its text
+asking.py       who asks, and which cell it is about: before any route does anything
+following.py    a generation as an event stream
 cells.py        the cells of a process as one: whose generation it is, where a new one goes
 merging.py      lists of several cells as one; readiness.py: how each cell is
 service.py      one cell, for the routes that have an id in their path

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Request, Response
 
 from api.access.gate import Principal
 from api.intake.anew import NOT_CHANGED, Changes, continued, retried
@@ -12,18 +12,9 @@ from api.intake.body import read_json
 from api.intake.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
 from api.intake.problems import Code, Problem
 from api.routes import views
+from api.routes.asking import ABOUT_ONE, ABOUT_SUBMITTING, SUBMITTED, CellsOf, Id, ServiceOf, Who, guarded
 from api.routes.cells import Cells
-from api.routes.generations import (
-    ABOUT_ONE,
-    ABOUT_SUBMITTING,
-    SUBMITTED,
-    CellsOf,
-    Id,
-    ServiceOf,
-    Who,
-    answered,
-    who_asks,
-)
+from api.routes.generations import answered
 from api.routes.openapi import STREAM, described
 from broker.record import Record
 from broker.request import StoredRequest, UnreadableRequest
@@ -35,7 +26,7 @@ _LARGE: Final = 16 * 1024
 _ABOUT: Final = (*ABOUT_ONE, *ABOUT_SUBMITTING, Code.ARCHIVE_UNAVAILABLE)
 _CHANGED: Final = {"max_tokens": 8192}
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(who_asks)])
+router = guarded()
 
 Make = Callable[[Changes], StoredRequest]
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final, NotRequired
 
 import orjson
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
@@ -18,8 +18,8 @@ from api.intake.lines import JSONL, Line, read_lines, refuse_if_large
 from api.intake.negotiate import idempotency_key, negotiate
 from api.intake.problems import Code, Problem, from_broker_error, from_validation_error
 from api.routes import views
+from api.routes.asking import ABOUT_SUBMITTING, CellsOf, Who, guarded
 from api.routes.cells import Cells
-from api.routes.generations import ABOUT_SUBMITTING, CellsOf, Who, who_asks
 from api.routes.openapi import Answer, Json, described
 from broker.errors import BrokerError
 from broker.request import GenerationRequest
@@ -44,7 +44,7 @@ _VERDICTS: Final = Answer(
     {"itemSchema": {"$ref": "#/components/schemas/Verdict"}},
 )  # fmt: skip
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(who_asks)])
+router = guarded()
 _under_way: set[object] = set()
 """One for each batch of this process that is read or answered now."""
 

@@ -1,125 +1,61 @@
-"""`/v1/generations`: submit, read, list, follow, cancel; and `/v1/chat/stream`, the plain chat form of submit and follow."""
+"""`/v1/generations`: submit, read, list, follow, cancel."""
 
-import asyncio
 import re
 from collections.abc import Awaitable, Mapping
 from functools import partial
 from typing import Annotated, Final, Literal
 
-import orjson
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import Query, Request, Response
 
-from api.access.gate import Policy, Principal
-from api.delivery.asgi import EventStream, framing_of
+from api.access.gate import Principal
 from api.delivery.parts import Parts
 from api.dialects import Dialect
-from api.dialects.chat import CHAT_FORM
-from api.dialects.chat_text import CHAT_TEXT
-from api.dialects.chunks import Size, in_chunks
+from api.dialects.chunks import in_chunks
 from api.dialects.native import NATIVE
 from api.dialects.text import TEXT_VIEW
 from api.intake.body import read_json
 from api.intake.filters import tags_asked_for
-from api.intake.negotiate import EVENT_STREAM, EVENT_STREAM_HEADERS, JSON, idempotency_key, negotiate
-from api.intake.problems import ABOUT_STORAGE, Code, FieldError, Problem
+from api.intake.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
+from api.intake.problems import ABOUT_STORAGE, Code, Problem
 from api.routes import views
-from api.routes.cells import Cells
-from api.routes.merging import Part, Place
-from api.routes.openapi import CHAT, STREAM, VIEWS, described
-from api.routes.service import Service
-from api.viewing.rendition import View
-from api.viewing.waiting import LONGEST_SECONDS, wait_for_end
-from broker.errors import AlreadyEnded, ArchiveUnavailable, StorageUnavailable, UnknownGeneration
-from broker.ids import BEGINNING, GENERATION_ID, EntryId, is_generation_id
-from broker.record import TERMINAL, Record, State
-from broker.replies import Visit
-from broker.request import ChatRequest, GenerationRequest
-from broker.store.accepting import Submitted
-
-_NO_STORE = {"cache-control": "no-store"}
-_VISIT_SECONDS = 6.0
-"""How long a viewer that arrives waits for Redis before it is sent away: so long that one dead connection is got over."""
-ABOUT_ONE = (Code.NOT_FOUND, Code.EXPIRED, *ABOUT_STORAGE)
-ABOUT_BODIES = (
-    Code.MALFORMED_JSON, Code.DUPLICATE_KEY, Code.NOT_UTF8, Code.UNSUPPORTED_JSON, Code.INCOMPLETE_BODY, Code.BODY_TIMEOUT,
-    Code.BODY_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE, Code.INVALID_REQUEST,
-)  # fmt: skip
-ABOUT_SUBMITTING = (
-    *ABOUT_BODIES, Code.IDEMPOTENCY_KEY_INVALID, Code.IDEMPOTENCY_MISMATCH, Code.EXPIRED, Code.NOT_DURABLE,
-    Code.NOT_ACCEPTABLE, *ABOUT_STORAGE, Code.STORAGE_FULL, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH, Code.OUTCOME_UNKNOWN,
-    Code.DRAINING, Code.CROSS_SITE,
-)  # fmt: skip
-SUBMITTED = ("Location", "Generation-Id")
-_MESSAGES = [{"role": "user", "content": "Tell me a story"}]
-_DIALECTS: Final[Mapping[str, Dialect]] = {"native": NATIVE, "text": TEXT_VIEW}
-_CHAT_DIALECTS: Final[Mapping[str, Dialect]] = {"native": CHAT_FORM, "text": CHAT_TEXT}
-_NO_KEY: Final[FieldError] = {
-    "parameter": "Idempotency-Key", "code": "missing",
-    "detail": "is required with Last-Event-ID: it says which generation is resumed",
-}  # fmt: skip
-_NOT_MADE: Final = (
-    "This Idempotency-Key has made no generation that could be resumed. Without Last-Event-ID it makes one."
+from api.routes.asking import (
+    ABOUT_ONE,
+    ABOUT_SUBMITTING,
+    MESSAGES,
+    NO_STORE,
+    SUBMITTED,
+    CellsOf,
+    Chunk,
+    Id,
+    ServiceOf,
+    Who,
+    as_json,
+    guarded,
 )
-_LIST_CURSOR = re.compile(r"([0-9]{1,16})\.(gen_[0-9A-Z]{26})", re.ASCII)
+from api.routes.cells import Cells
+from api.routes.following import follow, follow_submitted
+from api.routes.merging import Part, Place
+from api.routes.openapi import STREAM, VIEWS, described
+from api.routes.service import Service
+from api.viewing.waiting import LONGEST_SECONDS, wait_for_end
+from broker.errors import AlreadyEnded, UnknownGeneration
+from broker.record import TERMINAL, Record, State
+from broker.request import GenerationRequest
+
+_DIALECTS: Final[Mapping[str, Dialect]] = {"native": NATIVE, "text": TEXT_VIEW}
+_LIST_CURSOR: Final = re.compile(r"([0-9]{1,16})\.(gen_[0-9A-Z]{26})", re.ASCII)
+
+router = guarded()
 
 
-# Dependencies are coroutines, though they wait for nothing: FastAPI calls functions in a thread, which costs more than they do.
-
-
-async def _cells(request: Request) -> Cells:
-    cells: Cells = request.app.state.cells
-    return cells
-
-
-async def _service(request: Request) -> Service:
-    """Of the cell that the id in the path names. Raises UnknownGeneration."""
-    cells: Cells = request.app.state.cells
-    return cells.of(request.path_params["id"])
-
-
-async def who_asks(request: Request) -> Principal:
-    """Raises Problem, as the policy says."""
-    policy: Policy = request.app.state.policy
-    query: bytes = request.scope["query_string"]
-    target = request.scope["raw_path"] + (b"?" + query if query else b"")
-    who = policy.authenticate(target, request.scope["headers"])
-    if isinstance(who, Code):
-        raise Problem(who)
-    return who
-
-
-async def _known_shape(
-    id_: Annotated[str, Path(alias="id", json_schema_extra={"pattern": f"^{GENERATION_ID}$"})],
-) -> str:
-    if not is_generation_id(id_):
-        raise UnknownGeneration
-    return id_
-
-
-Chunk = Annotated[
-    Size, Query(description="How much text an event has, if it does not wait for long: a token's, a word's.")
-]
-CellsOf = Annotated[Cells, Depends(_cells)]
-ServiceOf = Annotated[Service, Depends(_service)]
-Who = Annotated[Principal, Depends(who_asks)]
-Id = Annotated[str, Depends(_known_shape)]
-
-router = APIRouter(prefix="/v1", dependencies=[Depends(who_asks)])
-"""The gate is asked before each of its routes, whatever that route looks at."""
-
-
-def as_json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(content), status, {**_NO_STORE, **(headers or {})}, JSON)
-
-
-# -- submit
+# -- submit, follow
 
 
 @router.post(
     "/generations",
     **described(
         {202: views.Summary, 200: STREAM}, ABOUT_SUBMITTING, body=GenerationRequest, takes=("Idempotency-Key",),
-        sends={202: ("Location",), 200: SUBMITTED}, example={"model": "sim-1", "messages": _MESSAGES},
+        sends={202: ("Location",), 200: SUBMITTED}, example={"model": "sim-1", "messages": MESSAGES},
     ),
 )  # fmt: skip
 async def submit(request: Request, cells: CellsOf, who: Who) -> Response:
@@ -142,55 +78,9 @@ async def answered(
     service = cells.of(id_)
     location = f"/v1/generations/{id_}"
     if form == EVENT_STREAM:
-        return await _follow_submitted(request, service, who, accepted)
+        return await follow_submitted(request, service, who, accepted)
     record = accepted.record or service.shown(await service.logs.record(id_))
     return as_json(views.summary(record), 202, {"location": location})
-
-
-@router.post(
-    "/chat/stream",
-    **described(
-        {200: CHAT}, (*ABOUT_SUBMITTING, Code.NOT_FOUND, Code.ARCHIVE_UNAVAILABLE), body=ChatRequest,
-        takes=("Idempotency-Key", "Last-Event-ID"), sends={200: SUBMITTED},
-        example={"model": "sim-1", "system": "Be brief.", "messages": _MESSAGES},
-    ),
-)  # fmt: skip
-async def chat(
-    request: Request,
-    cells: CellsOf,
-    who: Who,
-    view: Annotated[Literal["native", "text"], Query(description="JSON events, or bare text.")] = "native",
-    chunk: Chunk = "token",
-) -> Response:
-    """Submit and follow in one, for readers that append every `text` until `[DONE]`. With Last-Event-ID it goes on with what
-    this Idempotency-Key has made, from behind that entry."""
-    cells.refuse_if_crowded()
-    negotiate(request.headers, (EVENT_STREAM,))
-    key = idempotency_key(request.headers)
-    cursor = ", ".join(request.headers.getlist("last-event-id"))
-    if cursor and key is None:
-        raise Problem(Code.INVALID_REQUEST, errors=[_NO_KEY])
-    asked = await read_json(request, partial(ChatRequest.generation, context=cells.bounds), cells.aside)
-    if cursor and key is not None:
-        accepted = await _made_before(cells, who, asked, key)
-    else:
-        cells.refuse_unless_accepting()
-        accepted = await cells.accept(asked, key, who.owner)
-    dialect = in_chunks(_CHAT_DIALECTS[view], chunk)
-    return await _follow_submitted(
-        request, cells.of(accepted.id), who, accepted, cursor=cursor, dialect=dialect, last=dialect.done
-    )
-
-
-async def _made_before(cells: Cells, who: Principal, asked: GenerationRequest, key: str) -> Submitted:
-    """The generation that a chat is resumed of. Whoever has seen a part of it starts no second one."""
-    try:
-        return await cells.made_before(asked, key, who.owner)
-    except UnknownGeneration:
-        raise Problem(Code.NOT_FOUND, _NOT_MADE) from None
-
-
-# -- follow
 
 
 @router.get(
@@ -219,100 +109,7 @@ async def events(
     given = ", ".join(request.headers.getlist("last-event-id"))
     cursor = given or after
     dialect = in_chunks(_DIALECTS[view], chunk)
-    return await _follow(request, service, who, id_, cursor, dialect=dialect, snapshot=from_ == "snapshot")
-
-
-async def _follow_submitted(
-    request: Request,
-    service: Service,
-    who: Principal,
-    accepted: Submitted,
-    *,
-    cursor: str = "",
-    dialect: Dialect = NATIVE,
-    last: bytes = b"",
-) -> Response:
-    """A stream of what was accepted, from its beginning or from behind the cursor. Of what was made just now nothing need be
-    asked."""
-    id_, view = accepted.id, View(dialect, framing_of(request.scope))
-    headers = [(b"location", f"/v1/generations/{id_}".encode()), (b"generation-id", id_.encode())]
-    if accepted.record is None or service.hub.draining:
-        return await _follow(request, service, who, id_, cursor, dialect=dialect, headers=headers, last=last)
-    place = accepted.place
-    viewer = service.hub.attach(
-        id_, BEGINNING, view, ended=False, owner=who.owner, place=place, abandonable=accepted.abandonable
-    )
-    first = b"" if place is None else dialect.queued(place)
-    return EventStream(service.hub, viewer, first=first, last=last, headers=headers)
-
-
-async def _follow(
-    request: Request,
-    service: Service,
-    who: Principal,
-    id_: str,
-    cursor: str | None,
-    *,
-    dialect: Dialect = NATIVE,
-    snapshot: bool = False,
-    headers: list[tuple[bytes, bytes]] | None = None,
-    last: bytes = b"",
-) -> Response:
-    """A stream from behind the cursor; one that points at nothing in the log is answered with a `gap` and a replay."""
-    view = View(dialect, framing_of(request.scope))
-    after = EntryId.parse(cursor) if cursor else None
-    try:
-        async with asyncio.timeout(_VISIT_SECONDS):
-            visit, known = await _visit(service, who, id_, after)
-    except ArchiveUnavailable:
-        raise  # it has ended: nobody waits for more of it
-    except (StorageUnavailable, TimeoutError):
-        # Anything but 200 would make an EventSource stop for ever.
-        return EventStream(service.hub, service.hub.turn_away(id_, view), headers=headers)
-    if service.hub.draining:
-        return EventStream(service.hub, service.hub.turn_away(id_, view), headers=headers)
-    ended = visit.state in TERMINAL
-    if visit.withdrawn:
-        service.hub.pages.forget(id_)
-    if after is not None and after == visit.terminal_id:
-        return (
-            _nothing_more(dialect.keep_alive + last, headers) if last else Response(status_code=204, headers=_NO_STORE)
-        )
-    first, place, opening = b"", None, None
-    if cursor and not known:
-        first = dialect.gap("bad_cursor" if after is None else "unknown_cursor")
-        after = None
-    elif visit.state == "queued":
-        (place,) = await service.coordination.positions([id_])
-        if place is not None or not visit.later:
-            first = dialect.queued(place or 0)
-    elif after is None and snapshot:
-        opening = partial(service.hub.transcripts.told, id_, dialect.snapshot)
-    viewer = service.hub.attach(
-        id_, after or BEGINNING, view,
-        ended=ended, owner=visit.owner, place=place, abandonable=visit.abandonable,
-    )  # fmt: skip
-    return EventStream(service.hub, viewer, first=first, opening=opening, last=last, headers=headers)
-
-
-def _nothing_more(body: bytes, headers: list[tuple[bytes, bytes]] | None) -> Response:
-    """For readers that wait for the last frame: a stream that has no other."""
-    response = Response(body)
-    response.raw_headers = [*EVENT_STREAM_HEADERS, *(headers or []), (b"content-length", b"%d" % len(body))]
-    return response
-
-
-async def _visit(service: Service, who: Principal, id_: str, after: EntryId | None) -> tuple[Visit, bool]:
-    """What is known of a generation that is there for the one who asks, and whether its log has this entry. What the archive
-    cannot give is found out here, before a stream begins. Raises as Logs.visit, and ArchiveUnavailable."""
-    visit = await service.logs.visit(id_, after)
-    if not who.may_see(visit.owner):
-        raise UnknownGeneration
-    if visit.archived and (after is None or after != visit.terminal_id):
-        return visit, await service.logs.has(id_, after or BEGINNING)
-    # A cursor in what was withdrawn names nothing that is there, and is answered with what stands in its place.
-    withdrawn = visit.withdrawn and after is not None and visit.terminal_id is not None and after < visit.terminal_id
-    return visit, visit.cursor_known or withdrawn
+    return await follow(request, service, who, id_, cursor, dialect=dialect, snapshot=from_ == "snapshot")
 
 
 # -- read, list, cancel
@@ -335,9 +132,9 @@ async def read(
     """The record, and everything that was produced so far; with `wait`, when the generation has ended or that time is over."""
     negotiate(request.headers, (JSON,))
     if wait and not await _has_waited(request, service, who, id_, wait):
-        return Response(status_code=204, headers=_NO_STORE)  # to nobody
+        return Response(status_code=204, headers=NO_STORE)  # to nobody
     record, told = await service.whole(id_, who)
-    return Parts(views.whole(record, told.pieces), headers=_NO_STORE, media_type=JSON)
+    return Parts(views.whole(record, told.pieces), headers=NO_STORE, media_type=JSON)
 
 
 async def _has_waited(request: Request, service: Service, who: Principal, id_: str, seconds: float) -> bool:

@@ -1,16 +1,16 @@
 """`…/webhook/redeliver`: the end of a generation is told again."""
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Request, Response
 
 from api.intake.negotiate import JSON, negotiate
 from api.intake.problems import Code, Problem
 from api.routes import views
-from api.routes.generations import ABOUT_ONE, Id, ServiceOf, Who, as_json, who_asks
+from api.routes.asking import ABOUT_ONE, Id, ServiceOf, Who, as_json, guarded
 from api.routes.openapi import described
 from broker.errors import UnknownGeneration
 from broker.store.webhooks import Webhooks
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(who_asks)])
+router = guarded()
 
 
 @router.post(

@@ -10,8 +10,8 @@ import pytest
 from fastapi.routing import APIRoute
 
 from api.access.gate import ANONYMOUS, Header, Open, Principal
+from api.app import GUARDED
 from api.intake.problems import Code, Problem
-from api.routes.generations import router
 from broker import keys
 from broker.ids import new_generation_id
 from broker.request import GenerationRequest
@@ -131,12 +131,13 @@ def test_a_key_is_its_owners(api: Api, server: Server, policy: Named) -> None:
 
 
 def test_a_route_that_forgets_to_ask_is_shut_all_the_same(api: Api, policy: Named) -> None:
-    (asks,) = router.dependencies
     request = SimpleNamespace(app=api.app, scope={"raw_path": b"/v1/new", "query_string": b"", "headers": []})
-    assert asks.dependency is not None
-    with pytest.raises(Problem):
-        asyncio.run(asks.dependency(request))
-    assert policy.asked == [b"/v1/new"]
+    for router in GUARDED:
+        (asks,) = router.dependencies
+        assert asks.dependency is not None
+        with pytest.raises(Problem):
+            asyncio.run(asks.dependency(request))
+    assert policy.asked == [b"/v1/new"] * len(GUARDED)
 
 
 def test_a_query_belongs_to_what_is_asked_for(api: Api, policy: Named) -> None:

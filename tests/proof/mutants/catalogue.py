@@ -151,7 +151,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _HUB + "test_what_is_withdrawn_is_shown_to_nobody_any_more",
     ),
     _mutant(
-        "a page that nobody watches outlives a withdrawal", "_follow", "service.hub.pages.forget(id_)", "pass",
+        "a page that nobody watches outlives a withdrawal", "following.follow", "service.hub.pages.forget(id_)", "pass",
         "tests/system/test_guardrails.py::test_a_page_that_is_kept_of_what_nobody_watches_is_not_given_again",
     ),
     _mutant(
@@ -1040,7 +1040,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     # -- the chat form, and what an end tells
     _mutant(
-        "whoever resumes starts a second generation", "generations.chat", "if cursor and key is not None:", "if False:",
+        "whoever resumes starts a second generation", "routes.chat.chat", "if cursor and key is not None:", "if False:",
         _CHAT_FORM + "test_whoever_resumes_what_is_not_there_starts_nothing",
     ),
     _mutant(

@@ -476,7 +476,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "how long a wait is at most: no test asserts a time": (
         "service -: _CONFIRM_SECONDS = 6.0 => _CONFIRM_SECONDS = 7.0",
-        "generations -: _VISIT_SECONDS = 6.0 => _VISIT_SECONDS = 7.0",
+        "routes.following -: _VISIT_SECONDS: Final = 6.0 => _VISIT_SECONDS: Final = 7.0",
         "service -: _READY_SECONDS = 3.0 => _READY_SECONDS = 4.0",
     ),
     "each id has its record or None": (

@@ -1,0 +1,81 @@
+"""What routes ask of a request before they do anything: who asks, which cell it is about; what their answers share."""
+
+from typing import Annotated, Final
+
+import orjson
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+
+from api.access.gate import Policy, Principal
+from api.dialects.chunks import Size
+from api.intake.negotiate import JSON
+from api.intake.problems import ABOUT_STORAGE, Code, Problem
+from api.routes.cells import Cells
+from api.routes.service import Service
+from broker.errors import UnknownGeneration
+from broker.ids import GENERATION_ID, is_generation_id
+
+NO_STORE: Final = {"cache-control": "no-store"}
+ABOUT_ONE: Final = (Code.NOT_FOUND, Code.EXPIRED, *ABOUT_STORAGE)
+ABOUT_BODIES: Final = (
+    Code.MALFORMED_JSON, Code.DUPLICATE_KEY, Code.NOT_UTF8, Code.UNSUPPORTED_JSON, Code.INCOMPLETE_BODY, Code.BODY_TIMEOUT,
+    Code.BODY_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE, Code.INVALID_REQUEST,
+)  # fmt: skip
+ABOUT_SUBMITTING: Final = (
+    *ABOUT_BODIES, Code.IDEMPOTENCY_KEY_INVALID, Code.IDEMPOTENCY_MISMATCH, Code.EXPIRED, Code.NOT_DURABLE,
+    Code.NOT_ACCEPTABLE, *ABOUT_STORAGE, Code.STORAGE_FULL, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH, Code.OUTCOME_UNKNOWN,
+    Code.DRAINING, Code.CROSS_SITE,
+)  # fmt: skip
+SUBMITTED: Final = ("Location", "Generation-Id")
+MESSAGES: Final = [{"role": "user", "content": "Tell me a story"}]
+
+
+# Dependencies are coroutines, though they wait for nothing: FastAPI calls functions in a thread, which costs more than they do.
+
+
+async def _cells(request: Request) -> Cells:
+    cells: Cells = request.app.state.cells
+    return cells
+
+
+async def _service(request: Request) -> Service:
+    """Of the cell that the id in the path names. Raises UnknownGeneration."""
+    cells: Cells = request.app.state.cells
+    return cells.of(request.path_params["id"])
+
+
+async def who_asks(request: Request) -> Principal:
+    """Raises Problem, as the policy says."""
+    policy: Policy = request.app.state.policy
+    query: bytes = request.scope["query_string"]
+    target = request.scope["raw_path"] + (b"?" + query if query else b"")
+    who = policy.authenticate(target, request.scope["headers"])
+    if isinstance(who, Code):
+        raise Problem(who)
+    return who
+
+
+async def _known_shape(
+    id_: Annotated[str, Path(alias="id", json_schema_extra={"pattern": f"^{GENERATION_ID}$"})],
+) -> str:
+    if not is_generation_id(id_):
+        raise UnknownGeneration
+    return id_
+
+
+Chunk = Annotated[
+    Size,
+    Query(description="How much text an event has, if it does not wait for long: a token's, a word's or a sentence's."),
+]
+CellsOf = Annotated[Cells, Depends(_cells)]
+ServiceOf = Annotated[Service, Depends(_service)]
+Who = Annotated[Principal, Depends(who_asks)]
+Id = Annotated[str, Depends(_known_shape)]
+
+
+def guarded() -> APIRouter:
+    """For routes of the API: the gate is asked before each of them, whatever that route looks at."""
+    return APIRouter(prefix="/v1", dependencies=[Depends(who_asks)])
+
+
+def as_json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(content), status, {**NO_STORE, **(headers or {})}, JSON)

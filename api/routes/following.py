@@ -1,0 +1,117 @@
+"""A generation as an event stream: of what was accepted just now, or from behind a cursor."""
+
+import asyncio
+from functools import partial
+from typing import Final
+
+from fastapi import Request, Response
+
+from api.access.gate import Principal
+from api.delivery.asgi import EventStream, framing_of
+from api.dialects import Dialect
+from api.dialects.native import NATIVE
+from api.intake.negotiate import EVENT_STREAM_HEADERS
+from api.routes.asking import NO_STORE
+from api.routes.service import Service
+from api.viewing.rendition import View
+from broker.errors import ArchiveUnavailable, StorageUnavailable, UnknownGeneration
+from broker.ids import BEGINNING, EntryId
+from broker.record import TERMINAL
+from broker.replies import Visit
+from broker.store.accepting import Submitted
+
+_VISIT_SECONDS: Final = 6.0
+"""How long a viewer that arrives waits for Redis before it is sent away: so long that one dead connection is got over."""
+
+
+async def follow_submitted(
+    request: Request,
+    service: Service,
+    who: Principal,
+    accepted: Submitted,
+    *,
+    cursor: str = "",
+    dialect: Dialect = NATIVE,
+    last: bytes = b"",
+) -> Response:
+    """A stream of what was accepted, from its beginning or from behind the cursor. Of what was made just now nothing need be
+    asked."""
+    id_, view = accepted.id, View(dialect, framing_of(request.scope))
+    headers = [(b"location", f"/v1/generations/{id_}".encode()), (b"generation-id", id_.encode())]
+    if accepted.record is None or service.hub.draining:
+        return await follow(request, service, who, id_, cursor, dialect=dialect, headers=headers, last=last)
+    place = accepted.place
+    viewer = service.hub.attach(
+        id_, BEGINNING, view, ended=False, owner=who.owner, place=place, abandonable=accepted.abandonable
+    )
+    first = b"" if place is None else dialect.queued(place)
+    return EventStream(service.hub, viewer, first=first, last=last, headers=headers)
+
+
+async def follow(
+    request: Request,
+    service: Service,
+    who: Principal,
+    id_: str,
+    cursor: str | None,
+    *,
+    dialect: Dialect = NATIVE,
+    snapshot: bool = False,
+    headers: list[tuple[bytes, bytes]] | None = None,
+    last: bytes = b"",
+) -> Response:
+    """A stream from behind the cursor; one that points at nothing in the log is answered with a `gap` and a replay."""
+    view = View(dialect, framing_of(request.scope))
+    after = EntryId.parse(cursor) if cursor else None
+    try:
+        async with asyncio.timeout(_VISIT_SECONDS):
+            visit, known = await _visit(service, who, id_, after)
+    except ArchiveUnavailable:
+        raise  # it has ended: nobody waits for more of it
+    except (StorageUnavailable, TimeoutError):
+        # Anything but 200 would make an EventSource stop for ever.
+        return EventStream(service.hub, service.hub.turn_away(id_, view), headers=headers)
+    if service.hub.draining:
+        return EventStream(service.hub, service.hub.turn_away(id_, view), headers=headers)
+    ended = visit.state in TERMINAL
+    if visit.withdrawn:
+        service.hub.pages.forget(id_)
+    if after is not None and after == visit.terminal_id:
+        return (
+            _nothing_more(dialect.keep_alive + last, headers) if last else Response(status_code=204, headers=NO_STORE)
+        )
+    first, place, opening = b"", None, None
+    if cursor and not known:
+        first = dialect.gap("bad_cursor" if after is None else "unknown_cursor")
+        after = None
+    elif visit.state == "queued":
+        (place,) = await service.coordination.positions([id_])
+        if place is not None or not visit.later:
+            first = dialect.queued(place or 0)
+    elif after is None and snapshot:
+        opening = partial(service.hub.transcripts.told, id_, dialect.snapshot)
+    viewer = service.hub.attach(
+        id_, after or BEGINNING, view,
+        ended=ended, owner=visit.owner, place=place, abandonable=visit.abandonable,
+    )  # fmt: skip
+    return EventStream(service.hub, viewer, first=first, opening=opening, last=last, headers=headers)
+
+
+def _nothing_more(body: bytes, headers: list[tuple[bytes, bytes]] | None) -> Response:
+    """For readers that wait for the last frame: a stream that has no other."""
+    response = Response(body)
+    response.raw_headers = [*EVENT_STREAM_HEADERS, *(headers or []), (b"content-length", b"%d" % len(body))]
+    return response
+
+
+async def _visit(service: Service, who: Principal, id_: str, after: EntryId | None) -> tuple[Visit, bool]:
+    """What is known of a generation that is there for the one who asks, and whether its log has this entry. What the archive
+    cannot give is found out here, before a stream begins. Raises as Logs.visit, and ArchiveUnavailable."""
+    visit = await service.logs.visit(id_, after)
+    if not who.may_see(visit.owner):
+        raise UnknownGeneration
+    if visit.archived and (after is None or after != visit.terminal_id):
+        return visit, await service.logs.has(id_, after or BEGINNING)
+    # A cursor in what was withdrawn names nothing that is there, and is answered with what stands in its place.
+    withdrawn = visit.withdrawn and after is not None and visit.terminal_id is not None and after < visit.terminal_id
+    return visit, visit.cursor_known or withdrawn
