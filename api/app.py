@@ -24,17 +24,9 @@ from api.routes.views import Listing, Status, Told, Whole
 from api.settings import ApiSettings
 from api.viewing.hubs import Hubs
 from broker.aside import Aside
+from broker.bounds import CHAT_SYSTEM, LONGEST, SERVER_TOOLS, UPSTREAMS, USUAL_MODEL, WEBHOOKS
 from broker.collecting import Collector
-from broker.request import (
-    CHAT_SYSTEM,
-    LONGEST,
-    SERVER_TOOLS,
-    UPSTREAMS,
-    USUAL_MODEL,
-    WEBHOOKS,
-    ChatRequest,
-    GenerationRequest,
-)
+from broker.request import ChatRequest, GenerationRequest
 from broker.store.archive import open_archive
 from broker.store.shelf import Shelf
 from broker.tools.loading import load

@@ -36,6 +36,7 @@ Where to read on, in this order:
     replies.py            what the atomic steps answer
     transcript.py         the rule for readers as code: what a log amounts to
     request.py, record.py what may be asked for; what is known of a generation, and record_fields.py who writes it
+    messages.py, bounds.py what of a request is taken as it came; what it is held against besides its own rules
     cells.py, placing.py  independent pairs of the two roles of Redis, and which of them takes what is submitted
     upstreams.py          which model APIs there are, and which model goes to which
     settings.py, tasks.py, journal.py   how processes are configured, own their tasks, and log

@@ -1,52 +1,25 @@
 """What a submitter may ask for: the Messages fields, handed to upstream as they came, and our own options."""
 
 import hashlib
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from time import time
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Literal, Self
 
 import orjson
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetPydanticSchema,
-    ValidationError,
-    ValidationInfo,
-    WithJsonSchema,
-    WrapValidator,
-    model_validator,
-)
-from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
-from typing_extensions import TypedDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
+from broker.bounds import CHAT_SYSTEM, AllowedUrl, Model, Named, Retention, ServerTools, StartAfter, not_given, signed
 from broker.errors import BrokerError
+from broker.messages import Block, Content
 from broker.record import Origin
-from broker.schedule import LONGEST_DELAY_MS, Priority, Schedule, unix_ms
+from broker.schedule import Priority, Schedule, unix_ms
 from broker.tags import Labels, Tags, TagValue
-from broker.upstreams import serving
-from broker.webhooks import EVENTS, LONGEST_URL, Hook, Rules, WebhookEvent, why_not_url
+from broker.webhooks import EVENTS, Hook, WebhookEvent
 
 MANY_FIELDS = 64  # denial-of-service guard: to report each of 90,000 unknown fields takes half a second
 MANY_FALLBACKS = 5
 MANY_MESSAGES = 10_000  # the same: to check 25,000 of one letter and to store them takes 0.1 s
-
-LONGEST_IN_REDIS = 604_800
-LONGEST_ARCHIVED = 31_536_000
-"""Seconds that a generation may be kept: a week, and, where there is an archive, a year."""
-LONGEST = "longest_retention"
-"""Under which name a validation's context has the one that holds."""
-USUAL_MODEL = "model"
-CHAT_SYSTEM = "chat_system"
-"""Under which names it has what the operator fills in: for requests that name no model, and for chats without `system`."""
-WEBHOOKS = "webhooks"
-"""The same of what an operator allows of webhooks: Rules."""
-UPSTREAMS = "upstreams"
-"""Under which name it has the upstreams that there are, where that is known."""
 
 OnInterrupt = Literal["continue", "restart", "fail"]
 Durability = Literal["normal", "strict"]
@@ -94,127 +67,11 @@ class Options:
         return Tags(self.labels or {}, self.external_id)
 
 
-class _Typed(TypedDict):
-    __pydantic_config__ = ConfigDict(extra="allow", strict=True)  # type: ignore[misc]  # no other way to say so
-    type: str
-
-
-def _as_it_came(value: dict[str, object], check: Callable[[object], object]) -> dict[str, object]:
-    """Check `value` and keep it: the checked copy would have moved `type` to the front."""
-    check(value)
-    return value
-
-
-# An object with a string `type` (a content block, `thinking`); everything else in it is between submitter and upstream.
-Block = Annotated[dict[str, object], GetPydanticSchema(lambda _, handler: handler(_Typed)), WrapValidator(_as_it_came)]
-# fail_fast is a denial-of-service guard: 1 MiB of wrong items would be 500,000 errors and 2.5 s of a stopped API.
-Blocks = Annotated[list[Block], Field(min_length=1, fail_fast=True)]
-
-
-def _text_or_blocks(_source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-    """`str | list[Block]` without pydantic's union, whose error locations name its branches and not places."""
-
-    def check(value: object, blocks: Callable[[object], object]) -> object:
-        if isinstance(value, str):
-            return value
-        if isinstance(value, list):
-            return blocks(value)
-        raise PydanticCustomError("text_or_blocks", "must be a string or a list of content blocks")
-
-    return core_schema.no_info_wrap_validator_function(check, handler(Blocks))
-
-
-Content = Annotated[
-    str | list[dict[str, object]],
-    GetPydanticSchema(_text_or_blocks),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string"},
-                {
-                    "type": "array",
-                    "minItems": 1,
-                    "items": {"type": "object", "properties": {"type": {"type": "string"}}, "required": ["type"]},
-                },
-            ]
-        }
-    ),
-]
-
-
-def _usual_model(value: object, info: ValidationInfo) -> object:
-    if value is not None:
-        return value
-    if not (usual := (info.context or {}).get(USUAL_MODEL)):
-        raise PydanticCustomError("no_model", "is required, as RESPOOL_MODEL is not set")
-    return usual
-
-
-def _not_given() -> str:
-    return cast(str, None)
-
-
-def _served(model: str, info: ValidationInfo) -> str:
-    upstreams = (info.context or {}).get(UPSTREAMS)
-    if upstreams is not None and serving(upstreams, model) is None:
-        raise PydanticCustomError("unknown_model", "is served by no upstream")
-    return model
-
-
-# AfterValidator, as below: which models there are is known where one is asked for, and not of a request that was stored.
-Named = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_served)]
-Model = Annotated[Named, BeforeValidator(_usual_model)]
 MaxTokens = Annotated[int, Field(ge=1, le=1_000_000)]
 MaxSpend = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Silence = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
 Grace = Annotated[float, Field(ge=1, le=3600, allow_inf_nan=False)]
 Total = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
-
-
-def _kept_here(seconds: int, info: ValidationInfo) -> int:
-    longest: int = (info.context or {}).get(LONGEST, LONGEST_ARCHIVED)
-    if seconds > longest:
-        raise PydanticKnownError("less_than_equal", {"le": longest})
-    return seconds
-
-
-def _not_too_late(text: str, info: ValidationInfo) -> str:
-    try:
-        start_ms = unix_ms(text)
-    except (ValueError, OverflowError):
-        raise PydanticCustomError("no_time", "must be a time with its offset, as RFC 3339 has it") from None
-    # Of one that was stored it has been looked at.
-    if info.context is not None and start_ms > time() * 1000 + LONGEST_DELAY_MS:
-        raise PydanticCustomError("too_late", "must be at most 7 days ahead")
-    return text
-
-
-StartAfter = Annotated[str, AfterValidator(_not_too_late), Field(json_schema_extra={"format": "date-time"})]
-
-# AfterValidator: how long one may be kept is known where it is asked for, and not of one that was stored.
-SERVER_TOOLS = "server_tools"
-"""Under which name a validation's context has the names of the tools that there are; without them any is taken."""
-MANY_SERVER_TOOLS = 64
-
-
-def _of_the_server(name: str, info: ValidationInfo) -> str:
-    known: Container[str] | None = (info.context or {}).get(SERVER_TOOLS)
-    if known is not None and name not in known:
-        raise PydanticCustomError("unknown_tool", "is not a tool of this server")
-    if any(tool.get("name") == name for tool in info.data.get("tools") or ()):
-        raise PydanticCustomError("tool_twice", "is the name of one of `tools` too")
-    return name
-
-
-def _each_once(names: list[str]) -> list[str]:
-    if len(set(names)) < len(names):
-        raise PydanticCustomError("named_twice", "names one twice")
-    return names
-
-
-ServerTool = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_of_the_server)]
-ServerTools = Annotated[list[ServerTool], Field(max_length=MANY_SERVER_TOOLS), AfterValidator(_each_once)]
-Retention = Annotated[int, Field(ge=60, le=LONGEST_ARCHIVED), AfterValidator(_kept_here)]
 
 
 class _Strict(BaseModel):
@@ -254,13 +111,6 @@ class Metadata(_Strict):
     user_id: str | None = None
 
 
-def _allowed_url(url: str, info: ValidationInfo) -> str:
-    rules = _rules(info)
-    if rules is not None and (why := why_not_url(url, rules.allowed)) is not None:
-        raise PydanticCustomError("forbidden_url", "{why}", {"why": why})
-    return url
-
-
 def _once(events: list[WebhookEvent]) -> list[WebhookEvent]:
     if len(set(events)) != len(events):
         raise PydanticCustomError("named_twice", "names one twice")
@@ -270,23 +120,10 @@ def _once(events: list[WebhookEvent]) -> list[WebhookEvent]:
 class Webhook(_Strict):
     """Where the end of the generation is told, and which ends."""
 
-    url: Annotated[str, Field(max_length=LONGEST_URL), AfterValidator(_allowed_url)]
+    url: AllowedUrl
     events: Annotated[list[WebhookEvent], Field(min_length=1, max_length=len(EVENTS)), AfterValidator(_once)] = list(
         EVENTS
     )
-
-
-def _signed(webhook: Webhook, info: ValidationInfo) -> Webhook:
-    rules = _rules(info)
-    if rules is not None and not rules.signed:
-        raise PydanticCustomError("not_configured", "needs RESPOOL_WEBHOOK_SECRET")
-    return webhook
-
-
-def _rules(info: ValidationInfo) -> Rules | None:
-    """None for what was stored: it was looked at when it was asked for."""
-    context: dict[str, object] = info.context or {}
-    return cast("Rules | None", context.get(WEBHOOKS))
 
 
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MANY_MESSAGES, fail_fast=True)]
@@ -295,7 +132,7 @@ Messages = Annotated[list[Message], Field(min_length=1, max_length=MANY_MESSAGES
 class GenerationRequest(_Body):
     """The body of `POST /v1/generations`. A field that is None was not given."""
 
-    model: Model = Field(default_factory=_not_given, validate_default=True)
+    model: Model = Field(default_factory=not_given, validate_default=True)
     messages: Messages
     system: Content | None = None
     max_tokens: MaxTokens = 4096
@@ -324,7 +161,7 @@ class GenerationRequest(_Body):
     server_tools: ServerTools | None = None
     max_tool_rounds: Annotated[int, Field(ge=1, le=50)] = 10
     max_spend_tokens: MaxSpend | None = None
-    webhook: Annotated[Webhook, AfterValidator(_signed)] | None = None
+    webhook: Annotated[Webhook, AfterValidator(signed)] | None = None
     cache: Cache | None = None
 
     def upstream_body(self) -> dict[str, object]:
@@ -403,7 +240,7 @@ ADDED = StoredRequest.model_fields.keys() - GenerationRequest.model_fields.keys(
 class ChatRequest(_Body):
     """The body of `POST /v1/chat/stream`: the plain chat form of a GenerationRequest."""
 
-    model: Model = Field(default_factory=_not_given, validate_default=True)
+    model: Model = Field(default_factory=not_given, validate_default=True)
     messages: Messages
     system: Content | None = None
     max_tokens: MaxTokens = 4096

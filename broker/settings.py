@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from broker.bounds import LONGEST_ARCHIVED, LONGEST_IN_REDIS
 from broker.cells import Cell, cells_of
-from broker.request import LONGEST_ARCHIVED, LONGEST_IN_REDIS
 from broker.upstreams import UpstreamSetting, parsed
 from broker.webhooks import Rules, allowances, secrets_of
 

@@ -8,15 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from broker.request import (
-    CHAT_SYSTEM,
-    USUAL_MODEL,
-    ChatRequest,
-    Content,
-    GenerationRequest,
-    Options,
-    UnreadableRequest,
-)
+from broker.bounds import CHAT_SYSTEM, USUAL_MODEL
+from broker.messages import Content
+from broker.request import ChatRequest, GenerationRequest, Options, UnreadableRequest
 
 HELLO: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from broker.request import UPSTREAMS, GenerationRequest
+from broker.bounds import UPSTREAMS
+from broker.request import GenerationRequest
 from broker.settings import BrokerSettings, why
 from broker.upstreams import BadUpstreams, matches, parsed, serving
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from ssrfguard import DEFAULT_DENIED
 
+from broker.bounds import WEBHOOKS
 from broker.ids import EntryId
-from broker.request import WEBHOOKS, GenerationRequest
+from broker.request import GenerationRequest
 from broker.webhooks import (
     Delivery,
     Hook,

@@ -7,8 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from api.intake.anew import continued, retried
+from broker.bounds import LONGEST
 from broker.record import Origin
-from broker.request import LONGEST, GenerationRequest, StoredRequest, UnreadableRequest
+from broker.request import GenerationRequest, StoredRequest, UnreadableRequest
 
 ASKED: dict[str, Any] = {
     "model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": "Hello", "odd": 1}]}],
