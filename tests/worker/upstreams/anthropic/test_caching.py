@@ -86,6 +86,12 @@ def test_what_may_not_be_marked_is_passed_over() -> None:
     found = marked({"system": "", "messages": turns}, "conversation")
     assert found["system"] == ""
     assert found["messages"] == [user([text("one", MARK)]), turns[1], user([text("two", MARK), text("")])]
+    last = {"role": "assistant", "content": [text("so"), *thought]}
+    found = marked({"messages": [user("one"), last]}, "conversation")
+    assert found["messages"] == [
+        user([text("one", MARK)]),
+        {"role": "assistant", "content": [text("so", MARK), *thought]},
+    ]
 
 
 def test_own_marks_stay_and_count() -> None:
