@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from api.access.gate import Open, Policy
 from api.access.origin import ORIGINS, Origins
 from api.cell import OpenCell
+from api.delivery.admission import Admission
 from api.delivery.asgi import FastPathFirst
 from api.delivery.fast_path import FAST_PATH, FastPath
 from api.delivery.guard import Guard
@@ -91,10 +92,14 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
 
 
 class _Guarded(FastAPI):
-    """Behind the guard is everything, FastAPI's own middleware too: it is what answers with 500."""
+    """Behind the guard and the gate is everything, FastAPI's own middleware too: it is what answers with 500."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        return Guard(super().build_middleware_stack(), self.state.origins)
+        return Guard(Admission(super().build_middleware_stack(), self._policy), self.state.origins)
+
+    def _policy(self) -> Policy:
+        policy: Policy = self.state.policy
+        return policy
 
 
 async def _healthz() -> Response:

@@ -4,6 +4,7 @@ connections.py     how many there may be, and how long each may owe its next req
 bounded.py         uvicorn's protocol class, bounded: heads, pipelines, upgrades
 request_head.py    what is wrong with a head
 guard.py           hosts, origins and CORS on any server
+admission.py       asks the gate about each request, on any server
 fast_path.py       serves from memory those who come back, before there is a call of the application
 uvicorn_direct.py  our uvicorn protocol classes: a stream's socket is written to by its rendition
 asgi.py            a viewer as a response, on any ASGI server

@@ -12,6 +12,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.access.gate import WHO
 from api.delivery.fast_path import FAST_PATH, FastPath
 from api.delivery.uvicorn_direct import CUT, LEND
 from api.intake.negotiate import EVENT_STREAM_HEADERS
@@ -133,7 +134,8 @@ class FastPathFirst:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "GET" and not scope["query_string"]:
             fast_path: FastPath = scope["state"][FAST_PATH]
-            if (viewer := fast_path.admit(scope["path"].encode(), scope["headers"], framing_of(scope))) is not None:
+            framing, who = framing_of(scope), scope.get(WHO)
+            if (viewer := fast_path.admit(scope["path"].encode(), scope["headers"], framing, who=who)) is not None:
                 await EventStream(fast_path.hub, viewer)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

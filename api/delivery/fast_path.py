@@ -34,9 +34,13 @@ class FastPath:
         self._answers_for = origins.answers_for
         self.left = hub.detach
 
-    def admit(self, target: bytes, headers: Sequence[tuple[bytes, bytes]], framing: Framing) -> Viewer | None:
+    def admit(
+        self, target: bytes, headers: Sequence[tuple[bytes, bytes]], framing: Framing, address: str = "",
+        who: Principal | None = None,
+    ) -> Viewer | None:  # fmt: skip
         """The viewer that a GET of this target asks for, if nothing needs to be found out for it; it is attached, and `left`
-        detaches it. Other views than ours are asked for in a query, and have no quick way."""
+        detaches it. Other views than ours are asked for in a query, and have no quick way. `address`: the peer's; `who` asks,
+        where the gate was asked before."""
         if (match := _EVENTS.fullmatch(target)) is None:
             return None
         cursor: EntryId | None = None
@@ -51,8 +55,12 @@ class FastPath:
                 continue
             if other:
                 return None
-        who = self._authenticate(target, headers)
-        if not isinstance(who, Principal):
+        if who is None:
+            asks = self._authenticate(target, headers)
+            if not isinstance(asks, Principal):
+                return None
+            who = asks.at(address)
+        if "view" not in who.scopes or who.redacted:
             return None
         id_ = match[1].decode()
         if cursor is None:
@@ -60,4 +68,4 @@ class FastPath:
         view = View(NATIVE, framing)
         if not self.hub.knows(id_, cursor, view, who):
             return None
-        return self.hub.attach(id_, cursor, view, ended=False)
+        return self.hub.attach(id_, cursor, view, who=who, ended=False)

@@ -136,7 +136,7 @@ class DirectProtocol(HttpProtocol):
         if (
             fast_path is None
             or not self._is_plain_get()
-            or (viewer := fast_path.admit(self.url, self.headers, chunk)) is None
+            or (viewer := fast_path.admit(self.url, self.headers, chunk, self.client[0] if self.client else "")) is None
         ):
             super()._begin()
             return

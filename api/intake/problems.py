@@ -59,6 +59,10 @@ class Code(Enum):
     IDEMPOTENCY_KEY_INVALID = Kind(
         400, "The Idempotency-Key is not usable", "It must be 1 to 255 visible ASCII characters, given once."
     )
+    UNAUTHENTICATED = Kind(
+        401, "Who asks is not known", "A request names its API key, once: in `Authorization: Bearer` or in `X-Api-Key`."
+    )
+    FORBIDDEN = Kind(403, "The key may not do this", "`scope` is what it would have to hold.")
     CROSS_SITE = Kind(403, "Not for pages of another origin", "A page of another origin may change nothing here.")
     NOT_FOUND = Kind(404, "Not found", "The path, or the generation's id, is not known.")
     METHOD_NOT_ALLOWED = Kind(405, "The method is not allowed here", "`Allow` names the methods that are.")
@@ -177,7 +181,8 @@ class Problem(Exception):
         self.code, self.title, self.detail = code.name.lower(), kind.title, detail or kind.meaning
         self.status = status or kind.status
         retry = {"Retry-After": str(kind.retry_after)} if kind.retry_after else {}
-        self.headers = {"Cache-Control": "no-store", **retry, **(headers or {})}
+        challenge = {"WWW-Authenticate": "Bearer"} if self.status == HTTPStatus.UNAUTHORIZED else {}
+        self.headers = {"Cache-Control": "no-store", **retry, **challenge, **(headers or {})}
         self.extensions = extensions
 
     def body(self) -> dict[str, object]:

@@ -12,7 +12,7 @@ from api.intake.body import read_json
 from api.intake.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
 from api.intake.problems import Code, Problem
 from api.routes import views
-from api.routes.asking import ABOUT_ONE, ABOUT_SUBMITTING, SUBMITTED, CellsOf, Id, ServiceOf, Who, guarded
+from api.routes.asking import ABOUT_ONE, ABOUT_SUBMITTING, SUBMITTED, CellsOf, Id, ServiceOf, WhoSubmits, guarded
 from api.routes.cells import Cells
 from api.routes.generations import answered
 from api.routes.openapi import STREAM, described
@@ -34,11 +34,11 @@ Make = Callable[[Changes], StoredRequest]
 @router.post(
     "/generations/{id}/retry",
     **described(
-        {202: views.Summary, 200: STREAM}, _ABOUT, takes=("Idempotency-Key",),
+        {202: views.Summary, 200: STREAM}, _ABOUT, scopes=("submit",), takes=("Idempotency-Key",),
         sends={202: ("Location",), 200: SUBMITTED}, changes=_CHANGED,
     ),
 )  # fmt: skip
-async def retry(request: Request, cells: CellsOf, service: ServiceOf, who: Who, id_: Id) -> Response:
+async def retry(who: WhoSubmits, request: Request, cells: CellsOf, service: ServiceOf, id_: Id) -> Response:
     """Submits the request of a generation, whatever its state, once more. Fields in the body take the place of its own."""
     service.refuse_if_crowded()
     await service.refuse_unless_seen(id_, who)
@@ -49,11 +49,11 @@ async def retry(request: Request, cells: CellsOf, service: ServiceOf, who: Who, 
 @router.post(
     "/generations/{id}/continue",
     **described(
-        {202: views.Summary, 200: STREAM}, (*_ABOUT, Code.CANNOT_CONTINUE), takes=("Idempotency-Key",),
+        {202: views.Summary, 200: STREAM}, (*_ABOUT, Code.CANNOT_CONTINUE), scopes=("submit",), takes=("Idempotency-Key",),
         sends={202: ("Location",), 200: SUBMITTED}, changes=_CHANGED,
     ),
 )  # fmt: skip
-async def continue_(request: Request, cells: CellsOf, service: ServiceOf, who: Who, id_: Id) -> Response:
+async def continue_(who: WhoSubmits, request: Request, cells: CellsOf, service: ServiceOf, id_: Id) -> Response:
     """Goes on from the text of a generation that failed, was cancelled, or had reached `max_tokens`, in a new one that has
     the whole text."""
     service.refuse_if_crowded()

@@ -1,11 +1,15 @@
-"""What routes ask of a request before they do anything: who asks, which cell it is about; what their answers share."""
+"""What routes ask of a request before they do anything: who asks, and whether that one may, which cell it is about; what their
+answers share.
 
+A route names its `Who…` first: who may not is told so, whatever it asked about."""
+
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from api.access.gate import Policy, Principal
+from api.access.gate import WHO, Principal, Scope
 from api.dialects.chunks import Size
 from api.intake.negotiate import JSON
 from api.intake.problems import ABOUT_STORAGE, Code, Problem
@@ -44,14 +48,19 @@ async def _service(request: Request) -> Service:
 
 
 async def who_asks(request: Request) -> Principal:
-    """Raises Problem, as the policy says."""
-    policy: Policy = request.app.state.policy
-    query: bytes = request.scope["query_string"]
-    target = request.scope["raw_path"] + (b"?" + query if query else b"")
-    who = policy.authenticate(target, request.scope["headers"])
-    if isinstance(who, Code):
-        raise Problem(who)
+    """Whom the gate has let in. Raises Problem (401) where none was asked."""
+    who = request.scope.get(WHO)
+    if not isinstance(who, Principal):
+        raise Problem(Code.UNAUTHENTICATED)
     return who
+
+
+def _holding(scope: Scope) -> Callable[[Principal], Awaitable[Principal]]:
+    async def who_may(who: Annotated[Principal, Depends(who_asks)]) -> Principal:
+        who.refuse_without(scope)
+        return who
+
+    return who_may
 
 
 async def _known_shape(
@@ -68,12 +77,15 @@ Chunk = Annotated[
 ]
 CellsOf = Annotated[Cells, Depends(_cells)]
 ServiceOf = Annotated[Service, Depends(_service)]
-Who = Annotated[Principal, Depends(who_asks)]
+WhoSubmits = Annotated[Principal, Depends(_holding("submit"))]
+WhoViews = Annotated[Principal, Depends(_holding("view"))]
+WhoCancels = Annotated[Principal, Depends(_holding("cancel"))]
+WhoAdmins = Annotated[Principal, Depends(_holding("admin"))]
 Id = Annotated[str, Depends(_known_shape)]
 
 
 def guarded() -> APIRouter:
-    """For routes of the API: the gate is asked before each of them, whatever that route looks at."""
+    """For routes of the API: none is answered whom the gate has not let in, whatever the route looks at."""
     return APIRouter(prefix="/v1", dependencies=[Depends(who_asks)])
 
 

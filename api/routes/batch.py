@@ -18,7 +18,7 @@ from api.intake.lines import JSONL, Line, read_lines, refuse_if_large
 from api.intake.negotiate import idempotency_key, negotiate
 from api.intake.problems import Code, Problem, from_broker_error, from_validation_error
 from api.routes import views
-from api.routes.asking import ABOUT_SUBMITTING, CellsOf, Who, guarded
+from api.routes.asking import ABOUT_SUBMITTING, CellsOf, WhoSubmits, guarded
 from api.routes.cells import Cells
 from api.routes.openapi import Answer, Json, described
 from broker.errors import BrokerError
@@ -63,8 +63,11 @@ class _Verdicts(StreamingResponse):
             _under_way.discard(self._batch)
 
 
-@router.post("/generations/batch", **described({200: _VERDICTS}, ABOUT_SUBMITTING, takes=("Idempotency-Key",)))
-async def batch(request: Request, cells: CellsOf, who: Who) -> Response:
+@router.post(
+    "/generations/batch",
+    **described({200: _VERDICTS}, ABOUT_SUBMITTING, scopes=("submit",), takes=("Idempotency-Key",)),
+)
+async def batch(who: WhoSubmits, request: Request, cells: CellsOf) -> Response:
     """Accepts up to 1,000 generations, one a line of JSON Lines, and answers each line's verdict as soon as those before it are
     told. One bad line stops no other. Sent again with the same Idempotency-Key, each line is accepted once."""
     cells.refuse_if_crowded()

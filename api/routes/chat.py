@@ -14,7 +14,7 @@ from api.dialects.chunks import in_chunks
 from api.intake.body import read_json
 from api.intake.negotiate import EVENT_STREAM, idempotency_key, negotiate
 from api.intake.problems import Code, FieldError, Problem
-from api.routes.asking import ABOUT_SUBMITTING, MESSAGES, SUBMITTED, CellsOf, Chunk, Who, guarded
+from api.routes.asking import ABOUT_SUBMITTING, MESSAGES, SUBMITTED, CellsOf, Chunk, WhoSubmits, WhoViews, guarded
 from api.routes.cells import Cells
 from api.routes.following import follow_submitted
 from api.routes.openapi import CHAT, described
@@ -38,14 +38,16 @@ router = guarded()
     "/chat/stream",
     **described(
         {200: CHAT}, (*ABOUT_SUBMITTING, Code.NOT_FOUND, Code.ARCHIVE_UNAVAILABLE), body=ChatRequest,
+        scopes=("submit", "view"),
         takes=("Idempotency-Key", "Last-Event-ID"), sends={200: SUBMITTED},
         example={"model": "sim-1", "system": "Be brief.", "messages": MESSAGES},
     ),
 )  # fmt: skip
 async def chat(
+    who: WhoSubmits,
+    _: WhoViews,
     request: Request,
     cells: CellsOf,
-    who: Who,
     view: Annotated[Literal["native", "text"], Query(description="JSON events, or bare text.")] = "native",
     chunk: Chunk = "token",
 ) -> Response:

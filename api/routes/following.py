@@ -42,8 +42,9 @@ async def follow_submitted(
         return await follow(request, service, who, id_, cursor, dialect=dialect, headers=headers, last=last)
     place = accepted.place
     viewer = service.hub.attach(
-        id_, BEGINNING, view, ended=False, owner=who.owner, place=place, abandonable=accepted.abandonable
-    )
+        id_, BEGINNING, view,
+        who=who, ended=False, owner=who.owner, place=place, abandonable=accepted.abandonable,
+    )  # fmt: skip
     first = b"" if place is None else dialect.queued(place)
     return EventStream(service.hub, viewer, first=first, last=last, headers=headers)
 
@@ -92,7 +93,7 @@ async def follow(
         opening = partial(service.hub.transcripts.told, id_, dialect.snapshot)
     viewer = service.hub.attach(
         id_, after or BEGINNING, view,
-        ended=ended, owner=visit.owner, place=place, abandonable=visit.abandonable,
+        who=who, ended=ended, owner=visit.owner, place=place, abandonable=visit.abandonable,
     )  # fmt: skip
     return EventStream(service.hub, viewer, first=first, opening=opening, last=last, headers=headers)
 
@@ -108,7 +109,7 @@ async def _visit(service: Service, who: Principal, id_: str, after: EntryId | No
     """What is known of a generation that is there for the one who asks, and whether its log has this entry. What the archive
     cannot give is found out here, before a stream begins. Raises as Logs.visit, and ArchiveUnavailable."""
     visit = await service.logs.visit(id_, after)
-    if not who.may_see(visit.owner):
+    if not who.may_see(visit.owner, id_):
         raise UnknownGeneration
     if visit.archived and (after is None or after != visit.terminal_id):
         return visit, await service.logs.has(id_, after or BEGINNING)

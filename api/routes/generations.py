@@ -28,7 +28,9 @@ from api.routes.asking import (
     Chunk,
     Id,
     ServiceOf,
-    Who,
+    WhoCancels,
+    WhoSubmits,
+    WhoViews,
     as_json,
     guarded,
 )
@@ -54,11 +56,12 @@ router = guarded()
 @router.post(
     "/generations",
     **described(
-        {202: views.Summary, 200: STREAM}, ABOUT_SUBMITTING, body=GenerationRequest, takes=("Idempotency-Key",),
-        sends={202: ("Location",), 200: SUBMITTED}, example={"model": "sim-1", "messages": MESSAGES},
+        {202: views.Summary, 200: STREAM}, ABOUT_SUBMITTING, scopes=("submit",), body=GenerationRequest,
+        takes=("Idempotency-Key",), sends={202: ("Location",), 200: SUBMITTED},
+        example={"model": "sim-1", "messages": MESSAGES},
     ),
 )  # fmt: skip
-async def submit(request: Request, cells: CellsOf, who: Who) -> Response:
+async def submit(who: WhoSubmits, request: Request, cells: CellsOf) -> Response:
     """Accepts a generation. 202 with its record; with `Accept: text/event-stream`, its events."""
     cells.refuse_if_crowded()
     form = negotiate(request.headers, (JSON, EVENT_STREAM))
@@ -71,7 +74,9 @@ async def submit(request: Request, cells: CellsOf, who: Who) -> Response:
 async def answered(
     request: Request, cells: Cells, who: Principal, asked: GenerationRequest, key: str | None, form: str
 ) -> Response:
-    """What a submit is answered with, in the form that was asked for: its record, or its events."""
+    """What a submit is answered with, in the form that was asked for: its record, or its events, for those who may view."""
+    if form == EVENT_STREAM:
+        who.refuse_without("view")
     cells.refuse_unless_accepting()
     accepted = await cells.accept(asked, key, who.owner)
     id_ = accepted.id
@@ -88,13 +93,14 @@ async def answered(
     **described(
         {200: VIEWS, 204: None},
         (*ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST),
+        scopes=("view",),
         takes=("Last-Event-ID",),
     ),
 )
 async def events(
+    who: WhoViews,
     request: Request,
     service: ServiceOf,
-    who: Who,
     id_: Id,
     after: Annotated[str | None, Query(description="As Last-Event-ID, for those who cannot send it.")] = None,
     from_: Annotated[
@@ -117,11 +123,15 @@ async def events(
 
 @router.get(
     "/generations/{id}",
-    **described({200: views.Whole}, (*ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST)),
+    **described(
+        {200: views.Whole},
+        (*ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST),
+        scopes=("view",),
+    ),
 )
 async def read(
+    who: WhoViews,
     service: ServiceOf,
-    who: Who,
     id_: Id,
     request: Request,
     wait: Annotated[
@@ -140,7 +150,7 @@ async def read(
 async def _has_waited(request: Request, service: Service, who: Principal, id_: str, seconds: float) -> bool:
     """Waits for the end; False if who asked has left meanwhile. Raises as `visit`, of what is not there for who asks."""
     visit = await service.logs.visit(id_, None)
-    if not who.may_see(visit.owner):
+    if not who.may_see(visit.owner, id_):
         raise UnknownGeneration
     return visit.state in TERMINAL or await wait_for_end(service.hub, id_, visit, seconds, partial(_left, request))
 
@@ -156,12 +166,13 @@ async def _left(request: Request) -> None:
     **described(
         {200: views.Listing},
         (Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST, *ABOUT_STORAGE),
+        scopes=("view",),
         takes=("label", "external_id"),
     ),
 )
 async def listing(
+    who: WhoViews,
     cells: CellsOf,
-    who: Who,
     request: Request,
     state: State | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
@@ -195,9 +206,10 @@ async def listing(
     **described(
         {200: views.Summary, 202: views.Summary},
         (*ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.ALREADY_ENDED, Code.CROSS_SITE),
+        scopes=("cancel",),
     ),
 )
-async def cancel(service: ServiceOf, who: Who, id_: Id, request: Request) -> Response:
+async def cancel(who: WhoCancels, service: ServiceOf, id_: Id, request: Request) -> Response:
     """Asks for the end. 200 with the record if nobody ran it, so that it has ended here, or had before; 202 if its worker has
     been told, who may have ended it by the time that the record is read; 409 if it has ended otherwise."""
     negotiate(request.headers, (JSON,))

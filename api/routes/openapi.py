@@ -16,6 +16,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
+from api.access.gate import ALL, Scope
 from api.intake.negotiate import EVENT_STREAM, IDEMPOTENCY_KEY, JSON
 from api.intake.problems import MAX_ERRORS, Code, FieldError
 from broker.record import STATES
@@ -70,16 +71,21 @@ def described(
     answers: Mapping[int, object],
     problems: Sequence[Code] = (),
     *,
+    scopes: Sequence[Scope] = (),
     body: type[BaseModel] | None = None,
     example: object = None,
     changes: object = None,
     takes: Sequence[str] = (),
     sends: Mapping[int, Sequence[str]] | None = None,
 ) -> Described:
-    """What a route takes and answers. `answers`: by status a shape, an Answer, or None for no body; `body`: the model that
-    validates it; `changes`: an example of some of a request's fields, which may be its body; `takes`: names of PARAMETERS;
-    `sends`: by status, names of HEADERS beside those of every answer."""
+    """What a route takes and answers. `scopes`: what a key must hold for it; none where it is open to all. `answers`: by status
+    a shape, an Answer, or None for no body; `body`: the model that validates it; `changes`: an example of some of a request's
+    fields, which may be its body; `takes`: names of PARAMETERS; `sends`: by status, names of HEADERS beside those of every
+    answer."""
     extra: Json = {"parameters": [{"$ref": f"#/components/parameters/{name}"} for name in takes]} if takes else {}
+    if scopes:
+        extra["security"] = [{name: list(scopes)} for name in SECURITY]
+        problems = (Code.UNAUTHENTICATED, Code.FORBIDDEN, *problems)
     if body is not None:
         media: Json = {"schema": {"$ref": _REF.format(model=body.__name__)}}
         extra["requestBody"] = {
@@ -129,9 +135,10 @@ def _problem(codes: list[Code]) -> Json:
     names = {"properties": {"code": {"enum": [code.name.lower() for code in codes]}}}
     retry = ("Retry-After",) if any(code.value.retry_after for code in codes) else ()
     allow = ("Allow",) if Code.METHOD_NOT_ALLOWED in codes else ()
+    challenge = ("WWW-Authenticate",) if Code.UNAUTHENTICATED in codes else ()
     return {
         "description": " ".join(f"`{code.name.lower()}`: {code.value.meaning}" for code in codes),
-        "headers": _headers(*retry, *allow),
+        "headers": _headers(*retry, *allow, *challenge),
         "content": {"application/problem+json": {"schema": {"allOf": [{"$ref": _REF.format(model="Problem")}, names]}}},
     }
 
@@ -165,12 +172,23 @@ HEADERS: Final[Mapping[str, Json]] = {
     "Allow": {"description": "The methods that the path has.", "schema": {"type": "string"}},
     "Cache-Control": {"description": "No answer may be kept.", "schema": {"const": "no-store"}},
     "X-Content-Type-Options": {"description": "It is what it says.", "schema": {"const": "nosniff"}},
+    "WWW-Authenticate": {"description": "How to say who asks.", "schema": {"const": "Bearer"}},
     "X-Accel-Buffering": {"description": "Tells a proxy to hand on at once.", "schema": {"const": "no"}},
     "Content-Security-Policy": {"description": "The page loads nothing from elsewhere.", "schema": {"type": "string"}},
 }
+SECURITY: Final[Mapping[str, Json]] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key. Scopes are what it must hold."},
+    "x-api-key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Api-Key",
+        "description": "The same, for who has no other way.",
+    },
+}
+"""How who asks says who it is: where the server asks for it, by one of these, once."""
 _ABOUT: Final = (
-    "docs/protocol.md says what all this means. Where pages of other origins are let in, each answer has the headers of CORS "
-    "besides, and preflights are answered."
+    "docs/protocol.md says what all this means. A server that asks for no keys answers all of it without one. Where pages of "
+    "other origins are let in, each answer has the headers of CORS besides, and preflights are answered."
 )
 _PROBLEM: Final[Json] = {
     "type": "object",
@@ -183,6 +201,7 @@ _PROBLEM: Final[Json] = {
         "code": {"type": "string", "enum": [code.name.lower() for code in Code]},
         "detail": {"type": "string"},
         "errors": {"type": "array", "maxItems": MAX_ERRORS, "items": {"$ref": _REF.format(model="FieldError")}},
+        "scope": {"enum": sorted(ALL), "description": "What the key would have to hold."},
         "state": {"enum": list(STATES), "description": "How the generation has ended, or that it has not."},
         "generation": {"type": "string", "description": "The id of what may have been accepted."},
         "offers": {"type": "array", "items": {"type": "string"}, "description": "The media types that there are."},
@@ -254,7 +273,9 @@ def install(app: FastAPI, requests: Sequence[type[BaseModel]], shapes: Sequence[
             title=app.title, version=app.version, summary=app.summary, routes=app.routes, description=_ABOUT,
             openapi_version="3.2.0",  # the first that can say what the items of a stream are
         )  # fmt: skip
-        described["components"] = {"schemas": _schemas(requests, shapes), "parameters": PARAMETERS, "headers": HEADERS}
+        described["components"] = {
+            "schemas": _schemas(requests, shapes), "parameters": PARAMETERS, "headers": HEADERS, "securitySchemes": SECURITY,
+        }  # fmt: skip
         return described
 
     async def openapi() -> Response:

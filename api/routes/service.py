@@ -104,7 +104,8 @@ class Service:
     async def refuse_unless_seen(self, id_: str, who: Principal) -> None:
         """Raises UnknownGeneration, ExpiredGeneration or StorageUnavailable if the generation is not there for the one who
         asks. A record's owner never changes."""
-        if not who.sees_all and not who.may_see((await self.logs.visit(id_, None)).owner):
+        anything = who.sees_all and who.only is None
+        if not anything and not who.may_see((await self.logs.visit(id_, None)).owner, id_):
             raise UnknownGeneration
 
     async def safe_record(self, id_: str, who: Principal) -> Record:
@@ -126,7 +127,7 @@ class Service:
             async with asyncio.timeout(_CONFIRM_SECONDS):
                 while True:
                     record = await self.logs.record(id_)
-                    if not who.may_see(record.owner):
+                    if not who.may_see(record.owner, id_):
                         raise UnknownGeneration
                     told = await self.hub.transcripts.told(id_, produced) if with_log else None
                     end = strict_ends.held_end(record)
@@ -154,7 +155,7 @@ class Service:
             there = [
                 (place, self.shown(record))
                 for place, record in zip(rows, found, strict=True)
-                if record is not None and who.may_see(record.owner)
+                if record is not None and who.may_see(record.owner, record.id)
             ]
             asked = [(place, record) for place, record in there if state is None or record.state == state]
             shown += [(place, record) for place, record in asked if tags.are_in(record.tags)] if tags else asked

@@ -22,7 +22,7 @@ from api.viewing.transcripts import Transcripts
 from api.viewing.viewer import Viewer
 from api.viewing.watched import Watched
 from broker import keys
-from broker.errors import BrokerError
+from broker.errors import BrokerError, UnknownGeneration
 from broker.events import END, WITHDRAW, Entry, parse_append
 from broker.ids import BEGINNING, EntryId
 from broker.store.coordination import Coordination
@@ -140,7 +140,7 @@ class Hub:
         """Whether a viewer with this cursor can be attached without a look at Redis: its generation runs, is watched here, is
         there for the one who asks, and the cursor is its beginning or among its latest entries."""
         feed = self._feeds.get(_channel(id_))
-        if feed is None or self.draining or not who.may_see(feed.owner):
+        if feed is None or self.draining or not who.may_see(feed.owner, id_):
             return False
         ring = feed.ring
         if not ring.synced or ring.ended or ring.last == BEGINNING:
@@ -148,12 +148,16 @@ class Hub:
         return cursor == BEGINNING or feed.has(cursor, view)
 
     def attach(
-        self, id_: str, cursor: EntryId, view: View, *, ended: bool, owner: str = "", place: int | None = None,
+        self, id_: str, cursor: EntryId, view: View, *, who: Principal, ended: bool, owner: str = "", place: int | None = None,
         abandonable: bool = False,
     ) -> Viewer:  # fmt: skip
-        """A viewer of this generation of `owner`, from behind the cursor on. One that has ended is read from its log alone;
-        `place` is the place in the queue that the viewer has been told; `abandonable`: it is cancelled where nobody watches,
-        which who is attached to what is watched here already need not know."""
+        """A viewer of this generation of `owner`, for `who`, from behind the cursor on. One that has ended is read from its log
+        alone; `place` is the place in the queue that the viewer has been told; `abandonable`: it is cancelled where nobody
+        watches. Of what is watched here already neither owner nor that need be told. Raises UnknownGeneration if it is not
+        there for `who`, whatever was asked before."""
+        watched = None if ended else self._feeds.get(_channel(id_))
+        if not who.may_see(watched.owner if watched is not None else owner, id_):
+            raise UnknownGeneration
         self._attached += 1
         if ended:
             self._attached_ended += 1

@@ -91,7 +91,7 @@ def test_what_ran_when_the_cancel_came_is_202_though_it_has_ended_before_the_ans
     hub = cast(Hub, SimpleNamespace(strict_ends=StrictEnds(logs)))
     hasty = Service(logs, server.coordination, cast(Submissions, None), hub, cast(Agreement, None), "checked")
     answers = [
-        server.do(cancel(hasty, ANONYMOUS, generation.id, Request({"type": "http", "headers": []}))) for _ in range(2)
+        server.do(cancel(ANONYMOUS, hasty, generation.id, Request({"type": "http", "headers": []}))) for _ in range(2)
     ]
     assert [(answer.status_code, orjson.loads(answer.body)["state"]) for answer in answers] == [
         (202, "cancelled"),

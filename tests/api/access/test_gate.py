@@ -1,17 +1,16 @@
 """Nothing is open: whatever leads to a generation asks the gate, the quick way in too, and what is not yours does not exist."""
 
 import asyncio
-import re
 from collections.abc import Iterable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fastapi.routing import APIRoute
 
-from api.access.gate import ANONYMOUS, Header, Open, Principal
+from api.access.gate import ALL, ANONYMOUS, OPEN, WHO, Header, Open, Principal, Refusal, Scope
 from api.app import GUARDED
-from api.intake.problems import Code, Problem
+from api.intake.problems import Problem
 from broker import keys
 from broker.ids import new_generation_id
 from broker.request import GenerationRequest
@@ -20,20 +19,31 @@ from tests.broker.store.scripted import Generation, Server
 
 ASKED: dict[str, Any] = {"model": "sim-1", "messages": [{"role": "user", "content": "Hi"}]}
 STREAM = {"accept": "text/event-stream"}
-OPEN = {"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/start.js", "/docs/{name}"}
-"""They say nothing of a generation, and nothing of who asks."""
+ASSET = "favicon-32x32.png"
 
 
 class Named:
-    """Everybody is who the header X-Name says; who says nothing is refused. `asked` are the targets that it was asked about."""
+    """Everybody is who the header X-Name says, and may what X-Scopes says, if it says anything; who says nothing is refused.
+    `asked` are the targets that it was asked about. `strangers` must be looked up first."""
 
     def __init__(self) -> None:
         self.asked: list[bytes] = []
+        self.strangers: set[str] = set()
+        self.looked_up: list[tuple[str, str]] = []
 
-    def authenticate(self, target: bytes, headers: Iterable[Header]) -> Principal | Code:
+    def authenticate(self, target: bytes, headers: Iterable[Header]) -> Principal | Refusal:
         self.asked.append(target)
-        name = dict(headers).get(b"x-name", b"").decode()
-        return Principal(name) if name else Code.CROSS_SITE
+        given = {name: value.decode() for name, value in headers}
+        name, scopes = given.get(b"x-name", ""), given.get(b"x-scopes")
+        if name in self.strangers:
+            return Refusal(unknown=name)
+        if not name:
+            return Refusal()
+        return Principal(name, scopes=ALL if scopes is None else frozenset(cast(list[Scope], scopes.split())))
+
+    async def look_up(self, refusal: Refusal) -> None:
+        self.looked_up.append((refusal.unknown, refusal.address))
+        self.strangers.discard(refusal.unknown)
 
 
 @pytest.fixture
@@ -58,7 +68,7 @@ def _flat(routes_: Iterable[Any]) -> Iterable[Any]:
 
 
 def ask(api: Api, method: str, path: str, id_: str, events: int = 1, **headers: str) -> Answer:
-    target = re.sub(r"\{\w+\}", id_, path)
+    target = path.replace("{id}", id_).replace("{name}", ASSET)
     body = b'{"model":"sim-1","messages":[{"role":"user","content":"Hi"}]}' if method == "POST" else b""
     given = {"content-type": "application/json", **headers}
     return api.ask(method, target, given, body, events)
@@ -79,12 +89,14 @@ def test_no_route_is_open_to_whom_the_policy_refuses_but_those_that_say_nothing(
     for method, path in routes(api):
         policy.asked.clear()
         answer = ask(api, method, path, generation.id)
-        if path in OPEN:
-            assert answer.status in (200, 422), path  # 422: no such asset
+        if path.replace("{name}", ASSET) in OPEN:
+            assert answer.status == 200, path
             assert not policy.asked
         else:
-            assert answer.code == (403, "cross_site"), (method, path)
-            assert policy.asked[-1] == path.replace("{id}", generation.id).encode()
+            assert answer.code == (401, "unauthenticated"), (method, path)
+            assert answer.headers["www-authenticate"] == "Bearer"
+            assert policy.asked == [path.replace("{id}", generation.id).encode()]
+    assert api.get("/v1/nowhere").code == api.get("/docs/other").code == (401, "unauthenticated"), "no route was asked"
     assert generation.field("state") == "running"
     assert not api.service.hub._feeds
 
@@ -110,14 +122,14 @@ def test_the_quick_way_in_is_shut_to_whom_it_is_not_and_asks_for_each(api: Api, 
     api.until_known(generation.id)
     policy.asked.clear()
     for answer, code in (
-        (api.get(events, 1), (403, "cross_site")),
+        (api.get(events, 1), (401, "unauthenticated")),
         (api.get(events, 1, x_name="you"), (404, "not_found")),
     ):
         assert answer.code == code
-    assert len(policy.asked) == 4, "there, and at the route"
+    assert policy.asked == [events.encode()] * 2
     policy.asked.clear()
     assert api.get(events, 1, x_name="me").types == ["stream_start"]
-    assert policy.asked == [events.encode()], "there alone"
+    assert policy.asked == [events.encode()], "once, for all that is behind it"
 
 
 def test_a_key_is_its_owners(api: Api, server: Server, policy: Named) -> None:
@@ -130,14 +142,60 @@ def test_a_key_is_its_owners(api: Api, server: Server, policy: Named) -> None:
     assert server.command("HGET", keys.record(stream.headers["generation-id"]), "owner") == b"me"
 
 
-def test_a_route_that_forgets_to_ask_is_shut_all_the_same(api: Api, policy: Named) -> None:
-    request = SimpleNamespace(app=api.app, scope={"raw_path": b"/v1/new", "query_string": b"", "headers": []})
+def test_a_route_is_shut_where_no_gate_stands_before_it() -> None:
     for router in GUARDED:
         (asks,) = router.dependencies
         assert asks.dependency is not None
         with pytest.raises(Problem):
-            asyncio.run(asks.dependency(request))
-    assert policy.asked == [b"/v1/new"] * len(GUARDED)
+            asyncio.run(asks.dependency(SimpleNamespace(scope={})))
+        assert asyncio.run(asks.dependency(SimpleNamespace(scope={WHO: ANONYMOUS}))) is ANONYMOUS
+
+
+def test_a_route_needs_what_it_says_it_needs_and_says_what_is_missing(api: Api, server: Server, policy: Named) -> None:
+    generation, never = made(api, server, "me"), new_generation_id()
+    seen: set[str] = set()
+    for path, methods in api.app.openapi()["paths"].items():
+        for method, said in methods.items():
+            assert ("security" in said) is path.startswith("/v1/"), path
+            needed = set(said.get("security", [{"bearer": []}])[0]["bearer"])
+            seen |= needed
+            for missing in needed:
+                others = " ".join(ALL - {missing})
+                for id_ in (generation.id, never):
+                    answer = ask(api, method.upper(), path, id_, x_name="me", x_scopes=others)
+                    assert answer.code == (403, "forbidden"), (method, path)
+                    assert answer.json["scope"] == missing
+    assert seen >= {"submit", "view", "cancel"}
+    assert generation.field("cancel") is None
+
+
+def test_the_quick_way_in_and_streams_of_what_is_submitted_are_for_who_may_view(
+    api: Api, server: Server, policy: Named
+) -> None:
+    generation = made(api, server, "me")
+    events = f"/v1/generations/{generation.id}/events"
+    assert api.get(events, 1, x_name="me").types == ["stream_start"]
+    api.until_known(generation.id)
+    assert api.get(events, 1, x_name="me", x_scopes="submit cancel").code == (403, "forbidden")
+    submits = {"x_name": "me", "x_scopes": "submit"}
+    assert api.post("/v1/generations", ASKED, 1, **submits, **STREAM).code == (403, "forbidden")
+    assert api.post("/v1/generations", ASKED, **submits).status == 202
+
+
+def test_a_key_that_is_not_known_here_is_looked_up_once_before_it_is_answered(
+    api: Api, server: Server, policy: Named
+) -> None:
+    policy.strangers = {"me", "you"}
+    assert api.get("/v1/generations", x_name="me").status == 200
+    assert api.get("/v1/generations", x_name="me").status == 200
+    assert policy.looked_up == [("me", "")]
+    generation = made(api, server, "you")
+    events = f"/v1/generations/{generation.id}/events"
+    assert api.get(events, 1, x_name="you").types == ["stream_start"]
+    policy.strangers = {"you"}
+    api.until_known(generation.id)
+    assert api.get(events, 1, x_name="you").types == ["stream_start"], "from the quick way in it goes on to the routes"
+    assert policy.looked_up[1:] == [("you", ""), ("you", "")]
 
 
 def test_a_query_belongs_to_what_is_asked_for(api: Api, policy: Named) -> None:
@@ -146,8 +204,12 @@ def test_a_query_belongs_to_what_is_asked_for(api: Api, policy: Named) -> None:
 
 
 def test_who_sees_all_sees_what_is_anybodys() -> None:
-    assert ANONYMOUS.may_see("")
-    assert ANONYMOUS.may_see("me")
-    assert Principal("me").may_see("me")
-    assert not Principal("me").may_see("")
+    assert ANONYMOUS.may_see("", "a")
+    assert ANONYMOUS.may_see("me", "a")
+    assert Principal("me").may_see("me", "a")
+    assert not Principal("me").may_see("", "a")
+    assert Principal("me", only="a").may_see("me", "a")
+    assert not Principal("me", only="a").may_see("me", "b")
+    assert not Principal("", sees_all=True, only="a").may_see("me", "b")
     assert Open().authenticate(b"/", []) is ANONYMOUS
+    assert ANONYMOUS.at("::1") == Principal("", sees_all=True, address="::1")

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from api.access.gate import ANONYMOUS, WHO
 from api.delivery.asgi import Dropped, EventStream, FastPathFirst, Stalled, framing_of
 from api.delivery.fast_path import FAST_PATH
 from api.delivery.uvicorn_direct import CUT, LEND
@@ -254,7 +255,8 @@ def test_the_door_is_asked_about_a_plain_get_and_the_application_about_the_rest(
     passed: list[Any] = []
     lets_in = True
 
-    def admit(path: bytes, headers: Any, framing: Framing) -> Viewer | None:
+    def admit(path: bytes, headers: Any, framing: Framing, *, who: object) -> Viewer | None:
+        assert who is ANONYMOUS
         admitted.append((path, headers, framing))
         return call.viewer if lets_in else None
 
@@ -263,6 +265,7 @@ def test_the_door_is_asked_about_a_plain_get_and_the_application_about_the_rest(
 
     whole = {
         "type": "http", "method": "GET", "query_string": b"", "path": "/a", "headers": [(b"host", b"b")],
+        WHO: ANONYMOUS,
         "state": {FAST_PATH: SimpleNamespace(admit=admit, hub=call.hub)},
     } | scope  # fmt: skip
 

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from api.access.gate import ANONYMOUS, Open, Principal
+from api.access.gate import Open, Principal
 from api.access.origin import Origins
 from api.delivery.fast_path import FastPath
 from api.viewing.framing import chunk
@@ -28,11 +28,12 @@ class KnownHub:
         self.knowing = True
 
     def knows(self, id_: str, cursor: EntryId, view: View, who: Principal) -> bool:
-        assert who is ANONYMOUS
+        self.who = who
         self.known.append((id_, cursor, view))
         return self.knowing
 
-    def attach(self, id_: str, cursor: EntryId, view: View, *, ended: bool) -> object:
+    def attach(self, id_: str, cursor: EntryId, view: View, *, who: Principal, ended: bool) -> object:
+        assert who is self.who
         self.attached.append((id_, cursor, view, ended))
         return self
 

@@ -280,7 +280,9 @@ class Line:
         assert self.viewer.rendition is not None
         return self.viewer.rendition._following.get(self.viewer)
 
-    def _admit(self, target: bytes, headers: list[tuple[bytes, bytes]], framing: Framing) -> Viewer | None:
+    def _admit(
+        self, target: bytes, headers: list[tuple[bytes, bytes]], framing: Framing, address: str
+    ) -> Viewer | None:
         assert framing is chunk
         self.asked.append((target, headers))
         return self.viewer if target == b"/door" else None

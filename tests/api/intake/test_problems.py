@@ -26,7 +26,8 @@ from broker.refusals import Away
 FOR_GOOD = {
     400: "malformed_json duplicate_key not_utf8 unsupported_json incomplete_body malformed_head idempotency_key_invalid"
     " http_error",
-    403: "cross_site",
+    401: "unauthenticated",
+    403: "forbidden cross_site",
     404: "not_found",
     405: "method_not_allowed",
     406: "not_acceptable",
@@ -100,7 +101,8 @@ def test_a_problem_is_a_document_that_nobody_keeps(code: Code) -> None:
         "detail": code.value.meaning, "more": 1,
     }  # fmt: skip
     retry = {} if seconds is None else {"Retry-After": str(seconds)}
-    assert problem.headers == {"Cache-Control": "no-store", **retry, "X-More": "y"}
+    challenge = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    assert problem.headers == {"Cache-Control": "no-store", **retry, **challenge, "X-More": "y"}
     answer = problem.response()
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert answer.headers["cache-control"] == "no-store"

@@ -90,7 +90,7 @@ class Theatre:
 
     def seat(self, generation: Generation, cursor: EntryId = BEGINNING, *, ended: bool = False) -> Seat:
         async def attach() -> Seat:
-            return Seat(self.hub.attach(generation.id, cursor, PLAIN, ended=ended))
+            return Seat(self.hub.attach(generation.id, cursor, PLAIN, who=ANONYMOUS, ended=ended))
 
         return self._server.do(attach())
 
@@ -212,7 +212,7 @@ def newcomers_read(theatre: Theatre, generation: Generation) -> None:
     log, seats = ids_of(generation), list[Seat]()
 
     def exactly() -> bool:
-        seats.append(Seat(theatre.hub.attach(generation.id, BEGINNING, PLAIN, ended=False)))
+        seats.append(Seat(theatre.hub.attach(generation.id, BEGINNING, PLAIN, who=ANONYMOUS, ended=False)))
         return any(seat.ids == log for seat in seats)
 
     theatre.until(exactly)

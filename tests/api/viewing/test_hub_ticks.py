@@ -18,7 +18,7 @@ from api.viewing.feed import Feed
 from api.viewing.hub import Hub, HubStatistics
 from api.viewing.viewer import Viewer
 from broker import keys
-from broker.errors import StorageUnavailable
+from broker.errors import StorageUnavailable, UnknownGeneration
 from broker.events import END, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.store.coordination import Coordination
@@ -124,7 +124,7 @@ class Scene:
         self.running = asyncio.create_task(self.hub.run())
 
     def seat(self, cursor: EntryId = BEGINNING, **how: Any) -> Seat:
-        return Seat(self.hub.attach(ID, cursor, PLAIN, **{"ended": False, **how}))
+        return Seat(self.hub.attach(ID, cursor, PLAIN, **{"who": ANONYMOUS, "ended": False, **how}))
 
     async def watched(self, cursor: EntryId = BEGINNING, **how: Any) -> Seat:
         """A viewer whose feed is subscribed and synced."""
@@ -328,6 +328,21 @@ def test_the_quick_way_is_for_those_who_may_see_the_generation() -> None:
     run(scene())
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_nobody_is_attached_to_what_is_not_there_for_it(ended: bool) -> None:
+    async def scene() -> None:
+        here = Scene(*entries(5, 0))
+        await here.watched(owner="somebody")
+        owner = "somebody" if ended else "another"  # of what is watched its feed knows whose it is
+        for who in (Principal("another"), Principal("somebody", only=OTHER)):
+            with pytest.raises(UnknownGeneration):
+                here.seat(who=who, ended=ended, owner=owner)
+        here.seat(who=Principal("somebody", only=ID), ended=ended, owner=owner)
+        assert here.hub.statistics().attached == 2
+
+    run(scene())
+
+
 def test_a_generation_that_waits_for_its_first_entry_has_no_quick_way() -> None:
     async def scene() -> None:
         here = Scene()
@@ -399,7 +414,7 @@ def test_who_waits_is_told_its_place_though_another_has_begun_meanwhile() -> Non
         here.queue.places = [4, 5]
         here.queue.open.clear()
         await here.watched()
-        waiting = Seat(here.hub.attach(OTHER, BEGINNING, PLAIN, ended=False))
+        waiting = Seat(here.hub.attach(OTHER, BEGINNING, PLAIN, who=ANONYMOUS, ended=False))
         await asyncio.sleep(1.5)
         assert here.queue.asked == [[ID, OTHER]]
         here.publish(*entries(5, 0), prev=BEGINNING)

@@ -52,7 +52,7 @@ def test_each_id_is_its_cell_s_and_one_of_a_cell_that_there_is_not_is_known_to_n
         id_ = new_generation_id(cell)
         viewer = cast(Any, Viewing(id_))
         assert hubs.knows(id_, BEGINNING, VIEW, ANONYMOUS)
-        assert cast(Any, hubs.attach(id_, BEGINNING, VIEW, ended=False)) == "viewer"
+        assert cast(Any, hubs.attach(id_, BEGINNING, VIEW, who=ANONYMOUS, ended=False)) == "viewer"
         hubs.send_away(viewer)
         hubs.detach(viewer)
         assert asked.asked == [(what, id_) for what in ("knows", "attach", "send_away", "detach")]
