@@ -8,6 +8,7 @@ contract in CI):
     delivery/  from bytes to a socket: what is bounded, the fast path, our protocol class and any other ASGI server
     viewing/   what viewers see of a log: the hub, feeds, renditions, pages, ends that are kept back
     access/    who may: hosts, pages, principals
+    audit/     who did what: hash-chained lines of their own
     intake/    from bytes to a valid request, and every answer that is not a success
     dialects/  the vocabularies in which a log is shown, each a fold over its entries; pure
 

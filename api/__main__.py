@@ -11,6 +11,7 @@ from contextlib import ExitStack
 import uvloop
 from pydantic import ValidationError
 
+from api.audit.trail import BadAudit, check_folder
 from api.settings import ApiSettings
 from broker import journal
 from broker.cells import Cell
@@ -67,11 +68,14 @@ def tls_context(settings: ApiSettings) -> ssl.SSLContext | None:
 
 
 async def _refuse_unsafe(settings: ApiSettings, *, must_answer: bool) -> None:
-    """Raises UnsafeStorage, BadArchive or BadTools. A Redis that is not there yet is no reason not to start (/readyz tells),
-    unless it must answer, for somebody serves already whom we should replace: then StorageUnavailable, if no cell's does."""
+    """Raises UnsafeStorage, BadArchive, BadTools or BadAudit. A Redis that is not there yet is no reason not to start
+    (/readyz tells), unless it must answer, for somebody serves already whom we should replace: then StorageUnavailable, if no
+    cell's does."""
     if settings.archive_url is not None:
         open_archive(settings.archive_url)
     load(settings.tool_modules)
+    if settings.audit_log is not None:
+        check_folder(settings.audit_log)
     cells = settings.all_cells
     found = await asyncio.gather(*(_check(settings, cell) for cell in cells), return_exceptions=True)
     failures = [each for each in found if each is not None]
@@ -127,7 +131,7 @@ def main() -> int:
                 _serve(settings, listening, tls, None)
         else:
             uvloop.run(_parent(settings, arguments.processes, arguments.env_file))
-    except (BadAddress, BadArchive, BadTools, UnsafeStorage, StorageUnavailable, CannotRun) as error:
+    except (BadAddress, BadArchive, BadAudit, BadTools, UnsafeStorage, StorageUnavailable, CannotRun) as error:
         print(f"api: {error or 'Redis did not answer'}", file=sys.stderr)
         return 1
     except OSError as error:

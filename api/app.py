@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from api.access.gate import Open, Policy
 from api.access.origin import ORIGINS, Origins
+from api.audit.journal import open_journal
 from api.cell import OpenCell
 from api.delivery.admission import Admission
 from api.delivery.asgi import FastPathFirst
@@ -55,6 +56,8 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
         }  # fmt: skip
         url, cached = settings.archive_url, settings.replay_cache_bytes
         shelf = Shelf(open_archive(url), cached, turns) if url is not None else None
+        journal = open_journal(settings.audit_log, "api", required=settings.audit_required)
+        app.state.journal = journal
         listed = settings.all_cells
         weights = {cell.number: cell.weight for cell in listed}
         each = settings.model_copy(update={"replay_cache_bytes": cached // len(listed)})
@@ -74,6 +77,7 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
             await asyncio.gather(*(cell.end() for cell in opened.values()))
             if shelf is not None:
                 shelf.cancel()
+            await asyncio.to_thread(journal.close)
 
     app = _Guarded(
         title="Respool", version=version("respool"), summary="A queue-backed, resumable stream broker for LLM generations",

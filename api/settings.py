@@ -47,6 +47,10 @@ class ApiSettings(BrokerSettings):
     """Milliseconds that entries may wait for later ones to share a write with, where many viewers make writes dear."""
     background_delay: float = Field(default=60.0, ge=0, le=3600)
     """By how many seconds what has `priority: background` is placed later in the queue than its submit."""
+    audit_log: Path | None = None
+    """The folder of the audit log: who did what. Not set: there is none."""
+    audit_required: bool = False
+    """Where the audit log cannot be written, requests are refused."""
     shutdown: float = Field(default=8.0, ge=0)
     """How long SIGTERM waits for requests other than event streams."""
 

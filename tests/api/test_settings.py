@@ -37,6 +37,8 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "fanout_pace_ms": 0,
         "shutdown": 8.0,
         "background_delay": 60.0,
+        "audit_log": None,
+        "audit_required": False,
     }
 
 
