@@ -43,6 +43,7 @@ Where to read on, in this order:
     summary.py            a record as it is shown; webhooks.py: where one may go, what became of it
     schedule.py           when a generation may start, and how urgent it is
     tags.py               what a submitter calls a generation, by which lists find it
+    limits.py, rate.py    how much a tenant may ask for
     packing.py            a generation as one object of an archive
     turns.py              long work in slices, so that all others go on; aside.py: what cannot be sliced, beside the loop
     collecting.py         when a process looks for cyclic garbage

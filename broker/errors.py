@@ -3,6 +3,7 @@
 Errors of what is not in Redis are where they arise: request.py, embedded.py, processes.py.
 """
 
+from broker.limits import Reached
 from broker.refusals import Away
 
 
@@ -85,3 +86,13 @@ class UnsafeStorage(BrokerError):
 
 class NotDurable(BrokerError):
     """`durability: strict` was asked for, and this Redis neither persists nor has a replica, or does not tell."""
+
+
+class LimitReached(BrokerError):
+    """What was asked for would pass a limit of who asks; nothing was done, nothing is charged. `wait_ms`: until the same may
+    fare better, by Redis's clock; 0 where that is not known."""
+
+    def __init__(self, which: Reached, wait_ms: int = 0) -> None:
+        super().__init__(which)
+        self.which = which
+        self.wait_ms = wait_ms

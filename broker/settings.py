@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from broker.bounds import LONGEST_ARCHIVED, LONGEST_IN_REDIS
 from broker.cells import Cell, cells_of
+from broker.limits import LimitSettings
 from broker.upstreams import UpstreamSetting, parsed
 from broker.webhooks import Rules, allowances, secrets_of
 
@@ -18,8 +19,8 @@ Trust = Literal["checked", "trusted", "ephemeral"]
 """Whether Redis is asked if it persists, its operator's word is taken for it, or it need not."""
 
 
-class BrokerSettings(BaseSettings):
-    """Where Redis is, and the times that all processes must agree on."""
+class BrokerSettings(LimitSettings, BaseSettings):
+    """Where Redis is, the times that all processes must agree on, and the limits of tenants for whom nothing else is said."""
 
     model_config = SettingsConfigDict(
         env_prefix="RESPOOL_",

@@ -95,6 +95,25 @@ class Code(Enum):
         422, "The Idempotency-Key came with another body before", "A key belongs to the first body it came with."
     )
     TOO_MANY_PIPELINED = Kind(429, "Too many requests wait", "On one connection 8 may wait behind the one before.", 1)
+    RATE_LIMITED = Kind(
+        429, "Too many requests", "More requests came with this key than may; `Retry-After` says when the next may.", 1
+    )
+    TOO_MANY_RUNNING = Kind(
+        429, "Too many generations at once", "As many generations of this tenant run as may, and none is to wait.", 2
+    )
+    TOO_MANY_QUEUED = Kind(429, "Too many generations wait", "As many generations of this tenant wait as may.", 2)
+    TOKEN_BUDGET_SPENT = Kind(
+        429,
+        "The day's tokens are spent",
+        "With what it may cost, this tenant would pass its tokens of the day, which ends at midnight, UTC.",
+        60,
+    )
+    STORAGE_BUDGET_SPENT = Kind(
+        429,
+        "There is no room left",
+        "This tenant has as much stored as may be: what expires or is erased makes room.",
+        60,
+    )
     HEAD_TOO_LARGE = Kind(
         431, "The head is too large", "Request line, headers and trailers have at most 32 KiB and 100 lines together."
     )
@@ -241,6 +260,8 @@ def from_broker_error(error: broker.BrokerError) -> Problem:
             return Problem(Code.STORAGE_FORBIDDEN)
         case broker.StorageFull():
             return Problem(Code.STORAGE_FULL)
+        case broker.LimitReached():
+            return _limited(error)
         case broker.NotDurable():
             return Problem(Code.NOT_DURABLE)
         case broker.UnsafeStorage():
@@ -249,6 +270,12 @@ def from_broker_error(error: broker.BrokerError) -> Problem:
             return Problem(Code.OUTCOME_UNKNOWN, generation=error.generation_id)
         case _:
             return from_unexpected(error)
+
+
+def _limited(error: broker.LimitReached) -> Problem:
+    """429, with when the same may fare better, where that is known: never a second too early."""
+    wait = {"Retry-After": str(-(-error.wait_ms // 1000))} if error.wait_ms else {}
+    return Problem(Code[error.which.upper()], headers=wait)
 
 
 def from_unexpected(error: Exception) -> Problem:

@@ -7,6 +7,7 @@ from types import ModuleType
 import pytest
 from pydantic import ValidationError
 
+from broker.limits import LimitSettings
 from broker.settings import BrokerSettings
 
 
@@ -33,6 +34,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "tools": None,
         "webhook_secret": None,
         "webhook_allow": None,
+        **dict.fromkeys(LimitSettings.model_fields),
     }
 
 

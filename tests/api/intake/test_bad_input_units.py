@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 
 from api.intake import negotiate, problems
 from api.intake.body import read_json
-from api.intake.problems import Code, Problem, pointer
+from api.intake.problems import Code, Problem, from_broker_error, pointer
 from broker import errors
 from broker.aside import Aside
 from broker.request import GenerationRequest, UnreadableRequest
@@ -146,6 +146,11 @@ BROKER_ERRORS: dict[str, tuple[errors.BrokerError, int, str, dict[str, str]]] = 
     "full": (errors.StorageFull(CANARY), 503, "storage_full", {}),
     "unsafe": (errors.UnsafeStorage(CANARY), 503, "unsafe_storage", {}),
     "unclear": (errors.OutcomeUnknown("gen_1"), 503, "outcome_unknown", {"generation": "gen_1"}),
+    "too_quick": (errors.LimitReached("rate_limited", 1), 429, "rate_limited", {}),
+    "many_run": (errors.LimitReached("too_many_running"), 429, "too_many_running", {}),
+    "many_wait": (errors.LimitReached("too_many_queued"), 429, "too_many_queued", {}),
+    "spent": (errors.LimitReached("token_budget_spent", 1000), 429, "token_budget_spent", {}),
+    "no_room": (errors.LimitReached("storage_budget_spent"), 429, "storage_budget_spent", {}),
     "not_durable": (errors.NotDurable(CANARY), 422, "not_durable", {}),
     "unreadable": (UnreadableRequest(CANARY), 500, "internal_error", {}),
 }
@@ -160,7 +165,7 @@ def test_a_broker_error_is_the_problem_it_is_to_a_client(client: TestClient, nam
     assert response.json().items() >= ({"code": code} | members).items()
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["cache-control"] == "no-store"
-    assert ("retry-after" in response.headers) == (status == 503)
+    assert ("retry-after" in response.headers) == (status in (429, 503))
     assert CANARY not in response.text
 
 
@@ -168,6 +173,12 @@ def test_every_broker_error_is_mapped() -> None:
     ours = {type(error) for error, *_ in BROKER_ERRORS.values()}
     there = {kind for kind in errors.BrokerError.__subclasses__() if kind.__module__ == errors.__name__}
     assert there <= ours, "a new broker error needs a problem of its own"
+
+
+@pytest.mark.parametrize(("wait_ms", "seconds"), [(0, "60"), (1, "1"), (1000, "1"), (1001, "2"), (86_400_000, "86400")])
+def test_who_comes_again_when_a_limit_says_so_does_not_come_too_early(wait_ms: int, seconds: str) -> None:
+    problem = from_broker_error(errors.LimitReached("token_budget_spent", wait_ms))
+    assert problem.headers["Retry-After"] == seconds
 
 
 def test_an_unknown_path_is_404(client: TestClient) -> None:
