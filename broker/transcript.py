@@ -4,7 +4,7 @@ This is the rule for readers as code: an attempt's `stream_start` tells how many
 `block_start` opens the block of its index or goes on with it, a delta belongs to the block that was opened last.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -191,6 +191,13 @@ class Transcript:
         del self.blocks[blocks:]
         self._open = -1
         self.stop_reason = None
+
+    def shown_as(self, shown: Callable[[Block], Block]) -> "Transcript":
+        """The same with each block as it is `shown`. Nothing more is to be applied to it."""
+        copy = Transcript()
+        copy.blocks = [shown(block) for block in self.blocks]
+        copy._open, copy.last, copy.cursor, copy.end = self._open, self.last, self.cursor, self.end
+        return copy
 
     @property
     def written(self) -> Iterator[bytes]:

@@ -208,12 +208,14 @@ class Withdraw(TypedDict):
 
 
 class _Figures(TypedDict):
+    """A reader of text alone is told neither `metrics` nor `chunks`; `usage` and `cost` are null for it."""
+
     usage: Json | None
     cost: Cost | None
     ttft_ms: int | None
     total_ms: int
-    metrics: Metrics
-    chunks: int
+    metrics: NotRequired[Metrics]
+    chunks: NotRequired[int]
     durability: NotRequired[Literal["strict"]]
     withdrawn: NotRequired[Literal[True]]
 
@@ -275,11 +277,22 @@ class Drain(TypedDict):
     type: Literal["drain"]
 
 
+ClosedReason = Literal["expired", "revoked"]
+
+
+class Closed(TypedDict):
+    """The API key or the view link that let this reader in has ended. The connection is cut behind it; who comes back with the
+    same is refused."""
+
+    type: Literal["closed"]
+    reason: ClosedReason
+
+
 LogEvent = (
     StreamStart | Message | BlockStart | Text | Thinking | Signature | Citation | ToolInput | BlockDelta | BlockStop | Usage
     | Upstream | Retrying | Recovering | ToolStart | ToolProgress | ToolEnd | Guardrail | Withdraw | StreamEnd | Error
 )  # fmt: skip
-ConnectionEvent = Queued | Snapshot | Gap | Drain
+ConnectionEvent = Queued | Snapshot | Gap | Drain | Closed
 Event = Annotated[LogEvent | ConnectionEvent, Discriminator("type")]
 """Whatever an event stream may carry, by its `type`."""
 

@@ -2,7 +2,8 @@
 
 native.py is ours, text.py bare text; chat.py and chat_text.py are the two of the chat form. sse.py is what server-sent events
 have in common, whatever they say, content.py what was produced so far, as JSON. chunks.py is around any of them, and shows
-words or sentences at once; boundaries.py says where these end.
+words or sentences at once; boundaries.py says where these end. redacted.py is around any of them too, and shows text alone;
+redaction.py says what that is.
 
     log       7-0 stream_start   7-1 block_start   7-2 "It"   7-3 " is"        state behind each: s1 s2 s3 s4
     frames    (begin, 7-0) → s1  (s1, 7-1) → s2    …          (s3, 7-3) → s4   one frame an entry, which may be empty
@@ -18,7 +19,7 @@ from typing import Final, TypeAlias
 from broker.events import Entry
 from broker.ids import BEGINNING, EntryId
 from broker.transcript import Transcript
-from broker.vocabulary import GapReason
+from broker.vocabulary import ClosedReason, GapReason
 
 State: TypeAlias = object
 """What a dialect remembers of the entries so far: known to itself alone, None where it remembers nothing."""
@@ -71,6 +72,10 @@ class Dialect(ABC):
     @abstractmethod
     def drain(self, retry_ms: int) -> bytes:
         """It should come back after so many milliseconds."""
+
+    @abstractmethod
+    def closed(self, reason: ClosedReason) -> bytes:
+        """What let the reader in has ended."""
 
     @abstractmethod
     def snapshot(self, transcript: Transcript) -> Iterator[bytes]:

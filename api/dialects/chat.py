@@ -17,7 +17,7 @@ from api.dialects.native import HEADS, NATIVE
 from broker.events import Entry
 from broker.ids import EntryId
 from broker.transcript import Transcript
-from broker.vocabulary import GapReason
+from broker.vocabulary import ClosedReason, GapReason
 
 KEEP_ALIVE: Final = sse.KEEP_ALIVE + b"\n"
 _OF_A_TOOL: Final = b'{"type":"tool_'
@@ -60,6 +60,9 @@ class Chat(Dialect):
 
     def drain(self, retry_ms: int) -> bytes:
         return local(NATIVE.drain(retry_ms), retry_ms=retry_ms)
+
+    def closed(self, reason: ClosedReason) -> bytes:
+        return local(NATIVE.closed(reason))
 
     def snapshot(self, transcript: Transcript) -> Iterator[bytes]:
         yield b'data: {"type":"snapshot","text":'

@@ -19,7 +19,7 @@ from api.dialects.native import NATIVE, local_frame
 from api.dialects.text import TEXT_VIEW, Said, in_data, step
 from broker.events import END, Entry
 from broker.transcript import Transcript
-from broker.vocabulary import GapReason
+from broker.vocabulary import ClosedReason, GapReason
 
 _WHITE: Final = b" \t\r\n"
 _NUMERIC: Final = b"0123456789.eE+- \t\r\n"
@@ -64,6 +64,9 @@ class ChatText(Dialect):
 
     def drain(self, retry_ms: int) -> bytes:
         return local(NATIVE.drain(retry_ms), retry_ms=retry_ms)
+
+    def closed(self, reason: ClosedReason) -> bytes:
+        return local(NATIVE.closed(reason))
 
     def snapshot(self, transcript: Transcript) -> Iterator[bytes]:
         text = b"".join(transcript.written)

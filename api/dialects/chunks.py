@@ -18,7 +18,7 @@ from api.dialects import Dialect, State
 from api.dialects.boundaries import EMPTY, Kind, Scan, cut_off, grown
 from broker.events import EVENT, START, TEXT, THINKING, Entry
 from broker.transcript import Transcript
-from broker.vocabulary import GapReason
+from broker.vocabulary import ClosedReason, GapReason
 
 Size = Literal["token", Kind]
 
@@ -123,6 +123,9 @@ class Chunks(Dialect):
 
     def drain(self, retry_ms: int) -> bytes:
         return self._inner.drain(retry_ms)
+
+    def closed(self, reason: ClosedReason) -> bytes:
+        return self._inner.closed(reason)
 
     def snapshot(self, transcript: Transcript) -> Iterator[bytes]:
         return self._inner.snapshot(transcript)

@@ -9,7 +9,7 @@ from api.dialects import Dialect, State, sse
 from api.dialects.content import content_json, text_json
 from broker.events import TEXT, THINKING, TOOL_INPUT, Entry
 from broker.transcript import Transcript
-from broker.vocabulary import GapReason
+from broker.vocabulary import ClosedReason, GapReason
 
 HEADS: Final = {
     TEXT: b'{"type":"text","text":',
@@ -52,6 +52,9 @@ class Native(Dialect):
 
     def drain(self, retry_ms: int) -> bytes:
         return sse.coming_back(local_frame("drain"), retry_ms)
+
+    def closed(self, reason: ClosedReason) -> bytes:
+        return local_frame("closed", reason=reason)
 
     def snapshot(self, transcript: Transcript) -> Iterator[bytes]:
         yield b'data: {"type":"snapshot","text":'

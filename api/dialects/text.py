@@ -14,7 +14,7 @@ from api.dialects.native import NATIVE
 from broker.events import END, EVENT, START, TEXT, WITHDRAW, Entry
 from broker.ids import EntryId
 from broker.transcript import Transcript
-from broker.vocabulary import GapReason
+from broker.vocabulary import ClosedReason, GapReason
 
 
 class Mark(NamedTuple):
@@ -53,6 +53,9 @@ class Text(Dialect):
 
     def drain(self, retry_ms: int) -> bytes:
         return b"event: drain\n" + NATIVE.drain(retry_ms)
+
+    def closed(self, reason: ClosedReason) -> bytes:
+        return b"event: closed\n" + NATIVE.closed(reason)
 
     def snapshot(self, transcript: Transcript) -> Iterator[bytes]:
         """All text so far in one event; nothing if there is none."""
