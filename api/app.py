@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from api.access.gate import Open, Policy
 from api.access.origin import ORIGINS, Origins
-from api.audit.journal import open_journal
+from api.audit.journal import NO_JOURNAL, Journal, open_journal
 from api.cell import OpenCell
 from api.delivery.admission import Admission
 from api.delivery.asgi import FastPathFirst
@@ -20,6 +20,7 @@ from api.delivery.guard import Guard
 from api.intake import problems
 from api.intake.problems import ABOUT_STORAGE, Code
 from api.routes import anew, batch, chat, docs_page, generations, openapi, webhooks
+from api.routes.auditing import note_denial
 from api.routes.cells import Cells, OneCell
 from api.routes.openapi import described
 from api.routes.views import Listing, Status, Told, Whole
@@ -70,13 +71,14 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
         hubs = {number: cell.service.hub for number, cell in opened.items()}
         hub = Hubs(hubs) if len(hubs) > 1 else next(iter(hubs.values()))
         try:
-            yield {FAST_PATH: FastPath(hub, origins, policy), ORIGINS: origins}
+            yield {FAST_PATH: FastPath(hub, origins, policy, journal), ORIGINS: origins}
         finally:
             collecting.cancel()
             await asyncio.wait((collecting,))
             await asyncio.gather(*(cell.end() for cell in opened.values()))
             if shelf is not None:
                 shelf.cancel()
+            app.state.journal = NO_JOURNAL
             await asyncio.to_thread(journal.close)
 
     app = _Guarded(
@@ -88,10 +90,11 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
     app.add_api_route("/healthz", _healthz, **described({200: Status}))
     app.add_api_route("/readyz", _readyz, **described({200: Status}, _NOT_READY))
     openapi.install(app, (GenerationRequest, ChatRequest), (Whole, Listing, Status, Told, batch.Verdict))
-    problems.install(app)
+    problems.install(app, note_denial)
     app.add_middleware(FastPathFirst)
     app.state.origins = origins
     app.state.policy = policy
+    app.state.journal = NO_JOURNAL
     return app
 
 
@@ -99,11 +102,16 @@ class _Guarded(FastAPI):
     """Behind the guard and the gate is everything, FastAPI's own middleware too: it is what answers with 500."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        return Guard(Admission(super().build_middleware_stack(), self._policy), self.state.origins)
+        admission = Admission(super().build_middleware_stack(), self._policy, self._journal)
+        return Guard(admission, self.state.origins)
 
     def _policy(self) -> Policy:
         policy: Policy = self.state.policy
         return policy
+
+    def _journal(self) -> Journal:
+        journal: Journal = self.state.journal
+        return journal
 
 
 async def _healthz() -> Response:

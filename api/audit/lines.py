@@ -16,9 +16,9 @@ from typing import Final, Literal, NamedTuple, Protocol
 import orjson
 
 Action = Literal[
-    "submit", "view", "cancel", "deny", "erase", "key_create", "key_rotate", "key_revoke", "link_create", "link_revoke",
+    "submit", "view", "list", "cancel", "deny", "erase", "key_create", "key_rotate", "key_revoke", "link_create", "link_revoke",
 ]  # fmt: skip
-AT_WILL: Final = frozenset[Action](("view", "deny"))
+AT_WILL: Final = frozenset[Action](("view", "list", "deny"))
 """What anybody can cause as often as they like."""
 ORIGIN: Final = "0" * 64
 _DIGEST: Final = b',"digest":"'

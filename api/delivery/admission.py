@@ -1,22 +1,29 @@
 """ASGI middleware, right behind the guard: who asks, on any server, before anything is routed.
 
 What no policy lets in reaches no route, whether that route asks or not; what it lets in finds its `Principal` in the scope.
+Where nothing may be done that cannot be noted in the audit log, nothing is.
 """
 
+import re
 from collections.abc import Callable, Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.access.gate import OPEN, WHO, Header, Policy, Refusal, admitted
-from api.intake.problems import Problem
+from api.audit.journal import Journal
+from api.intake.problems import Code, Problem
+from broker.ids import GENERATION_ID
+
+_ID = re.compile(GENERATION_ID, re.ASCII)
 
 
 class Admission:
-    """`policy` gives the policy of the moment."""
+    """`policy` and `journal` give those of the moment."""
 
-    def __init__(self, app: ASGIApp, policy: Callable[[], Policy]) -> None:
+    def __init__(self, app: ASGIApp, policy: Callable[[], Policy], journal: Callable[[], Journal]) -> None:
         self._app = app
         self._policy = policy
+        self._journal = journal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN:
@@ -33,14 +40,18 @@ class Admission:
         query: bytes = scope["query_string"]
         raw: bytes = scope.get("raw_path") or scope["path"].encode()
         client = scope.get("client")
+        address: str = client[0] if client else ""
+        journal = self._journal()
+        if journal.refuses:
+            return Problem(Code.AUDIT_UNAVAILABLE)
         try:
-            who = await admitted(
-                self._policy(), raw + (b"?" + query if query else b""), scope["headers"], client[0] if client else ""
-            )
+            who = await admitted(self._policy(), raw + (b"?" + query if query else b""), scope["headers"], address)
         except Problem as problem:
             return problem
         if isinstance(who, Refusal):
-            return who.problem()
+            refused, about = who.problem(), _ID.search(scope["path"])
+            journal.note("deny", None, about[0] if about else "", refused.code, address)
+            return refused
         scope[WHO] = who
         return None
 

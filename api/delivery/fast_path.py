@@ -11,6 +11,7 @@ from typing import Final
 
 from api.access.gate import Policy, Principal
 from api.access.origin import Origins
+from api.audit.journal import NO_JOURNAL, Journal
 from api.dialects.native import NATIVE
 from api.intake.negotiate import EVENT_STREAM
 from api.viewing.framing import Framing
@@ -28,8 +29,9 @@ _TAKES_STREAMS: Final = (EVENT_STREAM.encode(), b"*/*")
 
 
 class FastPath:
-    def __init__(self, hub: Hub | Hubs, origins: Origins, policy: Policy) -> None:
+    def __init__(self, hub: Hub | Hubs, origins: Origins, policy: Policy, journal: Journal = NO_JOURNAL) -> None:
         self.hub = hub
+        self._journal = journal
         self._authenticate = policy.authenticate
         self._answers_for = origins.answers_for
         self.left = hub.detach
@@ -60,7 +62,8 @@ class FastPath:
             if not isinstance(asks, Principal):
                 return None
             who = asks.at(address)
-        if "view" not in who.scopes or who.redacted:
+        journal = self._journal
+        if "view" not in who.scopes or who.redacted or journal.refuses:
             return None
         id_ = match[1].decode()
         if cursor is None:
@@ -68,4 +71,5 @@ class FastPath:
         view = View(NATIVE, framing)
         if not self.hub.knows(id_, cursor, view, who):
             return None
+        journal.note("view", who, id_)
         return self.hub.attach(id_, cursor, view, who=who, ended=False)

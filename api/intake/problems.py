@@ -148,6 +148,9 @@ class Code(Enum):
         "If it was, `generation` is its id. Sent again with the same Idempotency-Key, it is accepted once.",
         1,
     )
+    AUDIT_UNAVAILABLE = Kind(
+        503, "The audit log cannot be written", "Nothing is done here that could not be noted: an operator's work.", 5
+    )
     TOO_MANY_CONNECTIONS = Kind(
         503, "There are too many connections", "Only health checks are answered on new ones.", 1
     )
@@ -220,8 +223,9 @@ class Problem(Exception):
         return Response(orjson.dumps(self.body()), self.status, self.headers, "application/problem+json")
 
 
-def install(app: FastAPI) -> None:
-    """Make a problem document of every exception that leaves a route, and of every unknown path or method."""
+def install(app: FastAPI, told: Callable[[Request, Problem], object] | None = None) -> None:
+    """Make a problem document of every exception that leaves a route, and of every unknown path or method. `told` is called
+    with each."""
     answers: tuple[tuple[type[Exception], Callable[[Request, Any], Problem]], ...] = (
         (Problem, lambda _, problem: problem),
         (broker.BrokerError, lambda _, error: from_broker_error(error)),
@@ -231,12 +235,17 @@ def install(app: FastAPI) -> None:
         (Exception, lambda _, error: from_unexpected(error)),
     )
     for error_type, problem_of in answers:
-        app.add_exception_handler(error_type, _handler(problem_of))
+        app.add_exception_handler(error_type, _handler(problem_of, told))
 
 
-def _handler(problem_of: Callable[[Request, Any], Problem]) -> Callable[[Request, Exception], Awaitable[Response]]:
+def _handler(
+    problem_of: Callable[[Request, Any], Problem], told: Callable[[Request, Problem], object] | None
+) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def handle(request: Request, error: Exception) -> Response:
-        return problem_of(request, error).response()
+        problem = problem_of(request, error)
+        if told is not None:
+            told(request, problem)
+        return problem.response()
 
     return handle
 

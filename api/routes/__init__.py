@@ -6,6 +6,7 @@ webhooks.py     an end is told again
 batch.py        many submits in one request
 anew.py         the same request again, and what goes on from its text
 asking.py       who asks, and which cell it is about: before any route does anything
+auditing.py     what is noted in the audit log
 following.py    a generation as an event stream
 cells.py        the cells of a process as one: whose generation it is, where a new one goes
 merging.py      lists of several cells as one; readiness.py: how each cell is

@@ -13,12 +13,14 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import TypedDict
 
 from api.access.gate import Principal
+from api.audit.journal import Journal
 from api.intake.body import SMALL, parse_object
 from api.intake.lines import JSONL, Line, read_lines, refuse_if_large
 from api.intake.negotiate import idempotency_key, negotiate
 from api.intake.problems import Code, Problem, from_broker_error, from_validation_error
 from api.routes import views
 from api.routes.asking import ABOUT_SUBMITTING, CellsOf, WhoSubmits, guarded
+from api.routes.auditing import journal_of
 from api.routes.cells import Cells
 from api.routes.openapi import Answer, Json, described
 from broker.errors import BrokerError
@@ -83,10 +85,12 @@ async def batch(who: WhoSubmits, request: Request, cells: CellsOf) -> Response:
     except BaseException:
         _under_way.discard(this)
         raise
-    return _Verdicts(_verdicts(lines, cells, who, key), form, this)
+    return _Verdicts(_verdicts(lines, cells, who, key, journal_of(request)), form, this)
 
 
-async def _verdicts(lines: Sequence[Line], cells: Cells, who: Principal, key: str | None) -> AsyncIterator[bytes]:
+async def _verdicts(
+    lines: Sequence[Line], cells: Cells, who: Principal, key: str | None, journal: Journal
+) -> AsyncIterator[bytes]:
     """In their order, a few under way at a time. Who leaves ends what is under way: what was accepted stays so."""
     under_way: deque[asyncio.Task[Verdict]] = deque()
     left = deque(lines)
@@ -96,7 +100,7 @@ async def _verdicts(lines: Sequence[Line], cells: Cells, who: Principal, key: st
                 number, line = left.popleft()
                 # A key is visible ASCII, so that none of a single submit is one of these.
                 its_key = None if key is None else f"{key} {number}"
-                under_way.append(asyncio.create_task(_verdict(number, line, cells, who, its_key)))
+                under_way.append(asyncio.create_task(_verdict(number, line, cells, who, its_key, journal)))
             yield orjson.dumps(await under_way[0]) + b"\n"
             under_way.popleft()
     finally:
@@ -105,7 +109,9 @@ async def _verdicts(lines: Sequence[Line], cells: Cells, who: Principal, key: st
         await asyncio.gather(*under_way, return_exceptions=True)
 
 
-async def _verdict(number: int, line: bytes, cells: Cells, who: Principal, key: str | None) -> Verdict:
+async def _verdict(
+    number: int, line: bytes, cells: Cells, who: Principal, key: str | None, journal: Journal
+) -> Verdict:
     try:
         refuse_if_large(line)
 
@@ -115,6 +121,7 @@ async def _verdict(number: int, line: bytes, cells: Cells, who: Principal, key: 
         asked = await cells.aside.run(make) if len(line) > SMALL else make()
         cells.refuse_unless_accepting()
         accepted = await cells.accept(asked, key, who.owner)
+        journal.note("submit", who, accepted.id)
         service = cells.of(accepted.id)
         record = accepted.record or service.shown(await service.logs.record(accepted.id))
         return {"line": number, "status": 202, "generation": views.summary(record)}

@@ -15,6 +15,7 @@ from api.intake.body import read_json
 from api.intake.negotiate import EVENT_STREAM, idempotency_key, negotiate
 from api.intake.problems import Code, FieldError, Problem
 from api.routes.asking import ABOUT_SUBMITTING, MESSAGES, SUBMITTED, CellsOf, Chunk, WhoSubmits, WhoViews, guarded
+from api.routes.auditing import journal_of
 from api.routes.cells import Cells
 from api.routes.following import follow_submitted
 from api.routes.openapi import CHAT, described
@@ -65,6 +66,7 @@ async def chat(
     else:
         cells.refuse_unless_accepting()
         accepted = await cells.accept(asked, key, who.owner)
+        journal_of(request).note("submit", who, accepted.id)
     dialect = in_chunks(_DIALECTS[view], chunk)
     return await follow_submitted(
         request, cells.of(accepted.id), who, accepted, cursor=cursor, dialect=dialect, last=dialect.done

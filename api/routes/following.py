@@ -12,6 +12,7 @@ from api.dialects import Dialect
 from api.dialects.native import NATIVE
 from api.intake.negotiate import EVENT_STREAM_HEADERS
 from api.routes.asking import NO_STORE
+from api.routes.auditing import journal_of
 from api.routes.service import Service
 from api.viewing.rendition import View
 from broker.errors import ArchiveUnavailable, StorageUnavailable, UnknownGeneration
@@ -40,6 +41,7 @@ async def follow_submitted(
     headers = [(b"location", f"/v1/generations/{id_}".encode()), (b"generation-id", id_.encode())]
     if accepted.record is None or service.hub.draining:
         return await follow(request, service, who, id_, cursor, dialect=dialect, headers=headers, last=last)
+    journal_of(request).note("view", who, id_)
     place = accepted.place
     viewer = service.hub.attach(
         id_, BEGINNING, view,
@@ -91,6 +93,7 @@ async def follow(
             first = dialect.queued(place or 0)
     elif after is None and snapshot:
         opening = partial(service.hub.transcripts.told, id_, dialect.snapshot)
+    journal_of(request).note("view", who, id_)
     viewer = service.hub.attach(
         id_, after or BEGINNING, view,
         who=who, ended=ended, owner=visit.owner, place=place, abandonable=visit.abandonable,

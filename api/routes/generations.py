@@ -34,6 +34,7 @@ from api.routes.asking import (
     as_json,
     guarded,
 )
+from api.routes.auditing import journal_of
 from api.routes.cells import Cells
 from api.routes.following import follow, follow_submitted
 from api.routes.merging import Part, Place
@@ -80,6 +81,7 @@ async def answered(
     cells.refuse_unless_accepting()
     accepted = await cells.accept(asked, key, who.owner)
     id_ = accepted.id
+    journal_of(request).note("submit", who, id_)
     service = cells.of(id_)
     location = f"/v1/generations/{id_}"
     if form == EVENT_STREAM:
@@ -144,6 +146,7 @@ async def read(
     if wait and not await _has_waited(request, service, who, id_, wait):
         return Response(status_code=204, headers=NO_STORE)  # to nobody
     record, told = await service.whole(id_, who)
+    journal_of(request).note("view", who, id_)
     return Parts(views.whole(record, told.pieces), headers=NO_STORE, media_type=JSON)
 
 
@@ -196,6 +199,7 @@ async def listing(
         return service.list(who, state, before, limit, tags)
 
     page = await cells.list(list_in, before, limit, partial=partial_)
+    journal_of(request).note("list", who)
     next_cursor = None if page.behind is None else f"{page.behind[0]}.{page.behind[1]}"
     missing = {"missing_cells": page.missing} if partial_ else {}
     return as_json({"data": [views.summary(record) for record in page.records], "next_cursor": next_cursor, **missing})
@@ -221,6 +225,7 @@ async def cancel(who: WhoCancels, service: ServiceOf, id_: Id, request: Request)
         outcome = await service.logs.cancel(id_)  # Redis may have lost that end meanwhile
     if outcome == "cancelled":
         await service.file_ended(id_)
+    journal_of(request).note("cancel", who, id_, outcome)
     record = await service.safe_record(id_, who)
     cancelled = outcome == "cancelled" and record.state == "cancelled"
     return as_json(views.summary(record), 200 if cancelled else 202)

@@ -85,7 +85,7 @@ def described(
     extra: Json = {"parameters": [{"$ref": f"#/components/parameters/{name}"} for name in takes]} if takes else {}
     if scopes:
         extra["security"] = [{name: list(scopes)} for name in SECURITY]
-        problems = (Code.UNAUTHENTICATED, Code.FORBIDDEN, *problems)
+        problems = (Code.UNAUTHENTICATED, Code.FORBIDDEN, *problems, Code.AUDIT_UNAVAILABLE)
     if body is not None:
         media: Json = {"schema": {"$ref": _REF.format(model=body.__name__)}}
         extra["requestBody"] = {

@@ -100,7 +100,7 @@ class Api:
     def police(self, policy: Policy) -> None:
         """Puts another policy in the place of the application's, on the routes and on the quick way in."""
         self.app.state.policy = policy
-        self._state[FAST_PATH] = FastPath(self.service.hub, self.app.state.origins, policy)
+        self._state[FAST_PATH] = FastPath(self.service.hub, self.app.state.origins, policy, self.app.state.journal)
 
     def until_known(self, id_: str) -> None:
         """Waits until the hub can serve its viewers from memory."""

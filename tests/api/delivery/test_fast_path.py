@@ -7,11 +7,13 @@ import pytest
 
 from api.access.gate import Open, Principal
 from api.access.origin import Origins
+from api.audit.journal import NO_JOURNAL, Journal
 from api.delivery.fast_path import FastPath
 from api.viewing.framing import chunk
 from api.viewing.hub import Hub
 from api.viewing.rendition import View
 from broker.ids import BEGINNING, EntryId
+from tests.api.audit.kept import Kept
 from tests.api.viewing.test_feed import CHUNKED
 
 ID = "gen_" + "0" * 26
@@ -40,9 +42,9 @@ class KnownHub:
     def detach(self, _: object) -> None: ...
 
 
-def fast_path_of(hub: KnownHub) -> FastPath:
+def fast_path_of(hub: KnownHub, journal: Journal = NO_JOURNAL) -> FastPath:
     answers: Any = SimpleNamespace(answers_for=lambda host: host == b"here.example")
-    return FastPath(cast(Hub, hub), cast(Origins, answers), Open())
+    return FastPath(cast(Hub, hub), cast(Origins, answers), Open(), journal)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +93,18 @@ def test_what_is_not_known_here_is_left_to_the_routes() -> None:
     hub.knowing = False
     assert fast_path_of(hub).admit(TARGET, [HOST], chunk) is None
     assert hub.attached == []
+
+
+def test_who_is_let_in_is_noted_and_where_nothing_can_be_noted_nobody_is() -> None:
+    hub, kept = KnownHub(), Kept()
+    assert fast_path_of(hub, kept).admit(TARGET, [HOST], chunk) is not None
+    assert kept.taken() == [("view", "", ID, "ok")]
+    kept.refusing = True
+    assert fast_path_of(hub, kept).admit(TARGET, [HOST], chunk) is None
+    assert len(hub.attached) == 1
+    hub.knowing = kept.refusing = False
+    assert fast_path_of(hub, kept).admit(TARGET, [HOST], chunk) is None
+    assert kept.taken() == []
 
 
 def test_who_was_let_in_is_detached_by_the_hub() -> None:

@@ -50,7 +50,7 @@ FOR_SECONDS = {
         1,
     ): "redis_unavailable too_busy storage_loading storage_busy storage_read_only storage_cluster outcome_unknown"
     " too_many_connections draining",
-    (503, 5): "storage_replicas archive_unavailable",
+    (503, 5): "storage_replicas archive_unavailable audit_unavailable",
     (503, 10): "storage_full storage_disk",
     (503, 30): "storage_forbidden unsafe_storage storage_mismatch",
 }

@@ -1,0 +1,32 @@
+"""What routes have noted in the audit log: who got in and did what, and who was refused."""
+
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import Request
+
+from api.access.gate import WHO, Principal
+from api.audit.journal import Journal
+from api.intake.problems import Problem
+from broker.ids import is_generation_id
+
+_DENIALS: Final = frozenset((401, 403, 404))
+"""404: what is not there for the one who asks; whether anybody else has it is not told here either."""
+
+
+def journal_of(request: Request) -> Journal:
+    """That of the process."""
+    journal: Journal = request.app.state.journal
+    return journal
+
+
+def note_denial(request: Request, problem: Problem) -> None:
+    """Notes a request that was answered with this problem, if that says that it may not."""
+    if problem.status not in _DENIALS:
+        return
+    who = request.scope.get(WHO)
+    id_ = request.path_params.get("id", "")
+    about = id_ if isinstance(id_, str) and is_generation_id(id_) else ""
+    if problem.status == HTTPStatus.NOT_FOUND and not about:
+        return  # a path that there is not
+    journal_of(request).note("deny", who if isinstance(who, Principal) else None, about, problem.code)
