@@ -32,7 +32,7 @@ Where to read on, in this order:
     vocabulary.py         every event as a type: the one table of what a stream may carry
     failures.py           every way in which a generation fails: code, meaning, whether another try may succeed
     keys.py, errors.py    every key in Redis and how long it lives; what a call on Redis may raise
-    refusals.py           what Redis' error replies mean
+    refusals.py           what Redis' error replies mean; acl.py: what each process may do there
     replies.py            what the atomic steps answer
     transcript.py         the rule for readers as code: what a log amounts to
     request.py, record.py what may be asked for; what is known of a generation, and record_fields.py who writes it

@@ -1,9 +1,8 @@
 """`rediss://`: a certificate for another name is refused, by the pool and by the subscription."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import pytest
 from redis.exceptions import ConnectionError
@@ -12,6 +11,7 @@ from api.viewing.subscription import Subscription
 from broker.local.embedded import EmbeddedServer
 from broker.store.address import checks_hostname
 from broker.store.client import connect
+from tests.harness.tls import tls_port
 from tests.system.http.certificate import Certificate, make_certificate
 
 _SECONDS = 10.0
@@ -31,45 +31,11 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
         yield server
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-    writer.close()
-
-
 @asynccontextmanager
 async def behind_tls(server: EmbeddedServer, certificate: Certificate, host: str, query: str) -> AsyncIterator[str]:
-    """The URL of the server behind TLS, which its own build need not know."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate.certificate, certificate.key)
-
-    joined: set[asyncio.Task[None]] = set()
-
-    async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        joined.add(task)
-        there, back = await asyncio.open_unix_connection(server.socket_path)
-        try:
-            await asyncio.gather(_copy(reader, back), _copy(there, writer))
-        except asyncio.CancelledError:
-            pass
-        finally:
-            for each in (back, writer):
-                each.transport.abort()
-
-    listening = await asyncio.start_server(join, "127.0.0.1", 0, ssl=context)
-    port = listening.sockets[0].getsockname()[1]
-    try:
+    """The URL of the server behind TLS."""
+    async with tls_port(server.socket_path, certificate.certificate, certificate.key) as port:
         yield f"rediss://{host}:{port}/0?ssl_ca_certs={certificate.certificate}{query}"
-    finally:
-        listening.close()
-        for task in joined:
-            task.cancel()
-        if joined:
-            await asyncio.wait(joined, timeout=_SECONDS)
-        await asyncio.sleep(0)  # what was aborted is closed in the loop's next turn
 
 
 class Heard:
