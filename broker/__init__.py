@@ -42,6 +42,7 @@ Where to read on, in this order:
     settings.py, tasks.py, journal.py   how processes are configured, own their tasks, and log
     summary.py            a record as it is shown; webhooks.py: where one may go, what became of it
     schedule.py           when a generation may start, and how urgent it is
+    waiting.py            what waits for a worker: who of many tenants is next, and for about how long it takes
     tags.py               what a submitter calls a generation, by which lists find it
     limits.py, rate.py    how much a tenant may ask for
     packing.py            a generation as one object of an archive

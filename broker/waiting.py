@@ -1,9 +1,9 @@
 """What waits for a worker, how many go before it, and for about how long. Pure: what take.lua does, told beforehand.
 
-Each tenant has a line of its own, in which its jobs stand by their places. Tenants take turns: whoever has had the least, by its
-weight, is next. `tag` says how much that is: a job adds 1 / weight to it, and who comes anew begins level with who was taken
-last, without credit for having been away. A line's jobs go while fewer than `most` of the tenant's run, and its background, which
-stands at the end, while nothing else can.
+Each tenant has a line of its own, in which its jobs stand by their places. Tenants take turns: whoever has had the least, by
+its weight, is next. `tag` says how much that is: a job adds 1 / weight to it, and who comes anew begins level with who was
+taken last, without credit for having been away. A line's jobs go while fewer than `most` of the tenant's run, and its
+background, which stands at the end, while nothing else can.
 """
 
 import math
@@ -52,7 +52,7 @@ class Ends(NamedTuple):
     """Jobs that left their slots in some seconds, which ended `at_ms`, and for how long they had held them together."""
 
     at_ms: int
-    count: int
+    jobs: int
     held_ms: int
 
 
@@ -65,8 +65,8 @@ class Wait(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How it stands at a time, by Redis's clock: lines by tenant, slots of all workers, how many of these are in use, ends of the
-    last minutes."""
+    """How it stands at a time, by Redis's clock: lines by tenant, slots of all workers, how many of these are in use, ends of
+    the last minutes."""
 
     now_ms: int
     lines: Mapping[str, Line] = field(default_factory=dict)
@@ -88,13 +88,13 @@ class Standing:
 
     @property
     def held_ms(self) -> float | None:
-        """For how long a job holds a slot, on average; the younger its end, the more it counts. None if none has ended lately."""
-        count = held = 0.0
+        """For how long a job holds a slot, on average; the younger its end, the more it counts. None if none has ended."""
+        jobs = held = 0.0
         for ends in self.ends:
             counts = 0.5 ** (max(0, self.now_ms - ends.at_ms) / _HALF_LIFE_MS)
-            count += counts * ends.count
+            jobs += counts * ends.jobs
             held += counts * ends.held_ms
-        return held / count if count else None
+        return held / jobs if jobs else None
 
     @property
     def drain_rate(self) -> float | None:

@@ -1,5 +1,5 @@
-"""take.lua in Python, without a server: who is taken next, of lines by tenants. What holds of it is proved in test_waiting.py, that
-the script does the same in store/test_turns.py."""
+"""take.lua in Python, without a server: who is taken next, of lines by tenants. What holds of it is proved in test_waiting.py,
+that the script does the same in store/test_turns.py."""
 
 from bisect import insort
 from collections.abc import Iterator
