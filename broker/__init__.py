@@ -38,6 +38,8 @@ Where to read on, in this order:
     request.py, record.py what may be asked for; what is known of a generation, and record_fields.py who writes it
     messages.py, bounds.py what of a request is taken as it came; what it is held against besides its own rules
     cells.py, placing.py  independent pairs of the two roles of Redis, and which of them takes what is submitted
+    rates.py, breaker.py  how often something may be done; whether what is overloaded is called at all
+    budgets.py            what all workers together may ask of an upstream, by these two
     upstreams.py          which model APIs there are, and which model goes to which
     settings.py, tasks.py, journal.py   how processes are configured, own their tasks, and log
     summary.py            a record as it is shown; webhooks.py: where one may go, what became of it

@@ -48,6 +48,8 @@ KEYS: Final[Mapping[str, frozenset[Role]]] = {
     "respool:recovered": WORKER,
     "respool:recovering": WORKER,
     "respool:logs:*": BOTH,
+    "respool:upstream:*": WORKER,
+    "respool:upstreams": WORKER,
     "respool:weights": API,
     "respool:cell": BOTH,
     "respool:probe": BOTH,
@@ -62,7 +64,8 @@ _ASKING: Final = "info time role config|get cluster|slots wait waitaof dbsize"
 """About the server: whether it persists, what it is, whether a write is safe. None of it changes anything."""
 _TRANSACTIONS: Final = "multi exec discard watch unwatch eval evalsha script|load"
 _READING: Final = (
-    "exists get getex pttl hget hgetall hmget xlen xrange xrevrange zcard zmscore zrange zrank zrevrangebyscore zscore"
+    "exists get getex pttl hget hgetall hmget xlen xrange xrevrange zcard zcount zmscore zrange zrank zrevrangebyscore "
+    "zscore"
 )
 _WRITING: Final = (
     "copy del hdel hincrby hset hsetnx lpush ltrim pexpire psetex set unlink xadd xtrim zadd zrem zremrangebyrank "

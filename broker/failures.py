@@ -54,7 +54,7 @@ FAILURES: Final[Mapping[FailureCode, Failure]] = {
     "upstream_not_found": Failure(False, "404: no such model, for instance", 404),
     "upstream_request_too_large": Failure(False, "413", 413),
     "upstream_rate_limited": Failure(True, "429, in every call that was allowed", 429),
-    "upstream_overloaded": Failure(True, "529, or its error event", 529),
+    "upstream_overloaded": Failure(True, "529 or 503, or its error event", 529),
     "upstream_redirected": Failure(False, "3xx: no request is sent after it", 502),
     "upstream_error": Failure(None, "any other refusal or error event", 502),
     "upstream_unreachable": Failure(True, "no connection", 502),

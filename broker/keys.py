@@ -32,6 +32,10 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | `respool:probe` | string | a write of our own, to see whether Redis takes any | PROBE |
 | `respool:webhooks` | zset | generations whose webhooks are to be tried, and when (ms) | as `due` |
 | `respool:archive` | zset | what an archiver must look at, and when (ms): ended generations, objects | as `due` |
+| `respool:upstream:<digest>` | hash | budget of an upstream's model and key: limits, breaker | BUDGET |
+| `respool:upstream:<digest>:calls` | zset | its calls that run, by when their permits lapse (ms) | BUDGET |
+| `respool:upstream:<digest>:waiting` | hash | processes that wait for a permit: since when, last asked (ms) | WAKE |
+| `respool:upstreams` | zset | budgets that are to be asked before each call, until when (ms) | BUDGET |
 | `respool:archive:swept` | string | the archive was swept, or somebody does so now | SWEPT; SWEEPING, renewed with every page |
 
 Channels: `{gen}:live` carries each append's entries to the hubs; `respool:cancel` carries ids of cancelled generations
@@ -54,6 +58,9 @@ ARCHIVE: Final = "respool:archive"
 WEBHOOKS: Final = "respool:webhooks"
 TAG: Final = "respool:tag:"
 ARCHIVE_SWEPT: Final = "respool:archive:swept"
+UPSTREAM: Final = "respool:upstream:"
+"""What the keys of a budget begin with."""
+UPSTREAMS: Final = "respool:upstreams"
 IDENTITY: Final = "respool:identity"
 PEPPER: Final = "respool:pepper"
 RECOVERED: Final = "respool:recovered"
@@ -77,6 +84,8 @@ SYNC_MS: Final = 60_000
 HEARTBEAT_MS: Final = 15_000
 PROBE_MS: Final = 60_000
 RECOVERING_MS: Final = 15_000
+BUDGET_MS: Final = 2 * 3600 * 1000
+"""Longer than anything that a budget knows of may last: an hour."""
 SWEPT_MS: Final = 22 * 3600 * 1000
 """With the hour for which an object may be nobody's: less than a day."""
 SWEEPING_MS: Final = 10 * 60 * 1000
@@ -131,6 +140,11 @@ def idempotency(digest: str) -> str:
 
 def worker(name: str) -> str:
     return f"respool:worker:{name}"
+
+
+def upstream(budget: str) -> tuple[str, str, str]:
+    """Of a budget: what it has, its calls, who waits."""
+    return f"{UPSTREAM}{budget}", f"{UPSTREAM}{budget}:calls", f"{UPSTREAM}{budget}:waiting"
 
 
 def announced(role: str) -> str:

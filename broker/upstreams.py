@@ -5,6 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from broker.budgets import NO_LIMITS, Limits
+
 Kind = Literal["anthropic", "openai-responses", "openai-chat"]
 Continuation = Literal["restart", "quote", "prefill"]
 
@@ -28,7 +30,7 @@ VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
 class UpstreamSetting(BaseModel):
     """One entry. `key` names the variable or the secret file that the key is in, None: there is none; where it is not given,
     it is the one that the vendor's SDK looks at. `models` are patterns, in which `*` stands for anything. `continuation`: how
-    a model of it is asked to go on from an interrupted answer."""
+    a model of it is asked to go on from an interrupted answer. `limits`: what all workers may ask of each model of it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
@@ -38,6 +40,7 @@ class UpstreamSetting(BaseModel):
     key: VariableName | None = None
     models: list[Pattern] = Field(min_length=1, max_length=100)
     continuation: Continuation | None = None
+    limits: Limits = NO_LIMITS
 
     @model_validator(mode="after")
     def _can_be_called(self) -> Self:

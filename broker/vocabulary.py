@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal, NotRequired, get_args
 from pydantic import Discriminator
 from typing_extensions import TypedDict
 
+from broker.budgets import Reason
 from broker.failures import FailureCode
 
 Json = dict[str, object]
@@ -121,6 +122,17 @@ class Retrying(TypedDict):
     tries: int
     delay_ms: int
     model: NotRequired[str]
+
+
+class Waiting(TypedDict):
+    """The upstream is not called yet: as many calls run as may (`concurrent`), as many `requests` were made or `tokens` used of
+    late as may; it has asked for a pause (`paused`); or it is `overloaded`, and not called for a while. It may be so for
+    `delay_ms` milliseconds more, or longer."""
+
+    type: Literal["waiting"]
+    reason: Reason
+    delay_ms: int
+    model: str
 
 
 class Recovering(TypedDict):
@@ -290,7 +302,7 @@ class Closed(TypedDict):
 
 LogEvent = (
     StreamStart | Message | BlockStart | Text | Thinking | Signature | Citation | ToolInput | BlockDelta | BlockStop | Usage
-    | Upstream | Retrying | Recovering | ToolStart | ToolProgress | ToolEnd | Guardrail | Withdraw | StreamEnd | Error
+    | Upstream | Retrying | Waiting | Recovering | ToolStart | ToolProgress | ToolEnd | Guardrail | Withdraw | StreamEnd | Error
 )  # fmt: skip
 ConnectionEvent = Queued | Snapshot | Gap | Drain | Closed
 Event = Annotated[LogEvent | ConnectionEvent, Discriminator("type")]

@@ -6,6 +6,7 @@ From the outside in:
     dispatch.py  arq's worker: hears of jobs at once instead of polling for them
     generating/  one generation: plan, claim, attempt, and what follows from how that went
     guardrails/  checks of what a generation puts out
+    budgets/     what all workers together may ask of an upstream
     log/         one attempt's hand on its log, and the one task that writes for all of them
     upstreams/   the model APIs: a protocol, a package for each vendor
     tools/       tools that ship: a clock, a calculator
@@ -16,8 +17,9 @@ From the outside in:
     prices.py    what tokens cost, where the operator says
     rescan.py    finds what coordination has lost, where it has a server of its own
 
-Appender, dispatcher, sweeper, archiver and deliverer have `statistics()`: plain numbers, none counted per token. Whatever fails
-here loses nothing: the lease runs out, `due` brings the generation back, and the next attempt is fenced off from this one.
+Appender, dispatcher, sweeper, archiver, deliverer and budgets have `statistics()`: plain numbers, none counted per token.
+Whatever fails here loses nothing: the lease runs out, `due` brings the generation back, and the next attempt is fenced off
+from this one.
 
 simulator/ is the simulated upstream, a process of its own: what `make up` runs without a key, and the fault injector of the
 tests. It imports nothing of ours.

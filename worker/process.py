@@ -30,6 +30,7 @@ from broker.tools.loading import load
 from worker import cancels
 from worker.archive_sweep import ArchiveSweep
 from worker.archiver import Archiver
+from worker.budgets.fleet import Budgets
 from worker.dispatch import Dispatcher
 from worker.generating.producer import Producer
 from worker.generating.toolbox import Toolbox
@@ -67,15 +68,18 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     logs_redis = connect_logs(settings.effective_logs_url, turn_seconds=_TURN_SECONDS, most_waiting=waiting)
     wakes = connect(settings.redis_url, connections=2, retries=0, answer_seconds=4.0)
     watch = connect_logs(settings.effective_logs_url, connections=2, retries=0, answer_seconds=8.0)
-    upstream = open_upstreams(settings.upstreams, settings.max_jobs + 50)
+    upstream = open_upstreams(settings.upstreams, settings.max_jobs + 50, settings.upstream_limits)
     logs, coordination = Logs(logs_redis), Coordination(coordination_redis, settings.archive_after_ms)
     lanes = lanes_to(settings.effective_logs_url)
     appender = Appender(lanes, round(settings.lease * 1000), settings.append_pace_ms)
     ends = (InBatches if settings.two_servers else Together)(logs, coordination)
     prices = None if settings.prices is None else Prices.read(settings.prices)
     toolbox = Toolbox(load(settings.tool_modules), settings)
+    budgets = Budgets(
+        coordination_redis, settings.breaker_rules, round(settings.lease * 1000), settings.retry_after_cap
+    )
     producer = Producer(
-        name, logs, coordination, ends, appender, upstream, settings, toolbox, load_checks(settings), prices
+        name, logs, coordination, ends, appender, upstream, settings, toolbox, load_checks(settings), prices, budgets
     )
     again_ms = round(settings.pickup_grace * 1000)
     taken_ms = min(again_ms, round(settings.lease * 1000) + _LEASE_SLACK_MS)
@@ -103,6 +107,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
                 group.create_task(producer.abandonment.run()),
                 group.create_task(sweeper.run()),
                 group.create_task(ends.run()),
+                group.create_task(budgets.run()),
                 group.create_task(cancels.listen(watch, appender)),
                 group.create_task(_beat(coordination)),
                 group.create_task(agreement.run()),
@@ -119,6 +124,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
             await _shut_down(listening, dispatcher, appender, settings.drain)
             await _end(running)
             await ends.close()
+            await budgets.close()
     finally:
         await upstream.aclose()
         lanes.close()

@@ -5,6 +5,8 @@ from typing import Literal, Self
 
 from pydantic import Field
 
+from broker.breaker import Rules
+from broker.budgets import Limits
 from broker.cells import chosen
 from broker.ids import MOST_CELLS
 from broker.settings import BrokerSettings
@@ -31,6 +33,16 @@ class WorkerSettings(BrokerSettings):
     """Calls of the upstream per attempt, as long as no token has come."""
     retry_after_cap: float = Field(default=20.0, ge=0, le=300)
     """An upstream that asks for a longer pause is called again after this one."""
+    upstream_concurrent: int | None = Field(default=None, ge=1, le=100_000)
+    """Calls at a time of one model with one key, by all workers of a cell. Not set: any number."""
+    upstream_requests_per_minute: int | None = Field(default=None, ge=1, le=1_000_000)
+    """The same, of calls in any minute."""
+    upstream_tokens_per_minute: int | None = Field(default=None, ge=1, le=10_000_000_000)
+    """The same, of tokens of prompts and answers."""
+    upstream_breaker_failures: int = Field(default=10, ge=0, le=10_000)
+    """So many overloads of a model in half a minute, half of its calls or more, and it is not called for a while. 0: it is."""
+    upstream_breaker_pause: float = Field(default=5.0, ge=0.1, le=60)
+    """For how long at first."""
     max_unwritten: int = Field(default=256, ge=1, le=10_000)
     """Entries of one generation that may wait for Redis; beyond them upstream is not read."""
     append_pace_ms: int = Field(default=0, ge=0, le=1000)
@@ -54,6 +66,19 @@ class WorkerSettings(BrokerSettings):
         """The settings of a worker of the cell that is chosen. Raises BadCells."""
         cell = chosen(self.all_cells, self.cell)
         return self.of(cell).model_copy(update={"cell": cell.number})
+
+    @property
+    def upstream_limits(self) -> Limits:
+        """Where an entry of `upstreams` does not say otherwise."""
+        return Limits(
+            concurrent=self.upstream_concurrent,
+            requests_per_minute=self.upstream_requests_per_minute,
+            tokens_per_minute=self.upstream_tokens_per_minute,
+        )
+
+    @property
+    def breaker_rules(self) -> Rules:
+        return Rules(self.upstream_breaker_failures, round(self.upstream_breaker_pause * 1000))
 
     guardrails: str | None = None
     """Checks of what is put out, as `package.module:function`, with commas between."""

@@ -17,6 +17,7 @@ derived.py              ids that idempotency keys give, where coordination may f
 indexes.py              filing what has ended
 recovery.py             what coordination has lost, put back from the records
 archive.py              objects in a bucket or a folder; shelf.py: those that were read, kept
+budget_steps.py         what all workers may ask of an upstream: its scripts, typed
 archiving.py, archive_steps.py   what archivers have to do, and the step that takes a log out of Redis
 shares.py               how submits were shared out among cells of late: for idempotency keys
 agreement.py            whether APIs and workers keep logs on one server

@@ -38,6 +38,10 @@ NAMES = {
     "respool:cell": keys.CELL,
     "respool:probe": keys.PROBE,
     "respool:webhooks": keys.WEBHOOKS,
+    "respool:upstream:<digest>": keys.upstream("<digest>")[0],
+    "respool:upstream:<digest>:calls": keys.upstream("<digest>")[1],
+    "respool:upstream:<digest>:waiting": keys.upstream("<digest>")[2],
+    "respool:upstreams": keys.UPSTREAMS,
     "respool:archive": keys.ARCHIVE,
     "respool:archive:swept": keys.ARCHIVE_SWEPT,
 }
@@ -67,6 +71,7 @@ def test_each_life_is_as_long_as_the_documents_say() -> None:
         "SYNC_MS": MINUTE_MS,
         "HEARTBEAT_MS": 15_000,
         "PROBE_MS": MINUTE_MS,
+        "BUDGET_MS": 2 * HOUR_MS,
         "RECOVERING_MS": 15_000,
         "SWEPT_MS": 22 * HOUR_MS,
         "SWEEPING_MS": 10 * MINUTE_MS,

@@ -26,6 +26,7 @@ EXAMPLES: list[dict[str, Any]] = [
     {"type": "usage", "stop_reason": "end_turn", "usage": {"output_tokens": 1}},
     {"type": "upstream", "event": {"type": "of_tomorrow"}},
     {"type": "retrying", "code": "upstream_overloaded", "tries": 1, "delay_ms": 5},
+    {"type": "waiting", "reason": "requests", "delay_ms": 1200, "model": "sim-1"},
     {"type": "recovering", "attempt": 1},
     {"type": "tool_start", "index": 1, "id": "t", "name": "a", "input": {}},
     {"type": "tool_progress", "id": "t", "data": 1},

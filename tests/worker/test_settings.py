@@ -18,6 +18,8 @@ NUMBERS: dict[str, tuple[float, tuple[float, ...], tuple[float, ...]]] = {
     "first_token_timeout": (30, (0.01, 600), (0, 600.1)),
     "idle_timeout": (30, (0.01, 600), (0, 600.1)),
     "upstream_tries": (4, (1, 10), (0, 11)),
+    "upstream_breaker_failures": (10, (0, 10_000), (-1, 10_001)),
+    "upstream_breaker_pause": (5, (0.1, 60), (0, 60.1)),
     "retry_after_cap": (20, (0, 300), (-0.1, 300.1)),
     "max_unwritten": (256, (1, 10_000), (0, 10_001)),
     "append_pace_ms": (0, (0, 1000), (-1, 1001)),
@@ -32,7 +34,12 @@ NUMBERS: dict[str, tuple[float, tuple[float, ...], tuple[float, ...]]] = {
 """Each with its default, what is just allowed and what is not."""
 
 
-WORDS: dict[str, str | None] = {"cell": None, "guardrails": None, "guardrail_failure": "closed", "deny_list": None}
+WORDS: dict[str, str | None] = {
+    "cell": None,
+    "guardrails": None,
+    "guardrail_failure": "closed",
+    "deny_list": None,
+} | dict.fromkeys(("upstream_concurrent", "upstream_requests_per_minute", "upstream_tokens_per_minute"))
 
 
 def test_each_number_has_its_default() -> None:

@@ -8,6 +8,7 @@ abandonment.py  asks whether anybody watches, of what is cancelled where nobody 
 rounds.py    what comes next where the request has server tools, from the blocks of the log; pure
 tooled.py    an attempt's half that server tools need: the tools of a turn side by side, and what viewers see of them
 toolbox.py   where a process runs tools: a bounded number, for a bounded time, whatever they do
+permits.py   when the upstream may be called, and what viewers are told of the wait
 judging.py   what becomes of that under guardrails
 retry.py     when the upstream is called again before the first token
 spending.py  whether it has cost more than it may; pure

@@ -8,7 +8,7 @@ log where they are read (`_take`).
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -18,7 +18,9 @@ from broker.events import DELTAS, Content, event
 from broker.failures import FailureCode
 from broker.record import Ending
 from broker.request import Options
+from worker.budgets.fleet import Budgets
 from worker.generating.arrivals import Arrivals
+from worker.generating.permits import BreakerOpen, Permits
 from worker.generating.retry import another_may_answer, pause
 from worker.generating.rounds import Ask, Over, Step, Use
 from worker.generating.spending import Spending
@@ -88,9 +90,11 @@ class Attempt:
         self, writer: Writer, upstream: Upstream, settings: WorkerSettings, first: Step, options: Options,
         *, usage: Usage, output_bytes: int, paid: int = 0, bill: Bill | None = None,
         opening: Sequence[Content] = (), tooled: Tooled | None = None, guard: Guard | None = None,
+        budgets: Budgets | None = None,
     ) -> None:  # fmt: skip
         self._writer = writer
         self._upstream = upstream
+        self._permits = None if budgets is None else Permits(budgets, upstream, self._put)
         self._settings = settings
         self._first = first
         self._tooled = tooled
@@ -219,6 +223,9 @@ class Attempt:
             tries += 1
             try:
                 return await self._read_once(self._of_model(call))
+            except BreakerOpen as closed:
+                self._fall_back(call, closed, tries)
+                tries = 0
             except UpstreamFailure as failure:
                 self._begun = self._begun or failure.begun
                 if self._begun:
@@ -238,18 +245,30 @@ class Attempt:
     def _fall_back(self, call: Call, failure: UpstreamFailure, tries: int) -> None:
         """Goes over to the next model. Raises the failure if there is none left, if it would refuse the same, or if there is
         something to go on from: what one model has begun no other goes on with."""
-        if not self._others or call.keep_blocks or not another_may_answer(failure):
+        if not self._has_others(call) or not another_may_answer(failure):
             raise failure
         self._model = self._others.pop(0)
         self._put([event("retrying", code=failure.code, tries=tries, delay_ms=0, model=self._model)])
 
+    def _has_others(self, call: Call) -> bool:
+        return bool(self._others) and not call.keep_blocks
+
     async def _read_once(self, call: Call) -> str | None:
+        """Calls the upstream when it may be called."""
+        if self._permits is None:
+            return await self._read_answer(call, lambda _: None)
+        self._watch(None)
+        async with self._permits.call(call, others=self._has_others(call)) as answered:
+            return await self._read_answer(call, answered)
+
+    async def _read_answer(self, call: Call, answered: Callable[[Answer], None]) -> str | None:
         writer = self._writer
         self._watch("first_token_timeout" if self._streams else None)
         self._arrivals.paused()
         self._bill.calls(str(call.body.get("model")))
         call = replace(call, cache=self._cache, stream=self._streams)
         async with self._upstream.answer_to(call) as answer:
+            answered(answer)
             self._answer, self._usage = answer, answer.usage
             self._answered_by = str(call.body.get("model", ""))
             while not await answer.read(self._taken):

@@ -25,6 +25,7 @@ from broker.store.queue import generation_of_job
 from broker.store.reading import read_up
 from broker.transcript import Transcript
 from broker.turns import Turns
+from worker.budgets.fleet import Budgets
 from worker.generating.abandonment import Abandonment
 from worker.generating.attempt import Attempt, Interrupted, Left, Outcome, without_tail
 from worker.generating.judging import judged
@@ -54,9 +55,10 @@ class Producer:
     def __init__(
         self, name: str, logs: Logs, coordination: Coordination, ends: Ends, appender: Appender, upstream: Upstream,
         settings: WorkerSettings, toolbox: Toolbox | None = None, checks: Sequence[Check] = (),
-        prices: Prices | None = None,
+        prices: Prices | None = None, budgets: Budgets | None = None,
     ) -> None:  # fmt: skip
         self._checks = checks
+        self._budgets = budgets
         self._guarded = any(check.on_failure == "closed" for check in checks)
         self._name = name
         self._logs = logs
@@ -111,6 +113,7 @@ class Producer:
                 opening=the_plan.opening,
                 tooled=self._tooled(the_plan, writer, granted),
                 guard=guard,
+                budgets=self._budgets,
             )  # fmt: skip
             outcome = await attempt.run()
             if guard is not None:

@@ -7,7 +7,7 @@ reading.py    what reading an answer has in common: how far it is, what goes wro
 frames.py     from the bytes of an event stream to its frames
 going_on.py   the two ways in which a model is asked to go on from an interrupted answer
 malformed.py  what an upstream sends that its own protocol does not allow
-retry_after.py  the pause that an upstream asks for
+retry_after.py  the pause that an upstream asks for; told.py: what it says of its limits
 wording.py    what is passed on of an upstream's words
 
 anthropic/    the Messages API
@@ -22,6 +22,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from broker.budgets import NOTHING_TOLD, Budget, Told
 from broker.events import Content
 from broker.failures import FailureCode
 from broker.request import Cache
@@ -38,7 +39,8 @@ class UpstreamFailure(Exception):
     """The call did not reach its end. `code` is of the table of failures, `message` may be shown to viewers.
 
     `retryable`: the same call may succeed later. `retry_after`: seconds, if the upstream asks for a pause. `begun`: the answer
-    had begun, though no entry has come of it, so that the call is not repeated within this attempt."""
+    had begun, though no entry has come of it, so that the call is not repeated within this attempt. `told`: what the upstream
+    said of its limits. `answered`: it did answer, be it with a refusal."""
 
     def __init__(
         self,
@@ -48,6 +50,8 @@ class UpstreamFailure(Exception):
         retryable: bool = True,
         retry_after: float | None = None,
         begun: bool = False,
+        told: Told = NOTHING_TOLD,
+        answered: bool = False,
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
@@ -55,6 +59,8 @@ class UpstreamFailure(Exception):
         self.retryable = retryable
         self.retry_after = retry_after
         self.begun = begun
+        self.told = told
+        self.answered = answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,10 @@ class Answer(Protocol):
         """What this answer costs, as far as the upstream has said. Another object whenever something is new."""
 
     @property
+    def told(self) -> Told:
+        """What the upstream said of its limits."""
+
+    @property
     def stop_reason(self) -> str | None:
         """Why the model stopped, if the upstream has said."""
 
@@ -109,6 +119,10 @@ class Upstream(Protocol):
     def answer_to(self, call: Call) -> AbstractAsyncContextManager[Answer]:
         """Calls the upstream. Leaving the block closes the socket unless the answer was read to its end. Raises
         UpstreamFailure, from the block's body too."""
+
+    def budget(self, call: Call) -> Budget | None:
+        """Whose calls this one is counted with; None where nobody counts. Pure."""
+        return None
 
     def resumed(self, body: Json, kept: Kept) -> Call | None:
         """The call that asks for the rest of an interrupted answer to `body`, or None if this upstream cannot go on from what

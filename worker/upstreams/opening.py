@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from broker.budgets import NO_LIMITS, Limits
 from broker.upstreams import UpstreamSetting
 from worker.upstreams import NoCredentials, Upstream
 from worker.upstreams.anthropic.credentials import check_credentials
@@ -33,27 +34,31 @@ def check_upstreams(settings: Sequence[UpstreamSetting] | None) -> None:
             _key(each)
 
 
-def open_upstreams(settings: Sequence[UpstreamSetting] | None, connections: int) -> Upstream:
-    """What a worker calls; `connections` is the most that each upstream may have. Raises NoCredentials."""
+def open_upstreams(
+    settings: Sequence[UpstreamSetting] | None, connections: int, limits: Limits = NO_LIMITS
+) -> Upstream:
+    """What a worker calls; `connections` is the most that each upstream may have, `limits` are those of what has none of
+    its own. Raises NoCredentials."""
     if settings is None:
         from worker.upstreams.anthropic.client import AnthropicUpstream  # each SDK is large: only those that are called
 
-        return AnthropicUpstream(connections)
-    return Routed([Route(each, _opened(each, connections)) for each in settings])
+        return AnthropicUpstream(connections, limits=limits)
+    return Routed([Route(each, _opened(each, connections, limits)) for each in settings])
 
 
-def _opened(setting: UpstreamSetting, connections: int) -> Upstream:
-    key = _key(setting)
+def _opened(setting: UpstreamSetting, connections: int, defaults: Limits) -> Upstream:
+    key, limits = _key(setting), setting.limits.over(defaults)
     if setting.kind == "anthropic":
         from worker.upstreams.anthropic.client import AnthropicUpstream
 
-        return AnthropicUpstream(connections, base_url=setting.base_url, key=key)
+        return AnthropicUpstream(connections, base_url=setting.base_url, key=key, name=setting.name, limits=limits)
     from worker.upstreams.openai.client import OpenAIUpstream, chat, responses
 
     api = responses() if setting.kind == "openai-responses" else chat(newest=setting.base_url is None)
     return OpenAIUpstream(
-        api, connections, base_url=setting.base_url, key=key, continuation=setting.continuation or "restart"
-    )
+        api, connections, base_url=setting.base_url, key=key, continuation=setting.continuation or "restart",
+        name=setting.name, limits=limits,
+    )  # fmt: skip
 
 
 def _key(setting: UpstreamSetting) -> str | None:

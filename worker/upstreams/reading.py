@@ -9,6 +9,7 @@ from typing import Final, Generic, Protocol, TypeVar
 import httpx2
 import orjson
 
+from broker.budgets import NOTHING_TOLD, Told
 from worker.upstreams import Json, UpstreamFailure
 from worker.upstreams.body import Body
 from worker.upstreams.frames import LARGEST, FrameTooLarge
@@ -31,11 +32,16 @@ T = TypeVar("T", bound=Progress)
 class Translated(Generic[T]):
     """An answer that a translator makes entries of; what an Answer tells of itself, the translator knows."""
 
-    __slots__ = ("_body", "_translator")
+    __slots__ = ("_body", "_told", "_translator")
 
-    def __init__(self, body: Body, translator: T) -> None:
+    def __init__(self, body: Body, translator: T, told: Told = NOTHING_TOLD) -> None:
         self._body = body
         self._translator = translator
+        self._told = told
+
+    @property
+    def told(self) -> Told:
+        return self._told
 
     @property
     def usage(self) -> Json:

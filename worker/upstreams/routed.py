@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
+from broker.budgets import Budget
 from broker.transcript import Kept
 from broker.upstreams import UpstreamSetting
 from worker.upstreams import Answer, Call, Json, Upstream, UpstreamFailure
@@ -26,6 +27,10 @@ class Routed(Upstream):
         if upstream is None:
             raise UpstreamFailure("unknown_model", "No upstream is configured for this model.", retryable=False)
         return upstream.answer_to(call)
+
+    def budget(self, call: Call) -> Budget | None:
+        upstream = self._serving(call.body)
+        return None if upstream is None else upstream.budget(call)
 
     def resumed(self, body: Json, kept: Kept) -> Call | None:
         upstream = self._serving(body)

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from broker.budgets import NOTHING_TOLD, Told
 from broker.events import EVENT, START, Entry
 from broker.ids import EntryId
 from broker.record import Ending
@@ -51,6 +52,7 @@ class Says:
 
     events: list[Json]
     translator: Translator
+    told: Told = NOTHING_TOLD
 
     @property
     def usage(self) -> Json:
@@ -78,6 +80,9 @@ class Model:
     script: Script
     asked: list[Json] = field(default_factory=list)
     calls: int = 0
+
+    def budget(self, call: Call) -> None:
+        return None
 
     @asynccontextmanager
     async def answer_to(self, call: Call) -> AsyncIterator[Answer]:

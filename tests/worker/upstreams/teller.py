@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+from broker.budgets import NOTHING_TOLD
 from broker.events import TEXT, Content, event
 from broker.transcript import Kept
 from worker.upstreams import Answer, Call, Json, Take, Upstream
@@ -35,6 +36,7 @@ class Telling:
         self._told = iter(told)
         self._block = call.keep_blocks - 1 if call.keep_blocks else 0
         self.usage: Json = {}
+        self.told = NOTHING_TOLD
         self.stop_reason: str | None = None
         self.whole = False
 

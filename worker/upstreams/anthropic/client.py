@@ -14,6 +14,7 @@ import httpx2
 import orjson
 from anthropic import AsyncAnthropic, AsyncStream, DefaultAioHttpClient
 
+from broker.budgets import NO_LIMITS, Budget, Limits, Told, key_digest
 from broker.events import Content
 from broker.failures import FAILURES, FailureCode
 from broker.transcript import Kept
@@ -26,6 +27,7 @@ from worker.upstreams.body import Body, body_of
 from worker.upstreams.frames import Splitter
 from worker.upstreams.reading import Failures, Translated, drain, in_one
 from worker.upstreams.retry_after import seconds
+from worker.upstreams.told import of_anthropic
 from worker.upstreams.wording import message_for
 
 _RETRYABLE = frozenset((408, 409, 429, 500, 502, 503, 504, 529))
@@ -37,6 +39,7 @@ _CODES: dict[int, FailureCode] = {
     413: "upstream_request_too_large",
     422: "upstream_invalid_request",
     429: "upstream_rate_limited",
+    503: "upstream_overloaded",
     529: "upstream_overloaded",
 }
 _ERROR_TYPES: dict[str, FailureCode] = {
@@ -52,22 +55,38 @@ _ERROR_TYPES: dict[str, FailureCode] = {
 
 class AnthropicUpstream:
     """One client for all generations of a process, over the SDK's aiohttp transport: its parser is C, which halves what a
-    token costs the worker. Without a `base_url` or a `key` the SDK finds its own in the environment. Close it with `aclose`."""
+    token costs the worker. Without a `base_url` or a `key` the SDK finds its own in the environment. `name` and `limits` are of
+    its budgets. Close it with `aclose`."""
 
-    def __init__(self, connections: int, *, base_url: str | None = None, key: str | None = None) -> None:
+    def __init__(
+        self,
+        connections: int,
+        *,
+        base_url: str | None = None,
+        key: str | None = None,
+        name: str = "anthropic",
+        limits: Limits = NO_LIMITS,
+    ) -> None:
         # No read timeout: a ping would reset it, so our own watchdog looks for progress instead.
         timeout = httpx2.Timeout(connect=10.0, read=None, write=30.0, pool=30.0)
-        limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+        pool = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
         # A prompt goes nowhere else than where the operator said.
-        http = DefaultAioHttpClient(timeout=timeout, limits=limits, follow_redirects=False)
+        http = DefaultAioHttpClient(timeout=timeout, limits=pool, follow_redirects=False)
         # Compressed events cost both sides more than they save, and are not read the quick way.
         headers = {"accept-encoding": "identity"}
         self._client = AsyncAnthropic(
             api_key=key, base_url=base_url, max_retries=0, timeout=timeout, http_client=http, default_headers=headers
         )
 
+        self._name = name
+        self._limits = limits
+        self._key = key_digest(self._client.api_key or self._client.auth_token)
+
     async def aclose(self) -> None:
         await self._client.close()
+
+    def budget(self, call: Call) -> Budget:
+        return Budget.of(self._name, self._key, str(call.body.get("model")), self._limits)
 
     def resumed(self, body: Json, kept: Kept) -> Call:
         return continuation.resumed(body, kept)
@@ -82,7 +101,8 @@ class AnthropicUpstream:
             async with await self._client.post(
                 "/v1/messages", content=body, cast_to=object, stream=True, stream_cls=AsyncStream[object]
             ) as stream:
-                yield (_Answer if call.stream else _Whole)(body_of(stream.response), translator)
+                told = of_anthropic(stream.response.headers)
+                yield (_Answer if call.stream else _Whole)(body_of(stream.response), translator, told)
 
 
 class _Answer(Translated[Translator]):
@@ -90,8 +110,8 @@ class _Answer(Translated[Translator]):
 
     __slots__ = ("_splitter", "_take")
 
-    def __init__(self, body: Body, translator: Translator) -> None:
-        super().__init__(body, translator)
+    def __init__(self, body: Body, translator: Translator, told: Told) -> None:
+        super().__init__(body, translator, told)
         self._splitter = Splitter()
         self._take: Take
 
@@ -129,8 +149,8 @@ class _Whole(Translated[Translator]):
 
     __slots__ = ("_left",)
 
-    def __init__(self, body: Body, translator: Translator) -> None:
-        super().__init__(body, translator)
+    def __init__(self, body: Body, translator: Translator, told: Told) -> None:
+        super().__init__(body, translator, told)
         self._left: Iterator[list[Json]] | None = None
 
     async def read(self, take: Take) -> bool:
@@ -169,5 +189,12 @@ def _refusal(error: anthropic.APIStatusError) -> UpstreamFailure:
     code: FailureCode = "upstream_redirected" if 300 <= status < 400 else _CODES.get(status, "upstream_error")
     body = error.body
     inner = body.get("error") if isinstance(body, dict) else None
-    retry_after = seconds(error.response.headers.get("retry-after"))
-    return UpstreamFailure(code, message_for(code, inner), retryable=status in _RETRYABLE, retry_after=retry_after)
+    headers = error.response.headers
+    return UpstreamFailure(
+        code,
+        message_for(code, inner),
+        retryable=status in _RETRYABLE,
+        retry_after=seconds(headers.get("retry-after")),
+        told=of_anthropic(headers),
+        answered=status < 500,
+    )

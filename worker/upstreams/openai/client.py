@@ -17,6 +17,7 @@ import orjson
 from openai import AsyncOpenAI, AsyncStream, DefaultAioHttpClient, Omit
 from openai._types import RequestOptions
 
+from broker.budgets import NO_LIMITS, Budget, Limits, Told, key_digest
 from broker.events import Content
 from broker.transcript import Kept
 from broker.upstreams import Continuation
@@ -29,6 +30,7 @@ from worker.upstreams.openai.chat_answer import ChatTranslator
 from worker.upstreams.openai.failures import mid_stream, refused
 from worker.upstreams.openai.responses_answer import ResponsesTranslator
 from worker.upstreams.reading import Failures, Progress, Translated, drain, in_one
+from worker.upstreams.told import of_openai
 from worker.upstreams.wording import message_for
 
 _USAGE_SECONDS: Final = 2.0
@@ -71,16 +73,18 @@ def chat(*, newest: bool) -> Api:
 
 class OpenAIUpstream:
     """One client for all generations of a process, over the SDK's aiohttp transport. Without a `base_url` it is OpenAI, or
-    where the SDK's own variable leads; without a `key` none is sent. Close it with `aclose`."""
+    where the SDK's own variable leads; without a `key` none is sent. `name` and `limits` are of its budgets. Close it with
+    `aclose`."""
 
     def __init__(
-        self, api: Api, connections: int, *, base_url: str | None, key: str | None, continuation: Continuation
-    ) -> None:
+        self, api: Api, connections: int, *, base_url: str | None, key: str | None, continuation: Continuation,
+        name: str = "openai", limits: Limits = NO_LIMITS,
+    ) -> None:  # fmt: skip
         # No read timeout: our own watchdog looks for progress instead.
         timeout = httpx2.Timeout(connect=10.0, read=None, write=30.0, pool=30.0)
-        limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+        pool = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
         # A prompt goes nowhere else than where the operator said.
-        http = DefaultAioHttpClient(timeout=timeout, limits=limits, follow_redirects=False)
+        http = DefaultAioHttpClient(timeout=timeout, limits=pool, follow_redirects=False)
         # Compressed events cost both sides more than they save, and are not read the quick way.
         headers: dict[str, str | Omit] = {"accept-encoding": "identity"}
         if base_url is not None:  # the SDK takes them from the environment, and they are for OpenAI
@@ -96,6 +100,12 @@ class OpenAIUpstream:
         self._api = api
         self._options: RequestOptions = {"headers": {"Authorization": Omit()}} if key is None else {}
         self._continuation = continuation
+        self._name = name
+        self._limits = limits
+        self._key = key_digest(key)
+
+    def budget(self, call: Call) -> Budget:
+        return Budget.of(self._name, self._key, str(call.body.get("model")), self._limits)
 
     async def aclose(self) -> None:
         await self._client.close()
@@ -121,7 +131,8 @@ class OpenAIUpstream:
                 stream=True,
                 stream_cls=AsyncStream[object],
             ) as stream:
-                yield (_Answer if call.stream else _Whole)(body_of(stream.response), translator)
+                told = of_openai(stream.response.headers)
+                yield (_Answer if call.stream else _Whole)(body_of(stream.response), translator, told)
 
 
 class _Answer(Translated[Translator]):
@@ -129,8 +140,8 @@ class _Answer(Translated[Translator]):
 
     __slots__ = ("_splitter", "_take")
 
-    def __init__(self, body: Body, translator: Translator) -> None:
-        super().__init__(body, translator)
+    def __init__(self, body: Body, translator: Translator, told: Told) -> None:
+        super().__init__(body, translator, told)
         self._splitter = Splitter()
         self._take: Take
 
@@ -197,7 +208,7 @@ class _Whole(Translated[Translator]):
 def _of_sdk(error: BaseException) -> UpstreamFailure | None:
     match error:
         case openai.APIStatusError():
-            return refused(error.status_code, error.body, error.response.headers.get("retry-after"))
+            return refused(error.status_code, error.body, error.response.headers)
         case openai.APIConnectionError():
             return UpstreamFailure("upstream_unreachable", "the upstream could not be reached")
         case openai.OpenAIError():

@@ -3,11 +3,13 @@
 The codes of errors are the vendor's, and what is compatible with it uses some of them; a status says less, and is what counts
 where there is no code that is known."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from broker.failures import FailureCode
 from worker.upstreams import UpstreamFailure
 from worker.upstreams.retry_after import seconds
+from worker.upstreams.told import of_openai
 from worker.upstreams.wording import message_for
 
 _RETRYABLE: Final = frozenset((408, 409, 429, 500, 502, 503, 504, 529))
@@ -48,7 +50,7 @@ _LASTING: Final = frozenset(
 )
 
 
-def refused(status: int, error: object, retry_after: str | None) -> UpstreamFailure:
+def refused(status: int, error: object, headers: Mapping[str, str]) -> UpstreamFailure:
     """An answer with a status; `error` is the object that came with it, if one did."""
     if 300 <= status < 400:
         code: FailureCode = "upstream_redirected"
@@ -56,14 +58,21 @@ def refused(status: int, error: object, retry_after: str | None) -> UpstreamFail
     known = _known(error, _CODES)
     code = known or _STATUSES.get(status, "upstream_error")
     retryable = code not in _LASTING and (status in _RETRYABLE or known is not None)
-    return UpstreamFailure(code, message_for(code, error), retryable=retryable, retry_after=seconds(retry_after))
+    return UpstreamFailure(
+        code,
+        message_for(code, error),
+        retryable=retryable,
+        retry_after=seconds(headers.get("retry-after")),
+        told=of_openai(headers),
+        answered=status < 500,
+    )
 
 
 def mid_stream(error: object) -> UpstreamFailure:
     """An error that came as an event of the answer. Some that are compatible give the status as its code."""
     code = error.get("code") if isinstance(error, dict) else None
     if isinstance(code, int) and not isinstance(code, bool):
-        return refused(code, error, None)
+        return refused(code, error, {})
     known = _known(error, _CODES) or _known(error, _TYPES) or "upstream_error"
     return UpstreamFailure(known, message_for(known, error), retryable=known not in _LASTING)
 

@@ -273,7 +273,7 @@ STATUSES = {
     409: ("upstream_error", True), 410: ("upstream_error", False), 413: ("upstream_request_too_large", False),
     414: ("upstream_error", False), 422: ("upstream_invalid_request", False), 423: ("upstream_error", False),
     429: ("upstream_rate_limited", True), 430: ("upstream_error", False), 500: ("upstream_error", True),
-    501: ("upstream_error", False), 502: ("upstream_error", True), 503: ("upstream_error", True),
+    501: ("upstream_error", False), 502: ("upstream_error", True), 503: ("upstream_overloaded", True),
     504: ("upstream_error", True), 505: ("upstream_error", False), 529: ("upstream_overloaded", True),
     530: ("upstream_error", False),
 }  # fmt: skip
