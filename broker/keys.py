@@ -12,8 +12,12 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | `respool:due` | zset | when somebody must look at a generation whose end is not filed (ms) | INDEX, renewed by every write |
 | `respool:expiring` | zset | generations whose end is filed, by when they have expired (ms) | as `due` |
 | `respool:starting` | zset | generations that may not start yet, by when they may (ms) | as `due` |
-| `respool:index:<state>` | zset | generations by time of submit (µs), `all` or one state | as `due` |
-| `respool:tag:<digest>` | zset | generations of one label's value, or of one external id, as in `index` | as `due` |
+| `respool:running` | zset | everybody's generations that were taken and have not ended, as in `index` | as `due` |
+| `respool:tenants` | hash | whose each listed generation is, where it is somebody's | as `due` |
+| `respool:index:<state>` | zset | nobody's generations by time of submit (µs), `all` or one state | as `due` |
+| `respool:<tenant>:index:<state>` | zset | a tenant's, likewise | as `due` |
+| `respool:tag:<digest>` | zset | those of one label's value, or of one external id, as in `index` | as `due` |
+| `respool:<tenant>:tag:<digest>` | zset | a tenant's, likewise | as `due` |
 | `respool:tags:<generation>` | string | under which digests it is listed | INDEX, or until it leaves the lists |
 | `respool:idem:<sha256>` | string | idempotency key → generation and body fingerprint | IDEMPOTENCY |
 | `respool:queue` | zset | jobs that wait, by their places (ms) | INDEX, renewed by every job |
@@ -48,6 +52,8 @@ QUEUE: Final = "respool:queue"
 DUE: Final = "respool:due"
 EXPIRING: Final = "respool:expiring"
 STARTING: Final = "respool:starting"
+RUNNING: Final = "respool:running"
+TENANTS: Final = "respool:tenants"
 WAKE: Final = "respool:wake"
 CANCELS: Final = "respool:cancel"
 SYNC: Final = "respool:sync"
@@ -56,7 +62,6 @@ CELL: Final = "respool:cell"
 PROBE: Final = "respool:probe"
 ARCHIVE: Final = "respool:archive"
 WEBHOOKS: Final = "respool:webhooks"
-TAG: Final = "respool:tag:"
 ARCHIVE_SWEPT: Final = "respool:archive:swept"
 UPSTREAM: Final = "respool:upstream:"
 """What the keys of a budget begin with."""
@@ -121,12 +126,19 @@ def live(generation_id: str) -> str:
     return f"{{{generation_id}}}:live"
 
 
-def index(state: str) -> str:
-    return f"respool:index:{state}"
+def index(state: str, owner: str = "") -> str:
+    """Of this tenant; of what is nobody's where it is empty."""
+    return f"{_of(owner)}index:{state}"
 
 
-def tag(digest: str) -> str:
-    return f"{TAG}{digest}"
+def tag(digest: str, owner: str = "") -> str:
+    """As `index`."""
+    return f"{_of(owner)}tag:{digest}"
+
+
+def _of(owner: str) -> str:
+    """A tenant's name has no colon; lists of tenants.lua are named as here."""
+    return f"respool:{owner}:" if owner else "respool:"
 
 
 def tags(generation_id: str) -> str:

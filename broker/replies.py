@@ -74,7 +74,7 @@ AppendReply = Appended | Fenced | Behind | NotAppended
 class Look:
     """A sweeper's look at a record; `lease_ms` and `expires_ms` are what is left of the lease and of the record, `ended_ms` how
     long ago it ended, if it has; `hooked`: a webhook is to tell that yet. `place_ms` is its place in the queue, 0 if that is
-    its submit; `start_ms` when it may start, 0 if it may."""
+    its submit; `start_ms` when it may start, 0 if it may. `owner`: whose it is, empty if nobody's."""
 
     state: State
     ordinal: int
@@ -85,6 +85,7 @@ class Look:
     hooked: bool = False
     place_ms: int = 0
     start_ms: int = 0
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,7 @@ class Held:
     ordinal: int
     created_ms: int
     place_ms: int | None = None
+    owner: str = ""
 
 
 # -- coordination

@@ -48,11 +48,11 @@ async def supervise(settings: WorkerSettings, processes: int) -> None:
 async def _hand_over(logs: Logs, coordination: Coordination, name: str) -> None:
     """Takes the leases of a dead child, of which viewers are told, and queues the next attempts."""
     try:
-        running = await coordination.listed("running", None, _MOST_RUNNING)
-        for held in await logs.held_by(name, [id_ for _, id_ in running]):
+        for held in await logs.held_by(name, await coordination.running(_MOST_RUNNING)):
             if await logs.revoke(held.id, held.attempt):
                 await coordination.enqueue(
-                    held.id, held.ordinal + 1, created_ms=held.created_ms, place_ms=held.place_ms
-                )
+                    held.id, held.ordinal + 1,
+                    created_ms=held.created_ms, place_ms=held.place_ms, owner=held.owner,
+                )  # fmt: skip
     except BrokerError as error:
         log.warning("no hand-over of %s, its leases will run out: %s", name, error)

@@ -123,7 +123,7 @@ class Sweeper:
         self._unlisted += len(lost)
 
     async def _see_to_jobs(self, looks: dict[str, Look]) -> None:
-        waiting = await self._coordination.waiting({id_: look.ordinal + 1 for id_, look in looks.items()})
+        waiting = await self._coordination.waiting(looks)
         if lost := {id_: look for id_, look in looks.items() if id_ not in waiting}:
             for id_, look in lost.items():
                 log.info("%s: attempt %d goes to the queue", id_, look.ordinal + 1)

@@ -88,7 +88,7 @@ async def follow(
         first = dialect.gap("bad_cursor" if after is None else "unknown_cursor")
         after = None
     elif visit.state == "queued":
-        (place,) = await service.coordination.positions([id_])
+        (place,) = await service.coordination.positions([(id_, visit.owner)])
         if place is not None or not visit.later:
             first = dialect.queued(place or 0)
     elif after is None and snapshot:

@@ -145,12 +145,12 @@ class Service:
     async def list(
         self, who: Principal, state: State | None, before: Place | None, limit: int, tags: Tags = NO_TAGS
     ) -> Part[Record]:
-        """A page of the records that are there for the one who asks and have all these tags, newest first, and up to where the
-        list was read. The index may lag: whatever its record contradicts is left out, whatever has expired is taken off the
+        """A page of the own records of the one who asks that have all these tags, newest first, and up to where the list was
+        read. The index may lag: whatever its record contradicts is left out, whatever has expired is taken off the
         list."""
         shown: list[tuple[Place, Record]] = []
         for _ in range(_ROUNDS):
-            rows, behind = await self._listed(state, before, limit - len(shown), tags)
+            rows, behind = await self._listed(who.owner, state, before, limit - len(shown), tags)
             found = await self.logs.records([id_ for _, id_ in rows])
             there = [
                 (place, self.shown(record))
@@ -160,15 +160,15 @@ class Service:
             asked = [(place, record) for place, record in there if state is None or record.state == state]
             shown += [(place, record) for place, record in asked if tags.are_in(record.tags)] if tags else asked
             if gone := [id_ for (_, id_), record in zip(rows, found, strict=True) if record is None]:
-                await unlist(self.logs, self.coordination, await self.agreement.lost(gone))
+                await unlist(self.logs, self.coordination, await self.agreement.lost(gone), who.owner)
             before = behind
             if before is None or len(shown) >= limit:
                 break
         return Part(shown, before)
 
-    async def _listed(self, state: State | None, before: Place | None, limit: int, tags: Tags) -> Found:
-        """What the lists have."""
+    async def _listed(self, owner: str, state: State | None, before: Place | None, limit: int, tags: Tags) -> Found:
+        """What the lists of this owner have."""
         if tags:
-            return await self.coordination.tagged(tags, state, before, limit)
-        rows = await self.coordination.listed(state or "all", before, limit)
+            return await self.coordination.tagged(tags, state, before, limit, owner)
+        rows = await self.coordination.listed(state or "all", before, limit, owner)
         return Found(rows, rows[-1] if rows else None)

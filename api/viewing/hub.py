@@ -406,7 +406,7 @@ class Hub:
     async def _tell_places(self, feeds: list[Feed]) -> None:
         """Tells viewers of waiting generations their place in the queue, where it has changed."""
         try:
-            places = await self._coordination.positions([feed.id for feed in feeds])
+            places = await self._coordination.positions([(feed.id, feed.owner) for feed in feeds])
         except BrokerError:
             return
         finally:

@@ -107,7 +107,9 @@ class Submissions:
                 made = await self._at_once(id_, request, owner)
             else:
                 tags = request.options().tags
-                accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms, tags)
+                accepted = await self.coordination.submit(
+                    id_, idempotency_key, fingerprint, self.pickup_ms, tags, owner
+                )
                 id_ = accepted.id
                 stored, made_for = self._stored(request), fingerprint if derived else ""
                 schedule, hook = request.options().schedule(self.background_ms), request.hook
@@ -116,7 +118,7 @@ class Submissions:
                 )
                 if created:
                     with _accepted():
-                        await self._queue(id_, schedule, listed=not accepted.known)
+                        await self._queue(id_, schedule, owner, listed=not accepted.known)
         except StorageUnavailable as error:
             if reached and error.why not in REFUSED:
                 raise OutcomeUnknown(id_) from None
@@ -156,7 +158,7 @@ class Submissions:
         schedule = request.options().schedule(self.background_ms)
         stored, origin, hook = self._stored(request), request.origin, request.hook
         create = log_steps.create(id_, *stored, "", owner, origin, grace, hook, tags, schedule)
-        listed = await one_server.accept(id_, create, self.pickup_ms, tags).run(self.coordination.redis)
+        listed = await one_server.accept(id_, create, self.pickup_ms, tags, owner).run(self.coordination.redis)
         if listed is None:
             return None
         record = Record.new(id_, request.model, listed.created_ms, owner, request.origin, request.hook, tags, schedule)
@@ -167,7 +169,7 @@ class Submissions:
         options = request.options()
         return request.to_bytes(), request.model, (options.retention or self.retention) * 1000, options.durability
 
-    async def _queue(self, id_: str, schedule: Schedule, *, listed: bool) -> None:
+    async def _queue(self, id_: str, schedule: Schedule, owner: str, *, listed: bool) -> None:
         """Queues a generation whose record was just made, or has it looked at when it may start. One that an earlier try
         reserved may have left the lists since."""
         place_ms = None
@@ -175,9 +177,9 @@ class Submissions:
             record = await self.logs.record(id_)
             place_ms = record.place_ms
             if not listed:
-                await self.coordination.move(id_, "queued", record.created_ms, record.tags)
+                await self.coordination.move(id_, "queued", record.created_ms, record.tags, owner)
         if schedule.start_ms is None:
-            await self.coordination.enqueue(id_, _FIRST_ORDINAL, place_ms=place_ms)
+            await self.coordination.enqueue(id_, _FIRST_ORDINAL, place_ms=place_ms, owner=owner)
         else:
             await self.coordination.postpone({id_: schedule.start_ms})
 

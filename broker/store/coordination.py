@@ -18,6 +18,7 @@ from broker.replies import Accepted, Look, Mismatch, Place
 from broker.store import archive_steps, coordination_steps, queue, webhook_steps
 from broker.store.client import storage_errors
 from broker.store.lua import step
+from broker.store.queue import Job
 from broker.tags import NO_TAGS, Tags
 
 
@@ -37,10 +38,11 @@ class Coordination:
     # -- submitting
 
     async def submit(
-        self, id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int, tags: Tags = NO_TAGS
-    ) -> Accepted:
+        self, id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int, tags: Tags = NO_TAGS,
+        owner: str = "",
+    ) -> Accepted:  # fmt: skip
         """Reserves the id: from now on `due` holds it. May be repeated. Raises IdempotencyMismatch."""
-        call = coordination_steps.submit(id_, idempotency_key, fingerprint, first_due_ms, tags)
+        call = coordination_steps.submit(id_, idempotency_key, fingerprint, first_due_ms, tags, owner)
         accepted = await call.run(self.redis)
         if isinstance(accepted, Mismatch):
             raise IdempotencyMismatch
@@ -63,17 +65,17 @@ class Coordination:
         return str(id_)
 
     async def enqueue(
-        self, id_: str, ordinal: int, *, created_ms: int | None = None, place_ms: int | None = None
+        self, id_: str, ordinal: int, *, created_ms: int | None = None, place_ms: int | None = None, owner: str = ""
     ) -> None:
         """Puts the job for attempt number `ordinal` into arq's queue, unless it waits there, and wakes a worker; removes
         those of earlier attempts. Its place is that of its submit, however often it is enqueued; `created_ms` tells it where
         the lists have forgotten it, `place_ms` where it has another."""
         if ordinal == 1:  # there are no earlier ones
-            call = coordination_steps.enqueue(id_, ordinal, created_ms=created_ms, place_ms=place_ms)
+            call = coordination_steps.enqueue(id_, ordinal, created_ms=created_ms, place_ms=place_ms, owner=owner)
             return await call.run(self.redis)
         with storage_errors():
             pipe = self.redis.pipeline(transaction=True)
-            _queue_job(pipe, id_, ordinal, created_ms, place_ms)
+            _queue_job(pipe, Job(id_, ordinal, owner), created_ms, place_ms)
             await pipe.execute()
         return None
 
@@ -88,11 +90,13 @@ class Coordination:
 
     async def put_back(self, jobs: dict[str, float]) -> None:
         """Returns jobs that were taken to their places in the queue, and wakes another worker."""
-        begun = [name for name in jobs if name.endswith(":1")]
+        begun = [job for job in map(Job.of, jobs) if job.ordinal == 1]
         with storage_errors():
-            ids = [queue.generation_of_job(name) for name in begun]
-            scores = await self.redis.zmscore(keys.index("all"), ids) if ids else []
-            listed = {id_: score or jobs[name] * 1000 for id_, name, score in zip(ids, begun, scores, strict=True)}
+            pipe = self.redis.pipeline(transaction=False)
+            for job in begun:
+                pipe.zscore(keys.index("all", job.owner), job.id)
+            scores = await pipe.execute() if begun else []
+            listed = {job: score or jobs[job.name] * 1000 for job, score in zip(begun, scores, strict=True)}
             pipe = self.redis.pipeline(transaction=True)
             queue.give_back(pipe, jobs, listed)
             await pipe.execute()
@@ -111,14 +115,14 @@ class Coordination:
         if starts_ms:
             await coordination_steps.postpone(starts_ms).run(self.redis)
 
-    async def waiting(self, ordinals: Mapping[str, int]) -> set[str]:
-        """Of which of these generations the job of this attempt is where a worker will find it: in the queue, and in nobody's
-        hands."""
+    async def waiting(self, looks: Mapping[str, Look]) -> set[str]:
+        """Of which of these generations the job of the next attempt is where a worker will find it: in the queue, and in
+        nobody's hands."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
-            queue.look(pipe, (queue.job_name(id_, ordinal) for id_, ordinal in ordinals.items()))
+            queue.look(pipe, (_next(id_, look).name for id_, look in looks.items()))
             replies = iter(await pipe.execute())
-        rows = zip(ordinals, replies, replies, replies, strict=True)
+        rows = zip(looks, replies, replies, replies, strict=True)
         return {id_ for id_, *reply in rows if queue.waits(*reply)}
 
     async def enqueue_lost(self, looks: Mapping[str, Look]) -> None:
@@ -126,10 +130,10 @@ class Coordination:
         with storage_errors():
             pipe = self.redis.pipeline(transaction=True)
             for id_, look in looks.items():
-                queue.drop(pipe, queue.job_name(id_, look.ordinal + 1))
-                _queue_job(pipe, id_, look.ordinal + 1, look.created_ms, look.place_ms or None)
+                queue.drop(pipe, _next(id_, look).name)
+                _queue_job(pipe, _next(id_, look), look.created_ms, look.place_ms or None)
                 if look.state == "queued":  # whoever took it has listed it as running
-                    _move(pipe, id_, look.state, look.created_ms)
+                    _move(pipe, id_, look.state, look.created_ms, owner=look.owner)
             await pipe.execute()
 
     # -- recovering
@@ -161,18 +165,18 @@ class Coordination:
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
             for id_, look in lost.items():
-                _move(pipe, id_, look.state, look.created_ms, tags.get(id_, NO_TAGS))
+                _move(pipe, id_, look.state, look.created_ms, tags.get(id_, NO_TAGS), look.owner)
                 pipe.zadd(keys.DUE, {id_: 0}, nx=True)
             pipe.pexpire(keys.DUE, keys.INDEX_MS)
             await pipe.execute()
 
     # -- indexes
 
-    async def move(self, id_: str, state: State, created_ms: int, tags: Tags = NO_TAGS) -> None:
+    async def move(self, id_: str, state: State, created_ms: int, tags: Tags = NO_TAGS, owner: str = "") -> None:
         """Lists the generation under `state` and no other, and under its tags."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
-            _move(pipe, id_, state, created_ms, tags)
+            _move(pipe, id_, state, created_ms, tags, owner)
             await pipe.execute()
 
     async def retire(self, ended: Mapping[str, Look]) -> None:
@@ -198,37 +202,36 @@ class Coordination:
 
     tagged = step(coordination_steps.tagged)
 
-    async def listed(self, index: str, before: Place | None, limit: int) -> list[Place]:
-        """Up to `limit` of (µs of submit, id), newest first, behind `before`."""
+    async def running(self, limit: int) -> list[str]:
+        """Up to `limit` of everybody's generations that were taken and have not ended, the oldest submits first."""
+        with storage_errors():
+            found: list[bytes] = await self.redis.zrange(keys.RUNNING, 0, limit - 1)
+        return [raw.decode() for raw in found]
+
+    async def listed(self, index: str, before: Place | None, limit: int, owner: str = "") -> list[Place]:
+        """Up to `limit` of this owner's (µs of submit, id), newest first, behind `before`."""
         top: str = "+inf" if before is None else str(before[0])
         with storage_errors():
             # Two submits may share a microsecond; a few more than asked for let those be skipped that come before the cursor.
-            rows = await self.redis.zrevrangebyscore(keys.index(index), top, "-inf", 0, limit + 8, withscores=True)
+            list_ = keys.index(index, owner)
+            rows = await self.redis.zrevrangebyscore(list_, top, "-inf", 0, limit + 8, withscores=True)
         found = [(int(score), raw.decode()) for raw, score in rows]
         return [row for row in found if before is None or row < before][:limit]
 
-    async def positions(self, ids: Iterable[str]) -> list[int | None]:
-        """How many jobs are before that of each in the queue; None for one that does not wait there."""
+    async def positions(self, of: Iterable[tuple[str, str]]) -> list[int | None]:
+        """How many jobs are before that of each (generation, owner) in the queue; None for one that does not wait there."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
-            for id_ in ids:
-                pipe.zrank(keys.QUEUE, queue.job_name(id_, 1))
+            for id_, owner in of:
+                pipe.zrank(keys.QUEUE, Job(id_, 1, owner).name)
             ranks: list[int | None] = await pipe.execute()
         return ranks
 
-    async def unlist(self, ids: Iterable[str]) -> None:
-        """Takes generations that have expired, or that Redis has lost, out of the queue, of all indexes and, last, of `due`."""
-        gone = list(ids)
-        if not gone:
-            return
-        with storage_errors():
-            pipe = self.redis.pipeline(transaction=False)
-            ordinals = range(1, queue.MOST_JOBS + 1)
-            queue.drop(pipe, *(queue.job_name(id_, ordinal) for id_ in gone for ordinal in ordinals))
-            for listed in (*map(keys.index, ("all", *keys.STATES)), keys.EXPIRING, keys.STARTING, keys.DUE):
-                pipe.zrem(listed, *gone)
-            coordination_steps.untag(gone).queue(pipe)
-            await pipe.execute()
+    async def unlist(self, ids: Sequence[str], owner: str = "") -> None:
+        """Takes up to 100 generations that have expired, or that Redis has lost, out of the queue, of all indexes and of `due`.
+        `owner`: whose they are, if coordination has not noted it."""
+        if ids:
+            await coordination_steps.unlist(ids, owner).run(self.redis)
 
     # -- workers
 
@@ -242,18 +245,18 @@ class Coordination:
             return bool(await self.redis.exists(keys.worker(worker)))
 
 
-def _queue_job(pipe: Pipeline, id_: str, ordinal: int, created_ms: int | None, place_ms: int | None) -> None:
-    coordination_steps.enqueue(id_, ordinal, created_ms=created_ms, place_ms=place_ms).queue(pipe)
-    if earlier := range(1, ordinal)[-queue.MOST_JOBS :]:
-        queue.drop(pipe, *(queue.job_name(id_, each) for each in earlier))
+def _next(id_: str, look: Look) -> Job:
+    return Job(id_, look.ordinal + 1, look.owner)
 
 
-def _move(pipe: Pipeline, id_: str, state: State, created_ms: int, tags: Tags = NO_TAGS) -> None:
-    for other in keys.STATES:
-        if other != state:
-            pipe.zrem(keys.index(other), id_)
-    for index in ("all", state):
-        pipe.zadd(keys.index(index), {id_: created_ms * 1000}, nx=True)
-        pipe.pexpire(keys.index(index), keys.INDEX_MS)
+def _queue_job(pipe: Pipeline, job: Job, created_ms: int | None, place_ms: int | None) -> None:
+    call = coordination_steps.enqueue(job.id, job.ordinal, created_ms=created_ms, place_ms=place_ms, owner=job.owner)
+    call.queue(pipe)
+    if earlier := range(1, job.ordinal)[-queue.MOST_JOBS :]:
+        queue.drop(pipe, *(job._replace(ordinal=each).name for each in earlier))
+
+
+def _move(pipe: Pipeline, id_: str, state: State, created_ms: int, tags: Tags = NO_TAGS, owner: str = "") -> None:
+    coordination_steps.move(id_, state, created_ms, owner).queue(pipe)
     if tags:
-        coordination_steps.tag(id_, tags, created_ms).queue(pipe)
+        coordination_steps.tag(id_, tags, created_ms, owner).queue(pipe)

@@ -14,7 +14,7 @@ from broker import keys
 from broker.record import State
 from broker.replies import Accepted, Announced, Found, Look, Mismatch, Overdue, Place, Taken
 from broker.store.lua import Argument, Call, Script
-from broker.store.queue import MOST_JOBS, job, job_name
+from broker.store.queue import MOST_JOBS, Job, content
 from broker.tags import NO_TAGS, Tags
 
 _SUBMIT: Final = Script("submit")
@@ -27,7 +27,8 @@ _POSTPONE: Final = Script("postpone")
 _ANNOUNCE: Final = Script("announce")
 _SHARES: Final = Script("shares")
 _TAG: Final = Script("tag")
-_UNTAG: Final = Script("untag")
+_MOVE: Final = Script("move")
+_UNLIST: Final = Script("unlist")
 _TAGGED: Final = Script("tagged")
 
 _WAITING_LOOK_MS = 8000
@@ -55,18 +56,19 @@ def idempotency(key: str) -> str:
 
 
 def submit(
-    id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int, tags: Tags = NO_TAGS
+    id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int, tags: Tags = NO_TAGS, owner: str = ""
 ) -> Call[Accepted | Mismatch]:
-    """Reserves the id: from now on `due` holds it, with a first look after `first_due_ms`, and the lists. May be repeated."""
-    touched = [keys.DUE, keys.index("all"), keys.index("queued")]
+    """Reserves the id: from now on `due` holds it, with a first look after `first_due_ms`, and the lists of its owner. May be
+    repeated."""
+    touched = [keys.DUE, keys.index("all", owner), keys.index("queued", owner), keys.TENANTS]
     key_at = tags_at = 0
     if idempotency_key is not None:
         touched.append(idempotency(idempotency_key))
         key_at = len(touched)
     if tags:
         tags_at = len(touched) + 1
-        touched += tagging(id_, tags)
-    args: list[Argument] = [id_, fingerprint, keys.IDEMPOTENCY_MS, first_due_ms, keys.INDEX_MS, key_at, tags_at]
+        touched += tagging(id_, tags, owner)
+    args: list[Argument] = [id_, fingerprint, keys.IDEMPOTENCY_MS, first_due_ms, keys.INDEX_MS, key_at, tags_at, owner]
     return Call(_SUBMIT, touched, args, _submitted)
 
 
@@ -75,16 +77,18 @@ def _submitted(reply: Sequence[bytes]) -> Accepted | Mismatch:
     return Mismatch() if verdict == b"mismatch" else Accepted(id_.decode(), verdict == b"known")
 
 
-def enqueue(id_: str, ordinal: int, *, created_ms: int | None = None, place_ms: int | None = None) -> Call[None]:
+def enqueue(
+    id_: str, ordinal: int, *, created_ms: int | None = None, place_ms: int | None = None, owner: str = ""
+) -> Call[None]:
     """Puts the job for attempt number `ordinal` into arq's queue, unless it waits there, and wakes a worker. Its place is
     that of its submit, however often it is enqueued; `created_ms` tells it where the lists have forgotten it, `place_ms` where
     it has another."""
-    name = job_name(id_, ordinal)
-    touched = [keys.QUEUE, keys.WAKE, keys.DUE, keys.index("all"), job_key_prefix + name]
+    name = Job(id_, ordinal, owner).name
+    touched = [keys.QUEUE, keys.WAKE, keys.DUE, keys.index("all", owner), job_key_prefix + name]
     args: list[Argument] = [
         id_,
         name,
-        job(id_),
+        content(id_),
         keys.WAITING_MS,
         created_ms or "",
         keys.WAKE_MS,
@@ -97,7 +101,7 @@ def enqueue(id_: str, ordinal: int, *, created_ms: int | None = None, place_ms: 
 def take(most: int, *, lock_ms: int, again_ms: int) -> Call[Taken]:
     """Takes up to `most` jobs out of the queue, those that were submitted first, locks them for `lock_ms` and lists their
     generations as running. A sweeper looks at these after `again_ms`."""
-    touched = [keys.QUEUE, keys.WAKE, keys.DUE, *map(keys.index, ("queued", "running", "all"))]
+    touched = [keys.QUEUE, keys.WAKE, keys.DUE, keys.RUNNING]
     return Call(_TAKE, touched, [most, in_progress_key_prefix, lock_ms, again_ms, keys.INDEX_MS], _taken)
 
 
@@ -109,7 +113,7 @@ def _taken(reply: Sequence[Any]) -> Taken:
 
 def overdue(limit: int, again_ms: int) -> Call[Overdue]:
     """Takes up to `limit` generations that are overdue; nobody else gets them for `again_ms`."""
-    touched = [keys.DUE, keys.EXPIRING, keys.QUEUE, keys.index("all"), keys.STARTING]
+    touched = [keys.DUE, keys.EXPIRING, keys.QUEUE, keys.STARTING, keys.TENANTS]
     args = [limit, again_ms, _WAITING_LOOK_MS, _TURN_MS, _LONGEST_LOOK_MS, keys.INDEX_MS]
     return Call(_OVERDUE, touched, args, _overdue)
 
@@ -138,13 +142,13 @@ def postpone(starts_ms: Mapping[str, int]) -> Call[None]:
 def file(ended: Mapping[str, Look]) -> Call[None]:
     """Lists up to 100 generations that have ended under their final states and no other, removes what is left of their jobs,
     and sets the next look: when they have expired, or in 10 s where the end is younger."""
-    touched = [keys.DUE, keys.EXPIRING, keys.QUEUE, keys.index("all"), *map(keys.index, keys.STATES), keys.STARTING]
+    touched = [keys.DUE, keys.EXPIRING, keys.QUEUE, keys.STARTING, keys.RUNNING]
     args: list[Argument] = [keys.INDEX_MS, job_key_prefix, in_progress_key_prefix]
     for id_, look in ended.items():
         stood = look.ended_ms >= DOUBT_MS
         last = look.ordinal + 1
         args += [
-            *(id_, 1 + touched.index(keys.index(look.state)), look.created_ms * 1000),
+            *(id_, look.owner, look.state, look.created_ms * 1000),
             *((2, look.expires_ms + EXPIRY_SLACK_MS) if stood else (1, DOUBT_MS)),
             *(max(1, last - MOST_JOBS + 1), last),
         ]
@@ -161,26 +165,35 @@ def _shares(reply: Sequence[bytes]) -> frozenset[str]:
     return frozenset(raw.decode() for raw in reply)
 
 
-def tagging(id_: str, tags: Tags) -> list[str]:
+def tagging(id_: str, tags: Tags, owner: str) -> list[str]:
     """The keys by which a generation is found under its tags; none where it has none."""
-    return [keys.tags(id_), *map(keys.tag, tags.digests)] if tags else []
+    return [keys.tags(id_), *(keys.tag(digest, owner) for digest in tags.digests)] if tags else []
 
 
-def tag(id_: str, tags: Tags, created_ms: int) -> Call[None]:
+def tag(id_: str, tags: Tags, created_ms: int, owner: str = "") -> Call[None]:
     """Lists a generation that has tags under these again. May be repeated."""
-    return Call(_TAG, [keys.index("all"), *tagging(id_, tags)], [id_, created_ms, keys.INDEX_MS], _nothing)
+    touched = [keys.index("all", owner), *tagging(id_, tags, owner)]
+    return Call(_TAG, touched, [id_, created_ms, keys.INDEX_MS], _nothing)
 
 
-def untag(ids: Sequence[str]) -> Call[None]:
-    """Takes generations off the lists of their tags."""
-    return Call(_UNTAG, [keys.tags(id_) for id_ in ids], [keys.TAG, *ids], _nothing)
+def move(id_: str, state: State, created_ms: int, owner: str = "") -> Call[None]:
+    """Lists a generation under this state and no other. May be repeated."""
+    return Call(_MOVE, [keys.RUNNING, keys.TENANTS], [id_, owner, state, created_ms, keys.INDEX_MS], _nothing)
 
 
-def tagged(tags: Tags, state: State | None, before: Place | None, limit: int) -> Call[Found]:
-    """Up to `limit` generations that have all these tags, and this state if one is given, newest first, behind `before`."""
-    lists = [keys.tag(digest) for digest in tags.digests]
+def unlist(ids: Sequence[str], owner: str = "") -> Call[None]:
+    """Takes up to 100 generations out of the queue, of all lists and of `due`. `owner`: whose they are where that is not
+    noted."""
+    touched = [keys.DUE, keys.EXPIRING, keys.STARTING, keys.RUNNING, keys.QUEUE, keys.TENANTS]
+    return Call(_UNLIST, touched, [job_key_prefix, in_progress_key_prefix, MOST_JOBS, owner, *ids], _nothing)
+
+
+def tagged(tags: Tags, state: State | None, before: Place | None, limit: int, owner: str = "") -> Call[Found]:
+    """Up to `limit` generations of this owner that have all these tags, and this state if one is given, newest first, behind
+    `before`."""
+    lists = [keys.tag(digest, owner) for digest in tags.digests]
     score, id_ = ("+inf", "") if before is None else before
-    touched = lists if state is None else [*lists, keys.index(state)]
+    touched = lists if state is None else [*lists, keys.index(state, owner)]
     return Call(_TAGGED, touched, [len(lists), score, id_, limit, _MOST_STEPS], _tagged)
 
 

@@ -119,8 +119,9 @@ def _finished(reply: Sequence[Any]) -> Finished:
     match reply:
         case [b"behind", seq]:
             return Finished("behind", int(seq))
-        case [b"ended", state, ordinal, created_ms, retention_ms, hooked]:
-            look = Look(cast(State, state.decode()), ordinal, created_ms, 0, retention_ms, 0, hooked == 1)
+        case [b"ended", state, ordinal, created_ms, retention_ms, hooked, owner]:
+            how = cast(State, state.decode())
+            look = Look(how, ordinal, created_ms, 0, retention_ms, 0, hooked == 1, owner=owner.decode())
             return Finished("ended", look=look)
     return Finished(cast('Literal["ended", "fenced"]', reply[0].decode()))
 
@@ -186,11 +187,12 @@ def look(id_: str) -> Call[Look | None]:
 def _looked(reply: Sequence[object]) -> Look | None:
     if not reply:
         return None
-    state, ordinal, created_ms, lease_ms, expires_ms, ended_ms, hooked, place_ms, start_ms = cast(
-        "tuple[bytes, int, int, int, int, int, int, int, int]", reply
+    state, ordinal, created_ms, lease_ms, expires_ms, ended_ms, hooked, place_ms, start_ms, owner = cast(
+        "tuple[bytes, int, int, int, int, int, int, int, int, bytes]", reply
     )
     left = (lease_ms, expires_ms, ended_ms)
-    return Look(cast(State, state.decode()), ordinal, created_ms, *left, hooked == 1, place_ms, start_ms)
+    how = cast(State, state.decode())
+    return Look(how, ordinal, created_ms, *left, hooked == 1, place_ms, start_ms, owner.decode())
 
 
 def confirm(id_: str, end: EntryId) -> Call[bool]:

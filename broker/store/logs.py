@@ -107,12 +107,19 @@ class Logs:
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
             for id_ in ids:
-                pipe.hmget(keys.record(id_), ["claimant", "attempt", "ordinal", "created_ms", "place_ms"])
+                pipe.hmget(keys.record(id_), ["claimant", "attempt", "ordinal", "created_ms", "place_ms", "owner"])
             rows = await pipe.execute()
         prefix = f"{name}/".encode()
         return [
-            Held(id_, int(attempt), int(ordinal), int(created), None if place is None else int(place))
-            for id_, (claimant, attempt, ordinal, created, place) in zip(ids, rows, strict=True)
+            Held(
+                id_,
+                int(attempt),
+                int(ordinal),
+                int(created),
+                None if place is None else int(place),
+                (owner or b"").decode(),
+            )
+            for id_, (claimant, attempt, ordinal, created, place, owner) in zip(ids, rows, strict=True)
             if claimant is not None and claimant.startswith(prefix)
         ]
 

@@ -13,8 +13,7 @@ from broker.replies import Created, Finished
 from broker.store import log_steps
 from broker.store.coordination_steps import EXPIRY_SLACK_MS, tagging
 from broker.store.lua import Argument, Call, Script
-from broker.store.queue import job as job_of
-from broker.store.queue import job_name, traces
+from broker.store.queue import Job, content, traces
 from broker.tags import NO_TAGS, Tags
 
 _ACCEPT: Final = Script("accept")
@@ -29,15 +28,17 @@ class Listed(NamedTuple):
     place: int | None
 
 
-def accept(id_: str, create: Call[Created], first_due_ms: int, tags: Tags = NO_TAGS) -> Call[Listed | None]:
-    """All of a submit: the record, as `create` makes it, a first look after `first_due_ms`, the lists, the job and the bell.
-    May be repeated. None if the record was there."""
-    name = job_name(id_, _FIRST_ORDINAL)
+def accept(
+    id_: str, create: Call[Created], first_due_ms: int, tags: Tags = NO_TAGS, owner: str = ""
+) -> Call[Listed | None]:
+    """All of a submit: the record, as `create` makes it for this owner, a first look after `first_due_ms`, the lists, the job
+    and the bell. May be repeated. None if the record was there."""
+    name = Job(id_, _FIRST_ORDINAL, owner).name
     touched = [
-        *create.keys, keys.DUE, keys.index("all"), keys.index("queued"), keys.QUEUE, keys.WAKE, job_key_prefix + name,
-        keys.STARTING,        *tagging(id_, tags),
+        *create.keys, keys.DUE, keys.index("all", owner), keys.index("queued", owner), keys.QUEUE, keys.WAKE,
+        job_key_prefix + name, keys.STARTING, keys.TENANTS, *tagging(id_, tags, owner),
     ]  # fmt: skip
-    args: list[Argument] = [*create.args, id_, first_due_ms, name, job_of(id_), keys.WAKE_MS, keys.INDEX_MS]
+    args: list[Argument] = [*create.args, id_, first_due_ms, name, content(id_), keys.WAKE_MS, keys.INDEX_MS]
     return Call(_ACCEPT, touched, args, _accepted)
 
 
@@ -50,10 +51,10 @@ def conclude(
 ) -> Call[Finished]:
     """Ends a generation as `finish`, whose parameters it has, and files it in the same step: its lists, its looks (an
     archiver's too, where there is an archive), its webhook, and the job of this name. May be repeated."""
-    finish = log_steps.finish(id_, attempt, seq, ending)
+    finish, owner = log_steps.finish(id_, attempt, seq, ending), Job.of(job).owner
     touched = [
-        *finish.keys, keys.DUE, keys.EXPIRING, keys.index("running"), keys.index(ending.state), *traces(job),
-        keys.WEBHOOKS,
+        *finish.keys, keys.DUE, keys.EXPIRING, keys.index("running", owner), keys.index(ending.state, owner), *traces(job),
+        keys.WEBHOOKS, keys.RUNNING,
     ]  # fmt: skip
     args = [*finish.args, id_, EXPIRY_SLACK_MS, keys.INDEX_MS, "" if archive_after_ms is None else archive_after_ms]
     if archive_after_ms is not None:

@@ -1,8 +1,8 @@
 """arq's queue: what its jobs look like, and every key of arq's that is touched from outside arq. A job is JSON, its only
-argument a generation's id, its name that of one attempt."""
+argument a generation's id, its name that of one attempt and of whose it is."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from arq.constants import in_progress_key_prefix, job_key_prefix
@@ -31,29 +31,41 @@ JOB = "generate"
 """The name of arq's one function."""
 
 
-def job(id_: str) -> bytes:
+def content(id_: str) -> bytes:
     """The job to produce this generation."""
     return serialize_job(JOB, (id_,), {}, None, timestamp_ms(), serializer=dumps_job)
 
 
-def job_name(id_: str, ordinal: int) -> str:
-    """arq's job id for one attempt: a job of an earlier attempt, or its lock, never blocks a later one."""
-    return f"{id_}:{ordinal}"
+class Job(NamedTuple):
+    """What a job's name says: for which attempt of which generation it is, and whose that is."""
+
+    id: str
+    ordinal: int
+    owner: str = ""
+
+    @property
+    def name(self) -> str:
+        """arq's job id: a job of an earlier attempt, or its lock, never blocks a later one."""
+        return f"{self.id}:{self.ordinal}:{self.owner}" if self.owner else f"{self.id}:{self.ordinal}"
+
+    @classmethod
+    def of(cls, name: str) -> "Job":
+        """What `name` made."""
+        id_, ordinal, *owner = name.split(":")
+        return cls(id_, int(ordinal), *owner)
 
 
-def generation_of_job(name: str) -> str:
-    return name.rpartition(":")[0]
-
-
-def give_back(pipe: Pipeline, jobs: Mapping[str, float], listed: Mapping[str, float]) -> None:
+def give_back(pipe: Pipeline, jobs: Mapping[str, float], listed: Mapping[Job, float]) -> None:
     """Returns jobs that were taken to their places, lists as queued again, by their submits (µs), those generations that no
     attempt has begun, and wakes another worker."""
     pipe.delete(*(in_progress_key_prefix + name for name in jobs))
     pipe.zadd(keys.QUEUE, dict(jobs))
-    if listed:
-        pipe.zrem(keys.index("running"), *listed)
-        pipe.zadd(keys.index("queued"), dict(listed))
-        pipe.pexpire(keys.index("queued"), keys.INDEX_MS)
+    for owner in {job.owner for job in listed}:
+        its = {job.id: score for job, score in listed.items() if job.owner == owner}
+        pipe.zrem(keys.index("running", owner), *its)
+        pipe.zrem(keys.RUNNING, *its)
+        pipe.zadd(keys.index("queued", owner), its)
+        pipe.pexpire(keys.index("queued", owner), keys.INDEX_MS)
     pipe.lpush(keys.WAKE, *jobs)
     pipe.pexpire(keys.WAKE, keys.WAKE_MS)
 

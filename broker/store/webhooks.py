@@ -77,8 +77,9 @@ class Webhooks:
         return outcome
 
 
-async def unlist(logs: Logs, coordination: Coordination, ids: Sequence[str]) -> None:
-    """Takes generations without a record off all lists; what is left of them to be told is told yet."""
+async def unlist(logs: Logs, coordination: Coordination, ids: Sequence[str], owner: str = "") -> None:
+    """Takes up to 100 generations without a record off all lists; what is left of them to be told is told yet. `owner` as
+    Coordination.unlist."""
     if untold := await logs.hooked(ids):
         await coordination.tell(untold)
-    await coordination.unlist(ids)
+    await coordination.unlist(ids, owner)

@@ -19,8 +19,12 @@ NAMES = {
     "respool:due": keys.DUE,
     "respool:expiring": keys.EXPIRING,
     "respool:starting": keys.STARTING,
+    "respool:running": keys.RUNNING,
+    "respool:tenants": keys.TENANTS,
     "respool:index:<state>": keys.index("<state>"),
+    "respool:<tenant>:index:<state>": keys.index("<state>", "<tenant>"),
     "respool:tag:<digest>": keys.tag("<digest>"),
+    "respool:<tenant>:tag:<digest>": keys.tag("<digest>", "<tenant>"),
     "respool:tags:<generation>": keys.tags("<generation>"),
     "respool:idem:<sha256>": keys.idempotency("<sha256>"),
     "respool:queue": keys.QUEUE,
@@ -80,6 +84,8 @@ def test_each_life_is_as_long_as_the_documents_say() -> None:
 
 def test_there_is_an_index_of_each_state() -> None:
     assert keys.STATES == ("queued", "running", "completed", "failed", "cancelled")
+    script = (files("broker.store.lua") / "tenants.lua").read_text()
+    assert f"local STATES = {{ {', '.join(map(repr, keys.STATES))} }}" in script
 
 
 def test_a_record_tells_whose_it_is() -> None:

@@ -112,7 +112,7 @@ def test_secrets_volumes_and_autoscalers_name_what_there_is() -> None:
 
 def test_workers_are_scaled_by_what_waits_and_runs_to_less_than_their_slots() -> None:
     scaled = BY_NAME["ScaledObject/respool-worker"]["spec"]
-    assert {trigger["metadata"]["listName"] for trigger in scaled["triggers"]} == {keys.QUEUE, keys.index("running")}
+    assert {trigger["metadata"]["listName"] for trigger in scaled["triggers"]} == {keys.QUEUE, keys.RUNNING}
     assert scaled["advanced"]["scalingModifiers"]["formula"].split(" + ") == [
         trigger["name"] for trigger in scaled["triggers"]
     ]

@@ -85,5 +85,6 @@ def test_the_architecture_names_every_script() -> None:
         "ending.lua",
         "lease.lua",
         "lists.lua",
+        "tenants.lua",
     }
     assert set(re.findall(r"\(\.\./broker/store/lua/(\w+\.lua)\)", text)) == scripts

@@ -49,8 +49,8 @@ class Store:
         assert ids
         return {id_: self._looks[id_] for id_ in ids}
 
-    async def waiting(self, ordinals: dict[str, int]) -> set[str]:
-        self.did.append(("waiting", ordinals))
+    async def waiting(self, looks: dict[str, Look]) -> set[str]:
+        self.did.append(("waiting", looks))
         return set(self._waiting)
 
     async def hooked(self, ids: list[str]) -> list[str]:
@@ -60,7 +60,7 @@ class Store:
         return [id_ for id_ in ids if id_ not in self.elsewhere]
 
     def __getattr__(self, name: str) -> Any:
-        async def note(what: Any) -> None:
+        async def note(what: Any, _: str = "") -> None:
             if what:
                 self.did.append((name, what))
 
@@ -110,14 +110,15 @@ def test_what_an_attempt_has_in_hand_is_looked_at_when_its_lease_ends() -> None:
 
 
 def test_what_waits_for_its_next_attempt_is_left_alone() -> None:
-    assert sweep(Store({"a": look("running", 2)}, ("a",))) == [("revoke_expired", ["a"]), ("waiting", {"a": 3})]
+    waits = look("running", 2)
+    assert sweep(Store({"a": waits}, ("a",))) == [("revoke_expired", ["a"]), ("waiting", {"a": waits})]
 
 
 def test_what_nobody_has_goes_to_the_queue_and_is_looked_at_again() -> None:
     queued, lost = look("queued"), look("running", 2)
     assert sweep(Store({"a": queued, "b": lost, "c": queued}, ("c",))) == [
         ("revoke_expired", ["b"]),
-        ("waiting", {"a": 1, "b": 3, "c": 1}),
+        ("waiting", {"a": queued, "b": lost, "c": queued}),
         ("enqueue_lost", {"a": queued, "b": lost}),
         ("look_again", {"a": AGAIN_MS, "b": AGAIN_MS}),
     ]

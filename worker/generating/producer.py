@@ -21,7 +21,7 @@ from broker.replies import Granted
 from broker.store.coordination import Coordination
 from broker.store.indexes import Ends, file_ended
 from broker.store.logs import Logs
-from broker.store.queue import generation_of_job
+from broker.store.queue import Job
 from broker.store.reading import read_up
 from broker.transcript import Transcript
 from broker.turns import Turns
@@ -77,7 +77,7 @@ class Producer:
     async def produce(self, job: str, started: Callable[[], object] = lambda: None) -> bool:
         """Runs attempts until this job's generation has ended or is no longer ours to run. Whether it has ended, by which its
         job is cleared away. `started` is called when it is decided whether it is ours. Never raises for what can happen."""
-        id_ = generation_of_job(job)
+        id_ = Job.of(job).id
         try:
             for _ in range(self._settings.attempts_in_all + 1):
                 claimed = await self._claim(id_)
@@ -264,8 +264,9 @@ class Producer:
         """Lets another worker go on at once. The attempt does not count: a shutdown is no crash."""
         if (await self._logs.release(writer.id, writer.attempt, counts=False)).why == "released":
             await self._coordination.enqueue(
-                record.id, granted.ordinal + 1, created_ms=record.created_ms, place_ms=record.place_ms
-            )
+                record.id, granted.ordinal + 1,
+                created_ms=record.created_ms, place_ms=record.place_ms, owner=record.owner,
+            )  # fmt: skip
             await self._coordination.look_again({record.id: round(self._settings.pickup_grace * 1000)})
 
 

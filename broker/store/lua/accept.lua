@@ -3,8 +3,8 @@
 -- record, the place in `due`, the lists, the job and the bell. What is there already was made whole by the same call, whose reply was
 -- lost: nothing changes.
 --
--- KEYS  record, tombstone, due, index:all, index:queued, queue, wake, the job, starting [, what tells its tags, the list
---       of each]
+-- KEYS  record, tombstone, due, index:all, index:queued, queue, wake, the job, starting, tenants [, what tells its tags, the
+--       list of each]
 -- ARGV  as create's, then generation id, first due in ms, name of the job, the job, wake ms, index ms
 -- Returns what create does, and, of a record that was made, the ms of its submit and how many go before it, if it waits
 -- in the queue already.
@@ -14,7 +14,8 @@ local verdict = create(KEYS, ARGV, now)
 if verdict ~= 'created' then return { verdict } end
 local id, first_ms, name, job, wake_ms, index_ms = unpack(ARGV, #ARGV - 5)
 local score = list_submitted(KEYS[4], KEYS[5], id, us, index_ms)
-if KEYS[10] then list_tagged(KEYS, 10, id, score, index_ms) end
+note_owner(KEYS[10], id, ARGV[8], index_ms)
+if KEYS[11] then list_tagged(KEYS, 11, id, score, index_ms) end
 local start, delay = tonumber(ARGV[13]), tonumber(ARGV[14])
 if start and start > now then
   redis.call('ZADD', KEYS[9], ARGV[13], id)

@@ -1,10 +1,11 @@
 -- Shared by the scripts by which a worker ends a generation.
 
 -- What finish does, with its KEYS and ARGV. Returns what it does, and, behind the state that this very call has brought about, the
--- ordinal, ms of the submit, the retention in ms, and 1 if a webhook is to tell it.
+-- ordinal, ms of the submit, the retention in ms, 1 if a webhook is to tell it, and the owner or ''.
 local function finish(K, A, now)
   local r = redis.call('HMGET', K[1], 'state', 'attempt', 'ordinal',
-    'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability', 'started_ms', 'cancel', 'cost', 'wasted')
+    'created_ms', 'first_ms', 'usage', 'kept', 'others', 'retention_ms', 'durability', 'started_ms', 'cancel', 'cost', 'wasted',
+    'owner')
   if r[1] and TERMINAL[r[1]] then return { 'ended', r[1] } end
   if r[1] ~= 'running' or r[2] ~= A[2] then return { 'fenced' } end
   local holder, last = tail(K[2])
@@ -17,6 +18,6 @@ local function finish(K, A, now)
     { state = A[5], stop_reason = A[6], code = A[7], message = A[8], retryable = A[9] == '1', status = A[10] ~= '' and A[10] or nil, retry_after = A[11],
       measured = A[12] ~= '' and A[12] or nil, withdraw = withdraw },
     tonumber(A[4]), holder, last, { unpack(r, 4, 14) })
-  return { 'ended', A[5], tonumber(r[3]), tonumber(r[4]), tonumber(r[9]), hooked }
+  return { 'ended', A[5], tonumber(r[3]), tonumber(r[4]), tonumber(r[9]), hooked, r[15] or '' }
 end
 

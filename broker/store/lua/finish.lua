@@ -10,7 +10,7 @@
 --       worker has measured ('': nothing): the members of `metrics` that a script cannot know, JSON;
 --       JSON of the `withdraw` that takes the place of all that was put out ('': it stays)
 -- Returns {'ended', state} if it had ended before, and, if it has now, behind these the ordinal, ms of the submit, ms of the
--- retention, and 1 if a webhook is to tell it; or refuses:
+-- retention, 1 if a webhook is to tell it, and its owner or ''; or refuses:
 --   {'fenced'}        another attempt runs, or there is no record, or its log has gone
 --   {'behind', seq}   the log ends at seq, before the entry that should precede the end
 return finish(KEYS, ARGV, now_ms())

@@ -1,6 +1,6 @@
 -- Shared by the scripts that list and queue what was submitted.
 
--- Lists a generation as submitted now, behind all others; returns its score (µs). The order of
+-- Lists a generation as submitted now, behind all others of its owner; returns its score (µs). The order of
 -- submits, and with it the queue's, stands even where the clock jumps back.
 local function list_submitted(all, queued, id, us, index_ms)
   local newest = redis.call('ZRANGE', all, -1, -1, 'WITHSCORES')
@@ -10,6 +10,13 @@ local function list_submitted(all, queued, id, us, index_ms)
     redis.call('PEXPIRE', list, index_ms)
   end
   return score
+end
+
+-- Notes whose a generation is, if it is somebody's: so that its lists are found when its record has gone.
+local function note_owner(tenants, id, owner, index_ms)
+  if owner == '' then return end
+  redis.call('HSET', tenants, id, owner)
+  redis.call('PEXPIRE', tenants, index_ms)
 end
 
 -- Lists a generation under its tags too, with the score that it has in the list of all. `K` has, from `first` on, what

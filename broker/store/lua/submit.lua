@@ -2,9 +2,9 @@
 -- Accepts a request on the coordination side: its idempotency key and its `due` entry in one step, so that a generation
 -- that a client was told of is always looked after. Repeating it with the same id changes nothing.
 --
--- KEYS  due, index:all, index:queued [, idempotency key] [, what tells its tags, the list of each]
+-- KEYS  due, index:all, index:queued, tenants [, idempotency key] [, what tells its tags, the list of each]
 -- ARGV  generation id, body fingerprint, idempotency ms, first due in ms, index ms, which of KEYS is the idempotency key ('0':
---       none), which is the first of the tags' ('0': none)
+--       none), which is the first of the tags' ('0': none), its owner or ''
 -- Returns {'accepted' | 'known', generation id}, or {'mismatch', generation id} if the key names another body.
 local us = now_us()
 local verdict, id = 'accepted', ARGV[1]
@@ -24,6 +24,7 @@ redis.call('ZADD', KEYS[1], 'NX', int(math.floor(us / 1000) + tonumber(ARGV[4]))
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 if verdict == 'accepted' then
   local score = list_submitted(KEYS[2], KEYS[3], id, us, ARGV[5])
+  note_owner(KEYS[4], id, ARGV[8], ARGV[5])
   if ARGV[7] ~= '0' then list_tagged(KEYS, tonumber(ARGV[7]), id, score, ARGV[5]) end
 end
 return { verdict, id }

@@ -94,5 +94,7 @@ def test_a_page_asks_its_own_list_for_as_many_as_it_still_lacks(state: Any, inde
     pages = [[(9, "a"), (8, "x" if state else "b")], [(7, "c")]]
     part = asyncio.run(service(calls, pages=pages).list(ANONYMOUS, state, None, 3))
     assert [record.id for _, record in part.rows] == (["a", "c"] if state else ["a", "b", "c"])
-    assert cast(Any, calls[:2]) == [(index, None, 3), (index, (8, "x" if state else "b"), 2 if state else 1)]
+    assert cast(Any, calls[:2]) == [
+        (index, None, 3, ""), (index, (8, "x" if state else "b"), 2 if state else 1, ""),
+    ]  # fmt: skip
     assert part.behind == (None if state else (7, "c"))

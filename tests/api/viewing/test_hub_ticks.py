@@ -37,12 +37,12 @@ class Queue:
 
     def __init__(self) -> None:
         self.places: list[int | None] = [None]
-        self.asked: list[list[str]] = []
+        self.asked: list[list[tuple[str, str]]] = []
         self.away = False
         self.open = asyncio.Event()
         self.open.set()
 
-    async def positions(self, ids: list[str]) -> list[int | None]:
+    async def positions(self, ids: list[tuple[str, str]]) -> list[int | None]:
         self.asked.append(ids)
         await self.open.wait()
         if self.away:
@@ -378,7 +378,7 @@ def test_a_waiting_viewer_is_told_its_place_when_it_changes() -> None:
         here.queue.places = [3]
         seat = await here.watched(place=3)
         await asyncio.sleep(2.5)
-        assert here.queue.asked == [[ID]] * 2
+        assert here.queue.asked == [[(ID, "")]] * 2
         assert b"queued" not in seat.bytes
         here.queue.places = [2]
         await asyncio.sleep(2)
@@ -416,7 +416,7 @@ def test_who_waits_is_told_its_place_though_another_has_begun_meanwhile() -> Non
         await here.watched()
         waiting = Seat(here.hub.attach(OTHER, BEGINNING, PLAIN, who=ANONYMOUS, ended=False))
         await asyncio.sleep(1.5)
-        assert here.queue.asked == [[ID, OTHER]]
+        assert here.queue.asked == [[(ID, ""), (OTHER, "")]]
         here.publish(*entries(5, 0), prev=BEGINNING)
         here.queue.open.set()
         await here.settled()

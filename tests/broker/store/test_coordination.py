@@ -15,7 +15,7 @@ from broker.local.embedded import free_port
 from broker.replies import Look, Taken
 from broker.store.client import connect
 from broker.store.coordination import Coordination
-from broker.store.queue import generation_of_job, job_name, loads_job
+from broker.store.queue import Job, loads_job
 from tests.broker.store.scripted import Generation, Server
 
 SOON_MS = 10_000
@@ -163,20 +163,20 @@ def test_a_known_submit_is_not_listed_again_but_looked_after_again(server: Serve
 def test_a_queued_job_is_one_that_arq_understands(server: Server) -> None:
     (id_,) = submitted(server, 1)
     server.do(server.coordination.enqueue(id_, 1))
-    key = job_key_prefix + job_name(id_, 1)
+    key = job_key_prefix + Job(id_, 1).name
     job = deserialize_job(server.command("GET", key), deserializer=loads_job)
     assert (job.function, list(job.args), job.kwargs) == ("generate", [id_], {})
     assert loads_job(server.command("GET", key))["t"] is None
     assert abs(job.enqueue_time.timestamp() * 1000 - server.now_ms()) < 60_000
     assert keys.WAITING_MS - 60_000 < server.command("PTTL", key) <= keys.WAITING_MS
-    assert generation_of_job(job_name(id_, 1)) == id_
+    assert Job.of(Job(id_, 1).name).id == id_
 
 
 def test_a_queued_job_wakes_one_worker_and_there_are_1000_waking_calls_at_most(server: Server) -> None:
     (id_,) = submitted(server, 1)
     server.command("RPUSH", keys.WAKE, *["old"] * 1000)
     server.do(server.coordination.enqueue(id_, 1))
-    assert server.command("LRANGE", keys.WAKE, 0, 1) == [job_name(id_, 1).encode(), b"old"]
+    assert server.command("LRANGE", keys.WAKE, 0, 1) == [Job(id_, 1).name.encode(), b"old"]
     assert server.command("LLEN", keys.WAKE) == 1000
     assert 30_000 < server.command("PTTL", keys.WAKE) <= keys.WAKE_MS
     for listed in (keys.QUEUE, keys.DUE):
@@ -189,7 +189,7 @@ def test_what_the_lists_have_forgotten_is_queued_by_the_time_that_it_is_told_or_
     before = server.now_ms()
     for id_, created_ms in ((listed, 5), (told, 7), (now, None)):
         server.do(server.coordination.enqueue(id_, 1, created_ms=created_ms))
-    places = [float(server.command("ZSCORE", keys.QUEUE, job_name(id_, 1))) for id_ in (listed, told, now)]
+    places = [float(server.command("ZSCORE", keys.QUEUE, Job(id_, 1).name)) for id_ in (listed, told, now)]
     assert round(places[0] * 1000) == float(server.command("ZSCORE", keys.index("all"), listed))
     assert places[1] == 7
     assert before <= places[2] <= server.now_ms()
@@ -199,13 +199,13 @@ def test_what_the_lists_have_forgotten_is_queued_by_the_time_that_it_is_told_or_
 def test_a_job_that_stands_in_the_queue_is_enqueued_again_without_a_change(server: Server) -> None:
     (id_,) = submitted(server, 1)
     server.do(server.coordination.enqueue(id_, 1))
-    key = job_key_prefix + job_name(id_, 1)
+    key = job_key_prefix + Job(id_, 1).name
     server.command("SET", key, "the first", "PX", 60_000)
-    server.command("ZADD", keys.QUEUE, 5, job_name(id_, 1))
+    server.command("ZADD", keys.QUEUE, 5, Job(id_, 1).name)
     server.command("ZADD", keys.DUE, 5, id_)
     server.do(server.coordination.enqueue(id_, 1))
     assert server.command("GET", key) == b"the first"
-    assert float(server.command("ZSCORE", keys.QUEUE, job_name(id_, 1))) == 5
+    assert float(server.command("ZSCORE", keys.QUEUE, Job(id_, 1).name)) == 5
     assert float(server.command("ZSCORE", keys.DUE, id_)) == 5
 
 
@@ -215,7 +215,7 @@ PREFIXES = (job_key_prefix, in_progress_key_prefix)
 def traces(server: Server, id_: str, ordinals: range) -> None:
     """All that arq may have left of these attempts."""
     for ordinal in ordinals:
-        name = job_name(id_, ordinal)
+        name = Job(id_, ordinal).name
         server.command("ZADD", keys.QUEUE, ordinal, name)
         for prefix in PREFIXES:
             server.command("SET", prefix + name, "1", "PX", 60_000)
@@ -226,7 +226,7 @@ def left(server: Server, id_: str, ordinals: range) -> dict[int, int]:
     """How many traces there are of each attempt of which there are any."""
     found = {}
     for ordinal in ordinals:
-        name = job_name(id_, ordinal)
+        name = Job(id_, ordinal).name
         there = server.command("EXISTS", *(prefix + name for prefix in PREFIXES))
         found[ordinal] = there + (server.command("ZSCORE", keys.QUEUE, name) is not None)
     return {ordinal: count for ordinal, count in found.items() if count}
@@ -258,7 +258,7 @@ def test_a_lost_job_is_queued_again_where_arq_would_take_it(server: Server) -> N
     server.do(server.coordination.enqueue_lost({first: look("queued", 0), second: look("running", 2, created_ms=9)}))
     assert left(server, first, range(1, 5)) == {1: 2, 2: 3, 3: 3, 4: 3}
     assert left(server, second, range(1, 5)) == {3: 2, 4: 3}
-    for name, place in ((job_name(first, 1), 5), (job_name(second, 3), 9)):
+    for name, place in ((Job(first, 1).name, 5), (Job(second, 3).name, 9)):
         assert float(server.command("ZSCORE", keys.QUEUE, name)) == place
         assert server.command("EXISTS", job_key_prefix + name)
 
@@ -267,25 +267,25 @@ def test_a_job_waits_if_it_is_in_the_queue_and_known_and_in_nobodys_hands(server
     waits, gone, unknown, locked = ids = submitted(server, 4)
     for id_ in ids:
         server.do(server.coordination.enqueue(id_, 1))
-    server.command("ZREM", keys.QUEUE, job_name(gone, 1))
-    server.command("DEL", job_key_prefix + job_name(unknown, 1))
-    server.command("SET", in_progress_key_prefix + job_name(locked, 1), "1", "PX", 60_000)
-    assert server.do(server.coordination.waiting(dict.fromkeys(ids, 1))) == {waits}
-    assert server.do(server.coordination.waiting({waits: 2})) == set()
-    server.command("ZADD", keys.QUEUE, 0, job_name(waits, 1))
-    assert server.do(server.coordination.waiting({waits: 1})) == {waits}, "its place may be any"
+    server.command("ZREM", keys.QUEUE, Job(gone, 1).name)
+    server.command("DEL", job_key_prefix + Job(unknown, 1).name)
+    server.command("SET", in_progress_key_prefix + Job(locked, 1).name, "1", "PX", 60_000)
+    assert server.do(server.coordination.waiting(dict.fromkeys(ids, look("queued", 0)))) == {waits}
+    assert server.do(server.coordination.waiting({waits: look("running", 1)})) == set()
+    server.command("ZADD", keys.QUEUE, 0, Job(waits, 1).name)
+    assert server.do(server.coordination.waiting({waits: look("queued", 0)})) == {waits}, "its place may be any"
 
 
 def test_who_takes_jobs_has_them_alone_for_as_long_as_he_said_and_knows_how_many_are_left(server: Server) -> None:
     ids = submitted(server, 4)
     for id_ in ids:
         server.do(server.coordination.enqueue(id_, 1))
-    names = [job_name(id_, 1) for id_ in ids]
+    names = [Job(id_, 1).name for id_ in ids]
     places = {name: float(server.command("ZSCORE", keys.QUEUE, name)) for name in names}
     taken = server.do(server.coordination.take(3, lock_ms=200_000, again_ms=100_000))
     assert taken == Taken(1, {name: places[name] for name in names[:3]})
     for id_ in ids[:3]:
-        lock = in_progress_key_prefix + job_name(id_, 1)
+        lock = in_progress_key_prefix + Job(id_, 1).name
         assert server.command("GET", lock) == b"1"
         assert 150_000 < server.command("PTTL", lock) <= 200_000
         assert 50_000 < float(server.command("ZSCORE", keys.DUE, id_)) - server.now_ms() <= 100_000
@@ -334,8 +334,8 @@ def test_what_was_taken_and_never_begun_is_listed_as_queued_when_its_job_is_queu
 def test_a_job_that_is_cleared_away_leaves_nothing(server: Server) -> None:
     (id_,) = submitted(server, 1)
     traces(server, id_, range(1, 3))
-    server.command("ZREM", keys.QUEUE, job_name(id_, 1))
-    server.do(server.coordination.clear(job_name(id_, 1)))
+    server.command("ZREM", keys.QUEUE, Job(id_, 1).name)
+    server.do(server.coordination.clear(Job(id_, 1).name))
     assert left(server, id_, range(1, 3)) == {2: 3}
 
 
@@ -368,7 +368,7 @@ def test_jobs_that_are_put_back_can_be_taken_by_the_next_who_is_woken(server: Se
     taken = server.do(server.coordination.take(3, lock_ms=200_000, again_ms=100_000))
     server.do(server.coordination.put_back(taken.jobs))
     assert 30_000 < server.command("PTTL", keys.WAKE) <= keys.WAKE_MS
-    assert server.command("LRANGE", keys.WAKE, 0, -1) == [job_name(id_, 1).encode()]
+    assert server.command("LRANGE", keys.WAKE, 0, -1) == [Job(id_, 1).name.encode()]
     assert server.do(server.coordination.take(3, lock_ms=200_000, again_ms=100_000)).jobs == taken.jobs
 
 
@@ -385,9 +385,9 @@ def test_what_must_be_done_whole_or_not_at_all_is_a_transaction(
 
     monkeypatch.setattr(server.redis, "pipeline", noted)
     server.do(server.coordination.enqueue(id_, 2))
-    server.do(server.coordination.put_back({job_name(id_, 1): 5.0}))
+    server.do(server.coordination.put_back({Job(id_, 1).name: 5.0}))
     server.do(server.coordination.enqueue_lost({id_: look("queued", 0)}))
-    assert asked == [True] * 3
+    assert asked == [True, False, True, True], "it reads before"
 
 
 # -- sweeping
@@ -466,17 +466,17 @@ def test_a_job_in_the_place_of_another_does_not_wait_for_it(server: Server) -> N
     """Two places in the queue may be the same, to the microsecond."""
     mine, other = submitted(server, 2)
     place = float(server.command("ZSCORE", keys.index("all"), mine)) / 1000
-    server.command("ZADD", keys.QUEUE, f"{place:.3f}", job_name(other, 2))
+    server.command("ZADD", keys.QUEUE, f"{place:.3f}", Job(other, 2).name)
     server.command("PEXPIRE", keys.QUEUE, 60_000)
     due(server, keys.DUE, {mine: -10})
     assert overdue(server) == (1, [mine])
-    server.command("ZADD", keys.QUEUE, f"{place:.3f}", job_name(mine, 2))
+    server.command("ZADD", keys.QUEUE, f"{place:.3f}", Job(mine, 2).name)
     due(server, keys.DUE, {mine: -10})
     assert overdue(server) == (1, [])
 
 
 def test_a_first_job_that_waits_does_so_even_where_the_lists_have_forgotten_its_submit(server: Server) -> None:
-    server.command("ZADD", keys.QUEUE, 5, job_name("a", 1))
+    server.command("ZADD", keys.QUEUE, 5, Job("a", 1).name)
     server.command("PEXPIRE", keys.QUEUE, 60_000)
     due(server, keys.DUE, {"a": -10, "b": -10})
     assert overdue(server) == (2, ["b"])
@@ -543,10 +543,6 @@ def test_what_was_lost_is_listed_by_its_submit_and_due_at_once(server: Server) -
     assert keys.INDEX_MS - 60_000 < server.command("PTTL", keys.DUE) <= keys.INDEX_MS
 
 
-def test_the_generation_of_a_job_is_its_name_but_for_the_attempt() -> None:
-    assert generation_of_job(job_name("a:b", 2)) == "a:b"
-
-
 def test_what_has_ended_is_filed_and_nothing_is_left_of_its_jobs(server: Server) -> None:
     one, other = new_generation_id(), new_generation_id()
     for id_ in (one, other):
@@ -596,12 +592,12 @@ def test_a_position_is_how_many_jobs_are_before_in_the_queue(server: Server) -> 
     ids = submitted(server, 3)
     for id_ in ids[1:]:
         server.do(server.coordination.enqueue(id_, 1))
-    assert server.do(server.coordination.positions([ids[2], ids[1], ids[0]])) == [1, 0, None]
+    assert server.do(server.coordination.positions([(each, "") for each in (ids[2], ids[1], ids[0])])) == [1, 0, None]
 
 
 def test_what_is_unlisted_is_on_no_list_and_nothing_is_left_of_its_jobs(server: Server) -> None:
     gone, stays = submitted(server, 2)
-    lists = (keys.DUE, keys.EXPIRING, *(keys.index(each) for each in ("all", *keys.STATES)))
+    lists = (keys.DUE, keys.EXPIRING, keys.RUNNING, *(keys.index(each) for each in ("all", *keys.STATES)))
     for id_ in (gone, stays):
         traces(server, id_, range(1, 22))
         for key in lists:

@@ -13,7 +13,7 @@ from broker.replies import Finished, Look
 from broker.store.coordination import Coordination
 from broker.store.indexes import InBatches, Together, file_ended
 from broker.store.logs import Logs
-from broker.store.queue import job_name
+from broker.store.queue import Job
 from tests.broker.store.scripted import DONE, Generation, Server
 from tests.harness.clockwork import at_once
 
@@ -59,7 +59,7 @@ class Running(Generation):
         server.do(server.coordination.enqueue(self.id, 1))
         server.do(server.coordination.take(1, lock_ms=60_000, again_ms=3000))
         self.attempt = self.granted()
-        self.job = job_name(self.id, 1)
+        self.job = Job(self.id, 1).name
 
     def traces(self) -> int:
         return int(self.server.command("EXISTS", job_key_prefix + self.job, in_progress_key_prefix + self.job))

@@ -86,8 +86,8 @@ def test_a_finish_tells_how_it_ended_and_is_told_where_the_log_ends_if_it_is_beh
     assert call.read([b"behind", b"2"]) == Finished("behind", 2)
     assert call.read([b"ended", b"failed"]) == Finished("ended")
     assert call.read([b"fenced"]) == Finished("fenced")
-    finished = call.read([b"ended", b"failed", 1, 2, 3, 1])
-    assert finished.look == Look("failed", 1, 2, 0, 3, 0, hooked=True)
+    finished = call.read([b"ended", b"failed", 1, 2, 3, 1, b"acme"])
+    assert finished.look == Look("failed", 1, 2, 0, 3, 0, hooked=True, owner="acme")
 
 
 def test_a_cancel_is_told_the_state_of_what_had_ended_alone() -> None:
@@ -121,5 +121,6 @@ def test_a_look_finds_a_record_or_none() -> None:
     call = log_steps.look("g")
     assert call.read([]) is None
     assert call.keys == [keys.record("g"), keys.webhook("g")]
-    assert call.read([b"running", 1, 2, 3, 4, 5, 0, 8, 9]) == Look("running", 1, 2, 3, 4, 5, place_ms=8, start_ms=9)
-    assert call.read([b"failed", 1, 2, 0, 4, 5, 1, 0, 0]) == Look("failed", 1, 2, 0, 4, 5, hooked=True)
+    running = call.read([b"running", 1, 2, 3, 4, 5, 0, 8, 9, b"acme"])
+    assert running == Look("running", 1, 2, 3, 4, 5, place_ms=8, start_ms=9, owner="acme")
+    assert call.read([b"failed", 1, 2, 0, 4, 5, 1, 0, 0, b""]) == Look("failed", 1, 2, 0, 4, 5, hooked=True)

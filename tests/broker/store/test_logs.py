@@ -128,7 +128,7 @@ def test_records_that_redis_refuses_to_show_are_logged_in_one_line(
 def test_a_process_holds_what_runs_under_claims_of_its_name_and_no_other(server: Server) -> None:
     made = [Generation(server) for _ in range(4)]
     for each in made:
-        each.create()
+        each.create(owner="acme")
     mine, again, other, _ = made
     mine.claim(claimant="me/1")
     again.claim(claimant="you/1")
@@ -137,7 +137,7 @@ def test_a_process_holds_what_runs_under_claims_of_its_name_and_no_other(server:
     other.claim(claimant="mean/1")
     held = server.do(server.logs.held_by("me", [each.id for each in made]))
     assert held == [
-        Held(each.id, each.last.attempt, ordinal, int(each.field("created_ms") or 0))
+        Held(each.id, each.last.attempt, ordinal, int(each.field("created_ms") or 0), owner="acme")
         for each, ordinal in ((mine, 1), (again, 2))
     ]
 

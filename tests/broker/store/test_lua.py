@@ -24,7 +24,7 @@ from broker.record import Ending
 from broker.replies import Appended, Behind, Fenced, Finished, Granted, Refused, Released, Taken
 from broker.store import log_steps
 from broker.store.lua import Argument, Script, step
-from broker.store.queue import job_name
+from broker.store.queue import Job
 from tests.broker.store.scripted import LEASE_MS, Generation, Heard, Server
 
 A, B, C = (Content(TEXT, text) for text in (b"a", "b\u2028\n:".encode(), b"c"))
@@ -62,11 +62,11 @@ def test_a_script_goes_by_the_sha_that_the_server_gives_it(server: Server) -> No
 
 
 def test_what_a_script_uses_stands_between_its_first_line_and_itself() -> None:
-    clock, lease, hooks, common, attempts, take, confirm = (
+    clock, tenants, lease, hooks, common, attempts, take, confirm = (
         (files("broker.store.lua") / f"{name}.lua").read_text()
-        for name in ("clock", "lease", "hooks", "common", "attempts", "take", "confirm")
+        for name in ("clock", "tenants", "lease", "hooks", "common", "attempts", "take", "confirm")
     )
-    assert Script("take").text == "#!lua\n" + clock + take.removeprefix("#!lua\n")
+    assert Script("take").text == "#!lua\n" + clock + tenants + take.removeprefix("#!lua\n")
     used = f"{clock}{lease}{hooks}{common}{attempts}"
     assert Script("claim").text.startswith(f"{used}-- uses clock, lease, hooks, common, attempts\n")
     assert Script("confirm").text == confirm
@@ -223,7 +223,7 @@ def test_what_is_due_beyond_any_look_was_so_before_the_clock_jumped_back(server:
 def queued(server: Server, id_: str, ordinal: int = 1) -> str:
     """Puts the job into the queue; its name."""
     server.do(server.coordination.enqueue(id_, ordinal))
-    return job_name(id_, ordinal)
+    return Job(id_, ordinal).name
 
 
 def take(server: Server, most: int = 10) -> Taken:
@@ -236,10 +236,10 @@ def test_jobs_are_taken_in_the_order_of_their_submits_however_late_they_were_que
         submit(server, id_, None)
     for id_ in reversed(ids[1:]):
         queued(server, id_)
-    assert list(take(server, 1).jobs) == [job_name(ids[1], 1)]
+    assert list(take(server, 1).jobs) == [Job(ids[1], 1).name]
     again = queued(server, ids[0], 2)
     taken = take(server)
-    assert list(taken.jobs) == [again, job_name(ids[2], 1), job_name(ids[3], 1)]
+    assert list(taken.jobs) == [again, Job(ids[2], 1).name, Job(ids[3], 1).name]
     assert taken.left == 0
     assert take(server) == Taken(0, {})
 

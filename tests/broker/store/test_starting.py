@@ -62,7 +62,7 @@ def test_what_starts_later_is_listed_at_once_and_queued_when_its_time_has_come(
     assert members(server, keys.QUEUE) == set()
     assert float(server.command("ZSCORE", keys.STARTING, id_)) == start
     assert members(server, keys.DUE) == set()
-    assert server.do(server.coordination.positions([id_])) == [None]
+    assert server.do(server.coordination.positions([(id_, "")])) == [None]
     assert server.do(server.coordination.without_look([id_])) == []
     assert 0 <= keys.WAITING_MS + HOUR_MS - server.command("PTTL", keys.record(id_)) < 5000
     assert 0 <= keys.WAITING_MS + HOUR_MS + keys.REMEMBERED_MS - server.command("PTTL", keys.tombstone(id_)) < 5000
@@ -137,7 +137,7 @@ def test_the_background_goes_behind_what_is_submitted_in_its_delay_and_before_wh
     late = submit(server, one_server=one_server)
     server.command("ZADD", keys.QUEUE, created + DELAY_MS + 1, f"{late}:1")
     order = [*interactive, background, late]
-    assert server.do(server.coordination.positions(order)) == [0, 1, 2, 3]
+    assert server.do(server.coordination.positions((each, "") for each in order)) == [0, 1, 2, 3]
     taken = server.do(server.coordination.take(9, lock_ms=60_000, again_ms=60_000))
     assert list(taken.jobs) == [f"{id_}:1" for id_ in order]
 

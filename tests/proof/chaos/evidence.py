@@ -16,7 +16,7 @@ from tests.proof.chaos.history import Recorder, now
 from tests.proof.chaos.wire import Address, Lost, Reply, ask
 
 _TRIES = 40
-_EMPTY = (keys.QUEUE, keys.index("queued"), keys.index("running"))
+_EMPTY = (keys.QUEUE, keys.index("queued"), keys.index("running"), keys.RUNNING)
 """When every generation has ended, nothing waits, runs, or should have been looked at by now."""
 _EMPTY_SECONDS = 10.0
 _TOLD_SECONDS = 30.0

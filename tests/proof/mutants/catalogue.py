@@ -19,6 +19,7 @@ _PACE = "tests/worker/log/test_pace.py::"
 _CELLS = "tests/api/routes/test_cells.py::"
 _BATCH = "tests/api/routes/test_batch.py::"
 _STARTING = "tests/broker/store/test_starting.py::"
+_TENANTS = "tests/broker/store/test_tenants.py::"
 _WAIT = "tests/api/routes/test_wait.py::"
 _ROUNDS = "tests/worker/generating/test_rounds.py::"
 _TOOLBOX = "tests/worker/generating/test_toolbox.py::"
@@ -57,7 +58,11 @@ _PRICES = "tests/worker/test_prices.py::"
 _FIGURES = "tests/broker/store/test_figures.py::"
 _CACHING = "tests/worker/upstreams/anthropic/test_caching.py::"
 _CHAT_FORM = "tests/system/test_chat.py::"
-_SUBMIT = "accepted = await self.coordination.submit(id_, idempotency_key, fingerprint, self.pickup_ms, tags)"
+_SUBMIT = (
+    "accepted = await self.coordination.submit(\n"
+    "                    id_, idempotency_key, fingerprint, self.pickup_ms, tags, owner\n"
+    "                )"
+)
 _CREATE = """created = await self.logs.create(
                     id_, *stored, made_for, owner, request.origin, grace, hook, tags, schedule
                 )"""
@@ -320,9 +325,44 @@ MUTANTS: tuple[Mutant, ...] = (
         _INDEXES + "test_an_end_that_is_asked_for_again_or_was_made_by_a_cancel_is_filed_all_the_same",
     ),
     _mutant(
-        "what was taken is listed as queued", "take.lua", "redis.call('ZREM', KEYS[4], unpack(ids))", "",
+        "what was taken is listed as queued", "take.lua",
+        "redis.call('ZREM', list_of(owner, 'index:queued'), unpack(of.ids))", "",
         "tests/broker/store/test_coordination.py::"
         "test_what_is_taken_is_listed_as_running_in_its_place_and_as_queued_again_if_it_is_put_back",
+    ),
+    _mutant(
+        "what a tenant's job is taken for is nobody's", "take.lua", "local id, _, owner = parts_of(name)",
+        "local id, _, owner = parts_of(name); owner = ''",
+        _TENANTS + "test_a_generation_is_on_its_tenants_lists_from_its_submit_to_its_expiry_and_on_no_others",
+    ),
+    _mutant(
+        "what is put back is nobody's", "queue.give_back", 'pipe.zadd(keys.index("queued", owner), its)',
+        'pipe.zadd(keys.index("queued"), its)',
+        _TENANTS + "test_a_generation_is_on_its_tenants_lists_from_its_submit_to_its_expiry_and_on_no_others",
+    ),
+    _mutant(
+        "ends are filed as nobody's", "log_steps._finished", ", owner=owner.decode()", "",
+        _TENANTS + "test_a_generation_is_on_its_tenants_lists_from_its_submit_to_its_expiry_and_on_no_others",
+    ),
+    _mutant(
+        "a sweeper files as nobody's", "log_steps._looked", "start_ms, owner.decode())", "start_ms)",
+        _TENANTS + "test_what_a_sweeper_finds_lost_or_ended_stays_its_tenants",
+    ),
+    _mutant(
+        "nobody notes whose it is", "lists.lua", "redis.call('HSET', tenants, id, owner)", "",
+        _TENANTS + "test_a_generation_is_on_its_tenants_lists_from_its_submit_to_its_expiry_and_on_no_others",
+    ),
+    _mutant(
+        "a tenant reads what is nobody's", "Coordination.listed", "keys.index(index, owner)", "keys.index(index)",
+        _TENANTS + "test_a_list_has_its_tenants_alone_whatever_the_cursor",
+    ),
+    _mutant(
+        "a tenant's labels are everybody's", "coordination_steps.tagging", "keys.tag(digest, owner)", "keys.tag(digest)",
+        _TENANTS + "test_a_generation_is_on_its_tenants_lists_from_its_submit_to_its_expiry_and_on_no_others",
+    ),
+    _mutant(
+        "what has ended runs for ever", "conclude.lua", "redis.call('ZREM', all_running, id)", "",
+        _TENANTS + "test_a_generation_is_on_its_tenants_lists_from_its_submit_to_its_expiry_and_on_no_others",
     ),
     _mutant(
         "what nobody began stays listed as running", "Coordination.enqueue_lost", 'if look.state == "queued":', "if False:",
@@ -346,7 +386,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "what waits is looked at again and again", "overdue.lua",
-        "local waits = places[i] or waits_again(id)", "local waits = false",
+        "local waits = places[i] or waits_again(id, owners[i] or '')", "local waits = false",
         _LUA + "test_what_waits_in_the_queue_is_looked_at_by_nobody_unless_its_job_is_lost",
     ),
     _mutant(
@@ -362,7 +402,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "a lost job is taken for one that waits", "overdue.lua",
-        "local waits = places[i] or waits_again(id)", "local waits = true",
+        "local waits = places[i] or waits_again(id, owners[i] or '')", "local waits = true",
         _LUA + "test_what_waits_in_the_queue_is_looked_at_by_nobody_unless_its_job_is_lost",
     ),
     _mutant(
@@ -737,7 +777,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _STARTING + "test_what_coordination_has_lost_starts_when_it_should_all_the_same",
     ),
     _mutant(
-        "nobody looks when it may start", "overdue.lua", "{ KEYS[2], KEYS[5] }", "{ KEYS[2] }",
+        "nobody looks when it may start", "overdue.lua", "{ KEYS[2], KEYS[4] }", "{ KEYS[2] }",
         _STARTING + "test_what_starts_later_is_listed_at_once_and_queued_when_its_time_has_come",
     ),
     _mutant(
@@ -749,8 +789,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _STARTING + "test_what_starts_later_is_listed_at_once_and_queued_when_its_time_has_come",
     ),
     _mutant(
-        "what was cancelled starts all the same", "coordination_steps.file",
-        '*map(keys.index, keys.STATES), keys.STARTING]', "*map(keys.index, keys.STATES)]",
+        "what was cancelled starts all the same", "file.lua", "redis.call('ZREM', KEYS[4], unpack(ids))", "",
         _STARTING + "test_a_cancel_before_the_start_leaves_nothing_to_start",
     ),
     _mutant(
@@ -772,11 +811,11 @@ MUTANTS: tuple[Mutant, ...] = (
         _BATCH + "test_a_batch_that_is_sent_again_with_its_key_makes_nothing_twice",
     ),
     _mutant(
-        "labels are not listed again", "Coordination.list_again", ", tags.get(id_, NO_TAGS))", ")",
+        "labels are not listed again", "Coordination.list_again", "tags.get(id_, NO_TAGS), look.owner", "NO_TAGS, look.owner",
         "tests/broker/store/test_tagged.py::test_what_coordination_has_lost_is_put_back_under_its_tags",
     ),
     _mutant(
-        "lists of labels keep what has gone", "Coordination.unlist", "coordination_steps.untag(gone).queue(pipe)", "",
+        "lists of labels keep what has gone", "unlist.lua", "redis.call('ZREM', list_of(owner, 'tag:' .. digest), id)", "",
         "tests/broker/store/test_tagged.py::test_the_lists_have_what_a_look_at_all_records_finds",
     ),
     _mutant(
@@ -1101,7 +1140,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _DELIVERER + "test_whatever_ends_a_generation_puts_aside_what_is_told[conclude]",
     ),
     _mutant(
-        "what has expired unfiled is not told", "unlist", "await coordination.tell(untold)", "pass",
+        "what has expired unfiled is not told", "webhooks.unlist", "await coordination.tell(untold)", "pass",
         _DELIVERER + "test_what_has_expired_before_anybody_filed_it_is_told_yet",
     ),
     _mutant(

@@ -18,7 +18,7 @@ LEFT_OUT: Final = {
 
 _NOT_WHOLE = "pipe = self.redis.pipeline(transaction=False)"
 _NO_LOOK = "return [id_ for id_, *looks in zip(ids, due, starting, strict=True) if looks == [None, None]]"
-_LISTED_ROWS = 'rows = await self.redis.zrevrangebyscore(keys.index(index), top, "-inf", 0, limit + 8, withscores=True)'
+_LISTED_ROWS = 'rows = await self.redis.zrevrangebyscore(list_, top, "-inf", 0, limit + 8, withscores=True)'
 _BEAT = 'await self.redis.set(keys.worker(worker), b"1", px=keys.HEARTBEAT_MS)'
 _ERRORS = "error.errors("
 _BEST = "chosen, best = None, (0.0, 2)"
@@ -270,7 +270,6 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
             "Coordination.waiting",
             "Coordination.move",
             "Coordination.positions",
-            "Coordination.unlist",
             "Coordination.list_again",
         )
         for told in ("", "transaction=True")
@@ -296,10 +295,10 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_RUN_ALL}, strict=True)] => {_RUN_ALL.partition(': ')[2]}, strict=False)]",
         f"{_SENT_AGAIN}, strict=True): => {_SENT_AGAIN.partition(': ')[2]}, ):",
         f"{_SENT_AGAIN}, strict=True): => {_SENT_AGAIN.partition(': ')[2]}, strict=False):",
-        "Logs.held_by: for id_, (claimant, attempt, ordinal, created, place) in zip(ids, rows,"
-        " strict=True) => for id_, (claimant, attempt, ordinal, created, place) in zip(ids, rows, )",
-        "Logs.held_by: for id_, (claimant, attempt, ordinal, created, place) in zip(ids, rows,"
-        " strict=True) => for id_, (claimant, attempt, ordinal, created, place) in zip(ids, rows, strict=False)",
+        "Logs.held_by: for id_, (claimant, attempt, ordinal, created, place, owner) in zip(ids, rows,"
+        " strict=True) => for id_, (claimant, attempt, ordinal, created, place, owner) in zip(ids, rows, )",
+        "Logs.held_by: for id_, (claimant, attempt, ordinal, created, place, owner) in zip(ids, rows,"
+        " strict=True) => for id_, (claimant, attempt, ordinal, created, place, owner) in zip(ids, rows, strict=False)",
         "_record: found = {field.encode(): value for field, value in zip(fields, values,"
         " strict=True) if value is not None} => found = {field.encode(): value for field, value in zip(fields,"
         " values, ) if value is not None}",
@@ -311,10 +310,10 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         "_taken: return Taken(int(left), dict(zip(names, map(float,"
         " rows[1::2]), strict=True))) => return Taken(int(left), dict(zip(names, map(float, rows[1::2]),"
         " strict=False)))",
-        "Coordination.waiting: rows = zip(ordinals, replies, replies, replies,"
-        " strict=True) => rows = zip(ordinals, replies, replies, replies, )",
-        "Coordination.waiting: rows = zip(ordinals, replies, replies, replies,"
-        " strict=True) => rows = zip(ordinals, replies, replies, replies, strict=False)",
+        "Coordination.waiting: rows = zip(looks, replies, replies, replies,"
+        " strict=True) => rows = zip(looks, replies, replies, replies, )",
+        "Coordination.waiting: rows = zip(looks, replies, replies, replies,"
+        " strict=True) => rows = zip(looks, replies, replies, replies, strict=False)",
         "Agreement.lost: return [id_ for id_, remembered in zip(ids, known, strict=True) if remembered] =>"
         " return [id_ for id_, remembered in zip(ids, known, ) if remembered]",
         "Agreement.lost: return [id_ for id_, remembered in zip(ids, known, strict=True) if remembered] =>"
@@ -357,8 +356,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         "sync.lua -: redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) => redis.call('SET', KEYS[1], '1', 'PX', 60000)",
     ),
     "it is set before it is returned": (
-        "take.lua -: local taken, ids, looks, places = { 0 }, {}, {}, {} => local taken, ids, looks, places = { 1 },"
-        " {}, {}, {}",
+        "take.lua -: local taken, looks, theirs = { 0 }, {}, {} => local taken, looks, theirs = { 1 }, {}, {}",
     ),
     "none are asked for": ("overdue.lua -: if #ids < most then => if #ids <= most then",),
     "eleven jobs of one microsecond": (

@@ -16,7 +16,7 @@ from broker.request import GenerationRequest
 from broker.store.client import connect
 from broker.store.coordination import Coordination
 from broker.store.logs import Logs
-from broker.store.queue import job_name
+from broker.store.queue import Job
 from tests.harness.stack import Stack, until
 from tests.system.faults.watching import PROMPT, crew, whole_text
 
@@ -130,19 +130,19 @@ def test_a_job_that_arq_lost_runs(stack: Stack, server: "redis.Redis") -> None:
     crew(stack, 0)
     lost = [dies(stack, "enqueue") for _ in range(3)]
     server.delete(keys.WAKE)
-    server.zrem(keys.QUEUE, job_name(lost[0], 1))
-    server.delete(job_key_prefix + job_name(lost[1], 1))
-    server.set(in_progress_key_prefix + job_name(lost[2], 1), b"1", px=600_000)
+    server.zrem(keys.QUEUE, Job(lost[0], 1).name)
+    server.delete(job_key_prefix + Job(lost[1], 1).name)
+    server.set(in_progress_key_prefix + Job(lost[2], 1).name, b"1", px=600_000)
     stack.add_worker()
     for id_ in lost:
         completes(stack, id_)
-    until(lambda: not server.exists(in_progress_key_prefix + job_name(lost[2], 1)), "the orphan lock goes")
+    until(lambda: not server.exists(in_progress_key_prefix + Job(lost[2], 1).name), "the orphan lock goes")
 
 
 def test_a_job_of_a_generation_that_redis_lost_leaves_the_queue(stack: Stack, server: "redis.Redis") -> None:
     """Its worker has died holding the job's lock, and then Redis lost the record."""
     id_ = dies(stack, "reserve")
-    job = job_name(id_, 2)
+    job = Job(id_, 2).name
     server.set(in_progress_key_prefix + job, b"1", px=600_000)
     server.zadd(keys.QUEUE, {job: 1})
     until(lambda: server.zscore(keys.QUEUE, job) is None, "a sweeper takes it out of the queue")

@@ -32,7 +32,7 @@ def record(
 ) -> Record:
     return Record(
         "gen_x", state, "claude-4-1", request or orjson.dumps({**BODY, **asked}), 1234, None, None, None, ordinal, spent,
-        usage, None, None, False,
+        usage, None, None, False, "acme",
     )  # fmt: skip
 
 

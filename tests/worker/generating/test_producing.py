@@ -113,8 +113,8 @@ class World(Teller):
     async def look_again(self, in_ms: dict[str, int]) -> None:
         await self.note("look_again", in_ms)
 
-    async def enqueue(self, id_: str, ordinal: int, *, created_ms: int, place_ms: int | None) -> None:
-        await self.note("enqueue", id_, ordinal, created_ms)
+    async def enqueue(self, id_: str, ordinal: int, *, created_ms: int, place_ms: int | None, owner: str) -> None:
+        await self.note("enqueue", id_, ordinal, created_ms, owner)
 
     async def retire(self, ended: dict[str, Look]) -> None:
         await self.note("retire", ended)
@@ -391,7 +391,7 @@ def test_what_runs_at_the_worker_s_end_is_handed_over_and_does_not_count(still_r
     world.still_runs = still_runs
     produce(world)
     after = world.did[world.names.index("release") :]
-    handed = [("enqueue", "gen_x", 2, 1234), ("look_again", {"gen_x": 3000})]
+    handed = [("enqueue", "gen_x", 2, 1234, "acme"), ("look_again", {"gen_x": 3000})]
     assert after == [("release", "gen_x", 7, False), *(handed if still_runs else []), ("remove",)]
 
 

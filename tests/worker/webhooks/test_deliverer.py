@@ -12,7 +12,7 @@ from broker.replies import Finished, Look
 from broker.store import one_server
 from broker.store.agreement import Agreement
 from broker.store.indexes import file_ended
-from broker.store.queue import job_name
+from broker.store.queue import Job
 from broker.store.recovery import put_back
 from broker.store.webhooks import Webhooks, unlist
 from broker.webhooks import Delivery, Hook
@@ -77,7 +77,7 @@ def record(server: Server, generation: Generation) -> Record:
 
 def conclude(server: Server, generation: Generation, ending: Ending = DONE) -> None:
     attempt = generation.granted()
-    call = one_server.conclude(generation.id, attempt, 1, ending, job_name(generation.id, 1))
+    call = one_server.conclude(generation.id, attempt, 1, ending, Job(generation.id, 1).name)
     assert server.do(call.run(server.redis)).why == "ended"
 
 
