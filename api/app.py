@@ -9,7 +9,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from starlette.types import ASGIApp
 
-from api.access.gate import Open, Policy
+from api.access.gate import Open, Policy, Principal
 from api.access.origin import ORIGINS, Origins
 from api.audit.journal import NO_JOURNAL, Journal, open_journal
 from api.cell import OpenCell
@@ -25,6 +25,7 @@ from api.routes.cells import Cells, OneCell
 from api.routes.openapi import described
 from api.routes.views import Listing, Status, Told, Whole
 from api.settings import ApiSettings
+from api.viewing.admissions import Admissions
 from api.viewing.hubs import Hubs
 from broker.aside import Aside
 from broker.bounds import CHAT_SYSTEM, LONGEST, SERVER_TOOLS, UPSTREAMS, USUAL_MODEL, WEBHOOKS
@@ -62,19 +63,28 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
         listed = settings.all_cells
         weights = {cell.number: cell.weight for cell in listed}
         each = settings.model_copy(update={"replay_cache_bytes": cached // len(listed)})
-        opened = {cell.number: OpenCell(cell, weights, each, shelf, turns, aside, bounds) for cell in listed}
+        admissions = Admissions(settings.stream_limits)
+
+        def holds(who: Principal) -> bool:
+            held: Policy = app.state.policy
+            return held.holds(who)
+
+        opened = {
+            cell.number: OpenCell(cell, weights, each, shelf, turns, aside, bounds, admissions) for cell in listed
+        }
         app.state.cells = Cells(
             {number: OneCell(cell.service, weights[number], cell.shares) for number, cell in opened.items()}
         )
         await asyncio.gather(*(cell.begin() for cell in opened.values()))
-        collecting = asyncio.create_task(Collector().run())
+        own = [asyncio.create_task(each) for each in (Collector().run(), admissions.run(holds))]
         hubs = {number: cell.service.hub for number, cell in opened.items()}
         hub = Hubs(hubs) if len(hubs) > 1 else next(iter(hubs.values()))
         try:
             yield {FAST_PATH: FastPath(hub, origins, policy, journal), ORIGINS: origins}
         finally:
-            collecting.cancel()
-            await asyncio.wait((collecting,))
+            for task in own:
+                task.cancel()
+            await asyncio.wait(own)
             await asyncio.gather(*(cell.end() for cell in opened.values()))
             if shelf is not None:
                 shelf.cancel()

@@ -13,6 +13,7 @@ from typing import Final
 from api.intake.lookout import Lookout
 from api.routes.service import Service
 from api.settings import ApiSettings
+from api.viewing.admissions import Admissions
 from api.viewing.hub import Hub
 from broker.aside import Aside
 from broker.cells import Cell
@@ -38,7 +39,7 @@ class OpenCell:
 
     def __init__(
         self, cell: Cell, weights: Weights, settings: ApiSettings, shelf: Shelf | None, turns: Turns, aside: Aside,
-        bounds: Mapping[str, object],
+        bounds: Mapping[str, object], admissions: Admissions,
     ) -> None:  # fmt: skip
         settings = settings.of(cell)
         coordination_redis, logs_redis = connect(settings.redis_url), connect_logs(settings.effective_logs_url)
@@ -50,7 +51,7 @@ class OpenCell:
             Derivation(logs_redis, cell.number) if settings.two_servers else None, watch, cell.number,
             round(settings.background_delay * 1000),
         )  # fmt: skip
-        hub = Hub(logs, coordination, settings, watch, turns)
+        hub = Hub(logs, coordination, settings, watch, turns, admissions)
         agreement = Agreement("api", logs_redis, coordination_redis)
         self.service = Service(
             logs, coordination, submissions, hub, agreement, settings.trust, aside, bounds, cell.number

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from api.access.origin import is_loopback, name_of, origins_of
+from api.viewing.stream_limits import StreamLimits
 from broker.settings import BrokerSettings
 
 
@@ -43,6 +44,13 @@ class ApiSettings(BrokerSettings):
     """PEM, without a passphrase."""
     send_buffer: int = Field(default=64 * 1024, ge=4096)
     """SO_SNDBUF of a connection: half of what Linux then holds for a viewer that does not read."""
+    streams_per_key: int = Field(default=0, ge=0)
+    """How many event streams, requests that wait for an end among them, one API key, or one view link, may have open in one
+    process. 0: any number."""
+    streams_per_generation: int = Field(default=0, ge=0)
+    """How many there may be of one generation, in one process."""
+    streams_per_address: int = Field(default=0, ge=0)
+    """How many there may be from one address, in one process; of IPv6, from one network of 64 bits."""
     fanout_pace_ms: int = Field(default=0, ge=0, le=1000)
     """Milliseconds that entries may wait for later ones to share a write with, where many viewers make writes dear."""
     background_delay: float = Field(default=60.0, ge=0, le=3600)
@@ -61,6 +69,10 @@ class ApiSettings(BrokerSettings):
             return frozenset() if is_loopback(self.host) else None
         names = frozenset(map(name_of, self.allowed_hosts.split(",")))
         return None if "*" in names else names
+
+    @property
+    def stream_limits(self) -> StreamLimits:
+        return StreamLimits(self.streams_per_key, self.streams_per_generation, self.streams_per_address)
 
     @property
     def other_origins(self) -> frozenset[str]:

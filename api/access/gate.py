@@ -86,7 +86,11 @@ class Policy(Protocol):
 
     async def look_up(self, refusal: Refusal) -> None:
         """Asks the store for what the refusal names as unknown, so that `authenticate` knows. Waits a few seconds at most.
-        Raises Problem (503) if the store does not tell."""
+        Raises Problem (503) or StorageUnavailable if the store does not tell."""
+
+    def holds(self, who: Principal) -> bool:
+        """Whether what was let in before would be let in now, as far as is known here: asked for streams that are open. Does no
+        I/O."""
 
 
 async def admitted(policy: Policy, target: bytes, headers: Iterable[Header], address: str) -> Principal | Refusal:
@@ -110,3 +114,7 @@ class Open:
 
     async def look_up(self, refusal: Refusal) -> None:
         """There is nothing to look up."""
+
+    def holds(self, who: Principal) -> bool:
+        """Always."""
+        return True

@@ -13,6 +13,7 @@ from api.access.gate import Policy, Principal
 from api.access.origin import Origins
 from api.audit.journal import NO_JOURNAL, Journal
 from api.dialects.native import NATIVE
+from api.dialects.redacted import redacted
 from api.intake.negotiate import EVENT_STREAM
 from api.viewing.framing import Framing
 from api.viewing.hub import Hub
@@ -63,12 +64,12 @@ class FastPath:
                 return None
             who = asks.at(address)
         journal = self._journal
-        if "view" not in who.scopes or who.redacted or journal.refuses:
+        if "view" not in who.scopes or journal.refuses:
             return None
         id_ = match[1].decode()
         if cursor is None:
             cursor = BEGINNING
-        view = View(NATIVE, framing)
+        view = View(redacted(NATIVE) if who.redacted else NATIVE, framing)
         if not self.hub.knows(id_, cursor, view, who):
             return None
         journal.note("view", who, id_)

@@ -114,6 +114,12 @@ class Code(Enum):
         "This tenant has as much stored as may be: what expires or is erased makes room.",
         60,
     )
+    TOO_MANY_STREAMS = Kind(
+        429,
+        "Too many streams are open",
+        "`limit` has as many as it may in this process: the `key`, the `generation` or the `address`.",
+        5,
+    )
     HEAD_TOO_LARGE = Kind(
         431, "The head is too large", "Request line, headers and trailers have at most 32 KiB and 100 lines together."
     )

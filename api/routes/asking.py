@@ -27,7 +27,7 @@ ABOUT_BODIES: Final = (
 ABOUT_SUBMITTING: Final = (
     *ABOUT_BODIES, Code.IDEMPOTENCY_KEY_INVALID, Code.IDEMPOTENCY_MISMATCH, Code.EXPIRED, Code.NOT_DURABLE,
     Code.NOT_ACCEPTABLE, *ABOUT_STORAGE, Code.STORAGE_FULL, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH, Code.OUTCOME_UNKNOWN,
-    Code.DRAINING, Code.CROSS_SITE,
+    Code.DRAINING, Code.CROSS_SITE, Code.TOO_MANY_STREAMS,
 )  # fmt: skip
 SUBMITTED: Final = ("Location", "Generation-Id")
 MESSAGES: Final = [{"role": "user", "content": "Tell me a story"}]

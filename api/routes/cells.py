@@ -15,6 +15,7 @@ from api.intake.problems import Code, Problem, from_broker_error
 from api.routes.merging import Part, Place, merged
 from api.routes.readiness import State, states
 from api.routes.service import Service
+from api.viewing.admissions import Admissions
 from broker.aside import Aside
 from broker.errors import (
     BrokerError,
@@ -88,6 +89,11 @@ class Cells:
     def bounds(self) -> Mapping[str, object]:
         """What a request is held against besides its own rules."""
         return self._any.bounds
+
+    @property
+    def admissions(self) -> Admissions:
+        """Who has which streams open: those of all cells."""
+        return self._any.hub.admissions
 
     @property
     def _any(self) -> Service:

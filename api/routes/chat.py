@@ -10,14 +10,13 @@ from api.access.gate import Principal
 from api.dialects import Dialect
 from api.dialects.chat import CHAT_FORM
 from api.dialects.chat_text import CHAT_TEXT
-from api.dialects.chunks import in_chunks
 from api.intake.body import read_json
 from api.intake.negotiate import EVENT_STREAM, idempotency_key, negotiate
 from api.intake.problems import Code, FieldError, Problem
 from api.routes.asking import ABOUT_SUBMITTING, MESSAGES, SUBMITTED, CellsOf, Chunk, WhoSubmits, WhoViews, guarded
 from api.routes.auditing import journal_of
 from api.routes.cells import Cells
-from api.routes.following import follow_submitted
+from api.routes.following import follow_submitted, refuse_if_full
 from api.routes.openapi import CHAT, described
 from broker.errors import UnknownGeneration
 from broker.request import ChatRequest, GenerationRequest
@@ -60,6 +59,7 @@ async def chat(
     cursor = ", ".join(request.headers.getlist("last-event-id"))
     if cursor and key is None:
         raise Problem(Code.INVALID_REQUEST, errors=[_NO_KEY])
+    refuse_if_full(cells.admissions, who)
     asked = await read_json(request, partial(ChatRequest.generation, context=cells.bounds), cells.aside)
     if cursor and key is not None:
         accepted = await _made_before(cells, who, asked, key)
@@ -67,9 +67,9 @@ async def chat(
         cells.refuse_unless_accepting()
         accepted = await cells.accept(asked, key, who.owner)
         journal_of(request).note("submit", who, accepted.id)
-    dialect = in_chunks(_DIALECTS[view], chunk)
+    dialect = _DIALECTS[view]
     return await follow_submitted(
-        request, cells.of(accepted.id), who, accepted, cursor=cursor, dialect=dialect, last=dialect.done
+        request, cells.of(accepted.id), who, accepted, cursor=cursor, dialect=dialect, chunk=chunk, last=dialect.done
     )
 
 

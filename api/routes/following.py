@@ -9,11 +9,15 @@ from fastapi import Request, Response
 from api.access.gate import Principal
 from api.delivery.asgi import EventStream, framing_of
 from api.dialects import Dialect
+from api.dialects.chunks import Size, in_chunks
 from api.dialects.native import NATIVE
+from api.dialects.redacted import redacted
 from api.intake.negotiate import EVENT_STREAM_HEADERS
+from api.intake.problems import Code, Problem
 from api.routes.asking import NO_STORE
 from api.routes.auditing import journal_of
 from api.routes.service import Service
+from api.viewing.admissions import Admissions
 from api.viewing.rendition import View
 from broker.errors import ArchiveUnavailable, StorageUnavailable, UnknownGeneration
 from broker.ids import BEGINNING, EntryId
@@ -33,21 +37,26 @@ async def follow_submitted(
     *,
     cursor: str = "",
     dialect: Dialect = NATIVE,
+    chunk: Size = "token",
     last: bytes = b"",
 ) -> Response:
     """A stream of what was accepted, from its beginning or from behind the cursor. Of what was made just now nothing need be
     asked."""
-    id_, view = accepted.id, View(dialect, framing_of(request.scope))
+    id_, view = accepted.id, _view(request, who, dialect, chunk)
     headers = [(b"location", f"/v1/generations/{id_}".encode()), (b"generation-id", id_.encode())]
     if accepted.record is None or service.hub.draining:
-        return await follow(request, service, who, id_, cursor, dialect=dialect, headers=headers, last=last)
+        return await follow(
+            request, service, who, id_, cursor, dialect=dialect, chunk=chunk, headers=headers, last=last
+        )
+    if service.hub.admissions.full(who, id_):
+        return _turned_away(service, id_, view, headers)
     journal_of(request).note("view", who, id_)
     place = accepted.place
     viewer = service.hub.attach(
         id_, BEGINNING, view,
         who=who, ended=False, owner=who.owner, place=place, abandonable=accepted.abandonable,
     )  # fmt: skip
-    first = b"" if place is None else dialect.queued(place)
+    first = b"" if place is None else view.dialect.queued(place)
     return EventStream(service.hub, viewer, first=first, last=last, headers=headers)
 
 
@@ -59,12 +68,17 @@ async def follow(
     cursor: str | None,
     *,
     dialect: Dialect = NATIVE,
+    chunk: Size = "token",
     snapshot: bool = False,
+    new: bool = False,
     headers: list[tuple[bytes, bytes]] | None = None,
     last: bytes = b"",
 ) -> Response:
-    """A stream from behind the cursor; one that points at nothing in the log is answered with a `gap` and a replay."""
-    view = View(dialect, framing_of(request.scope))
+    """A stream from behind the cursor; one that points at nothing in the log is answered with a `gap` and a replay. Raises
+    Problem (429) if who asks has as many streams as it may, and `new` says that it has not just lost one of them: who comes
+    back is sent away for a moment, as its old connection may not be known to be dead yet."""
+    view = _view(request, who, dialect, chunk)
+    dialect = view.dialect
     after = EntryId.parse(cursor) if cursor else None
     try:
         async with asyncio.timeout(_VISIT_SECONDS):
@@ -73,9 +87,9 @@ async def follow(
         raise  # it has ended: nobody waits for more of it
     except (StorageUnavailable, TimeoutError):
         # Anything but 200 would make an EventSource stop for ever.
-        return EventStream(service.hub, service.hub.turn_away(id_, view), headers=headers)
+        return _turned_away(service, id_, view, headers)
     if service.hub.draining:
-        return EventStream(service.hub, service.hub.turn_away(id_, view), headers=headers)
+        return _turned_away(service, id_, view, headers)
     ended = visit.state in TERMINAL
     if visit.withdrawn:
         service.hub.pages.forget(id_)
@@ -93,12 +107,33 @@ async def follow(
             first = dialect.queued(place or 0)
     elif after is None and snapshot:
         opening = partial(service.hub.transcripts.told, id_, dialect.snapshot)
+    if (full := service.hub.admissions.full(who, id_)) is not None:
+        if new:
+            raise Problem(Code.TOO_MANY_STREAMS, limit=full)
+        return _turned_away(service, id_, view, headers)
     journal_of(request).note("view", who, id_)
     viewer = service.hub.attach(
         id_, after or BEGINNING, view,
         who=who, ended=ended, owner=visit.owner, place=place, abandonable=visit.abandonable,
     )  # fmt: skip
     return EventStream(service.hub, viewer, first=first, opening=opening, last=last, headers=headers)
+
+
+def refuse_if_full(admissions: Admissions, who: Principal) -> None:
+    """Raises Problem (429) if who is about to submit and follow has as many streams as it may: what was accepted is not
+    answered so."""
+    if (full := admissions.full(who, "")) is not None:
+        raise Problem(Code.TOO_MANY_STREAMS, limit=full)
+
+
+def _view(request: Request, who: Principal, dialect: Dialect, chunk: Size) -> View:
+    """How this reader is shown a log: whatever it asks for, text alone if that is all it may see."""
+    shown = redacted(dialect) if who.redacted else dialect
+    return View(in_chunks(shown, chunk), framing_of(request.scope))
+
+
+def _turned_away(service: Service, id_: str, view: View, headers: list[tuple[bytes, bytes]] | None) -> Response:
+    return EventStream(service.hub, service.hub.turn_away(id_, view), headers=headers)
 
 
 def _nothing_more(body: bytes, headers: list[tuple[bytes, bytes]] | None) -> Response:

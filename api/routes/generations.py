@@ -10,7 +10,6 @@ from fastapi import Query, Request, Response
 from api.access.gate import Principal
 from api.delivery.parts import Parts
 from api.dialects import Dialect
-from api.dialects.chunks import in_chunks
 from api.dialects.native import NATIVE
 from api.dialects.text import TEXT_VIEW
 from api.intake.body import read_json
@@ -36,10 +35,11 @@ from api.routes.asking import (
 )
 from api.routes.auditing import journal_of
 from api.routes.cells import Cells
-from api.routes.following import follow, follow_submitted
+from api.routes.following import follow, follow_submitted, refuse_if_full
 from api.routes.merging import Part, Place
 from api.routes.openapi import STREAM, VIEWS, described
 from api.routes.service import Service
+from api.viewing.admissions import Closed
 from api.viewing.waiting import LONGEST_SECONDS, wait_for_end
 from broker.errors import AlreadyEnded, UnknownGeneration
 from broker.record import TERMINAL, Record, State
@@ -78,6 +78,7 @@ async def answered(
     """What a submit is answered with, in the form that was asked for: its record, or its events, for those who may view."""
     if form == EVENT_STREAM:
         who.refuse_without("view")
+        refuse_if_full(cells.admissions, who)
     cells.refuse_unless_accepting()
     accepted = await cells.accept(asked, key, who.owner)
     id_ = accepted.id
@@ -94,7 +95,7 @@ async def answered(
     "/generations/{id}/events",
     **described(
         {200: VIEWS, 204: None},
-        (*ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST),
+        (*ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST, Code.TOO_MANY_STREAMS),
         scopes=("view",),
         takes=("Last-Event-ID",),
     ),
@@ -116,8 +117,10 @@ async def events(
     # A reconnecting EventSource asks for the same URL again: its header is newer than the URL's `after`.
     given = ", ".join(request.headers.getlist("last-event-id"))
     cursor = given or after
-    dialect = in_chunks(_DIALECTS[view], chunk)
-    return await follow(request, service, who, id_, cursor, dialect=dialect, snapshot=from_ == "snapshot")
+    return await follow(
+        request, service, who, id_, cursor,
+        dialect=_DIALECTS[view], chunk=chunk, snapshot=from_ == "snapshot", new=not given,
+    )  # fmt: skip
 
 
 # -- read, list, cancel
@@ -127,7 +130,7 @@ async def events(
     "/generations/{id}",
     **described(
         {200: views.Whole},
-        (*ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST),
+        (*ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST, Code.TOO_MANY_STREAMS),
         scopes=("view",),
     ),
 )
@@ -147,15 +150,23 @@ async def read(
         return Response(status_code=204, headers=NO_STORE)  # to nobody
     record, told = await service.whole(id_, who)
     journal_of(request).note("view", who, id_)
-    return Parts(views.whole(record, told.pieces), headers=NO_STORE, media_type=JSON)
+    return Parts(views.whole(record, told.pieces, redacted=who.redacted), headers=NO_STORE, media_type=JSON)
 
 
 async def _has_waited(request: Request, service: Service, who: Principal, id_: str, seconds: float) -> bool:
-    """Waits for the end; False if who asked has left meanwhile. Raises as `visit`, of what is not there for who asks."""
+    """Waits for the end; False if who asked has left meanwhile. Raises as `visit`, of what is not there for who asks, and
+    Problem: 429 if that one has as many streams as it may, 401 if what let it in has ended meanwhile."""
     visit = await service.logs.visit(id_, None)
     if not who.may_see(visit.owner, id_):
         raise UnknownGeneration
-    return visit.state in TERMINAL or await wait_for_end(service.hub, id_, visit, seconds, partial(_left, request))
+    if visit.state in TERMINAL:
+        return True
+    if (full := service.hub.admissions.full(who, id_)) is not None:
+        raise Problem(Code.TOO_MANY_STREAMS, limit=full)
+    try:
+        return await wait_for_end(service.hub, id_, visit, who, seconds, partial(_left, request))
+    except Closed:
+        raise Problem(Code.UNAUTHENTICATED, "What let you in has ended.") from None
 
 
 async def _left(request: Request) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from api.access.gate import Principal
 from api.intake.problems import Code, Problem
 from api.routes.merging import Part, Place
-from api.routes.views import produced
+from api.routes.views import produced, produced_redacted
 from api.viewing.hub import Hub
 from api.viewing.transcripts import Told
 from broker.aside import Aside
@@ -129,7 +129,8 @@ class Service:
                     record = await self.logs.record(id_)
                     if not who.may_see(record.owner, id_):
                         raise UnknownGeneration
-                    told = await self.hub.transcripts.told(id_, produced) if with_log else None
+                    form = produced_redacted if who.redacted else produced
+                    told = await self.hub.transcripts.told(id_, form) if with_log else None
                     end = strict_ends.held_end(record)
                     if end is None and told and told.end and strict_ends.holds(id_, told.end):
                         end = told.end.id

@@ -8,6 +8,7 @@ import orjson
 from typing_extensions import TypedDict
 
 from api.dialects.content import content_json, text_json
+from api.dialects.redaction import redacted_record, redacted_transcript
 from broker.record import Record
 from broker.summary import Summary as Summary
 from broker.summary import summary as summary
@@ -68,9 +69,10 @@ class Status(TypedDict):
     cells: NotRequired[list[CellStatus]]
 
 
-def whole(record: Record, produced: Iterable[bytes]) -> list[bytes]:
-    """The parts of a `Whole`, as JSON."""
-    return [orjson.dumps({**summary(record), **webhook(record)})[:-1], *produced, b"}"]
+def whole(record: Record, produced: Iterable[bytes], *, redacted: bool = False) -> list[bytes]:
+    """The parts of a `Whole`, as JSON; for a reader of text alone without what is withheld from it."""
+    shown: Json = {**summary(record), **webhook(record)}
+    return [orjson.dumps(redacted_record(shown) if redacted else shown)[:-1], *produced, b"}"]
 
 
 def webhook(record: Record) -> Json:
@@ -85,3 +87,8 @@ def produced(transcript: Transcript) -> Iterator[bytes]:
     yield b',"content":'
     yield from content_json(transcript)
     yield b',"last_event_id":"%d-%d"' % transcript.last if transcript.last.attempt else b',"last_event_id":null'
+
+
+def produced_redacted(transcript: Transcript) -> Iterator[bytes]:
+    """As `produced`, for a reader of text alone."""
+    return produced(redacted_transcript(transcript))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from api.access.gate import Principal
 from api.settings import ApiSettings
+from api.viewing.admissions import Admissions
 from api.viewing.catch_up import CatchUp
 from api.viewing.feed import Feed
 from api.viewing.pages import Pages
@@ -80,8 +81,9 @@ class Hub:
 
     def __init__(
         self, logs: Logs, coordination: Coordination, settings: ApiSettings, placeless: Callable[[str], object],
-        turns: Turns | None = None,
+        turns: Turns | None = None, admissions: Admissions | None = None,
     ) -> None:  # fmt: skip
+        self.admissions = admissions or Admissions()
         self.strict_ends = StrictEnds(logs)
         turns = turns or Turns()
         self.pages = Pages(logs, self.strict_ends, settings.replay_cache_bytes, turns)
@@ -138,12 +140,13 @@ class Hub:
 
     def knows(self, id_: str, cursor: EntryId, view: View, who: Principal) -> bool:
         """Whether a viewer with this cursor can be attached without a look at Redis: its generation runs, is watched here, is
-        there for the one who asks, and the cursor is its beginning or among its latest entries."""
+        there for the one who asks, who has no more streams than that one may, and the cursor is its beginning or among its
+        latest entries."""
         feed = self._feeds.get(_channel(id_))
         if feed is None or self.draining or not who.may_see(feed.owner, id_):
             return False
         ring = feed.ring
-        if not ring.synced or ring.ended or ring.last == BEGINNING:
+        if not ring.synced or ring.ended or ring.last == BEGINNING or self.admissions.full(who, id_):
             return False
         return cursor == BEGINNING or feed.has(cursor, view)
 
@@ -170,6 +173,7 @@ class Hub:
             rendition = feed.rendition(view, self._clock())
             viewer = Viewer(id_, view, rendition, self.pages, cursor)
             rendition.viewers[viewer] = None
+        viewer.admission = self.admissions.enter(who, id_, viewer.shut)
         self._viewers.add(viewer)
         return viewer
 
@@ -222,6 +226,8 @@ class Hub:
     def detach(self, viewer: Viewer) -> None:
         """A generation without a viewer is watched a little longer: who drops comes back, perhaps as one of a crowd."""
         self._viewers.discard(viewer)
+        self.admissions.leave(viewer.admission)
+        viewer.admission = None
         self._alone.pop(viewer, None)
         if viewer.rendition is not None:
             viewer.rendition.leave(viewer, self._clock())

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Literal
 
 from api.dialects import UNKNOWN, State
+from api.viewing.admissions import Admission
 from api.viewing.pages import Page, Pages
 from api.viewing.rendition import Loan, Rendition, View
 from broker.ids import BEGINNING, EntryId
-from broker.vocabulary import GapReason
+from broker.vocabulary import ClosedReason, GapReason
 
 _MOST_SEND: Final = 64 * 1024
 _MOST_NOTICES: Final = 8
@@ -27,9 +28,9 @@ class Viewer:
     """
 
     __slots__ = (
-        "_begun", "_ended", "_loan", "_midway", "_notices", "_opening", "_over", "_pages", "_pieces", "_read", "_seen",
-        "_state", "_was_reset", "abort", "blocked_since", "cursor", "done", "id", "position", "rendition", "taken", "view",
-        "wake",
+        "_begun", "_ended", "_loan", "_midway", "_notices", "_opening", "_over", "_pages", "_pieces", "_read",
+        "_seen", "_state", "_was_reset", "abort", "admission", "blocked_since", "cursor", "done", "id", "position",
+        "rendition", "taken", "view", "wake",
     )  # fmt: skip
 
     position: int | None
@@ -39,6 +40,7 @@ class Viewer:
         self.id = id_
         self.view = view
         self.rendition = rendition
+        self.admission: Admission | None = None
         self.done: Literal["end", "cut"] | None = None
         self.blocked_since: float | None = None
         self.wake: Callable[[], None] = _nothing
@@ -115,6 +117,19 @@ class Viewer:
         self._opening = self._read = None
         self._was_reset = True
         self._pieces = []
+
+    def shut(self, reason: ClosedReason) -> None:
+        """What let its reader in has ended: nothing is shown any more that is in hand, and the stream is cut. Who takes nothing
+        just now is not waited for, and a frame that is half sent is never ended."""
+        midway, blocked = self._midway, self.blocked_since is not None
+        self.withdraw()
+        self._ended = False
+        self._notices.clear()
+        if not midway:
+            self.tell(self.view.dialect.closed(reason))
+        self.drop()
+        if blocked:
+            self.abort()
 
     def has_none_behind(self, newest: EntryId) -> bool:
         """Whether it was given nothing behind this entry, and nothing is on its way to it. Asked of one that reads the log."""

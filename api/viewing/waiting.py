@@ -9,21 +9,31 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from api.access.gate import Principal
+from api.viewing.admissions import Closed
 from api.viewing.hub import Hub
 from broker.replies import Visit
 
 LONGEST_SECONDS: Final = 60
 
 
-async def wait_for_end(hub: Hub, id_: str, visit: Visit, seconds: float, gone: Callable[[], Awaitable[object]]) -> bool:
+async def wait_for_end(
+    hub: Hub, id_: str, visit: Visit, who: Principal, seconds: float, gone: Callable[[], Awaitable[object]]
+) -> bool:
     """Returns when the end of this generation, of which `visit` was found, may be shown, after so many seconds, or when `gone`
-    returns, which tells that who asked has left; whether it is still there."""
+    returns, which tells that who asked has left; whether it is still there. Raises Closed if what let it in has ended."""
     end = hub.await_end(id_, visit.owner, abandonable=visit.abandonable)
-    leaving = asyncio.ensure_future(gone())
+    closed = asyncio.Event()
+    admission = hub.admissions.enter(who, id_, lambda _: closed.set())
+    leaving, closing = asyncio.ensure_future(gone()), asyncio.ensure_future(closed.wait())
     try:
-        await asyncio.wait((end, leaving), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((end, leaving, closing), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if closed.is_set():
+            raise Closed
         return not leaving.done()
     finally:
         hub.await_no_more(id_, end)
+        hub.admissions.leave(admission)
         leaving.cancel()
-        await asyncio.wait((leaving,))
+        closing.cancel()
+        await asyncio.wait((leaving, closing))

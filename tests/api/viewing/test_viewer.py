@@ -550,3 +550,81 @@ def test_what_a_dialect_has_no_word_for_is_not_told() -> None:
     seat = Seat(shown(entry(1, 0)))
     seat.viewer.tell(b"")
     assert seat.take() == bytes_of([entry(1, 0)])
+
+
+def closed_of(seat: Seat) -> bytes:
+    """What comes of a viewer that was shut, to its end."""
+    seat.viewer.shut("revoked")
+    assert seat.woken
+    said = b"".join(iter(seat.take, b""))
+    assert seat.viewer.done == "cut"
+    return said
+
+
+def test_who_is_shut_out_gets_nothing_more_but_why_wherever_it_is() -> None:
+    async def reads_the_ring() -> None:
+        seat = Seat(shown(entry(1, 0), entry(1, 1)), EntryId(1, 0))
+        assert closed_of(seat) == local_frame("closed", reason="revoked")
+
+    async def follows() -> None:
+        feed = shown(entry(1, 0))
+        seat = Seat(feed)
+        seat.take()
+        seat.viewer.lend(socket())
+        assert seat.take() == b""
+        assert seat.follows is not None
+        assert closed_of(seat) == local_frame("closed", reason="revoked")
+        assert seat.follows is None
+        feed.add([entry(1, 1)])
+        feed.show(1.0)
+
+    async def has_a_page_in_hand() -> None:
+        seat = Seat()
+        seat.pages.pages[BEGINNING] = page(entry(1, 0), entry(1, 1), ended=True)
+        assert seat.take()
+        assert closed_of(seat) == local_frame("closed", reason="revoked")
+
+    async def has_all_but_the_end_of_the_stream() -> None:
+        seat = Seat()
+        seat.pages.pages[BEGINNING] = page(entry(1, 0), ended=True)
+        assert seat.take()
+        assert closed_of(seat) == local_frame("closed", reason="revoked")
+
+    async def waits_for_a_page() -> None:
+        seat = Seat()
+        answer = seat.pages.reads(BEGINNING)
+        assert seat.take() == b""
+        said = closed_of(seat)
+        answer.set_result(page(entry(1, 0)))
+        await asyncio.sleep(0)
+        assert said == local_frame("closed", reason="revoked")
+        assert seat.take() == b""
+
+    async def was_told_something() -> None:
+        seat = Seat()
+        seat.viewer.tell(TOLD)
+        assert closed_of(seat) == local_frame("closed", reason="revoked")
+
+    async def is_in_the_middle_of_a_frame() -> None:
+        seat = Seat()
+        seat.viewer.open_with([b"data: half", b" of it\n\n"], EntryId(1, 0))
+        assert seat.take() == b"data: half"
+        assert closed_of(seat) == b""
+
+    for each in (
+        reads_the_ring, follows, has_a_page_in_hand, has_all_but_the_end_of_the_stream, waits_for_a_page,
+        was_told_something, is_in_the_middle_of_a_frame,
+    ):  # fmt: skip
+        scene(each())
+
+
+def test_who_is_shut_out_and_takes_nothing_is_not_waited_for() -> None:
+    async def play(*, blocked: bool) -> None:
+        seat, aborted = Seat(), list[bool]()
+        seat.viewer.abort = lambda: aborted.append(True)
+        seat.viewer.blocked_since = 1.0 if blocked else None
+        seat.viewer.shut("expired")
+        assert aborted == [True] * blocked
+
+    scene(play(blocked=True))
+    scene(play(blocked=False))
