@@ -44,6 +44,7 @@ FOR_SECONDS = {
     (408, 1): "head_timeout body_timeout",
     (429, 1): "too_many_pipelined rate_limited",
     (429, 2): "too_many_running too_many_queued",
+    (429, 5): "too_many_streams",
     (429, 60): "token_budget_spent storage_budget_spent",
     (
         503,

@@ -25,6 +25,9 @@ class Keys:
         held: frozenset[Scope] = scopes
         return Principal(name, key=f"key_{name}", scopes=held)
 
+    def holds(self, who: Principal) -> bool:
+        return True
+
     async def look_up(self, refusal: Refusal) -> None:
         """Nothing is unknown."""
 

@@ -665,7 +665,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _TICKS + "test_the_quick_way_is_for_what_runs_here_and_is_closed_while_draining",
     ),
     _mutant(
-        "the quick way is open to whom the generation is not", "Hub.knows", " or not who.may_see(feed.owner):", ":",
+        "the quick way is open to whom the generation is not", "Hub.knows", " or not who.may_see(feed.owner, id_):", ":",
         "tests/api/access/test_gate.py::test_the_quick_way_in_is_shut_to_whom_it_is_not_and_asks_for_each",
     ),
     _mutant(
