@@ -40,6 +40,7 @@ Where to read on, in this order:
     cells.py, placing.py  independent pairs of the two roles of Redis, and which of them takes what is submitted
     rates.py, breaker.py  how often something may be done; whether what is overloaded is called at all
     budgets.py            what all workers together may ask of an upstream, by these two
+    tenants.py            what an operator says of each tenant: models, tools, a key of its own, limits
     upstreams.py          which model APIs there are, and which model goes to which
     settings.py, tasks.py, journal.py   how processes are configured, own their tasks, and log
     summary.py            a record as it is shown; webhooks.py: where one may go, what became of it

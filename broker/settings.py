@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from broker.bounds import LONGEST_ARCHIVED, LONGEST_IN_REDIS
 from broker.cells import Cell, cells_of
 from broker.limits import LimitSettings
+from broker.tenants import Tenants
 from broker.upstreams import UpstreamSetting, parsed
 from broker.webhooks import Rules, allowances, secrets_of
 
@@ -56,6 +57,10 @@ class BrokerSettings(LimitSettings, BaseSettings):
     upstreams: Annotated[tuple[UpstreamSetting, ...] | None, NoDecode] = None
     """The model APIs that workers call, a JSON list; a model goes to the first whose patterns its name is of. Not set:
     Anthropic, for all. An API that knows them refuses a model that goes to none."""
+    tenants: Annotated[Tenants | None, NoDecode] = None
+    """What holds for each tenant, a JSON object: see tenants.py. Not set: nothing is said of any."""
+    tenants_file: Path | None = None
+    """A file that says it instead."""
     log_level: str = "INFO"
     tools: str | None = None
     """Modules whose functions a generation may ask this server to run, with commas between. Read by the API for their names, by
@@ -65,10 +70,31 @@ class BrokerSettings(LimitSettings, BaseSettings):
     def tool_modules(self) -> tuple[str, ...]:
         return tuple(name.strip() for name in (self.tools or "").split(",") if name.strip())
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_its_file(cls, given: object) -> object:
+        if not isinstance(given, dict) or (path := given.get("tenants_file")) is None:
+            return given
+        if "tenants" in given:
+            raise ValueError("RESPOOL_TENANTS and RESPOOL_TENANTS_FILE: set one of them")
+        try:
+            return {**given, "tenants": Path(path).read_bytes()}
+        except OSError as error:
+            raise ValueError(f"RESPOOL_TENANTS_FILE: {error.strerror}") from None
+
+    @field_validator("tenants", mode="before")
+    @classmethod
+    def _tenants_of_json(cls, value: object) -> object:
+        return Tenants.parsed(value) if isinstance(value, str | bytes) else value
+
     @field_validator("upstreams", mode="before")
     @classmethod
     def _of_json(cls, value: object) -> object:
         return parsed(value) if isinstance(value, str | bytes) else value
+
+    @property
+    def all_tenants(self) -> Tenants:
+        return Tenants() if self.tenants is None else self.tenants
 
     @field_validator("webhook_secret")
     @classmethod
