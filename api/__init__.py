@@ -7,6 +7,7 @@ contract in CI):
     routes/    one family of URLs a file, and the description of them all
     delivery/  from bytes to a socket: what is bounded, the fast path, our protocol class and any other ASGI server
     viewing/   what viewers see of a log: the hub, feeds, renditions, pages, ends that are kept back
+    keys/      API keys: which there are, who makes them; `python -m api.keys`
     access/    who may: hosts, pages, principals
     audit/     who did what: hash-chained lines of their own
     intake/    from bytes to a valid request, and every answer that is not a success

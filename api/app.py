@@ -19,7 +19,8 @@ from api.delivery.fast_path import FAST_PATH, FastPath
 from api.delivery.guard import Guard
 from api.intake import problems
 from api.intake.problems import ABOUT_STORAGE, Code
-from api.routes import anew, batch, chat, docs_page, generations, openapi, webhooks
+from api.keys.opened import Keys
+from api.routes import admin_keys, anew, batch, chat, docs_page, generations, openapi, webhooks
 from api.routes.auditing import note_denial
 from api.routes.cells import Cells, OneCell
 from api.routes.openapi import described
@@ -36,15 +37,17 @@ from broker.store.shelf import Shelf
 from broker.tools.loading import load
 from broker.turns import Turns
 
-GUARDED = (generations.router, chat.router, anew.router, batch.router, webhooks.router)
+GUARDED = (generations.router, chat.router, anew.router, batch.router, webhooks.router, admin_keys.router)
 """All that is asked about generations."""
+BODIES = (GenerationRequest, ChatRequest, admin_keys.KeyRequest, admin_keys.RotationRequest)
+SHAPES = (Whole, Listing, Status, Told, batch.Verdict, admin_keys.Key, admin_keys.NewKey, admin_keys.KeyListing)
 _NOT_READY = (Code.DRAINING, *ABOUT_STORAGE, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH)
 
 
 def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
-    """The application; its lifespan connects it to Redis and runs its hub. `policy` says who may do what; without one,
-    everybody everything. Raises BadTools."""
-    policy = policy or Open()
+    """The application; its lifespan connects it to Redis and runs its hub. `policy` says who may do what; without one, the
+    settings do. Raises BadTools."""
+    peppers = settings.peppers
     origins = Origins(settings.effective_hosts, settings.other_origins)
     tools = frozenset(load(settings.tool_modules))
 
@@ -75,16 +78,24 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
         app.state.cells = Cells(
             {number: OneCell(cell.service, weights[number], cell.shares) for number, cell in opened.items()}
         )
+        keys = None
+        if peppers is not None:
+            keys = Keys([cell.service.coordination.redis for cell in opened.values()], peppers)
+            keys.begin()
+        app.state.issuer = None if keys is None else keys.issuer
+        app.state.policy = policy or (keys.policy if keys is not None and settings.asks_for_keys else Open())
         await asyncio.gather(*(cell.begin() for cell in opened.values()))
         own = [asyncio.create_task(each) for each in (Collector().run(), admissions.run(holds))]
         hubs = {number: cell.service.hub for number, cell in opened.items()}
         hub = Hubs(hubs) if len(hubs) > 1 else next(iter(hubs.values()))
         try:
-            yield {FAST_PATH: FastPath(hub, origins, policy, journal), ORIGINS: origins}
+            yield {FAST_PATH: FastPath(hub, origins, app.state.policy, journal), ORIGINS: origins}
         finally:
             for task in own:
                 task.cancel()
             await asyncio.wait(own)
+            if keys is not None:
+                await keys.end()
             await asyncio.gather(*(cell.end() for cell in opened.values()))
             if shelf is not None:
                 shelf.cancel()
@@ -99,11 +110,12 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
         app.include_router(router)
     app.add_api_route("/healthz", _healthz, **described({200: Status}))
     app.add_api_route("/readyz", _readyz, **described({200: Status}, _NOT_READY))
-    openapi.install(app, (GenerationRequest, ChatRequest), (Whole, Listing, Status, Told, batch.Verdict))
+    openapi.install(app, BODIES, SHAPES)
     problems.install(app, note_denial)
     app.add_middleware(FastPathFirst)
     app.state.origins = origins
-    app.state.policy = policy
+    if policy is not None:
+        app.state.policy = policy
     app.state.journal = NO_JOURNAL
     return app
 

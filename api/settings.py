@@ -6,11 +6,11 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from api.access.origin import is_loopback, name_of, origins_of
+from api.keys.settings import KeySettings
 from api.viewing.stream_limits import StreamLimits
-from broker.settings import BrokerSettings
 
 
-class ApiSettings(BrokerSettings):
+class ApiSettings(KeySettings):
     """Times are seconds, sizes bytes."""
 
     model: str | None = Field(default=None, max_length=256)
@@ -61,6 +61,11 @@ class ApiSettings(BrokerSettings):
     """Where the audit log cannot be written, requests are refused."""
     shutdown: float = Field(default=8.0, ge=0)
     """How long SIGTERM waits for requests other than event streams."""
+    require_keys: bool = False
+    """Nobody is answered without an API key. So it is, too, where there is a pepper for keys and `allow_anonymous` is not
+    set."""
+    allow_anonymous: bool = False
+    """Allows to answer anybody, though more than this machine can reach the API."""
 
     @property
     def effective_hosts(self) -> frozenset[str] | None:
@@ -73,6 +78,11 @@ class ApiSettings(BrokerSettings):
     @property
     def stream_limits(self) -> StreamLimits:
         return StreamLimits(self.streams_per_key, self.streams_per_generation, self.streams_per_address)
+
+    @property
+    def asks_for_keys(self) -> bool:
+        """Whether who asks must have an API key."""
+        return self.require_keys or (self.peppers is not None and not self.allow_anonymous)
 
     @property
     def other_origins(self) -> frozenset[str]:
@@ -88,4 +98,15 @@ class ApiSettings(BrokerSettings):
     def _both_or_neither(self) -> Self:
         if (self.tls_certfile is None) != (self.tls_keyfile is None):
             raise ValueError("RESPOOL_TLS_CERTFILE and RESPOOL_TLS_KEYFILE: set both or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _nobody_is_let_in_by_mistake(self) -> Self:
+        if self.require_keys and self.peppers is None:
+            raise ValueError("RESPOOL_REQUIRE_KEYS: keys are hashed with RESPOOL_API_KEY_PEPPER, which is not set")
+        if not (self.asks_for_keys or self.allow_anonymous or is_loopback(self.host)):
+            raise ValueError(
+                "RESPOOL_HOST: others than this machine could reach the API, and it asks for no keys. Set "
+                "RESPOOL_API_KEY_PEPPER, so that it does, or RESPOOL_ALLOW_ANONYMOUS=1"
+            )
         return self

@@ -55,13 +55,15 @@ KEYS: Final[Mapping[str, frozenset[Role]]] = {
     "respool:upstream:*": WORKER,
     "respool:upstreams": WORKER,
     "respool:weights": API,
+    "respool:key:*": API,
+    "respool:keys": API,
     "respool:cell": BOTH,
     "respool:probe": BOTH,
     "arq:job:*": BOTH,
     "arq:in-progress:*": BOTH,
 }
 """Patterns of keys, and who needs what they match."""
-CHANNELS: Final[Mapping[str, frozenset[Role]]] = {"{gen_*}:live": BOTH, "respool:cancel": BOTH}
+CHANNELS: Final[Mapping[str, frozenset[Role]]] = {"{gen_*}:live": BOTH, "respool:cancel": BOTH, "respool:revoked": API}
 
 _CONNECTING: Final = "auth hello ping echo select client|setname client|setinfo reset quit"
 _ASKING: Final = "info time role config|get cluster|slots wait waitaof dbsize"
@@ -76,11 +78,12 @@ _WRITING: Final = (
     "zremrangebyscore publish spublish"
 )
 COMMANDS: Final[Mapping[Role, str]] = {
-    "api": f"{_CONNECTING} {_ASKING} {_TRANSACTIONS} {_READING} {_WRITING} ssubscribe sunsubscribe",
+    "api": f"{_CONNECTING} {_ASKING} {_TRANSACTIONS} {_READING} {_WRITING} mget zrangebylex "
+    "ssubscribe sunsubscribe subscribe unsubscribe",
     "worker": f"{_CONNECTING} {_ASKING} {_TRANSACTIONS} {_READING} {_WRITING} blmpop zpopmin scan subscribe unsubscribe",
 }
 """What each calls, by itself or in a script. Jobs are taken (`zpopmin`, `blmpop`) and the keyspace is read (`scan`) by workers
-alone, generations are followed (`ssubscribe`) by the API alone."""
+alone, generations are followed (`ssubscribe`), and API keys read, by the API alone."""
 
 
 def rules(role: Role) -> Iterator[str]:

@@ -3,9 +3,6 @@
 Errors of what is not in Redis are where they arise: request.py, embedded.py, processes.py.
 """
 
-from collections.abc import Sequence
-from typing import Literal
-
 from broker.limits import Reached
 from broker.refusals import Away
 
@@ -89,15 +86,6 @@ class UnsafeStorage(BrokerError):
 
 class NotDurable(BrokerError):
     """`durability: strict` was asked for, and this Redis neither persists nor has a replica, or does not tell."""
-
-
-class NotAllowed(BrokerError):
-    """The tenant may not ask for this `what`, by its operator's list. `places`: JSON pointers into the request."""
-
-    def __init__(self, what: Literal["model", "tool"], places: Sequence[str]) -> None:
-        super().__init__(f"{what}: {', '.join(places)}")
-        self.what = what
-        self.places = places
 
 
 class LimitReached(BrokerError):

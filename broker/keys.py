@@ -32,6 +32,8 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | `respool:recovering` | string | a worker does so now, where the logs are | RECOVERING, renewed with every page |
 | `respool:logs:<role>` | zset | identities of logs servers, by when an `api` or a `worker` last announced them (ms) | WAITING |
 | `respool:weights` | zset | weights of cells, by when an API last went by them (ms) | WEIGHTS, renewed by every API |
+| `respool:key:<id>` | string | what is known of an API key | INDEX, renewed while it is used; KEY_REMEMBERED behind its end |
+| `respool:keys` | zset | tenant and id of each API key | as `respool:key:<id>` |
 | `respool:cell` | string | the number of the cell that this server is of | INDEX, renewed at every start |
 | `respool:probe` | string | a write of our own, to see whether Redis takes any | PROBE |
 | `respool:webhooks` | zset | generations whose webhooks are to be tried, and when (ms) | as `due` |
@@ -43,7 +45,8 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | `respool:archive:swept` | string | the archive was swept, or somebody does so now | SWEPT; SWEEPING, renewed with every page |
 
 Channels: `{gen}:live` carries each append's entries to the hubs; `respool:cancel` carries ids of cancelled generations
-to the workers.
+to the workers; `respool:revoked` ids of API keys and view links that were revoked
+to the APIs.
 """
 
 from typing import Final
@@ -58,6 +61,8 @@ WAKE: Final = "respool:wake"
 CANCELS: Final = "respool:cancel"
 SYNC: Final = "respool:sync"
 WEIGHTS: Final = "respool:weights"
+API_KEYS: Final = "respool:keys"
+REVOKED: Final = "respool:revoked"
 CELL: Final = "respool:cell"
 PROBE: Final = "respool:probe"
 ARCHIVE: Final = "respool:archive"
@@ -84,6 +89,8 @@ DELIVERY_MS: Final = 36 * 3600 * 1000
 IDEMPOTENCY_MS: Final = DAY_MS
 WEIGHTS_MS: Final = IDEMPOTENCY_MS + 60_000
 """As long as an idempotency key that was used by them, and a little more than the time between two notes."""
+KEY_REMEMBERED_MS: Final = 30 * DAY_MS
+"""Longer than a cell is away that comes back with what it knew before a key was revoked."""
 WAKE_MS: Final = 60_000
 SYNC_MS: Final = 60_000
 HEARTBEAT_MS: Final = 15_000
@@ -148,6 +155,10 @@ def tags(generation_id: str) -> str:
 
 def idempotency(digest: str) -> str:
     return f"respool:idem:{digest}"
+
+
+def api_key(id_: str) -> str:
+    return f"respool:key:{id_}"
 
 
 def worker(name: str) -> str:

@@ -94,7 +94,7 @@ class Policy(Protocol):
 
 
 async def admitted(policy: Policy, target: bytes, headers: Iterable[Header], address: str) -> Principal | Refusal:
-    """As `authenticate`, with what is not known here looked up, once. Raises Problem, as `look_up`."""
+    """As `authenticate`, with what is not known here looked up, once. Raises as `look_up`."""
     who = policy.authenticate(target, headers)
     if isinstance(who, Refusal) and who.unknown:
         await policy.look_up(who.at(address))

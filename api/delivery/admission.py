@@ -11,7 +11,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.access.gate import OPEN, WHO, Header, Policy, Refusal, admitted
 from api.audit.journal import Journal
-from api.intake.problems import Code, Problem
+from api.intake.problems import Code, Problem, from_broker_error
+from broker.errors import BrokerError
 from broker.ids import GENERATION_ID
 
 _ID = re.compile(GENERATION_ID, re.ASCII)
@@ -48,6 +49,8 @@ class Admission:
             who = await admitted(self._policy(), raw + (b"?" + query if query else b""), scope["headers"], address)
         except Problem as problem:
             return problem
+        except BrokerError as error:
+            return from_broker_error(error)
         if isinstance(who, Refusal):
             refused, about = who.problem(), _ID.search(scope["path"])
             journal.note("deny", None, about[0] if about else "", refused.code, address)

@@ -5,6 +5,7 @@ chat.py         the chat form: submit and follow in one
 webhooks.py     an end is told again
 batch.py        many submits in one request
 anew.py         the same request again, and what goes on from its text
+admin_keys.py   `/v1/admin/keys`: API keys are made and revoked
 asking.py       who asks, and which cell it is about: before any route does anything
 auditing.py     what is noted in the audit log
 following.py    a generation as an event stream

@@ -14,10 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from broker.allowed import refuse_unless_allowed
 from broker.errors import NotDurable, OutcomeUnknown, StorageFull, StorageUnavailable, UnknownGeneration
 from broker.ids import new_generation_id
-from broker.keyed import NO_SECRET, Keyed
 from broker.record import Record
 from broker.refusals import REFUSED
 from broker.request import Durability, GenerationRequest
@@ -27,7 +25,6 @@ from broker.store.coordination import Coordination
 from broker.store.derived import Derivation
 from broker.store.logs import Logs
 from broker.store.recovery import put_back
-from broker.tenants import NO_TENANTS, Tenants
 
 _FIRST_ORDINAL = 1
 
@@ -68,7 +65,7 @@ class Submissions:
     `pickup_ms`: when a sweeper first looks whether a worker has come. `retention`: seconds, where the request has none.
     `derivation`: of ids from keys, None where coordination and logs are one server. `watch` has what was accepted looked at in
     some seconds, where they are two. `cell`: whose ids are made here. `background_ms`: by how much what is in the background is
-    placed later in the queue. `tenants`: what each may ask for. `keyed`: by which secret bodies are compared."""
+    placed later in the queue."""
 
     logs: Logs
     coordination: Coordination
@@ -78,8 +75,6 @@ class Submissions:
     watch: Callable[[str], object]
     cell: int = 0
     background_ms: int = 60_000
-    tenants: Tenants = NO_TENANTS
-    keyed: Keyed = NO_SECRET
 
     async def submit(self, request: GenerationRequest, idempotency_key: str | None, owner: str = "") -> str:
         """As `accept`: the id of the generation."""
@@ -89,11 +84,9 @@ class Submissions:
         """The generation, a new one or the one that this key of this owner made before. `owner`: whose it is, without
         a NUL in it; empty where nobody is asked who they are.
 
-        Raises NotAllowed, IdempotencyMismatch, ExpiredGeneration (the key's generation has been and gone), StorageFull,
+        Raises IdempotencyMismatch, ExpiredGeneration (the key's generation has been and gone), StorageFull,
         NotDurable, StorageUnavailable (nothing happened), OutcomeUnknown (something may have)."""
-        refuse_unless_allowed(request, self.tenants.of(owner))
-        # 3 ms of 1 MiB, for who has a key
-        fingerprint = self._fingerprint(request, owner) if idempotency_key is not None else ""
+        fingerprint = request.fingerprint() if idempotency_key is not None else ""  # 3 ms of 1 MiB, for who has a key
         derived = None
         if idempotency_key is not None:
             idempotency_key = key_of(owner, idempotency_key)
@@ -139,13 +132,13 @@ class Submissions:
         not always where `accept` would, and StorageUnavailable."""
         key = key_of(owner, idempotency_key)
         if self.derivation is not None:
-            return (await self.derivation.of(key, self._fingerprint(request, owner))).known
+            return (await self.derivation.of(key, request.fingerprint())).known
         return await self.coordination.knows(key)
 
     async def made_before(self, request: GenerationRequest, idempotency_key: str, owner: str = "") -> Submitted:
         """The generation that this key of this owner made of this request; nothing is submitted. Raises UnknownGeneration if it
         has made none that is remembered, IdempotencyMismatch, StorageUnavailable."""
-        key, fingerprint = key_of(owner, idempotency_key), self._fingerprint(request, owner)
+        key, fingerprint = key_of(owner, idempotency_key), request.fingerprint()
         if self.derivation is None:
             made = await self.coordination.made_by(key, fingerprint)
         else:
@@ -154,9 +147,6 @@ class Submissions:
         if made is None:
             raise UnknownGeneration
         return Submitted(made, None)
-
-    def _fingerprint(self, request: GenerationRequest, owner: str) -> str:
-        return self.keyed.fingerprint(owner, request.fingerprint())
 
     async def _see_to(self, id_: str) -> None:
         """What the key made before stays so, and is in somebody's care. Raises ExpiredGeneration."""

@@ -16,7 +16,6 @@ from arq.connections import ArqRedis
 from broker import keys
 from broker.errors import IdempotencyMismatch, StorageUnavailable
 from broker.ids import derived_generation_id
-from broker.keyed import same
 from broker.store.client import storage_errors
 
 _MOST_SECRETS: Final = 3
@@ -64,7 +63,7 @@ def choose(ids: Sequence[str], made: Sequence[bytes | None], now_ms: int, finger
     for id_, tombstone in zip(ids, made, strict=True):
         made_ms, _, made_for = (tombstone or b"0").partition(b" ")
         if now_ms - int(made_ms) < keys.IDEMPOTENCY_MS:
-            if not same(made_for.decode(), fingerprint):
+            if made_for != fingerprint.encode():
                 raise IdempotencyMismatch
             return Derived(id_, True)
     unused = [id_ for id_, tombstone in zip(ids[1:], made[1:], strict=True) if tombstone is None]

@@ -1,6 +1,8 @@
 """The API's settings: their defaults and bounds, the hosts and origins they name, and what belongs together."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -42,6 +44,10 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "background_delay": 60.0,
         "audit_log": None,
         "audit_required": False,
+        "api_key_pepper": None,
+        "api_key_pepper_file": None,
+        "require_keys": False,
+        "allow_anonymous": False,
     }
 
 
@@ -97,7 +103,7 @@ def test_bytes_reach_a_viewer_in_one_of_two_ways(way: str, monkeypatch: pytest.M
 def test_it_answers_for_the_hosts_that_it_is_told_or_else_by_where_it_listens(
     host: str, allowed: str | None, effective: set[str] | None
 ) -> None:
-    assert ApiSettings(host=host, allowed_hosts=allowed).effective_hosts == effective
+    assert ApiSettings(host=host, allowed_hosts=allowed, allow_anonymous=True).effective_hosts == effective
 
 
 def test_origins_are_looked_at_when_they_are_set() -> None:
@@ -115,3 +121,41 @@ def test_a_certificate_and_its_key_are_set_together() -> None:
     for alone in ({"tls_certfile": one}, {"tls_keyfile": other}):
         with pytest.raises(ValidationError, match="RESPOOL_TLS_CERTFILE and RESPOOL_TLS_KEYFILE: set both or neither"):
             ApiSettings(**alone)  # type: ignore[arg-type]
+
+
+PEPPER = "p1:" + "0" * 40
+
+
+@pytest.mark.parametrize(
+    ("settings", "asks"),
+    [
+        ({}, False),
+        ({"host": "::1"}, False),
+        ({"host": "0.0.0.0", "allow_anonymous": True}, False),
+        ({"api_key_pepper": PEPPER}, True),
+        ({"api_key_pepper": PEPPER, "host": "0.0.0.0"}, True),
+        ({"api_key_pepper": PEPPER, "allow_anonymous": True}, False),
+        ({"api_key_pepper": PEPPER, "allow_anonymous": True, "require_keys": True, "host": "0.0.0.0"}, True),
+    ],
+)
+def test_it_asks_for_keys_where_they_can_be_told_from_others_unless_it_is_to_be_open(
+    settings: dict[str, Any], asks: bool
+) -> None:
+    assert ApiSettings(**settings).asks_for_keys is asks
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"host": "0.0.0.0"}, "RESPOOL_HOST: others than this machine could reach the API"),
+        ({"host": "10.0.0.1"}, "RESPOOL_ALLOW_ANONYMOUS=1"),
+        ({"require_keys": True}, "RESPOOL_REQUIRE_KEYS: keys are hashed with RESPOOL_API_KEY_PEPPER"),
+        ({"require_keys": True, "allow_anonymous": True, "host": "0.0.0.0"}, "RESPOOL_REQUIRE_KEYS"),
+        ({"api_key_pepper": "p1:short"}, "RESPOOL_API_KEY_PEPPER: each is <version>:<secret>"),
+        ({"api_key_pepper_file": Path("/nowhere/at/all")}, "RESPOOL_API_KEY_PEPPER_FILE: No such file"),
+    ],
+)
+def test_nobody_is_let_in_by_mistake(settings: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(why)) as refused:
+        ApiSettings(**settings)
+    assert "short" not in str(refused.value)

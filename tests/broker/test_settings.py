@@ -32,7 +32,6 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "upstreams": None,
         "log_level": "INFO",
         "tools": None,
-        "secret": None,
         "tenants": None,
         "tenants_file": None,
         "webhook_secret": None,

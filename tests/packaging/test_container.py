@@ -19,6 +19,7 @@ import redis
 import yaml
 from pydantic_settings import BaseSettings
 
+from api.keys.settings import KeySettings
 from broker.local.embedded import free_port, server_binary
 from broker.settings import BrokerSettings
 from tests.harness.processes import Child
@@ -122,9 +123,11 @@ def test_a_password_is_drawn_once_that_valkey_asks_for_and_our_settings_know(
 
     drawn = draw()
     assert draw() == drawn, "the second start draws no other"
-    assert drawn.keys() == {"valkey_password", "valkey.conf", "respool_redis_url"}
+    assert drawn.keys() == {"valkey_password", "valkey.conf", "respool_redis_url", "respool_api_key_pepper"}
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o640}
     monkeypatch.setitem(BrokerSettings.model_config, "secrets_dir", tmp_path)
+    monkeypatch.setitem(KeySettings.model_config, "secrets_dir", tmp_path)
+    assert KeySettings().peppers is not None
     url = BrokerSettings().redis_url
     assert url == f"redis://:{drawn['valkey_password']}@valkey:6379/0"
     port = free_port()
@@ -177,7 +180,8 @@ def test_every_command_is_one_that_the_image_has() -> None:
 def settings() -> set[str]:
     """The environment variables that our settings classes read."""
     modules: list[ModuleType] = [
-        importlib.import_module(name) for name in ("broker.settings", "api.settings", "worker.settings")
+        importlib.import_module(name)
+        for name in ("broker.settings", "api.settings", "api.keys.settings", "worker.settings")
     ]
     classes = [
         found

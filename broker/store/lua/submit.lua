@@ -1,4 +1,4 @@
--- uses clock, fingerprints, lists
+-- uses clock, lists
 -- Accepts a request on the coordination side: its idempotency key and its `due` entry in one step, so that a generation
 -- that a client was told of is always looked after. Repeating it with the same id changes nothing.
 --
@@ -13,10 +13,10 @@ if key then
   local before = redis.call('GET', key)
   if before then
     local known, fingerprint = string.match(before, '^(%S+) (%S+)$')
-    if not same(fingerprint, ARGV[2]) then return { 'mismatch', known } end
+    if fingerprint ~= ARGV[2] then return { 'mismatch', known } end
     if known ~= id then verdict, id = 'known', known end
   else
-    redis.call('SET', key, id .. ' ' .. kept(ARGV[2]), 'PX', ARGV[3])
+    redis.call('SET', key, id .. ' ' .. ARGV[2], 'PX', ARGV[3])
   end
 end
 -- Of a known one too: a sweeper may have taken the id for one that was never made.

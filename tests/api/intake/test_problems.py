@@ -27,11 +27,11 @@ FOR_GOOD = {
     400: "malformed_json duplicate_key not_utf8 unsupported_json incomplete_body malformed_head idempotency_key_invalid"
     " http_error",
     401: "unauthenticated",
-    403: "forbidden model_not_allowed tool_not_allowed cross_site",
+    403: "forbidden cross_site",
     404: "not_found",
     405: "method_not_allowed",
     406: "not_acceptable",
-    409: "already_ended not_ended no_webhook cannot_continue",
+    409: "already_ended not_ended key_has_ended too_many_keys no_webhook cannot_continue",
     410: "expired",
     413: "body_too_large",
     415: "unsupported_media_type",

@@ -167,7 +167,7 @@ def test_its_examples_are_accepted(client: Client, document: dict[str, Any]) -> 
         for path, operations in document["paths"].items()
         for operation in operations.values()
         for media in operation.get("requestBody", {}).get("content", {}).values()
-        if "{id}" not in path
+        if "{" not in path and "/admin/" not in path  # which an open server answers to nobody
     ]
     assert len(examples) == 2
     for path, example in examples:

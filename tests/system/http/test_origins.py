@@ -96,7 +96,7 @@ def test_nothing_that_is_answered_is_sniffed(server: Server, ended: str) -> None
 
 
 def test_on_another_server_it_is_the_same() -> None:
-    settings = ApiSettings(host="0.0.0.0", allowed_hosts="Respool.example.com, [2001:db8::1]:443")
+    settings = ApiSettings(host="0.0.0.0", allow_anonymous=True, allowed_hosts="Respool.example.com, [2001:db8::1]:443")
     transport = httpx2.ASGITransport(app=create_app(settings))
 
     async def status(host: str, **headers: str) -> int:
@@ -114,6 +114,6 @@ def test_on_another_server_it_is_the_same() -> None:
 
 
 def test_any_host_is_ours_where_it_listens_for_all_and_nothing_else_is_said() -> None:
-    assert ApiSettings(host="0.0.0.0").effective_hosts is None
+    assert ApiSettings(host="0.0.0.0", allow_anonymous=True).effective_hosts is None
     assert ApiSettings(host="127.0.0.1", allowed_hosts="*").effective_hosts is None
     assert ApiSettings(host="::1").effective_hosts == frozenset()

@@ -1,0 +1,44 @@
+"""What a request says of who asks: an API key, in one of two headers, or a view link's token in the query. Pure.
+
+It says so once. Two that name somebody could be read differently by a proxy and by us, so they name nobody.
+"""
+
+from collections.abc import Iterable
+from typing import Final, Literal, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from api.access.gate import Header, Refusal
+
+TOKEN: Final = b"token"
+"""The parameter of the query that has a view link's token."""
+NOBODY: Final = Refusal()
+SAID_TWICE: Final = Refusal(detail="Who asks is named more than once: in headers, or in a header and the query.")
+NO_BEARER: Final = Refusal(detail="`Authorization` is `Bearer` and an API key.")
+
+
+class Credential(NamedTuple):
+    """`key`: from a header; `token`: from the query."""
+
+    kind: Literal["key", "token"]
+    text: bytes
+
+
+def credential(target: bytes, headers: Iterable[Header]) -> Credential | Refusal:
+    """The one that there is."""
+    found = _in_query(target) if b"?" in target else []
+    wrong = None
+    for name, value in headers:
+        if name == b"x-api-key":
+            found.append(Credential("key", value))
+        elif name == b"authorization":
+            scheme, _, text = value.partition(b" ")
+            wrong = None if scheme.lower() == b"bearer" else NO_BEARER
+            found.append(Credential("key", text))
+    if len(found) == 1:
+        return wrong or found[0]
+    return SAID_TWICE if found else NOBODY
+
+
+def _in_query(target: bytes) -> list[Credential]:
+    parts = (part.partition(b"=") for part in target.partition(b"?")[2].split(b"&"))
+    return [Credential("token", value) for name, _, value in parts if unquote_to_bytes(name) == TOKEN]
