@@ -24,6 +24,7 @@ from broker.store.client import connect
 from broker.store.cluster import connect_logs
 from broker.store.coordination import Coordination
 from broker.store.derived import Derivation
+from broker.store.key_proof import vault_with
 from broker.store.logs import Logs
 from broker.store.recovery import put_back
 from broker.store.shares import Shares
@@ -43,7 +44,9 @@ class OpenCell:
     ) -> None:  # fmt: skip
         settings = settings.of(cell)
         coordination_redis, logs_redis = connect(settings.redis_url), connect_logs(settings.effective_logs_url)
-        logs, coordination = Logs(logs_redis, shelf), Coordination(coordination_redis, settings.archive_after_ms)
+        vault = vault_with(settings.key_service(), coordination_redis)
+        logs = Logs(logs_redis, shelf, vault=vault)
+        coordination = Coordination(coordination_redis, settings.archive_after_ms)
         self._lookout = Lookout(partial(put_back, logs, coordination)) if settings.two_servers else None
         watch = self._lookout.watch if self._lookout else _nothing
         submissions = Submissions(

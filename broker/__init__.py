@@ -50,6 +50,7 @@ Where to read on, in this order:
     limits.py, rate.py    how much a tenant may ask for
     api_keys.py           what is kept of an API key
     packing.py            a generation as one object of an archive
+    sealing.py            what is stored of a generation, encrypted; tenant_keys.py: what its key is wrapped with
     turns.py              long work in slices, so that all others go on; aside.py: what cannot be sliced, beside the loop
     collecting.py         when a process looks for cyclic garbage
 

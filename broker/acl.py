@@ -49,6 +49,7 @@ KEYS: Final[Mapping[str, frozenset[Role]]] = {
     "respool:worker:*": WORKER,
     "respool:identity": BOTH,
     "respool:pepper": API,
+    "respool:sealing:*": API,
     "respool:recovered": WORKER,
     "respool:recovering": WORKER,
     "respool:logs:*": BOTH,

@@ -28,6 +28,11 @@ WITHDRAWN: Final = b'"withdrawn":true'
 
 DELTAS: Final = frozenset((TEXT, THINKING, TOOL_INPUT))
 
+SEALED: Final = {TEXT: b"T", THINKING: b"K", TOOL_INPUT: b"I", EVENT: b"J"}
+"""The kinds of entries whose values are sealed (sealing.py), of each that a worker writes. Whatever shows a log opens them
+first."""
+OPENED: Final = {sealed: kind for kind, sealed in SEALED.items()}
+
 
 class Content(NamedTuple):
     """What a producer appends: an entry that has no id yet."""

@@ -28,6 +28,7 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | `respool:worker:<name>` | string | heartbeat of a worker process | HEARTBEAT |
 | `respool:identity` | string | which server this is, where the logs are | INDEX, renewed by every process |
 | `respool:pepper` | string | the secret that ids are derived with, where the logs are | INDEX, renewed by each use |
+| `respool:sealing:<key>` | string | by which APIs see that they mean one tenant key by one name | INDEX, renewed by every API |
 | `respool:recovered` | string | of which run of coordination the losses are put back, where the logs are | as `identity` |
 | `respool:recovering` | string | a worker does so now, where the logs are | RECOVERING, renewed with every page |
 | `respool:logs:<role>` | zset | identities of logs servers, by when an `api` or a `worker` last announced them (ms) | WAITING |
@@ -131,6 +132,11 @@ def webhook(generation_id: str) -> str:
 
 def live(generation_id: str) -> str:
     return f"{{{generation_id}}}:live"
+
+
+def sealing(reference: str) -> str:
+    """Of the tenant key `<tenant or *>/<id>`."""
+    return f"respool:sealing:{reference}"
 
 
 def index(state: str, owner: str = "") -> str:

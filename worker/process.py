@@ -22,6 +22,7 @@ from broker.store.client import connect
 from broker.store.cluster import connect_logs
 from broker.store.coordination import Coordination
 from broker.store.indexes import InBatches, Together
+from broker.store.key_proof import vault_with
 from broker.store.lanes import lanes_to
 from broker.store.logs import Logs
 from broker.store.safety import reach
@@ -69,7 +70,8 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     wakes = connect(settings.redis_url, connections=2, retries=0, answer_seconds=4.0)
     watch = connect_logs(settings.effective_logs_url, connections=2, retries=0, answer_seconds=8.0)
     upstream = open_upstreams(settings.upstreams, settings.max_jobs + 50, settings.upstream_limits)
-    logs, coordination = Logs(logs_redis), Coordination(coordination_redis, settings.archive_after_ms)
+    logs = Logs(logs_redis, vault=vault_with(settings.key_service(), coordination_redis))
+    coordination = Coordination(coordination_redis, settings.archive_after_ms)
     lanes = lanes_to(settings.effective_logs_url)
     appender = Appender(lanes, round(settings.lease * 1000), settings.append_pace_ms)
     ends = (InBatches if settings.two_servers else Together)(logs, coordination)

@@ -150,6 +150,15 @@ class Code(Enum):
     ARCHIVE_UNAVAILABLE = Kind(
         503, "The archive does not answer", "The text was moved to the archive, which has it not or does not answer.", 5
     )
+    PAYLOAD_UNREADABLE = Kind(
+        503,
+        "The text is sealed",
+        "This server lacks the key that it is sealed with, or its key service does not answer.",
+        30,
+    )
+    ENCRYPTION_UNAVAILABLE = Kind(
+        503, "Nothing can be sealed", "The keys or the key service are not as they must be: an operator's work.", 30
+    )
     UNSAFE_STORAGE = Kind(503, "The storage is not safe", "Its settings could lose data: an operator's work.", 30)
     STORAGE_MISMATCH = Kind(
         503, "The storage is not one", "API and workers keep logs on different servers: an operator's work.", 30
@@ -275,6 +284,10 @@ def from_broker_error(error: broker.BrokerError) -> Problem:
             return Problem(Code.ALREADY_ENDED, state=error.state)
         case broker.ArchiveUnavailable():
             return Problem(Code.ARCHIVE_UNAVAILABLE)
+        case broker.PayloadUnreadable():
+            return Problem(Code.PAYLOAD_UNREADABLE)
+        case broker.SealingUnavailable():
+            return Problem(Code.ENCRYPTION_UNAVAILABLE)
         case broker.StorageUnavailable():
             return Problem(_AWAY[error.why])
         case broker.StorageForbidden():

@@ -19,7 +19,7 @@ from api.routes.auditing import journal_of
 from api.routes.service import Service
 from api.viewing.admissions import Admissions
 from api.viewing.rendition import View
-from broker.errors import ArchiveUnavailable, StorageUnavailable, UnknownGeneration
+from broker.errors import ArchiveUnavailable, PayloadUnreadable, StorageUnavailable, UnknownGeneration
 from broker.ids import BEGINNING, EntryId
 from broker.record import TERMINAL
 from broker.replies import Visit
@@ -83,8 +83,8 @@ async def follow(
     try:
         async with asyncio.timeout(_VISIT_SECONDS):
             visit, known = await _visit(service, who, id_, after)
-    except ArchiveUnavailable:
-        raise  # it has ended: nobody waits for more of it
+    except (ArchiveUnavailable, PayloadUnreadable):
+        raise  # it has ended: nobody waits for more of it; or it takes an operator to read it
     except (StorageUnavailable, TimeoutError):
         # Anything but 200 would make an EventSource stop for ever.
         return _turned_away(service, id_, view, headers)

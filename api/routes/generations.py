@@ -95,7 +95,14 @@ async def answered(
     "/generations/{id}/events",
     **described(
         {200: VIEWS, 204: None},
-        (*ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST, Code.TOO_MANY_STREAMS),
+        (
+            *ABOUT_ONE,
+            Code.ARCHIVE_UNAVAILABLE,
+            Code.PAYLOAD_UNREADABLE,
+            Code.NOT_ACCEPTABLE,
+            Code.INVALID_REQUEST,
+            Code.TOO_MANY_STREAMS,
+        ),
         scopes=("view",),
         takes=("Last-Event-ID",),
     ),
@@ -130,7 +137,14 @@ async def events(
     "/generations/{id}",
     **described(
         {200: views.Whole},
-        (*ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST, Code.TOO_MANY_STREAMS),
+        (
+            *ABOUT_ONE,
+            Code.ARCHIVE_UNAVAILABLE,
+            Code.PAYLOAD_UNREADABLE,
+            Code.NOT_ACCEPTABLE,
+            Code.INVALID_REQUEST,
+            Code.TOO_MANY_STREAMS,
+        ),
         scopes=("view",),
     ),
 )

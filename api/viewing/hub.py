@@ -29,6 +29,7 @@ from broker.ids import BEGINNING, EntryId
 from broker.store.coordination import Coordination
 from broker.store.logs import Logs
 from broker.store.strict_end import StrictEnds
+from broker.store.unsealing import MAY_BE_SEALED, opened
 from broker.tasks import Tasks
 from broker.turns import Turns
 
@@ -91,6 +92,7 @@ class Hub:
         self.draining = False
         self._catch_up = CatchUp(logs, self.pages, turns, self._add, self._found_ended)
         self._watched = Watched(logs, self._watched_here)
+        self._vault = logs.vault
         self._coordination = coordination
         self._placeless = placeless
         self._settings = settings
@@ -277,7 +279,9 @@ class Hub:
         if feed is not None:
             self._reading = True
             prev, entries = parse_append(payload)
-            new = feed.take(prev, entries)
+            if entries[0].kind in MAY_BE_SEALED:
+                entries = opened(self._vault, feed.id, entries)
+            new = feed.take(prev, entries) if entries else None
             if new:
                 self._add(feed, new)
             elif new is None:

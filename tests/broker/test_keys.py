@@ -35,6 +35,7 @@ NAMES = {
     "respool:worker:<name>": keys.worker("<name>"),
     "respool:identity": keys.IDENTITY,
     "respool:pepper": keys.PEPPER,
+    "respool:sealing:<key>": keys.sealing("<key>"),
     "respool:recovered": keys.RECOVERED,
     "respool:recovering": keys.RECOVERING,
     "respool:logs:<role>": keys.announced("<role>"),
