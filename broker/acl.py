@@ -39,6 +39,12 @@ KEYS: Final[Mapping[str, frozenset[Role]]] = {
     "respool:*:tag:*": BOTH,
     "respool:tags:*": BOTH,
     "respool:queue": BOTH,
+    "respool:*:queue": BOTH,
+    "respool:turns": BOTH,
+    "respool:turns:*": BOTH,
+    "respool:coming": BOTH,
+    "respool:pace": BOTH,
+    "respool:slots": BOTH,
     "respool:queue:health-check": WORKER,
     "respool:wake": BOTH,
     "respool:webhooks": BOTH,
@@ -71,8 +77,8 @@ _ASKING: Final = "info time role config|get cluster|slots wait waitaof dbsize"
 """About the server: whether it persists, what it is, whether a write is safe. None of it changes anything."""
 _TRANSACTIONS: Final = "multi exec discard watch unwatch eval evalsha script|load"
 _READING: Final = (
-    "exists get getex pttl hget hgetall hmget xlen xrange xrevrange zcard zcount zmscore zrange zrank zrevrangebyscore "
-    "zscore"
+    "exists get getex pttl hget hgetall hkeys hmget hvals xlen xrange xrevrange zcard zcount zmscore zrange zrank "
+    "zrevrangebyscore zscore"
 )
 _WRITING: Final = (
     "copy del hdel hincrby hset hsetnx lpush ltrim pexpire psetex set unlink xadd xtrim zadd zrem zremrangebyrank "

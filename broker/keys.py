@@ -20,7 +20,16 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | `respool:<tenant>:tag:<digest>` | zset | a tenant's, likewise | as `due` |
 | `respool:tags:<generation>` | string | under which digests it is listed | INDEX, or until it leaves the lists |
 | `respool:idem:<sha256>` | string | idempotency key → generation and body fingerprint | IDEMPOTENCY |
-| `respool:queue` | zset | jobs that wait, by their places (ms) | INDEX, renewed by every job |
+| `respool:queue` | zset | nobody's jobs that wait, by their places (ms) | INDEX, renewed by every job |
+| `respool:<tenant>:queue` | zset | a tenant's, likewise | as `queue` |
+| `respool:turns` | zset | tenants whose jobs are taken, by tags: whose turn it is | as `queue` |
+| `respool:turns:background` | zset | those who have jobs in the background alone, likewise | as `queue` |
+| `respool:turns:ageing` | zset | the same, by when their first is in the background no more (ms) | as `queue` |
+| `respool:turns:bound` | zset | tenants that have all slots that they may have, by tags | as `queue` |
+| `respool:turns:level` | string | the highest tag of who has left its turns | as `queue` |
+| `respool:coming` | zset | what is submitted and not queued yet, until when it counts as that (ms) | COMING, renewed by each |
+| `respool:pace` | hash | how many jobs have left their slots, and for how long they had had them | PACE, renewed by buckets |
+| `respool:slots` | hash | how many slots workers have, and until when that counts (ms) | HEARTBEAT, renewed by every beat |
 | `arq:*` | string | arq's jobs and their locks, until their generation ends | a job WAITING, a lock as long as a job may run |
 | `respool:wake` | list | an element for each job queued: wakes a worker with a free slot | WAKE, or until the queue is empty |
 | `respool:sync` | string | a write of our own, to wait for (durability strict), where the logs are | SYNC |
@@ -59,6 +68,8 @@ STARTING: Final = "respool:starting"
 RUNNING: Final = "respool:running"
 TENANTS: Final = "respool:tenants"
 WAKE: Final = "respool:wake"
+PACE: Final = "respool:pace"
+SLOTS: Final = "respool:slots"
 CANCELS: Final = "respool:cancel"
 SYNC: Final = "respool:sync"
 WEIGHTS: Final = "respool:weights"
@@ -95,6 +106,8 @@ KEY_REMEMBERED_MS: Final = 30 * DAY_MS
 WAKE_MS: Final = 60_000
 SYNC_MS: Final = 60_000
 HEARTBEAT_MS: Final = 15_000
+COMING_MS: Final = 10_000
+PACE_MS: Final = 300_000
 PROBE_MS: Final = 60_000
 RECOVERING_MS: Final = 15_000
 BUDGET_MS: Final = 2 * 3600 * 1000
@@ -137,6 +150,11 @@ def live(generation_id: str) -> str:
 def sealing(reference: str) -> str:
     """Of the tenant key `<tenant or *>/<id>`."""
     return f"respool:sealing:{reference}"
+
+
+def queue(owner: str = "") -> str:
+    """The line of this tenant's jobs, as `index`."""
+    return f"{_of(owner)}queue"
 
 
 def index(state: str, owner: str = "") -> str:

@@ -169,10 +169,21 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Jobs by name, each with its place in the queue (ms of the submit), and how many were `left` there."""
+    """Jobs by name, each with its place in its line (ms of the submit), and how many were `left` that may be taken, 100 if it
+    is more."""
 
     left: int
     jobs: dict[str, float]
+
+
+class Over(NamedTuple):
+    """How many jobs have left the slots of a worker, and for how long they had had them, together."""
+
+    jobs: int = 0
+    held_ms: int = 0
+
+
+NONE_OVER = Over()
 
 
 class Overdue(NamedTuple):

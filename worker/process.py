@@ -102,7 +102,9 @@ async def serve(settings: WorkerSettings, name: str) -> None:
         for redis in (coordination_redis, logs_redis):
             await reach(redis, settings.trust, settings.cell or 0)
         await agreement.beat()
-        dispatcher = Dispatcher(generate, coordination, agreement, wakes, settings.max_jobs, taken_ms)
+        dispatcher = Dispatcher(
+            generate, coordination, agreement, wakes, settings.max_jobs, taken_ms, settings.tenant_shares
+        )
         async with asyncio.TaskGroup() as group:
             running = [
                 group.create_task(appender.run()),
@@ -111,7 +113,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
                 group.create_task(ends.run()),
                 group.create_task(budgets.run()),
                 group.create_task(cancels.listen(watch, appender)),
-                group.create_task(_beat(coordination)),
+                group.create_task(_beat(coordination, name, producer, settings.max_jobs)),
                 group.create_task(agreement.run()),
                 *([group.create_task(rescan.run())] if settings.two_servers else []),
                 *(group.create_task(each.run()) for each in (*archivers, *deliverers)),
@@ -168,10 +170,10 @@ async def _arq(dispatcher: Dispatcher) -> None:
             await asyncio.sleep(0.25)
 
 
-async def _beat(coordination: Coordination) -> None:
+async def _beat(coordination: Coordination, name: str, producer: Producer, slots: int) -> None:
     while True:
         with contextlib.suppress(BrokerError):
-            await coordination.beat(socket.gethostname())
+            await coordination.beat(socket.gethostname(), name, 0 if producer.draining else slots)
         await asyncio.sleep(_BEAT_SECONDS)
 
 

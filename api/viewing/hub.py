@@ -21,6 +21,7 @@ from api.viewing.rendition import View
 from api.viewing.subscription import subscription_to
 from api.viewing.transcripts import Transcripts
 from api.viewing.viewer import Viewer
+from api.viewing.waits import Waits
 from api.viewing.watched import Watched
 from broker import keys
 from broker.errors import BrokerError, UnknownGeneration
@@ -32,6 +33,7 @@ from broker.store.strict_end import StrictEnds
 from broker.store.unsealing import MAY_BE_SEALED, opened
 from broker.tasks import Tasks
 from broker.turns import Turns
+from broker.waiting import Wait
 
 log = logging.getLogger("respool.hub")
 
@@ -94,6 +96,7 @@ class Hub:
         self._watched = Watched(logs, self._watched_here)
         self._vault = logs.vault
         self._coordination = coordination
+        self.waits = Waits(coordination, settings.tenant_shares)
         self._placeless = placeless
         self._settings = settings
         self._subscription = subscription_to(settings.effective_logs_url, self)
@@ -153,11 +156,11 @@ class Hub:
         return cursor == BEGINNING or feed.has(cursor, view)
 
     def attach(
-        self, id_: str, cursor: EntryId, view: View, *, who: Principal, ended: bool, owner: str = "", place: int | None = None,
+        self, id_: str, cursor: EntryId, view: View, *, who: Principal, ended: bool, owner: str = "", wait: Wait | None = None,
         abandonable: bool = False,
     ) -> Viewer:  # fmt: skip
         """A viewer of this generation of `owner`, for `who`, from behind the cursor on. One that has ended is read from its log
-        alone; `place` is the place in the queue that the viewer has been told; `abandonable`: it is cancelled where nobody
+        alone; `wait`: what the viewer has been told of its place in the queue; `abandonable`: it is cancelled where nobody
         watches. Of what is watched here already neither owner nor that need be told. Raises UnknownGeneration if it is not
         there for `who`, whatever was asked before."""
         watched = None if ended else self._feeds.get(_channel(id_))
@@ -170,7 +173,7 @@ class Hub:
             self._alone[viewer] = self._clock()
         else:
             feed = self._feed(id_, owner)
-            feed.know_place(place)
+            feed.know_wait(wait)
             self._watch(feed, abandonable)
             rendition = feed.rendition(view, self._clock())
             viewer = Viewer(id_, view, rendition, self.pages, cursor)
@@ -371,7 +374,7 @@ class Hub:
             waiting = [feed for feed in self._feeds.values() if feed.ring.last == BEGINNING]
             if waiting and not self._telling:
                 self._telling = True
-                self._tasks.spawn(self._tell_places(waiting))
+                self._tasks.spawn(self._tell_waits(waiting))
 
     def _look_for_themselves(self) -> None:
         """Where nothing is heard of new entries, viewers look into the log by themselves."""
@@ -413,21 +416,25 @@ class Hub:
             if feed.ring.synced and hash(feed.id) % _SAFETY_TICKS == self._turn and silent:
                 self._catch_up.check(feed)
 
-    async def _tell_places(self, feeds: list[Feed]) -> None:
-        """Tells viewers of waiting generations their place in the queue, where it has changed."""
+    async def _tell_waits(self, feeds: list[Feed]) -> None:
+        """Tells viewers of waiting generations their place in the queue and how long they wait, where that has changed."""
         try:
-            places = await self._coordination.positions([(feed.id, feed.owner) for feed in feeds])
+            ranks = await self._coordination.ranks([(feed.id, feed.owner) for feed in feeds])
+            waits = [
+                None if rank is None else await self.waits.of(feed.owner, rank)
+                for feed, rank in zip(feeds, ranks, strict=True)
+            ]
         except BrokerError:
             return
         finally:
             self._telling = False
-        for feed, place in zip(feeds, places, strict=True):
+        for feed, wait in zip(feeds, waits, strict=True):
             if feed.ring.last != BEGINNING:
                 continue
-            if place is None:
+            if wait is None:
                 self._placeless(feed.id)
             else:
-                feed.tell_place(place)
+                feed.tell_wait(wait)
 
 
 def _channel(id_: str) -> bytes:
