@@ -21,8 +21,8 @@ from broker.store.archiving import Archiving
 from broker.store.client import connect
 from broker.store.cluster import connect_logs
 from broker.store.coordination import Coordination
+from broker.store.erasing import Erasing
 from broker.store.indexes import InBatches, Together
-from broker.store.key_proof import vault_with
 from broker.store.lanes import lanes_to
 from broker.store.logs import Logs
 from broker.store.safety import reach
@@ -33,12 +33,14 @@ from worker.archive_sweep import ArchiveSweep
 from worker.archiver import Archiver
 from worker.budgets.fleet import Budgets
 from worker.dispatch import Dispatcher
+from worker.eraser import Eraser
 from worker.generating.producer import Producer
 from worker.generating.toolbox import Toolbox
 from worker.guardrails.loading import load_checks
 from worker.log.appender import Appender
 from worker.prices import Prices
 from worker.rescan import Rescan
+from worker.rewriting import Rewriting, servers_behind
 from worker.settings import WorkerSettings
 from worker.sweeper import Sweeper
 from worker.upstreams.opening import open_upstreams
@@ -70,8 +72,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     wakes = connect(settings.redis_url, connections=2, retries=0, answer_seconds=4.0)
     watch = connect_logs(settings.effective_logs_url, connections=2, retries=0, answer_seconds=8.0)
     upstream = open_upstreams(settings.upstreams, settings.max_jobs + 50, settings.upstream_limits)
-    logs = Logs(logs_redis, vault=vault_with(settings.key_service(), coordination_redis))
-    coordination = Coordination(coordination_redis, settings.archive_after_ms)
+    logs, coordination = Logs(logs_redis), Coordination(coordination_redis, settings.archive_after_ms)
     lanes = lanes_to(settings.effective_logs_url)
     appender = Appender(lanes, round(settings.lease * 1000), settings.append_pace_ms)
     ends = (InBatches if settings.two_servers else Together)(logs, coordination)
@@ -88,6 +89,8 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     agreement = Agreement("worker", logs_redis, coordination_redis)
     sweeper = Sweeper(logs, coordination, agreement, settings.sweep_every, again_ms)
 
+    servers = servers_behind(coordination_redis, logs_redis)
+    rewriting = Rewriting(coordination_redis, servers, settings.effective_rewrite_every)
     rescan = Rescan(logs, coordination, agreement)
     archivers = _archivers(settings, logs, coordination, agreement)
     deliverers = _deliverers(settings, logs, coordination, agreement)
@@ -102,18 +105,18 @@ async def serve(settings: WorkerSettings, name: str) -> None:
         for redis in (coordination_redis, logs_redis):
             await reach(redis, settings.trust, settings.cell or 0)
         await agreement.beat()
-        dispatcher = Dispatcher(
-            generate, coordination, agreement, wakes, settings.max_jobs, taken_ms, settings.tenant_shares
-        )
+        dispatcher = Dispatcher(generate, coordination, agreement, wakes, settings.max_jobs, taken_ms)
         async with asyncio.TaskGroup() as group:
             running = [
                 group.create_task(appender.run()),
                 group.create_task(producer.abandonment.run()),
                 group.create_task(sweeper.run()),
+                group.create_task(_eraser(settings, logs, coordination, agreement).run()),
+                group.create_task(rewriting.run()),
                 group.create_task(ends.run()),
                 group.create_task(budgets.run()),
                 group.create_task(cancels.listen(watch, appender)),
-                group.create_task(_beat(coordination, name, producer, settings.max_jobs)),
+                group.create_task(_beat(coordination)),
                 group.create_task(agreement.run()),
                 *([group.create_task(rescan.run())] if settings.two_servers else []),
                 *(group.create_task(each.run()) for each in (*archivers, *deliverers)),
@@ -149,6 +152,12 @@ def _archivers(
     )
 
 
+def _eraser(settings: WorkerSettings, logs: Logs, coordination: Coordination, agreement: Agreement) -> Eraser:
+    """What completes erasures. Raises BadArchive."""
+    archive = None if settings.archive_url is None else open_archive(settings.archive_url)
+    return Eraser(Erasing(logs, coordination, archive), agreement)
+
+
 def _deliverers(
     settings: WorkerSettings, logs: Logs, coordination: Coordination, agreement: Agreement
 ) -> Sequence[Deliverer]:
@@ -170,10 +179,10 @@ async def _arq(dispatcher: Dispatcher) -> None:
             await asyncio.sleep(0.25)
 
 
-async def _beat(coordination: Coordination, name: str, producer: Producer, slots: int) -> None:
+async def _beat(coordination: Coordination) -> None:
     while True:
         with contextlib.suppress(BrokerError):
-            await coordination.beat(socket.gethostname(), name, 0 if producer.draining else slots)
+            await coordination.beat(socket.gethostname())
         await asyncio.sleep(_BEAT_SECONDS)
 
 

@@ -20,7 +20,6 @@ from broker.events import Entry
 from broker.ids import BEGINNING, EntryId
 from broker.transcript import Transcript
 from broker.vocabulary import ClosedReason, GapReason
-from broker.waiting import Wait
 
 State: TypeAlias = object
 """What a dialect remembers of the entries so far: known to itself alone, None where it remembers nothing."""
@@ -63,8 +62,8 @@ class Dialect(ABC):
         return False
 
     @abstractmethod
-    def queued(self, wait: Wait) -> bytes:
-        """So many others wait before it, and for so long."""
+    def queued(self, position: int) -> bytes:
+        """So many others wait before it."""
 
     @abstractmethod
     def gap(self, reason: GapReason) -> bytes:

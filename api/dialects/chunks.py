@@ -19,7 +19,6 @@ from api.dialects.boundaries import EMPTY, Kind, Scan, cut_off, grown
 from broker.events import EVENT, START, TEXT, THINKING, Entry
 from broker.transcript import Transcript
 from broker.vocabulary import ClosedReason, GapReason
-from broker.waiting import Wait
 
 Size = Literal["token", Kind]
 
@@ -116,8 +115,8 @@ class Chunks(Dialect):
 
     # -- the rest is as inside
 
-    def queued(self, wait: Wait) -> bytes:
-        return self._inner.queued(wait)
+    def queued(self, position: int) -> bytes:
+        return self._inner.queued(position)
 
     def gap(self, reason: GapReason) -> bytes:
         return self._inner.gap(reason)

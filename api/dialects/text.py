@@ -15,7 +15,6 @@ from broker.events import END, EVENT, START, TEXT, WITHDRAW, Entry
 from broker.ids import EntryId
 from broker.transcript import Transcript
 from broker.vocabulary import ClosedReason, GapReason
-from broker.waiting import Wait
 
 
 class Mark(NamedTuple):
@@ -46,8 +45,8 @@ class Text(Dialect):
             frames.append(frame)
         return state, frames
 
-    def queued(self, wait: Wait) -> bytes:
-        return b"event: queued\n" + NATIVE.queued(wait)
+    def queued(self, position: int) -> bytes:
+        return b"event: queued\n" + NATIVE.queued(position)
 
     def gap(self, reason: GapReason) -> bytes:
         return b"event: gap\n" + NATIVE.gap(reason)

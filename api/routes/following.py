@@ -19,12 +19,11 @@ from api.routes.auditing import journal_of
 from api.routes.service import Service
 from api.viewing.admissions import Admissions
 from api.viewing.rendition import View
-from broker.errors import ArchiveUnavailable, PayloadUnreadable, StorageUnavailable, UnknownGeneration
+from broker.errors import ArchiveUnavailable, StorageUnavailable
 from broker.ids import BEGINNING, EntryId
 from broker.record import TERMINAL
 from broker.replies import Visit
 from broker.store.accepting import Submitted
-from broker.waiting import Wait
 
 _VISIT_SECONDS: Final = 6.0
 """How long a viewer that arrives waits for Redis before it is sent away: so long that one dead connection is got over."""
@@ -52,12 +51,12 @@ async def follow_submitted(
     if service.hub.admissions.full(who, id_):
         return _turned_away(service, id_, view, headers)
     journal_of(request).note("view", who, id_)
-    wait = await _wait_of(service, who.owner, accepted)
+    place = accepted.place
     viewer = service.hub.attach(
         id_, BEGINNING, view,
-        who=who, ended=False, owner=who.owner, wait=wait, abandonable=accepted.abandonable,
+        who=who, ended=False, owner=who.owner, place=place, abandonable=accepted.abandonable,
     )  # fmt: skip
-    first = b"" if wait is None else view.dialect.queued(wait)
+    first = b"" if place is None else view.dialect.queued(place)
     return EventStream(service.hub, viewer, first=first, last=last, headers=headers)
 
 
@@ -84,8 +83,8 @@ async def follow(
     try:
         async with asyncio.timeout(_VISIT_SECONDS):
             visit, known = await _visit(service, who, id_, after)
-    except (ArchiveUnavailable, PayloadUnreadable):
-        raise  # it has ended: nobody waits for more of it; or it takes an operator to read it
+    except ArchiveUnavailable:
+        raise  # it has ended: nobody waits for more of it
     except (StorageUnavailable, TimeoutError):
         # Anything but 200 would make an EventSource stop for ever.
         return _turned_away(service, id_, view, headers)
@@ -98,16 +97,14 @@ async def follow(
         return (
             _nothing_more(dialect.keep_alive + last, headers) if last else Response(status_code=204, headers=NO_STORE)
         )
-    first, wait, opening = b"", None, None
+    first, place, opening = b"", None, None
     if cursor and not known:
         first = dialect.gap("bad_cursor" if after is None else "unknown_cursor")
         after = None
     elif visit.state == "queued":
-        (rank,) = await service.coordination.ranks([(id_, visit.owner)])
-        if rank is not None:
-            wait = await service.hub.waits.of(visit.owner, rank)
-        if rank is not None or not visit.later:
-            first = dialect.queued(wait or Wait(0))
+        (place,) = await service.coordination.positions([(id_, visit.owner)])
+        if place is not None or not visit.later:
+            first = dialect.queued(place or 0)
     elif after is None and snapshot:
         opening = partial(service.hub.transcripts.told, id_, dialect.snapshot)
     if (full := service.hub.admissions.full(who, id_)) is not None:
@@ -117,19 +114,9 @@ async def follow(
     journal_of(request).note("view", who, id_)
     viewer = service.hub.attach(
         id_, after or BEGINNING, view,
-        who=who, ended=ended, owner=visit.owner, wait=wait, abandonable=visit.abandonable,
+        who=who, ended=ended, owner=visit.owner, place=place, abandonable=visit.abandonable,
     )  # fmt: skip
     return EventStream(service.hub, viewer, first=first, opening=opening, last=last, headers=headers)
-
-
-async def _wait_of(service: Service, owner: str, accepted: Submitted) -> Wait | None:
-    """What is known of the wait of what was accepted just now; Redis is asked only where others wait too."""
-    if accepted.rank is None:
-        return None
-    waits = service.hub.waits
-    if accepted.rank == 0 and accepted.alone:
-        return waits.of_first(owner)
-    return await waits.of(owner, accepted.rank)
 
 
 def refuse_if_full(admissions: Admissions, who: Principal) -> None:
@@ -159,9 +146,7 @@ def _nothing_more(body: bytes, headers: list[tuple[bytes, bytes]] | None) -> Res
 async def _visit(service: Service, who: Principal, id_: str, after: EntryId | None) -> tuple[Visit, bool]:
     """What is known of a generation that is there for the one who asks, and whether its log has this entry. What the archive
     cannot give is found out here, before a stream begins. Raises as Logs.visit, and ArchiveUnavailable."""
-    visit = await service.logs.visit(id_, after)
-    if not who.may_see(visit.owner, id_):
-        raise UnknownGeneration
+    visit = await service.visit(id_, who, after)
     if visit.archived and (after is None or after != visit.terminal_id):
         return visit, await service.logs.has(id_, after or BEGINNING)
     # A cursor in what was withdrawn names nothing that is there, and is answered with what stands in its place.

@@ -21,19 +21,16 @@ from api.viewing.rendition import View
 from api.viewing.subscription import subscription_to
 from api.viewing.transcripts import Transcripts
 from api.viewing.viewer import Viewer
-from api.viewing.waits import Waits
 from api.viewing.watched import Watched
 from broker import keys
 from broker.errors import BrokerError, UnknownGeneration
-from broker.events import END, WITHDRAW, Entry, parse_append
+from broker.events import END, ERASED, WITHDRAW, Entry, parse_append
 from broker.ids import BEGINNING, EntryId
 from broker.store.coordination import Coordination
 from broker.store.logs import Logs
 from broker.store.strict_end import StrictEnds
-from broker.store.unsealing import MAY_BE_SEALED, opened
 from broker.tasks import Tasks
 from broker.turns import Turns
-from broker.waiting import Wait
 
 log = logging.getLogger("respool.hub")
 
@@ -42,7 +39,7 @@ _SAFETY_TICKS = 5
 _LINGER = 5.0
 """Seconds for which a generation is watched after its last viewer has left."""
 _RETRY_MS = (500, 3000)
-_LAST = frozenset((END, WITHDRAW))
+_LAST = frozenset((END, WITHDRAW, ERASED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +91,7 @@ class Hub:
         self.draining = False
         self._catch_up = CatchUp(logs, self.pages, turns, self._add, self._found_ended)
         self._watched = Watched(logs, self._watched_here)
-        self._vault = logs.vault
         self._coordination = coordination
-        self.waits = Waits(coordination, settings.tenant_shares)
         self._placeless = placeless
         self._settings = settings
         self._subscription = subscription_to(settings.effective_logs_url, self)
@@ -156,11 +151,11 @@ class Hub:
         return cursor == BEGINNING or feed.has(cursor, view)
 
     def attach(
-        self, id_: str, cursor: EntryId, view: View, *, who: Principal, ended: bool, owner: str = "", wait: Wait | None = None,
+        self, id_: str, cursor: EntryId, view: View, *, who: Principal, ended: bool, owner: str = "", place: int | None = None,
         abandonable: bool = False,
     ) -> Viewer:  # fmt: skip
         """A viewer of this generation of `owner`, for `who`, from behind the cursor on. One that has ended is read from its log
-        alone; `wait`: what the viewer has been told of its place in the queue; `abandonable`: it is cancelled where nobody
+        alone; `place` is the place in the queue that the viewer has been told; `abandonable`: it is cancelled where nobody
         watches. Of what is watched here already neither owner nor that need be told. Raises UnknownGeneration if it is not
         there for `who`, whatever was asked before."""
         watched = None if ended else self._feeds.get(_channel(id_))
@@ -173,7 +168,7 @@ class Hub:
             self._alone[viewer] = self._clock()
         else:
             feed = self._feed(id_, owner)
-            feed.know_wait(wait)
+            feed.know_place(place)
             self._watch(feed, abandonable)
             rendition = feed.rendition(view, self._clock())
             viewer = Viewer(id_, view, rendition, self.pages, cursor)
@@ -259,6 +254,23 @@ class Hub:
         for feed in self._feeds.values():
             feed.let_go()
 
+    def erased(self, ids: Collection[str]) -> None:
+        """Nothing of these generations is kept or shown any more. May be told again."""
+        for id_ in ids:
+            self.pages.forget(id_)
+            self.transcripts.forget(id_)
+            if (feed := self._feeds.get(_channel(id_))) is not None:
+                feed.start(BEGINNING, ended=False)
+                feed.reset("erased")
+        for viewer in list(self._alone):
+            if viewer.id in ids:
+                viewer.erase()
+
+    def may_have_erased(self) -> None:
+        """Some may have been erased unheard."""
+        self.pages.forget_all()
+        self.transcripts.forget_all()
+
     # -- what the live connection tells
 
     def live_up(self) -> None:
@@ -282,9 +294,7 @@ class Hub:
         if feed is not None:
             self._reading = True
             prev, entries = parse_append(payload)
-            if entries[0].kind in MAY_BE_SEALED:
-                entries = opened(self._vault, feed.id, entries)
-            new = feed.take(prev, entries) if entries else None
+            new = feed.take(prev, entries)
             if new:
                 self._add(feed, new)
             elif new is None:
@@ -313,7 +323,10 @@ class Hub:
             self._show()
 
     def _before_the_end(self, feed: Feed, entries: list[Entry]) -> list[Entry]:
-        """Those that can be shown from here of entries that end a log, or withdraw it."""
+        """Those that can be shown from here of entries that end a log, or withdraw it; none where it is erased."""
+        if entries[-1].kind == ERASED:
+            self.erased((feed.id,))
+            return []
         for at, entry in enumerate(entries):
             if entry.kind == WITHDRAW:
                 self.pages.forget(feed.id)
@@ -374,7 +387,7 @@ class Hub:
             waiting = [feed for feed in self._feeds.values() if feed.ring.last == BEGINNING]
             if waiting and not self._telling:
                 self._telling = True
-                self._tasks.spawn(self._tell_waits(waiting))
+                self._tasks.spawn(self._tell_places(waiting))
 
     def _look_for_themselves(self) -> None:
         """Where nothing is heard of new entries, viewers look into the log by themselves."""
@@ -416,25 +429,21 @@ class Hub:
             if feed.ring.synced and hash(feed.id) % _SAFETY_TICKS == self._turn and silent:
                 self._catch_up.check(feed)
 
-    async def _tell_waits(self, feeds: list[Feed]) -> None:
-        """Tells viewers of waiting generations their place in the queue and how long they wait, where that has changed."""
+    async def _tell_places(self, feeds: list[Feed]) -> None:
+        """Tells viewers of waiting generations their place in the queue, where it has changed."""
         try:
-            ranks = await self._coordination.ranks([(feed.id, feed.owner) for feed in feeds])
-            waits = [
-                None if rank is None else await self.waits.of(feed.owner, rank)
-                for feed, rank in zip(feeds, ranks, strict=True)
-            ]
+            places = await self._coordination.positions([(feed.id, feed.owner) for feed in feeds])
         except BrokerError:
             return
         finally:
             self._telling = False
-        for feed, wait in zip(feeds, waits, strict=True):
+        for feed, place in zip(feeds, places, strict=True):
             if feed.ring.last != BEGINNING:
                 continue
-            if wait is None:
+            if place is None:
                 self._placeless(feed.id)
             else:
-                feed.tell_wait(wait)
+                feed.tell_place(place)
 
 
 def _channel(id_: str) -> bytes:

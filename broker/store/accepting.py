@@ -25,7 +25,6 @@ from broker.store.coordination import Coordination
 from broker.store.derived import Derivation
 from broker.store.logs import Logs
 from broker.store.recovery import put_back
-from broker.store.vault import Made
 
 _FIRST_ORDINAL = 1
 
@@ -49,15 +48,13 @@ def _accepted() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """`record` is as it was made, where it is known to have been made just now: a worker may have begun since. `rank`:
-    how many jobs of its owner were before its own then, None if it may not start yet; `alone`: nobody else had any that
-    waited. `abandonable`: it is cancelled if nobody watches it for
+    """`record` is as it was made, where it is known to have been made just now: a worker may have begun since. `place`: how
+    many jobs were before its own then; None if it may not start yet. `abandonable`: it is cancelled if nobody watches it for
     long."""
 
     id: str
     record: Record | None
-    rank: int | None = 0
-    alone: bool = True
+    place: int | None = 0
     abandonable: bool = False
 
 
@@ -88,7 +85,7 @@ class Submissions:
         a NUL in it; empty where nobody is asked who they are.
 
         Raises IdempotencyMismatch, ExpiredGeneration (the key's generation has been and gone), StorageFull,
-        NotDurable, SealingUnavailable, StorageUnavailable (nothing happened), OutcomeUnknown (something may have)."""
+        NotDurable, StorageUnavailable (nothing happened), OutcomeUnknown (something may have)."""
         fingerprint = request.fingerprint() if idempotency_key is not None else ""  # 3 ms of 1 MiB, for who has a key
         derived = None
         if idempotency_key is not None:
@@ -103,28 +100,23 @@ class Submissions:
                 id_ = derived.id
             if request.durability == "strict" and not await (await self.logs.at(id_)).can_confirm():
                 raise NotDurable
-            key = await self.logs.vault.made(id_, owner)
             reached = True
             if derived is not None and derived.known:
                 await self._see_to(id_)
             elif self.derivation is None and idempotency_key is None:
-                made = await self._at_once(id_, request, owner, key)
+                made = await self._at_once(id_, request, owner)
             else:
                 tags = request.options().tags
                 accepted = await self.coordination.submit(
                     id_, idempotency_key, fingerprint, self.pickup_ms, tags, owner
                 )
-                if accepted.id != id_:
-                    id_ = accepted.id
-                    key = await self.logs.vault.made(id_, owner)
-                stored, made_for = self._stored(request, key), fingerprint if derived else ""
+                id_ = accepted.id
+                stored, made_for = self._stored(request), fingerprint if derived else ""
                 schedule, hook = request.options().schedule(self.background_ms), request.hook
-                wrapped = b"" if key is None else key.wrapped
                 created = await self.logs.create(
-                    id_, *stored, made_for, owner, request.origin, grace, hook, tags, schedule, wrapped
+                    id_, *stored, made_for, owner, request.origin, grace, hook, tags, schedule
                 )
                 if created:
-                    self._keep(id_, key)
                     with _accepted():
                         await self._queue(id_, schedule, owner, listed=not accepted.known)
         except StorageUnavailable as error:
@@ -161,29 +153,21 @@ class Submissions:
         await self.logs.record(id_)
         await put_back(self.logs, self.coordination, [id_])
 
-    async def _at_once(self, id_: str, request: GenerationRequest, owner: str, key: Made | None) -> Submitted | None:
+    async def _at_once(self, id_: str, request: GenerationRequest, owner: str) -> Submitted | None:
         grace, tags = _abandon_ms(request), request.options().tags
         schedule = request.options().schedule(self.background_ms)
-        stored, origin, hook = self._stored(request, key), request.origin, request.hook
-        wrapped = b"" if key is None else key.wrapped
-        create = log_steps.create(id_, *stored, "", owner, origin, grace, hook, tags, schedule, wrapped)
+        stored, origin, hook = self._stored(request), request.origin, request.hook
+        create = log_steps.create(id_, *stored, "", owner, origin, grace, hook, tags, schedule)
         listed = await one_server.accept(id_, create, self.pickup_ms, tags, owner).run(self.coordination.redis)
         if listed is None:
             return None
-        self._keep(id_, key)
         record = Record.new(id_, request.model, listed.created_ms, owner, request.origin, request.hook, tags, schedule)
-        return Submitted(id_, record, listed.rank, listed.alone, grace is not None)
+        return Submitted(id_, record, listed.place, grace is not None)
 
-    def _stored(self, request: GenerationRequest, key: Made | None) -> tuple[bytes, str, int, Durability]:
+    def _stored(self, request: GenerationRequest) -> tuple[bytes, str, int, Durability]:
         """The request as its record has it, the model, the retention in ms, the durability."""
-        options, stored = request.options(), request.to_bytes()
-        sealed = stored if key is None else key.seal.sealed_request(stored)
-        return sealed, request.model, (options.retention or self.retention) * 1000, options.durability
-
-    def _keep(self, id_: str, key: Made | None) -> None:
-        """The record was made just now, with this data key."""
-        if key is not None:
-            self.logs.vault.keep(id_, key.seal)
+        options = request.options()
+        return request.to_bytes(), request.model, (options.retention or self.retention) * 1000, options.durability
 
     async def _queue(self, id_: str, schedule: Schedule, owner: str, *, listed: bool) -> None:
         """Queues a generation whose record was just made, or has it looked at when it may start. One that an earlier try
