@@ -46,11 +46,11 @@ Where to read on, in this order:
     summary.py            a record as it is shown; webhooks.py: where one may go, what became of it
     schedule.py           when a generation may start, and how urgent it is
     waiting.py            what waits for a worker: who of many tenants is next, and for about how long it takes
-    tombstones.py         what stays of a generation whose record has gone
     tags.py               what a submitter calls a generation, by which lists find it
     limits.py, rate.py    how much a tenant may ask for
     api_keys.py           what is kept of an API key
     packing.py            a generation as one object of an archive
+    sealing.py            what is stored of a generation, encrypted; tenant_keys.py: what its key is wrapped with
     turns.py              long work in slices, so that all others go on; aside.py: what cannot be sliced, beside the loop
     collecting.py         when a process looks for cyclic garbage
 

@@ -43,16 +43,13 @@ KEYS: Final[Mapping[str, frozenset[Role]]] = {
     "respool:wake": BOTH,
     "respool:webhooks": BOTH,
     "respool:archive": BOTH,
-    "respool:erasing": BOTH,
-    "respool:erased": BOTH,
-    "respool:erased:newest": BOTH,
-    "respool:rewritten:*": WORKER,
     "respool:archive:swept": WORKER,
     "respool:idem:*": API,
     "respool:sync": BOTH,
     "respool:worker:*": WORKER,
     "respool:identity": BOTH,
     "respool:pepper": API,
+    "respool:sealing:*": API,
     "respool:recovered": WORKER,
     "respool:recovering": WORKER,
     "respool:logs:*": BOTH,
@@ -74,8 +71,8 @@ _ASKING: Final = "info time role config|get cluster|slots wait waitaof dbsize"
 """About the server: whether it persists, what it is, whether a write is safe. None of it changes anything."""
 _TRANSACTIONS: Final = "multi exec discard watch unwatch eval evalsha script|load"
 _READING: Final = (
-    "exists get getex pttl hget hgetall hmget xlen xrange xrevrange zcard zcount zmscore zrange zrangebyscore zrank "
-    "zrevrangebyscore zscore"
+    "exists get getex pttl hget hgetall hmget xlen xrange xrevrange zcard zcount zmscore zrange zrank zrevrangebyscore "
+    "zscore"
 )
 _WRITING: Final = (
     "copy del hdel hincrby hset hsetnx lpush ltrim pexpire psetex set unlink xadd xtrim zadd zrem zremrangebyrank "
@@ -84,8 +81,7 @@ _WRITING: Final = (
 COMMANDS: Final[Mapping[Role, str]] = {
     "api": f"{_CONNECTING} {_ASKING} {_TRANSACTIONS} {_READING} {_WRITING} mget zrangebylex "
     "ssubscribe sunsubscribe subscribe unsubscribe",
-    "worker": f"{_CONNECTING} {_ASKING} {_TRANSACTIONS} {_READING} {_WRITING} blmpop zpopmin scan subscribe unsubscribe "
-    "bgrewriteaof",
+    "worker": f"{_CONNECTING} {_ASKING} {_TRANSACTIONS} {_READING} {_WRITING} blmpop zpopmin scan subscribe unsubscribe",
 }
 """What each calls, by itself or in a script. Jobs are taken (`zpopmin`, `blmpop`) and the keyspace is read (`scan`) by workers
 alone, generations are followed (`ssubscribe`), and API keys read, by the API alone."""

@@ -71,7 +71,7 @@ def read_record(raw: bytes) -> KeyRecord | None:
         return None
 
 
-def merged(records: "list[KeyRecord]") -> KeyRecord | None:
+def agreed_on(records: "list[KeyRecord]") -> KeyRecord | None:
     """What is right of several of one key: the newest, with the earliest end that any of them has."""
     if not records:
         return None

@@ -19,14 +19,6 @@ class ExpiredGeneration(BrokerError):
     """There was one, and its retention is over."""
 
 
-class ErasedGeneration(ExpiredGeneration):
-    """There was one, of this owner, and somebody had it erased."""
-
-    def __init__(self, owner: str) -> None:
-        super().__init__("the generation was erased")
-        self.owner = owner
-
-
 class IdempotencyMismatch(BrokerError):
     """The idempotency key was used before with another body."""
 
@@ -61,6 +53,22 @@ class ArchiveUnavailable(StorageUnavailable):
     def __init__(self, reason: str) -> None:
         super().__init__()
         self.args = (f"the archive is away: {reason}",)
+
+
+class PayloadUnreadable(StorageUnavailable):
+    """What is stored of a generation is sealed, and cannot be opened here: with keys that this process lacks, or it is damaged.
+    `reason` is for our log: it names a key, never what is in it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.args = (f"a payload cannot be read: {reason}",)
+
+
+class SealingUnavailable(BrokerError):
+    """Nothing is accepted, as it could not be sealed, or not so that others could open it. `reason` is for our log."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"nothing can be sealed: {reason}")
 
 
 class StorageForbidden(BrokerError):

@@ -22,13 +22,16 @@ WITHDRAW: Final = b"w"
 """`withdraw`, in place of everything that was there before it."""
 END: Final = b"z"
 """`stream_end` or `error`, the one terminal entry."""
-ERASED: Final = b"x"
-"""In no log: what is published when one is erased."""
 
 WITHDRAWN: Final = b'"withdrawn":true'
 """What is in an end whose log was withdrawn."""
 
 DELTAS: Final = frozenset((TEXT, THINKING, TOOL_INPUT))
+
+SEALED: Final = {TEXT: b"T", THINKING: b"K", TOOL_INPUT: b"I", EVENT: b"J"}
+"""The kinds of entries whose values are sealed (sealing.py), of each that a worker writes. Whatever shows a log opens them
+first."""
+OPENED: Final = {sealed: kind for kind, sealed in SEALED.items()}
 
 
 class Content(NamedTuple):

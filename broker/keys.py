@@ -7,7 +7,7 @@ belongs to the *coordination* role. By default one server plays both, and only t
 |---|---|---|---|
 | `{gen}:record` | hash | request, state, attempt, lease, a cancel, usage, times | retention after the end; WAITING until then |
 | `{gen}:log` | stream | the entries, until they are in the archive | as the record |
-| `{gen}:was` | string | tombstone: when made, for which body if its id is derived, or: erased | retention + REMEMBERED |
+| `{gen}:was` | string | tombstone: when made, for which body if its id is derived; for 410, not 404 | retention + REMEMBERED |
 | `{gen}:webhook` | hash | the record as it ended, which a webhook is to tell yet; tries | DELIVERY, or until it is told |
 | `respool:due` | zset | when somebody must look at a generation whose end is not filed (ms) | INDEX, renewed by every write |
 | `respool:expiring` | zset | generations whose end is filed, by when they have expired (ms) | as `due` |
@@ -28,6 +28,7 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | `respool:worker:<name>` | string | heartbeat of a worker process | HEARTBEAT |
 | `respool:identity` | string | which server this is, where the logs are | INDEX, renewed by every process |
 | `respool:pepper` | string | the secret that ids are derived with, where the logs are | INDEX, renewed by each use |
+| `respool:sealing:<key>` | string | by which APIs see that they mean one tenant key by one name | INDEX, renewed by every API |
 | `respool:recovered` | string | of which run of coordination the losses are put back, where the logs are | as `identity` |
 | `respool:recovering` | string | a worker does so now, where the logs are | RECOVERING, renewed with every page |
 | `respool:logs:<role>` | zset | identities of logs servers, by when an `api` or a `worker` last announced them (ms) | WAITING |
@@ -36,10 +37,6 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | `respool:keys` | zset | tenant and id of each API key | as `respool:key:<id>` |
 | `respool:cell` | string | the number of the cell that this server is of | INDEX, renewed at every start |
 | `respool:probe` | string | a write of our own, to see whether Redis takes any | PROBE |
-| `respool:erasing` | zset | generations whose erasure a sweeper completes, and when it looks (ms) | as `due` |
-| `respool:erased` | zset | those that were erased of late, by rising numbers, for APIs | TOLD, renewed by each |
-| `respool:erased:newest` | string | the number of the latest of them | INDEX, renewed by each |
-| `respool:rewritten:<run>` | string | when the server of this run was asked to rewrite its file (ms) | two of the periods |
 | `respool:webhooks` | zset | generations whose webhooks are to be tried, and when (ms) | as `due` |
 | `respool:archive` | zset | what an archiver must look at, and when (ms): ended generations, objects | as `due` |
 | `respool:upstream:<digest>` | hash | budget of an upstream's model and key: limits, breaker | BUDGET |
@@ -71,9 +68,6 @@ CELL: Final = "respool:cell"
 PROBE: Final = "respool:probe"
 ARCHIVE: Final = "respool:archive"
 WEBHOOKS: Final = "respool:webhooks"
-ERASING: Final = "respool:erasing"
-ERASED: Final = "respool:erased"
-NEWEST: Final = "respool:erased:newest"
 ARCHIVE_SWEPT: Final = "respool:archive:swept"
 UPSTREAM: Final = "respool:upstream:"
 """What the keys of a budget begin with."""
@@ -105,8 +99,6 @@ PROBE_MS: Final = 60_000
 RECOVERING_MS: Final = 15_000
 BUDGET_MS: Final = 2 * 3600 * 1000
 """Longer than anything that a budget knows of may last: an hour."""
-TOLD_MS: Final = 10 * 60 * 1000
-"""Longer than an API goes without asking, before it forgets all that it keeps."""
 SWEPT_MS: Final = 22 * 3600 * 1000
 """With the hour for which an object may be nobody's: less than a day."""
 SWEEPING_MS: Final = 10 * 60 * 1000
@@ -142,6 +134,11 @@ def live(generation_id: str) -> str:
     return f"{{{generation_id}}}:live"
 
 
+def sealing(reference: str) -> str:
+    """Of the tenant key `<tenant or *>/<id>`."""
+    return f"respool:sealing:{reference}"
+
+
 def index(state: str, owner: str = "") -> str:
     """Of this tenant; of what is nobody's where it is empty."""
     return f"{_of(owner)}index:{state}"
@@ -168,10 +165,6 @@ def idempotency(digest: str) -> str:
 
 def api_key(id_: str) -> str:
     return f"respool:key:{id_}"
-
-
-def rewritten(run: str) -> str:
-    return f"respool:rewritten:{run}"
 
 
 def worker(name: str) -> str:

@@ -10,6 +10,7 @@ Compressed is in zlib's format. An object never changes: its digest is in its na
 is done in slices (turns.py).
 """
 
+import base64
 import hashlib
 import zlib
 from bisect import bisect_right
@@ -52,8 +53,8 @@ async def digest(data: bytes, turns: Turns) -> str:
 
 
 async def pack(id_: str, record: Mapping[bytes, bytes], log: AsyncIterable[Sequence[Run]], turns: Turns) -> bytes:
-    """The object of a generation that has ended, whose log comes in pages."""
-    fields = {name.decode(): value.decode() for name, value in record.items()}
+    """The object of a generation that has ended, whose log comes in pages as it is stored."""
+    fields = {name.decode(): value.decode() for name, value in _kept(record).items()}
     packed_record = await _compress([orjson.dumps(fields)], turns)
     chunks, bodies = list[tuple[int, int, int, int]](), list[bytes]()
     async for page in log:
@@ -63,6 +64,20 @@ async def pack(id_: str, record: Mapping[bytes, bytes], log: AsyncIterable[Seque
             bodies.append(body)
     head = orjson.dumps({"id": id_, "record": len(packed_record), "chunks": chunks})
     return b"".join((_MAGIC, len(head).to_bytes(_SIZE), head, packed_record, *bodies))
+
+
+def _kept(record: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
+    """The wrapped data key stays in Redis alone: when its record is gone, nothing opens the object. What is sealed is no
+    text."""
+    if b"sealed" not in record:
+        return record
+    kept = {name: value for name, value in record.items() if name != b"sealed"}
+    return {**kept, b"request": base64.b64encode(kept[b"request"])} if b"request" in kept else kept
+
+
+def request_of(record: Mapping[str, str], *, sealed: bool) -> bytes:
+    """The request in an object's record, as Redis had it. Raises KeyError, ValueError."""
+    return base64.b64decode(record["request"], validate=True) if sealed else record["request"].encode()
 
 
 def _published(run: Run) -> Iterable[bytes]:

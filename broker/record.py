@@ -49,6 +49,7 @@ class Record:
     """Times are Unix milliseconds by Redis's clock. `request` is None where it was not read. `ordinal` counts the attempts so
     far, `spent` those that count against the limit (a hand-over does not); `usage` is JSON. `unconfirmed`: the end is strictly
     durable, and nobody has noted yet that Redis has it safe. `owner` is empty where nobody was asked who they are.
+    `sealed`: the wrapped data key, empty where nothing is sealed.
     `start_ms`: it may not start before; `place_ms`: its place in the queue; both None where nothing of that was asked for."""
 
     id: str
@@ -74,6 +75,7 @@ class Record:
     start_ms: int | None = None
     place_ms: int | None = None
     cost: bytes = b""
+    sealed: bytes = b""
 
     @property
     def spent_before(self) -> bytes | None:
@@ -165,6 +167,7 @@ class Record:
             ),
             owner=fields.get(b"owner", b"").decode(),
             cost=fields.get(b"cost", b""),
+            sealed=fields.get(b"sealed", b""),
             origin=Origin.of(fields.get(b"origin")),
             hook=Hook.of(fields.get(b"webhook")),
             delivery=Delivery.of(fields.get(b"delivery")),

@@ -36,6 +36,8 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("model", "as it was asked for", _MAKING),
     Field("request", "as it was accepted, JSON; up to a megabyte, which only a worker reads", _MAKING, ("archive",),
           shown=False),
+    Field("sealed", "the data key that request, entries and messages are sealed with, wrapped; missing where they are plain",
+          _MAKING),
     Field("durability", "`strict`, or `normal`", _MAKING),
     Field("origin", "`retry` or `continue`, and the generation that this one repeats or goes on from; else missing",
           _MAKING),

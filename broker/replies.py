@@ -10,9 +10,8 @@ from broker.record import State
 
 # -- logs
 
-Created = Literal["created", "exists", "expired", "erased", "mismatch"]
-"""`exists`: the record is there already. `expired`: one was. `erased`: one was, and nothing is made of its id again.
-`mismatch`: it was made for another body."""
+Created = Literal["created", "exists", "expired", "mismatch"]
+"""`exists`: the record is there already. `expired`: one was. `mismatch`: it was made for another body."""
 
 
 @dataclass(frozen=True, slots=True)

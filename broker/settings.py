@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from broker.bounds import LONGEST_ARCHIVED, LONGEST_IN_REDIS
 from broker.cells import Cell, cells_of
 from broker.limits import LimitSettings
+from broker.tenant_keys import KeyService, keys_in, service_of, tenant_keys
 from broker.tenants import Tenants
 from broker.upstreams import UpstreamSetting, parsed
 from broker.webhooks import Rules, allowances, secrets_of
@@ -52,6 +53,12 @@ class BrokerSettings(LimitSettings, BaseSettings):
     """What webhooks are signed with, `whsec_…`; several, with spaces or commas between, while one is changed for another."""
     webhook_allow: str | None = None
     """What webhooks may do beside https to public addresses: words of `http`, `loopback`, `private`."""
+    encryption_keys: SecretStr | None = None
+    """Tenant keys, `tenant/id:base64` each: see tenant_keys.py. What tenants submit that have one is stored sealed."""
+    encryption_keys_file: Path | None = None
+    """A file that these are in."""
+    encryption_service: str | None = Field(default=None, max_length=256)
+    """`package.module:function`, which returns what wraps data keys instead: a KMS."""
     pickup_grace: float = Field(default=3.0, gt=0, le=60)
     """Seconds after which a generation that no worker has claimed is looked at by a sweeper."""
     upstreams: Annotated[tuple[UpstreamSetting, ...] | None, NoDecode] = None
@@ -150,6 +157,22 @@ class BrokerSettings(LimitSettings, BaseSettings):
         if text is not None:
             cells_of(text)
         return text
+
+    @model_validator(mode="after")
+    def _one_source_of_keys(self) -> Self:
+        named = (self.encryption_keys, self.encryption_keys_file, self.encryption_service)
+        if sum(each is not None for each in named) > 1:
+            raise ValueError("RESPOOL_ENCRYPTION_KEYS, …_KEYS_FILE, …_SERVICE: set one of them")
+        self.key_service()
+        return self
+
+    def key_service(self) -> KeyService | None:
+        """What data keys are wrapped with; None where nothing is sealed. Raises BadKeys."""
+        if self.encryption_service is not None:
+            return service_of(self.encryption_service)
+        if self.encryption_keys_file is not None:
+            return keys_in(self.encryption_keys_file)
+        return None if self.encryption_keys is None else tenant_keys(self.encryption_keys.get_secret_value())
 
     @model_validator(mode="after")
     def _long_only_in_an_archive(self) -> Self:

@@ -273,7 +273,7 @@ class Snapshot(TypedDict):
     open: int | None
 
 
-GapReason = Literal["bad_cursor", "unknown_cursor", "rewound", "expired", "erased"]
+GapReason = Literal["bad_cursor", "unknown_cursor", "rewound", "expired"]
 
 
 class Gap(TypedDict):

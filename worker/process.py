@@ -21,8 +21,8 @@ from broker.store.archiving import Archiving
 from broker.store.client import connect
 from broker.store.cluster import connect_logs
 from broker.store.coordination import Coordination
-from broker.store.erasing import Erasing
 from broker.store.indexes import InBatches, Together
+from broker.store.key_proof import vault_with
 from broker.store.lanes import lanes_to
 from broker.store.logs import Logs
 from broker.store.safety import reach
@@ -33,14 +33,12 @@ from worker.archive_sweep import ArchiveSweep
 from worker.archiver import Archiver
 from worker.budgets.fleet import Budgets
 from worker.dispatch import Dispatcher
-from worker.eraser import Eraser
 from worker.generating.producer import Producer
 from worker.generating.toolbox import Toolbox
 from worker.guardrails.loading import load_checks
 from worker.log.appender import Appender
 from worker.prices import Prices
 from worker.rescan import Rescan
-from worker.rewriting import Rewriting, servers_behind
 from worker.settings import WorkerSettings
 from worker.sweeper import Sweeper
 from worker.upstreams.opening import open_upstreams
@@ -72,7 +70,8 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     wakes = connect(settings.redis_url, connections=2, retries=0, answer_seconds=4.0)
     watch = connect_logs(settings.effective_logs_url, connections=2, retries=0, answer_seconds=8.0)
     upstream = open_upstreams(settings.upstreams, settings.max_jobs + 50, settings.upstream_limits)
-    logs, coordination = Logs(logs_redis), Coordination(coordination_redis, settings.archive_after_ms)
+    logs = Logs(logs_redis, vault=vault_with(settings.key_service(), coordination_redis))
+    coordination = Coordination(coordination_redis, settings.archive_after_ms)
     lanes = lanes_to(settings.effective_logs_url)
     appender = Appender(lanes, round(settings.lease * 1000), settings.append_pace_ms)
     ends = (InBatches if settings.two_servers else Together)(logs, coordination)
@@ -89,8 +88,6 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     agreement = Agreement("worker", logs_redis, coordination_redis)
     sweeper = Sweeper(logs, coordination, agreement, settings.sweep_every, again_ms)
 
-    servers = servers_behind(coordination_redis, logs_redis)
-    rewriting = Rewriting(coordination_redis, servers, settings.effective_rewrite_every)
     rescan = Rescan(logs, coordination, agreement)
     archivers = _archivers(settings, logs, coordination, agreement)
     deliverers = _deliverers(settings, logs, coordination, agreement)
@@ -111,8 +108,6 @@ async def serve(settings: WorkerSettings, name: str) -> None:
                 group.create_task(appender.run()),
                 group.create_task(producer.abandonment.run()),
                 group.create_task(sweeper.run()),
-                group.create_task(_eraser(settings, logs, coordination, agreement).run()),
-                group.create_task(rewriting.run()),
                 group.create_task(ends.run()),
                 group.create_task(budgets.run()),
                 group.create_task(cancels.listen(watch, appender)),
@@ -150,12 +145,6 @@ def _archivers(
         Archiver(logs, archiving, archive, agreement, settings.archive_after),
         ArchiveSweep(logs, archiving, archive, agreement, settings.cell or 0),
     )
-
-
-def _eraser(settings: WorkerSettings, logs: Logs, coordination: Coordination, agreement: Agreement) -> Eraser:
-    """What completes erasures. Raises BadArchive."""
-    archive = None if settings.archive_url is None else open_archive(settings.archive_url)
-    return Eraser(Erasing(logs, coordination, archive), agreement)
 
 
 def _deliverers(

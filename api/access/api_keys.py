@@ -29,7 +29,7 @@ def new_key() -> ApiKey:
     return ApiKey(id_, b"%b_%08x" % (text, zlib.crc32(text)))
 
 
-def parse(text: bytes) -> ApiKey | None:
+def read_key(text: bytes) -> ApiKey | None:
     """None for what is no key."""
     if len(text) > 128 or (match := _SHAPE.fullmatch(text)) is None:
         return None

@@ -34,7 +34,10 @@ _ALLOW: Final = b"access-control-allow-origin"
 _EXPOSE: Final[Header] = (b"access-control-expose-headers", b"Location, Retry-After, Generation-Id")
 PREFLIGHT: Final[Sequence[Header]] = (
     (b"access-control-allow-methods", b"GET, POST"),
-    (b"access-control-allow-headers", b"Content-Type, Accept, Last-Event-ID, Idempotency-Key, Authorization"),
+    (
+        b"access-control-allow-headers",
+        b"Content-Type, Accept, Last-Event-ID, Idempotency-Key, Authorization, X-Api-Key",
+    ),
     (b"access-control-max-age", b"600"),
 )
 """What a page may send: the answer to its preflight."""

@@ -88,7 +88,6 @@ class Code(Enum):
         "There is no text to go on from",
         "It runs yet, is complete, has no text, stopped inside anything but a text, or has more than 1 MiB of it.",
     )
-    ERASED = Kind(410, "The generation was erased", "Somebody had it erased; its Idempotency-Key makes nothing either.")
     EXPIRED = Kind(410, "The generation has expired", "Its retention is over and its text is gone.")
     BODY_TOO_LARGE = Kind(413, "The body is too large", "A body has at most 1 MiB, chunked or not.")
     UNSUPPORTED_MEDIA_TYPE = Kind(
@@ -150,6 +149,15 @@ class Code(Enum):
     STORAGE_FORBIDDEN = Kind(503, "The storage refuses us", "Redis' user lacks a permission: an operator's work.", 30)
     ARCHIVE_UNAVAILABLE = Kind(
         503, "The archive does not answer", "The text was moved to the archive, which has it not or does not answer.", 5
+    )
+    PAYLOAD_UNREADABLE = Kind(
+        503,
+        "The text is sealed",
+        "This server lacks the key that it is sealed with, or its key service does not answer.",
+        30,
+    )
+    ENCRYPTION_UNAVAILABLE = Kind(
+        503, "Nothing can be sealed", "The keys or the key service are not as they must be: an operator's work.", 30
     )
     UNSAFE_STORAGE = Kind(503, "The storage is not safe", "Its settings could lose data: an operator's work.", 30)
     STORAGE_MISMATCH = Kind(
@@ -268,8 +276,6 @@ def from_broker_error(error: broker.BrokerError) -> Problem:
     match error:
         case broker.UnknownGeneration():
             return Problem(Code.NOT_FOUND)
-        case broker.ErasedGeneration():
-            return Problem(Code.ERASED)
         case broker.ExpiredGeneration():
             return Problem(Code.EXPIRED)
         case broker.IdempotencyMismatch():
@@ -278,6 +284,10 @@ def from_broker_error(error: broker.BrokerError) -> Problem:
             return Problem(Code.ALREADY_ENDED, state=error.state)
         case broker.ArchiveUnavailable():
             return Problem(Code.ARCHIVE_UNAVAILABLE)
+        case broker.PayloadUnreadable():
+            return Problem(Code.PAYLOAD_UNREADABLE)
+        case broker.SealingUnavailable():
+            return Problem(Code.ENCRYPTION_UNAVAILABLE)
         case broker.StorageUnavailable():
             return Problem(_AWAY[error.why])
         case broker.StorageForbidden():

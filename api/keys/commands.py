@@ -15,7 +15,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from api.access.api_keys import ApiKey, parse
+from api.access.api_keys import ApiKey, read_key
 from api.access.gate import Scope
 from api.access.peppers import Peppers
 from api.keys.everywhere import Everywhere
@@ -63,7 +63,7 @@ def _name(text: str) -> str:
 
 def _key_id(text: str) -> str:
     """Of an id, or of a whole key, of which no more is taken."""
-    key = parse(text.encode(errors="replace"))
+    key = read_key(text.encode(errors="replace"))
     if key is not None:
         return key.id
     if not re.fullmatch(KEY_ID, text):
@@ -160,7 +160,7 @@ async def _create(asked: argparse.Namespace, issuer: Issuer, store: Everywhere, 
 def _in(file: Path) -> ApiKey | None:
     """The key that a file has."""
     try:
-        return parse(file.read_bytes().strip())
+        return read_key(file.read_bytes().strip())
     except FileNotFoundError:
         return None
 

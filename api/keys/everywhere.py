@@ -1,5 +1,5 @@
 """What all cells keep of API keys, as one: each cell has all keys, any that answers will do, and of two records that with the
-later change is right (`merged`). A cell that was away is told what it has missed when it is read again.
+later change is right (`agreed_on`). A cell that was away is told what it has missed when it is read again.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from arq.connections import ArqRedis
 
-from broker.api_keys import KeyRecord, merged, read_record
+from broker.api_keys import KeyRecord, agreed_on, read_record
 from broker.errors import BrokerError, StorageUnavailable
 from broker.store import api_keys
 from broker.store.api_keys import Kept, Told
@@ -37,7 +37,7 @@ class Everywhere:
         told = await self._each(lambda redis: api_keys.read(redis, ids))
         now_ms = next(each.now_ms for each in told if each is not None)
         had = [None if each is None else _records(ids, each) for each in told]
-        records = {id_: merged([record for each in had if each and (record := each[id_])]) for id_ in ids}
+        records = {id_: agreed_on([record for each in had if each and (record := each[id_])]) for id_ in ids}
         for redis, each in zip(self.clients, had, strict=True):
             for record in _lacking(each, records.values()) if each is not None else ():
                 await self._told(redis, api_keys.keep(record, now_ms).run)

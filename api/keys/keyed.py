@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from api.access.api_keys import parse
+from api.access.api_keys import read_key
 from api.access.credentials import credential
 from api.access.gate import Header, Principal, Refusal
 from api.keys.ring import Ring
@@ -22,7 +22,7 @@ class Keyed:
         named = credential(target, headers)
         if isinstance(named, Refusal):
             return named
-        key = parse(named.text) if named.kind == "key" else None
+        key = read_key(named.text) if named.kind == "key" else None
         return _NO_KEY if key is None else self._ring.check(key)
 
     def holds(self, who: Principal) -> bool:

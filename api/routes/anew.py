@@ -23,7 +23,7 @@ from broker.transcript import Transcript
 _MOST_BYTES: Final = 1 << 20
 """Of text that a generation goes on from: as much as a submitter may send."""
 _LARGE: Final = 16 * 1024
-_ABOUT: Final = (*ABOUT_ONE, *ABOUT_SUBMITTING, Code.ARCHIVE_UNAVAILABLE)
+_ABOUT: Final = (*ABOUT_ONE, *ABOUT_SUBMITTING, Code.ARCHIVE_UNAVAILABLE, Code.PAYLOAD_UNREADABLE)
 _CHANGED: Final = {"max_tokens": 8192}
 
 router = guarded()

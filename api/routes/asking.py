@@ -19,15 +19,15 @@ from broker.errors import UnknownGeneration
 from broker.ids import GENERATION_ID, is_generation_id
 
 NO_STORE: Final = {"cache-control": "no-store"}
-ABOUT_ONE: Final = (Code.NOT_FOUND, Code.EXPIRED, Code.ERASED, *ABOUT_STORAGE)
+ABOUT_ONE: Final = (Code.NOT_FOUND, Code.EXPIRED, *ABOUT_STORAGE)
 ABOUT_BODIES: Final = (
     Code.MALFORMED_JSON, Code.DUPLICATE_KEY, Code.NOT_UTF8, Code.UNSUPPORTED_JSON, Code.INCOMPLETE_BODY, Code.BODY_TIMEOUT,
     Code.BODY_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE, Code.INVALID_REQUEST,
 )  # fmt: skip
 ABOUT_SUBMITTING: Final = (
-    *ABOUT_BODIES, Code.IDEMPOTENCY_KEY_INVALID, Code.IDEMPOTENCY_MISMATCH, Code.EXPIRED, Code.ERASED, Code.NOT_DURABLE,
+    *ABOUT_BODIES, Code.IDEMPOTENCY_KEY_INVALID, Code.IDEMPOTENCY_MISMATCH, Code.EXPIRED, Code.NOT_DURABLE,
     Code.NOT_ACCEPTABLE, *ABOUT_STORAGE, Code.STORAGE_FULL, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH, Code.OUTCOME_UNKNOWN,
-    Code.DRAINING, Code.CROSS_SITE, Code.TOO_MANY_STREAMS,
+    Code.ENCRYPTION_UNAVAILABLE, Code.DRAINING, Code.CROSS_SITE, Code.TOO_MANY_STREAMS,
 )  # fmt: skip
 SUBMITTED: Final = ("Location", "Generation-Id")
 MESSAGES: Final = [{"role": "user", "content": "Tell me a story"}]

@@ -37,7 +37,7 @@ router = guarded()
 @router.post(
     "/chat/stream",
     **described(
-        {200: CHAT}, (*ABOUT_SUBMITTING, Code.NOT_FOUND, Code.ARCHIVE_UNAVAILABLE), body=ChatRequest,
+        {200: CHAT}, (*ABOUT_SUBMITTING, Code.NOT_FOUND, Code.ARCHIVE_UNAVAILABLE, Code.PAYLOAD_UNREADABLE), body=ChatRequest,
         scopes=("submit", "view"),
         takes=("Idempotency-Key", "Last-Event-ID"), sends={200: SUBMITTED},
         example={"model": "sim-1", "system": "Be brief.", "messages": MESSAGES},

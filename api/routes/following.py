@@ -19,7 +19,7 @@ from api.routes.auditing import journal_of
 from api.routes.service import Service
 from api.viewing.admissions import Admissions
 from api.viewing.rendition import View
-from broker.errors import ArchiveUnavailable, StorageUnavailable
+from broker.errors import ArchiveUnavailable, PayloadUnreadable, StorageUnavailable, UnknownGeneration
 from broker.ids import BEGINNING, EntryId
 from broker.record import TERMINAL
 from broker.replies import Visit
@@ -83,8 +83,8 @@ async def follow(
     try:
         async with asyncio.timeout(_VISIT_SECONDS):
             visit, known = await _visit(service, who, id_, after)
-    except ArchiveUnavailable:
-        raise  # it has ended: nobody waits for more of it
+    except (ArchiveUnavailable, PayloadUnreadable):
+        raise  # it has ended: nobody waits for more of it; or it takes an operator to read it
     except (StorageUnavailable, TimeoutError):
         # Anything but 200 would make an EventSource stop for ever.
         return _turned_away(service, id_, view, headers)
@@ -146,7 +146,9 @@ def _nothing_more(body: bytes, headers: list[tuple[bytes, bytes]] | None) -> Res
 async def _visit(service: Service, who: Principal, id_: str, after: EntryId | None) -> tuple[Visit, bool]:
     """What is known of a generation that is there for the one who asks, and whether its log has this entry. What the archive
     cannot give is found out here, before a stream begins. Raises as Logs.visit, and ArchiveUnavailable."""
-    visit = await service.visit(id_, who, after)
+    visit = await service.logs.visit(id_, after)
+    if not who.may_see(visit.owner, id_):
+        raise UnknownGeneration
     if visit.archived and (after is None or after != visit.terminal_id):
         return visit, await service.logs.has(id_, after or BEGINNING)
     # A cursor in what was withdrawn names nothing that is there, and is answered with what stands in its place.

@@ -41,7 +41,7 @@ from api.routes.openapi import STREAM, VIEWS, described
 from api.routes.service import Service
 from api.viewing.admissions import Closed
 from api.viewing.waiting import LONGEST_SECONDS, wait_for_end
-from broker.errors import AlreadyEnded
+from broker.errors import AlreadyEnded, UnknownGeneration
 from broker.record import TERMINAL, Record, State
 from broker.request import GenerationRequest
 
@@ -95,7 +95,14 @@ async def answered(
     "/generations/{id}/events",
     **described(
         {200: VIEWS, 204: None},
-        (*ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST, Code.TOO_MANY_STREAMS),
+        (
+            *ABOUT_ONE,
+            Code.ARCHIVE_UNAVAILABLE,
+            Code.PAYLOAD_UNREADABLE,
+            Code.NOT_ACCEPTABLE,
+            Code.INVALID_REQUEST,
+            Code.TOO_MANY_STREAMS,
+        ),
         scopes=("view",),
         takes=("Last-Event-ID",),
     ),
@@ -130,7 +137,14 @@ async def events(
     "/generations/{id}",
     **described(
         {200: views.Whole},
-        (*ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST, Code.TOO_MANY_STREAMS),
+        (
+            *ABOUT_ONE,
+            Code.ARCHIVE_UNAVAILABLE,
+            Code.PAYLOAD_UNREADABLE,
+            Code.NOT_ACCEPTABLE,
+            Code.INVALID_REQUEST,
+            Code.TOO_MANY_STREAMS,
+        ),
         scopes=("view",),
     ),
 )
@@ -156,7 +170,9 @@ async def read(
 async def _has_waited(request: Request, service: Service, who: Principal, id_: str, seconds: float) -> bool:
     """Waits for the end; False if who asked has left meanwhile. Raises as `visit`, of what is not there for who asks, and
     Problem: 429 if that one has as many streams as it may, 401 if what let it in has ended meanwhile."""
-    visit = await service.visit(id_, who)
+    visit = await service.logs.visit(id_, None)
+    if not who.may_see(visit.owner, id_):
+        raise UnknownGeneration
     if visit.state in TERMINAL:
         return True
     if (full := service.hub.admissions.full(who, id_)) is not None:

@@ -10,7 +10,6 @@
     viewer.py        one open event stream: a cursor and a socket, no queue
     admissions.py    who has which streams open: how many, and which close when what let them in has ended; stream_limits.py
     waiting.py       waits for an end without watching
-    erasures.py      hears which generations were erased, of which nothing is kept
     catch_up.py      keeps feeds true to their logs: what was missed, what was lost, what has expired
     pages.py         what is read from logs, rendered once and kept for the next reader; borders.py: where a dialect may begin;
                      folding.py: both, in slices

@@ -230,17 +230,14 @@ class Feed:
     def reset(self, reason: GapReason, newest: EntryId = BEGINNING) -> None:
         """What was shown behind `newest` is not in the log any more: who was given any of it begins anew. Who has just come, or
         is slow, may have been given none: it reads on in the log, where it is seen whether what it has is there. Nothing
-        follows a log that has `expired`, or was `erased`: of such a one nothing that is in hand is shown either."""
+        follows a log that has `expired`."""
         for viewer in self.viewers:
             if reason == "rewound" and viewer.has_none_behind(newest):
-                continue
-            if reason == "erased":
-                viewer.erase()
                 continue
             viewer.reset(reason)
             if reason == "expired":
                 viewer.drop()
-        if reason in ("expired", "erased"):
+        if reason == "expired":
             self.let_go()
 
     def keep_alive(self, quiet: float, now: float) -> None:

@@ -24,11 +24,12 @@ from api.viewing.viewer import Viewer
 from api.viewing.watched import Watched
 from broker import keys
 from broker.errors import BrokerError, UnknownGeneration
-from broker.events import END, ERASED, WITHDRAW, Entry, parse_append
+from broker.events import END, WITHDRAW, Entry, parse_append
 from broker.ids import BEGINNING, EntryId
 from broker.store.coordination import Coordination
 from broker.store.logs import Logs
 from broker.store.strict_end import StrictEnds
+from broker.store.unsealing import MAY_BE_SEALED, opened
 from broker.tasks import Tasks
 from broker.turns import Turns
 
@@ -39,7 +40,7 @@ _SAFETY_TICKS = 5
 _LINGER = 5.0
 """Seconds for which a generation is watched after its last viewer has left."""
 _RETRY_MS = (500, 3000)
-_LAST = frozenset((END, WITHDRAW, ERASED))
+_LAST = frozenset((END, WITHDRAW))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ class Hub:
         self.draining = False
         self._catch_up = CatchUp(logs, self.pages, turns, self._add, self._found_ended)
         self._watched = Watched(logs, self._watched_here)
+        self._vault = logs.vault
         self._coordination = coordination
         self._placeless = placeless
         self._settings = settings
@@ -254,23 +256,6 @@ class Hub:
         for feed in self._feeds.values():
             feed.let_go()
 
-    def erased(self, ids: Collection[str]) -> None:
-        """Nothing of these generations is kept or shown any more. May be told again."""
-        for id_ in ids:
-            self.pages.forget(id_)
-            self.transcripts.forget(id_)
-            if (feed := self._feeds.get(_channel(id_))) is not None:
-                feed.start(BEGINNING, ended=False)
-                feed.reset("erased")
-        for viewer in list(self._alone):
-            if viewer.id in ids:
-                viewer.erase()
-
-    def may_have_erased(self) -> None:
-        """Some may have been erased unheard."""
-        self.pages.forget_all()
-        self.transcripts.forget_all()
-
     # -- what the live connection tells
 
     def live_up(self) -> None:
@@ -294,7 +279,9 @@ class Hub:
         if feed is not None:
             self._reading = True
             prev, entries = parse_append(payload)
-            new = feed.take(prev, entries)
+            if entries[0].kind in MAY_BE_SEALED:
+                entries = opened(self._vault, feed.id, entries)
+            new = feed.take(prev, entries) if entries else None
             if new:
                 self._add(feed, new)
             elif new is None:
@@ -323,10 +310,7 @@ class Hub:
             self._show()
 
     def _before_the_end(self, feed: Feed, entries: list[Entry]) -> list[Entry]:
-        """Those that can be shown from here of entries that end a log, or withdraw it; none where it is erased."""
-        if entries[-1].kind == ERASED:
-            self.erased((feed.id,))
-            return []
+        """Those that can be shown from here of entries that end a log, or withdraw it."""
         for at, entry in enumerate(entries):
             if entry.kind == WITHDRAW:
                 self.pages.forget(feed.id)

@@ -22,6 +22,7 @@ from typing import Final
 
 from broker.errors import BrokerError
 from broker.local.embedded import EmbeddedError, EmbeddedServer, free_port
+from broker.local.first_key import NoKey, asks_for_keys, first_key, pepper
 from broker.processes.supervise import Child, Kept, Terminal
 from broker.store.client import connect
 from broker.store.coordination import Coordination
@@ -137,7 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Stopped:
         terminal.say("\nStopping (once more kills).")
         return 0
-    except (Trouble, EmbeddedError, OSError) as error:
+    except (Trouble, EmbeddedError, NoKey, OSError) as error:
         terminal.say(f"\nRespool is not up: {error}")
         return 1
     finally:
@@ -154,6 +155,9 @@ def bring_up(stack: Stack, port: int, valkey: EmbeddedServer, environ: Mapping[s
         stack.start("valkey", valkey)
         stack.until(valkey.ready, "the embedded Valkey")
         env["RESPOOL_REDIS_URL"] = valkey.url
+    keyed = asks_for_keys(environ)
+    if keyed:
+        env |= pepper(environ, valkey.data_dir)
     check_free(host, port)
     # Only the worker calls a model, so only the worker is given the key.
     secrets = {name: env.pop(name) for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN") if env.get(name)}
@@ -172,7 +176,8 @@ def bring_up(stack: Stack, port: int, valkey: EmbeddedServer, environ: Mapping[s
     stack.until(lambda: answers(f"{url}/readyz"), "the API")
     stack.until(lambda: beats(env["RESPOOL_REDIS_URL"]), "the worker")
     where = str(valkey.data_dir) if "valkey" in stack.parts else "the server that RESPOOL_REDIS_URL names"
-    stack.terminal.say(welcome(url, where, simulated=not secrets))
+    key = first_key(env, valkey.data_dir) if keyed else ""
+    stack.terminal.say(welcome(url, where, simulated=not secrets, key=key))
 
 
 def child(
@@ -225,8 +230,15 @@ def beats(redis_url: str) -> bool:
         return False
 
 
-def welcome(url: str, data: str, *, simulated: bool) -> str:
-    """What a newcomer reads: where it is, whether the model is real, and a resume to paste."""
+def welcome(url: str, data: str, *, simulated: bool, key: str) -> str:
+    """What a newcomer reads: where it is, whether the model is real, who is answered, and a resume to paste. `key`: the first
+    API key, if keys are asked for."""
+    curl = 'curl -H "X-Api-Key: $KEY"' if key else "curl"
+    doors = (
+        f"  It answers who has an API key. The first one, of the tenant `local`, for everything:\n\nKEY={key}\n"
+        if key
+        else "  It asks nobody for a key. RESPOOL_REQUIRE_KEYS=1 make up does, and makes one.\n"
+    )
     model, tokens = ("sim-1?tps=20&tokens=200", 1024) if simulated else ("claude-haiku-5-5", 400)
     loud = (
         "\n  *** THE MODEL IS SIMULATED: there is no ANTHROPIC_API_KEY, so the answers are made up on this machine. ***\n"
@@ -235,24 +247,25 @@ def welcome(url: str, data: str, *, simulated: bool) -> str:
     message = '[{"role": "user", "content": "Tell me a story"}]'
     body = f'{{"model": "{model}", "max_tokens": {tokens}, "messages": {message}}}'
     submit = (
-        f"ID=$(curl -s {url}/v1/generations -H 'Content-Type: application/json' -d '{body}'"
+        f"ID=$({curl} -s {url}/v1/generations -H 'Content-Type: application/json' -d '{body}'"
         " | grep -o 'gen_[0-9A-Z]*' | head -1)"
     )
     events = f"{url}/v1/generations/$ID/events"
-    first = f"LAST=$(curl -sN -m 3 {events} | tee /dev/stderr"
+    first = f"LAST=$({curl} -sN -m 3 {events} | tee /dev/stderr"
     first += " | awk '/^id: /{id=$2} /^$/{last=id} END{print last}')"  # of the last whole frame
-    second = f"""echo "--- cut after $LAST; resuming ---"; curl -sN -H "Last-Event-ID: $LAST" {events}"""
+    second = f"""echo "--- cut after $LAST; resuming ---"; {curl} -sN -H "Last-Event-ID: $LAST" {events}"""
     return f"""
   Respool is up: {url}    (Ctrl-C stops all of it; the data stays in {data})
 {loud if simulated else ""}
+{doors}
   A resume, in another terminal. Submit, and follow it:
 
 {submit}
-curl -N {events}
+{curl} -N {events}
 
   Cut that with Ctrl-C, copy the last `id:` it showed, and go on from there:
 
-curl -N -H 'Last-Event-ID: PASTE-IT-HERE' {events}
+{curl} -N -H 'Last-Event-ID: PASTE-IT-HERE' {events}
 
   The same in one line (it follows for 3 s, drops the connection, and resumes):
 

@@ -10,6 +10,7 @@ cluster.py, topology.py   logs on a cluster: commands go where their keys are
 lua/                    the atomic steps: common.lua, then claim.lua, append.lua and finish.lua; the headers are the contract
 log_steps.py, appends.py, coordination_steps.py   the same steps as typed functions; one_server.py: those of both roles at once
 logs.py                 the role that has a generation's record, log and cancel key
+vault.py                data keys in hand; unsealing.py: what was read, opened; key_proof.py: whether all have the same keys
 reading.py              a log page by page, and what it amounts to
 coordination.py         the role that has `due`, the queue and the indexes; queue.py: all of arq's queue
 accepting.py            the one way to submit: once, whatever breaks in between
@@ -19,7 +20,6 @@ recovery.py             what coordination has lost, put back from the records
 archive.py              objects in a bucket or a folder; shelf.py: those that were read, kept
 budget_steps.py         what all workers may ask of an upstream: its scripts, typed
 archiving.py, archive_steps.py   what archivers have to do, and the step that takes a log out of Redis
-erasing.py, erase_steps.py   a generation of which nothing stays, whatever breaks in between
 shares.py               how submits were shared out among cells of late: for idempotency keys
 agreement.py            whether APIs and workers keep logs on one server
 strict_end.py           ends that must not be taken back, kept back until they are safe; disk.py waits until Redis has written

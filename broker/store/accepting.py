@@ -25,6 +25,7 @@ from broker.store.coordination import Coordination
 from broker.store.derived import Derivation
 from broker.store.logs import Logs
 from broker.store.recovery import put_back
+from broker.store.vault import Made
 
 _FIRST_ORDINAL = 1
 
@@ -85,7 +86,7 @@ class Submissions:
         a NUL in it; empty where nobody is asked who they are.
 
         Raises IdempotencyMismatch, ExpiredGeneration (the key's generation has been and gone), StorageFull,
-        NotDurable, StorageUnavailable (nothing happened), OutcomeUnknown (something may have)."""
+        NotDurable, SealingUnavailable, StorageUnavailable (nothing happened), OutcomeUnknown (something may have)."""
         fingerprint = request.fingerprint() if idempotency_key is not None else ""  # 3 ms of 1 MiB, for who has a key
         derived = None
         if idempotency_key is not None:
@@ -100,23 +101,28 @@ class Submissions:
                 id_ = derived.id
             if request.durability == "strict" and not await (await self.logs.at(id_)).can_confirm():
                 raise NotDurable
+            key = await self.logs.vault.made(id_, owner)
             reached = True
             if derived is not None and derived.known:
                 await self._see_to(id_)
             elif self.derivation is None and idempotency_key is None:
-                made = await self._at_once(id_, request, owner)
+                made = await self._at_once(id_, request, owner, key)
             else:
                 tags = request.options().tags
                 accepted = await self.coordination.submit(
                     id_, idempotency_key, fingerprint, self.pickup_ms, tags, owner
                 )
-                id_ = accepted.id
-                stored, made_for = self._stored(request), fingerprint if derived else ""
+                if accepted.id != id_:
+                    id_ = accepted.id
+                    key = await self.logs.vault.made(id_, owner)
+                stored, made_for = self._stored(request, key), fingerprint if derived else ""
                 schedule, hook = request.options().schedule(self.background_ms), request.hook
+                wrapped = b"" if key is None else key.wrapped
                 created = await self.logs.create(
-                    id_, *stored, made_for, owner, request.origin, grace, hook, tags, schedule
+                    id_, *stored, made_for, owner, request.origin, grace, hook, tags, schedule, wrapped
                 )
                 if created:
+                    self._keep(id_, key)
                     with _accepted():
                         await self._queue(id_, schedule, owner, listed=not accepted.known)
         except StorageUnavailable as error:
@@ -153,21 +159,29 @@ class Submissions:
         await self.logs.record(id_)
         await put_back(self.logs, self.coordination, [id_])
 
-    async def _at_once(self, id_: str, request: GenerationRequest, owner: str) -> Submitted | None:
+    async def _at_once(self, id_: str, request: GenerationRequest, owner: str, key: Made | None) -> Submitted | None:
         grace, tags = _abandon_ms(request), request.options().tags
         schedule = request.options().schedule(self.background_ms)
-        stored, origin, hook = self._stored(request), request.origin, request.hook
-        create = log_steps.create(id_, *stored, "", owner, origin, grace, hook, tags, schedule)
+        stored, origin, hook = self._stored(request, key), request.origin, request.hook
+        wrapped = b"" if key is None else key.wrapped
+        create = log_steps.create(id_, *stored, "", owner, origin, grace, hook, tags, schedule, wrapped)
         listed = await one_server.accept(id_, create, self.pickup_ms, tags, owner).run(self.coordination.redis)
         if listed is None:
             return None
+        self._keep(id_, key)
         record = Record.new(id_, request.model, listed.created_ms, owner, request.origin, request.hook, tags, schedule)
         return Submitted(id_, record, listed.place, grace is not None)
 
-    def _stored(self, request: GenerationRequest) -> tuple[bytes, str, int, Durability]:
+    def _stored(self, request: GenerationRequest, key: Made | None) -> tuple[bytes, str, int, Durability]:
         """The request as its record has it, the model, the retention in ms, the durability."""
-        options = request.options()
-        return request.to_bytes(), request.model, (options.retention or self.retention) * 1000, options.durability
+        options, stored = request.options(), request.to_bytes()
+        sealed = stored if key is None else key.seal.sealed_request(stored)
+        return sealed, request.model, (options.retention or self.retention) * 1000, options.durability
+
+    def _keep(self, id_: str, key: Made | None) -> None:
+        """The record was made just now, with this data key."""
+        if key is not None:
+            self.logs.vault.keep(id_, key.seal)
 
     async def _queue(self, id_: str, schedule: Schedule, owner: str, *, listed: bool) -> None:
         """Queues a generation whose record was just made, or has it looked at when it may start. One that an earlier try

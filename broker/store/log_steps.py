@@ -43,9 +43,11 @@ def create(
     hook: Hook | None = None,
     tags: Tags = NO_TAGS,
     schedule: Schedule = AT_ONCE,
+    sealed: bytes = b"",
 ) -> Call[Created]:
-    """Makes the record. `fingerprint` is the body's if the id is an idempotency key's, else empty; `owner` is empty where
-    nobody is asked who they are; `abandon_ms` is None where nobody need watch."""
+    """Makes the record. `sealed`: the wrapped data key that `request` is sealed with, if it is. `fingerprint` is the body's if
+    the id is an idempotency key's, else empty; `owner` is empty where nobody is asked who they are; `abandon_ms` is None where
+    nobody need watch."""
     args: list[Argument] = [
         keys.WAITING_MS,
         keys.REMEMBERED_MS,
@@ -61,6 +63,7 @@ def create(
         tags.to_bytes(),
         "" if schedule.start_ms is None else schedule.start_ms,
         "" if schedule.delay_ms is None else schedule.delay_ms,
+        sealed,
     ]
     return Call(_CREATE, [keys.record(id_), keys.tombstone(id_)], args, _created)
 

@@ -5,7 +5,7 @@ Every method may raise StorageUnavailable or StorageFull (see broker.store.clien
 
 import logging
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Final, Literal, cast
 
 from arq.connections import ArqRedis
 from redis.exceptions import ResponseError
@@ -14,7 +14,6 @@ from broker import keys
 from broker.errors import (
     AlreadyEnded,
     ArchiveUnavailable,
-    ErasedGeneration,
     ExpiredGeneration,
     IdempotencyMismatch,
     StorageRefused,
@@ -22,26 +21,27 @@ from broker.errors import (
 )
 from broker.events import WITHDRAWN, Entry, Run
 from broker.ids import EntryId
-from broker.packing import Packed, UnreadableObject
+from broker.packing import Packed, UnreadableObject, request_of
 from broker.record import SHOWN, Origin, Record, State
 from broker.refusals import away
 from broker.replies import Cancelled, Held, Look, Newest, Visit, Watched
 from broker.request import Durability
 from broker.schedule import AT_ONCE, Schedule
-from broker.store import archive_steps, log_steps
-from broker.store.archive import Archive
+from broker.store import archive_steps, log_steps, unsealing
 from broker.store.client import storage_errors
 from broker.store.cluster import ClusterRedis
 from broker.store.fsyncs import Sample
 from broker.store.lua import Call, run_all, step
 from broker.store.shelf import Shelf
+from broker.store.unsealing import Wrapped
+from broker.store.vault import Vault
 from broker.tags import NO_TAGS, Tags
-from broker.tombstones import why_gone
 from broker.webhooks import Hook
 
 log = logging.getLogger("respool.logs")
 
 _CONFIRM_MS = 2000
+_VISITED: Final = ["owner", "state", "terminal_id", "archived", "abandon_ms", "end", "start_ms", "sealed"]
 _new = tuple.__new__
 """A NamedTuple by its own constructor takes twice as long."""
 
@@ -49,17 +49,16 @@ _new = tuple.__new__
 class Logs:
     """Reads and changes generations. Holds no state but the connection. `sync`: the key of a write for its own sake. A log that
     is in the archive is read from there, by who has a `shelf`; a read of it raises ArchiveUnavailable, a StorageUnavailable,
-    where that cannot be."""
+    where that cannot be. What is sealed is read opened, with the keys of `vault`; where that cannot be, it raises
+    PayloadUnreadable, a StorageUnavailable too."""
 
-    def __init__(self, redis: ArqRedis, shelf: Shelf | None = None, sync: str = keys.SYNC) -> None:
+    def __init__(
+        self, redis: ArqRedis, shelf: Shelf | None = None, sync: str = keys.SYNC, vault: Vault | None = None
+    ) -> None:
         self.redis = redis
+        self.vault = Vault() if vault is None else vault
         self._shelf = shelf
         self._sync = sync
-
-    @property
-    def shelved_in(self) -> Archive | None:
-        """Where logs go that have ended; None where it is not read from."""
-        return None if self._shelf is None else self._shelf.archive
 
     # -- reading
 
@@ -70,8 +69,8 @@ class Logs:
             values = await self.redis.execute_command("HMGET", keys.record(id_), *fields)  # type: ignore[no-untyped-call]
             record = _record(id_, fields, values)
             if record is None:
-                raise why_gone(await self.redis.get(keys.tombstone(id_)))
-        return record
+                raise ExpiredGeneration if await self.redis.exists(keys.tombstone(id_)) else UnknownGeneration
+        return await unsealing.record(self.vault, record)
 
     async def records(self, ids: Sequence[str]) -> list[Record | None]:
         """Many records in one trip, without their requests; None for those that are not there."""
@@ -80,7 +79,8 @@ class Logs:
             for id_ in ids:
                 pipe.hmget(keys.record(id_), list(SHOWN))
             rows = await pipe.execute() if ids else []
-        return [_record(id_, SHOWN, values) for id_, values in zip(ids, rows, strict=True)]
+        found = [_record(id_, SHOWN, values) for id_, values in zip(ids, rows, strict=True)]
+        return [None if record is None else await unsealing.record(self.vault, record) for record in found]
 
     async def looks(self, ids: Sequence[str]) -> dict[str, Look | None]:
         """As `look`, at many in one trip, without those whose key is none of ours."""
@@ -141,6 +141,10 @@ class Logs:
 
     async def runs(self, id_: str, first: EntryId, count: int) -> list[Run]:
         """As `from_`, without an object for each entry."""
+        return await unsealing.runs(self.vault, id_, await self.stored_runs(id_, first, count), self._key_of)
+
+    async def stored_runs(self, id_: str, first: EntryId, count: int) -> list[Run]:
+        """As `runs`, as they are stored."""
         with storage_errors():
             # The name as bytes: then redis-py leaves the reply as it comes.
             rows = await self.redis.execute_command(b"XRANGE", keys.log(id_), str(first), "+", "COUNT", count)  # type: ignore[no-untyped-call]
@@ -159,7 +163,8 @@ class Logs:
             pipe.hmget(keys.record(id_), ["state", "archived"])
             rows, (state, mark) = await pipe.execute()
         if rows or mark is None:
-            return Newest(_entries(rows)[0] if rows else None, state is not None)
+            newest = await self._opened(id_, _entries(rows)[0]) if rows else None
+            return Newest(newest, state is not None)
         archived = await self._archived(id_)
         return Newest(None if archived is None else (await self.from_(id_, archived.last, 1))[-1], True)
 
@@ -167,6 +172,24 @@ class Logs:
         """Whether the log has this very entry."""
         found = await self.from_(id_, entry, 1)
         return bool(found) and found[0].id == entry
+
+    async def _opened(self, id_: str, entry: Entry) -> Entry:
+        (run,) = await unsealing.runs(self.vault, id_, [Run(entry.id, [(entry.kind, entry.value)])], self._key_of)
+        return Entry(entry.id, *run.contents[0])
+
+    async def _key_of(self, id_: str) -> Wrapped | None:
+        """The data key of a generation; None if it has none, or is gone."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            pipe.hmget(keys.record(id_), ["sealed", "owner"])
+            ((wrapped, owner),) = await pipe.execute()
+        return None if wrapped is None else Wrapped(wrapped, (owner or b"").decode())
+
+    async def destroy_key(self, id_: str) -> None:
+        """Of a generation that is about to be erased: this process has its data key no more, nor has a key service that keeps
+        it. The wrapped key is in the record, and goes with that. Raises SealingUnavailable, StorageUnavailable."""
+        if (key := await self._key_of(id_)) is not None:
+            await self.vault.destroy(id_, key.tenant, key.wrapped)
 
     async def _archived(self, id_: str) -> Packed | None:
         """The object that the log is in; None if it is in none."""
@@ -211,9 +234,10 @@ class Logs:
             if archived is not None:
                 assert self._shelf is not None
                 try:
-                    return (await archived.record(self._shelf.turns))["request"].encode()
-                except (UnreadableObject, KeyError) as error:
-                    raise ArchiveUnavailable(str(error)) from None
+                    stored = request_of(await archived.record(self._shelf.turns), sealed=bool(record.sealed))
+                except (UnreadableObject, KeyError, ValueError) as error:
+                    raise ArchiveUnavailable(type(error).__name__) from None
+                return await unsealing.request(self.vault, record, stored)
 
     async def visit(self, id_: str, cursor: EntryId | None) -> Visit:
         """What an arriving viewer must know. Raises UnknownGeneration or ExpiredGeneration."""
@@ -221,11 +245,14 @@ class Logs:
             pipe = self.redis.pipeline(transaction=False)
             if cursor is not None:  # first: a log that leaves for the archive in between is seen, there or here
                 pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=1)
-            pipe.hmget(keys.record(id_), ["owner", "state", "terminal_id", "archived", "abandon_ms", "end", "start_ms"])
-            pipe.get(keys.tombstone(id_))
-            *found, (owner, state, terminal_id, archived, abandon_ms, end, start_ms), tombstone = await pipe.execute()
+            pipe.hmget(keys.record(id_), _VISITED)
+            pipe.exists(keys.tombstone(id_))
+            *found, fields, tombstone = await pipe.execute()
+        owner, state, terminal_id, archived, abandon_ms, end, start_ms, sealed = fields
         if state is None:
-            raise why_gone(tombstone)
+            raise ExpiredGeneration if tombstone else UnknownGeneration
+        if sealed is not None:  # what is published is opened without asking anybody
+            await self.vault.of(id_, (owner or b"").decode(), sealed)
         return Visit(
             cast(State, state.decode()),
             EntryId.of_redis(terminal_id) if terminal_id else None,
@@ -243,7 +270,7 @@ class Logs:
         if not isinstance(self.redis, ClusterRedis):
             return self
         with storage_errors():
-            return Logs(await self.redis.server_of(keys.record(id_)), self._shelf, keys.sync(id_))
+            return Logs(await self.redis.server_of(keys.record(id_)), self._shelf, keys.sync(id_), self.vault)
 
     async def acknowledged(self) -> Literal["disk", "replica"] | None:
         """Where Redis says that all it has executed is safe, after 2 s at most; None if it does not say so. Of its disk it may
@@ -306,11 +333,6 @@ class Logs:
             return False
         return True
 
-    async def erased(self, id_: str) -> bool:
-        """Whether somebody had it erased. Asked of a generation that is not there."""
-        with storage_errors():
-            return isinstance(why_gone(await self.redis.get(keys.tombstone(id_))), ErasedGeneration)
-
     # -- the atomic steps
 
     claim = step(log_steps.claim)
@@ -335,19 +357,30 @@ class Logs:
         hook: Hook | None = None,
         tags: Tags = NO_TAGS,
         schedule: Schedule = AT_ONCE,
+        sealed: bytes = b"",
     ) -> bool:
-        """Makes the record; False if it is there. Raises ExpiredGeneration if it was there and is gone, ErasedGeneration if
-        it was erased, IdempotencyMismatch if it was made for a body of another fingerprint."""
+        """Makes the record; False if it is there. Raises ExpiredGeneration if it was there and is gone, IdempotencyMismatch if
+        it was made for a body of another fingerprint."""
         call = log_steps.create(
-            id_, request, model, retention_ms, durability, fingerprint, owner, origin, abandon_ms, hook, tags, schedule
+            id_,
+            request,
+            model,
+            retention_ms,
+            durability,
+            fingerprint,
+            owner,
+            origin,
+            abandon_ms,
+            hook,
+            tags,
+            schedule,
+            sealed,
         )
         created = await call.run(self.redis)
         if created == "mismatch":
             raise IdempotencyMismatch
         if created == "expired":
             raise ExpiredGeneration
-        if created == "erased":
-            raise ErasedGeneration(owner)
         return created == "created"
 
     async def cancel(self, id_: str) -> Literal["cancelled", "cancelling"]:

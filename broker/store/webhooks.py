@@ -8,7 +8,7 @@ from broker import keys
 from broker.ids import EntryId
 from broker.record import Record
 from broker.replies import Due, Redelivery
-from broker.store import webhook_steps
+from broker.store import unsealing, webhook_steps
 from broker.store.client import storage_errors
 from broker.store.coordination import Coordination
 from broker.store.logs import Logs
@@ -59,7 +59,8 @@ class Webhooks:
         if not fields:
             return None
         wait_ms = int(fields.get(b"next_at_ms", 0)) - (int(seconds) * 1000 + int(micros) // 1000)
-        return Untold(Record.of_hash(id_, fields), int(fields.get(b"tries", 0)), max(0, wait_ms))
+        record = await unsealing.record(self._logs.vault, Record.of_hash(id_, fields))
+        return Untold(record, int(fields.get(b"tries", 0)), max(0, wait_ms))
 
     async def tried(self, id_: str, end: EntryId, delivery: Delivery, again_ms: int | None) -> bool:
         """As webhook_steps.tried."""

@@ -35,6 +35,7 @@ NAMES = {
     "respool:worker:<name>": keys.worker("<name>"),
     "respool:identity": keys.IDENTITY,
     "respool:pepper": keys.PEPPER,
+    "respool:sealing:<key>": keys.sealing("<key>"),
     "respool:recovered": keys.RECOVERED,
     "respool:recovering": keys.RECOVERING,
     "respool:logs:<role>": keys.announced("<role>"),
@@ -49,10 +50,6 @@ NAMES = {
     "respool:upstream:<digest>:calls": keys.upstream("<digest>")[1],
     "respool:upstream:<digest>:waiting": keys.upstream("<digest>")[2],
     "respool:upstreams": keys.UPSTREAMS,
-    "respool:erasing": keys.ERASING,
-    "respool:erased": keys.ERASED,
-    "respool:erased:newest": keys.NEWEST,
-    "respool:rewritten:<run>": keys.rewritten("<run>"),
     "respool:archive": keys.ARCHIVE,
     "respool:archive:swept": keys.ARCHIVE_SWEPT,
 }
@@ -85,7 +82,6 @@ def test_each_life_is_as_long_as_the_documents_say() -> None:
         "PROBE_MS": MINUTE_MS,
         "BUDGET_MS": 2 * HOUR_MS,
         "RECOVERING_MS": 15_000,
-        "TOLD_MS": 10 * MINUTE_MS,
         "SWEPT_MS": 22 * HOUR_MS,
         "SWEEPING_MS": 10 * MINUTE_MS,
     }

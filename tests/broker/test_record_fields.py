@@ -148,6 +148,7 @@ def test_a_record_that_has_seen_everything_has_had_every_field_and_no_other(serv
         "hook": Hook("https://example.com/", ("completed",)),
         "tags": Tags({"a": "b"}),
         "schedule": Schedule(1, 1),
+        "sealed": b"1 */a key",
     }
     server.do(server.logs.create(generation.id, b"{}", "sim-1", 3_600_000, **how))
     lost = generation.granted()

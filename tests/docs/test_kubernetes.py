@@ -71,6 +71,14 @@ def test_settings_are_ours_and_within_their_range() -> None:
         assert {item["path"].upper() for item in items} <= SETTINGS.keys()
 
 
+def test_the_api_asks_for_keys_and_it_alone_has_what_they_are_hashed_with() -> None:
+    held = BY_NAME["Secret/respool-redis"]["stringData"]
+    assert ApiSettings(host="0.0.0.0", api_key_pepper=held["respool_api_key_pepper"]).asks_for_keys
+    for part in ("api", "worker"):
+        (items,) = [volume["secret"]["items"] for volume in pod(part)["volumes"] if "secret" in volume]
+        assert ("respool_api_key_pepper" in {item["path"] for item in items}) is (part == "api")
+
+
 def test_who_is_told_to_stop_is_given_longer_than_it_takes() -> None:
     before = container("api")["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert pod("api")["terminationGracePeriodSeconds"] >= before + option("RESPOOL_SHUTDOWN") + 5

@@ -188,3 +188,23 @@ def test_it_stops_when_make_is_killed(tmp_path: Path) -> None:
         assert len(parts) > 3
         launcher.signal(signal.SIGKILL)
         eventually(lambda: not any(command_of(pid) for pid in (up, *parts)), 20)
+
+
+def test_it_says_that_nobody_is_asked_for_a_key(tmp_path: Path) -> None:
+    with Launcher(tmp_path) as launcher:
+        launcher.up()
+        launcher.until("It asks nobody for a key")
+        assert not (launcher.data / "api_key_pepper").exists()
+
+
+def test_where_keys_are_asked_for_it_makes_one_and_keeps_it(tmp_path: Path) -> None:
+    """Everything that is printed uses it; it is the same at the next start."""
+    found = []
+    for _ in range(2):
+        with Launcher(tmp_path, RESPOOL_REQUIRE_KEYS="1") as launcher:
+            launcher.up()
+            found.append(launcher.until(r"(?m)^KEY=(rsp_\S+)$")[1])
+            assert launcher.output.count('curl -H "X-Api-Key: $KEY"') == launcher.output.count("curl ")
+            assert {(launcher.data / name).stat().st_mode & 0o777 for name in ("api_key", "api_key_pepper")} == {0o600}
+    assert found[0] == found[1]
+    assert "api_key_pepper" not in launcher.output

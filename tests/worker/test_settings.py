@@ -39,9 +39,7 @@ WORDS: dict[str, str | None] = {
     "guardrails": None,
     "guardrail_failure": "closed",
     "deny_list": None,
-} | dict.fromkeys(
-    ("upstream_concurrent", "upstream_requests_per_minute", "upstream_tokens_per_minute", "rewrite_every")
-)
+} | dict.fromkeys(("upstream_concurrent", "upstream_requests_per_minute", "upstream_tokens_per_minute"))
 
 
 def test_each_number_has_its_default() -> None:

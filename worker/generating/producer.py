@@ -14,10 +14,11 @@ from dataclasses import replace
 import orjson
 
 from broker.aside import Aside
-from broker.errors import BrokerError, StorageUnavailable, TooBusy
+from broker.errors import BrokerError, PayloadUnreadable, StorageUnavailable, TooBusy
 from broker.events import TEXT
 from broker.record import Ending, Record
 from broker.replies import Granted
+from broker.sealing import Seal
 from broker.store.coordination import Coordination
 from broker.store.indexes import Ends, file_ended
 from broker.store.logs import Logs
@@ -88,6 +89,8 @@ class Producer:
                     return ended
         except TooBusy as error:
             log.warning("%s: %s, the sweeper will see to it", id_, error)
+        except PayloadUnreadable as error:
+            log.error("%s: %s; it waits for a worker that can read it", id_, error)
         except StorageUnavailable:
             log.warning("%s: Redis is away, the sweeper will see to it", id_)
         except BrokerError as error:
@@ -97,7 +100,8 @@ class Producer:
     async def _once(self, id_: str, job: str, the_plan: Plan, granted: Granted) -> bool | None:
         """One attempt; whether the generation has ended, None if this worker should try another."""
         clock = asyncio.get_running_loop().time
-        writer = Writer(id_, granted.attempt, max_unwritten=self._settings.max_unwritten, now=clock())
+        seal = await self._seal_of(the_plan.record)
+        writer = Writer(id_, granted.attempt, max_unwritten=self._settings.max_unwritten, now=clock(), seal=seal)
         self._appender.add(writer)
         self.abandonment.add(writer, the_plan.options)
         if self.draining:
@@ -124,6 +128,10 @@ class Producer:
                 guard.close()
             self.abandonment.remove(writer)
             self._appender.remove(writer)
+
+    async def _seal_of(self, record: Record) -> Seal | None:
+        """What this generation's payloads are sealed with; it was opened when the record was read."""
+        return await self._logs.vault.of(record.id, record.owner, record.sealed) if record.sealed else None
 
     def _tooled(self, the_plan: Plan, writer: Writer, granted: Granted) -> Tooled | None:
         """What an attempt with server tools works with."""
@@ -248,8 +256,10 @@ class Producer:
             elif not written:
                 continue
             try:
-                measured = replace(ending, measured=writer.measured)
-                finished = await self._ends.finish(writer.id, writer.attempt, writer.next_seq, measured, job)
+                told = replace(ending, measured=writer.measured)
+                if writer.seal is not None:
+                    told = writer.seal.sealed_ending(told)
+                finished = await self._ends.finish(writer.id, writer.attempt, writer.next_seq, told, job)
             except StorageUnavailable:
                 await asyncio.sleep(0.1)
                 continue

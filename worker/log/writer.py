@@ -5,6 +5,9 @@ It holds the attempt's latest entries in order of seq:
     base … acked          `kept` for a while when they are written: Redis may come back without them (a failover, a crash)
     acked + 1 … next - 1  `unwritten`
 
+Where the generation is sealed (broker/sealing.py), an entry is sealed when it is first sent; from then on what came of it is
+written, and written again.
+
 What is kept is bytes and nothing else, kind and value in turn: a hundred thousand small tuples would be looked through by every
 collection of garbage, and stop all streams meanwhile.
 
@@ -22,6 +25,7 @@ from math import inf
 from typing import Final, Literal
 
 from broker.events import Content
+from broker.sealing import Seal
 from broker.store.appends import AttemptLog
 
 Cause = Literal[
@@ -41,9 +45,10 @@ _PRUNE_EVERY: Final = 1.0
 
 
 class Writer:
-    """`max_unwritten` bounds what may wait for Redis; a producer that finds the writer `crowded` waits for `room`."""
+    """`max_unwritten` bounds what may wait for Redis; a producer that finds the writer `crowded` waits for `room`. `seal`: of
+    a generation that is sealed."""
 
-    def __init__(self, id_: str, attempt: int, *, max_unwritten: int, now: float) -> None:
+    def __init__(self, id_: str, attempt: int, *, max_unwritten: int, now: float, seal: Seal | None = None) -> None:
         self.id = id_
         self.attempt = attempt
         self.log = AttemptLog(id_, attempt)
@@ -74,6 +79,10 @@ class Writer:
         self._base = 1
         self._kept: list[bytes] = []
         self._unwritten: list[Content] = []
+        self._sent = 0
+        """How many of these, the first, were sent, and may be in the log: their ids are theirs for ever."""
+        self.seal = seal
+        self._sealing = None if seal is None else seal.of_attempt(attempt)
         self._marks: deque[tuple[float, int]] = deque()
         self._pruned_at = now
         self._settled = asyncio.Event()
@@ -112,9 +121,11 @@ class Writer:
             self.on_stop()
 
     def drop_unwritten(self) -> int:
-        """Forgets the entries that could not be written; how many."""
-        dropped = len(self._unwritten)
-        self._unwritten.clear()
+        """Forgets the entries that were not sent; all, if nothing can be written any more. How many."""
+        if not self.writable:
+            self._sent = 0
+        dropped = len(self._unwritten) - self._sent
+        del self._unwritten[self._sent :]
         return dropped
 
     async def room(self) -> None:
@@ -140,8 +151,14 @@ class Writer:
     # -- the appender's side
 
     def batch(self) -> tuple[int, list[Content]]:
-        """The seq of the first unwritten entry and the entries from there on, a bounded number."""
-        return self.acked + 1, self._unwritten[:_FLUSH_ENTRIES]
+        """The seq of the first unwritten entry and the entries from there on, a bounded number, as they are to be sent."""
+        batch = self._unwritten[:_FLUSH_ENTRIES]
+        if len(batch) > self._sent:
+            if self._sealing is not None:
+                batch[self._sent :] = self._sealing.sealed(self.acked + 1 + self._sent, batch[self._sent :])
+                self._unwritten[: len(batch)] = batch
+            self._sent = len(batch)
+        return self.acked + 1, batch
 
     def acknowledge(self, last_seq: int, now: float) -> None:
         """The log ends with `last_seq`: after a write, or because Redis has come back without what followed."""
@@ -152,6 +169,7 @@ class Writer:
             written = last_seq - self.acked
             self._kept.extend(chain.from_iterable(self._unwritten[:written]))
             del self._unwritten[:written]
+            self._sent = max(0, self._sent - written)
             self.acked = last_seq
             self._marks.append((now, last_seq))
             self._prune(now)
@@ -164,6 +182,7 @@ class Writer:
         lost = self._kept[2 * (last_seq + 1 - self._base) :]
         del self._kept[len(self._kept) - len(lost) :]
         self._unwritten[:0] = map(Content, lost[::2], lost[1::2])
+        self._sent += len(lost) // 2
         self.acked = last_seq
         self.usage_written = b""
         while self._marks and self._marks[-1][1] > last_seq:

@@ -30,7 +30,7 @@ for i = 6 + 2 * skip, #ARGV, 2 do
   redis.call('XADD', KEYS[2], 'NOMKSTREAM', attempt .. '-' .. next_seq, kind, value)
   next_seq = next_seq + 1
   live[#live + 1] = kind .. #value .. ':' .. value
-  if kind ~= 't' and kind ~= 'k' and kind ~= 'i' then others = others + 1 end
+  if kind ~= 't' and kind ~= 'k' and kind ~= 'i' and kind ~= 'T' and kind ~= 'K' and kind ~= 'I' then others = others + 1 end
 end
 local seq = next_seq - 1
 if seq > last then redis.call('SPUBLISH', ARGV[1], table.concat(live)) end

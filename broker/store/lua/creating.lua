@@ -9,7 +9,6 @@ end
 -- Makes the record of a submitted generation; `K` is {record, tombstone}, `A` begins with create's ARGV. Returns what create does.
 local function create(K, A, now)
   local tombstone = redis.call('GET', K[2])
-  if tombstone and string.find(tombstone, ' erased ', 1, true) then return 'erased' end
   local made_for = tombstone and string.match(tombstone, '^%d+ (%S+)$')
   if made_for and made_for ~= A[3] then return 'mismatch' end
   if redis.call('EXISTS', K[1]) == 1 then return 'exists' end
@@ -21,6 +20,7 @@ local function create(K, A, now)
   if A[10] ~= '' then redis.call('HSET', K[1], 'abandon_ms', A[10]) end
   if A[11] ~= '' then redis.call('HSET', K[1], 'webhook', A[11]) end
   if A[12] ~= '' then redis.call('HSET', K[1], 'tags', A[12]) end
+  if A[15] ~= '' then redis.call('HSET', K[1], 'sealed', A[15]) end
   local start, delay, life = tonumber(A[13]), tonumber(A[14]), tonumber(A[1])
   local place = place_of(now, start, delay)
   if place then

@@ -54,7 +54,10 @@ def test_a_preflight_is_answered_if_its_page_is_named() -> None:
     assert (status, headers) == (204, [*PREFLIGHT, NOSNIFF, VARY, ALLOW, EXPOSE])
     assert PREFLIGHT == (
         (b"access-control-allow-methods", b"GET, POST"),
-        (b"access-control-allow-headers", b"Content-Type, Accept, Last-Event-ID, Idempotency-Key, Authorization"),
+        (
+            b"access-control-allow-headers",
+            b"Content-Type, Accept, Last-Event-ID, Idempotency-Key, Authorization, X-Api-Key",
+        ),
         (b"access-control-max-age", b"600"),
     )
     for origins, method, given in (

@@ -144,6 +144,8 @@ BROKER_ERRORS: dict[str, tuple[errors.BrokerError, int, str, dict[str, str]]] = 
     "forbidden": (errors.StorageForbidden(CANARY), 503, "storage_forbidden", {}),
     "refused": (errors.StorageRefused("WRONGTYPE"), 500, "internal_error", {}),
     "full": (errors.StorageFull(CANARY), 503, "storage_full", {}),
+    "sealed": (errors.PayloadUnreadable(CANARY), 503, "payload_unreadable", {}),
+    "no_seal": (errors.SealingUnavailable(CANARY), 503, "encryption_unavailable", {}),
     "unsafe": (errors.UnsafeStorage(CANARY), 503, "unsafe_storage", {}),
     "unclear": (errors.OutcomeUnknown("gen_1"), 503, "outcome_unknown", {"generation": "gen_1"}),
     "too_quick": (errors.LimitReached("rate_limited", 1), 429, "rate_limited", {}),

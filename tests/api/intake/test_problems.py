@@ -32,7 +32,7 @@ FOR_GOOD = {
     405: "method_not_allowed",
     406: "not_acceptable",
     409: "already_ended not_ended key_has_ended too_many_keys no_webhook cannot_continue",
-    410: "expired erased",
+    410: "expired",
     413: "body_too_large",
     415: "unsupported_media_type",
     421: "host_not_allowed",
@@ -53,7 +53,7 @@ FOR_SECONDS = {
     " too_many_connections draining",
     (503, 5): "storage_replicas archive_unavailable audit_unavailable",
     (503, 10): "storage_full storage_disk",
-    (503, 30): "storage_forbidden unsafe_storage storage_mismatch",
+    (503, 30): "storage_forbidden unsafe_storage storage_mismatch payload_unreadable encryption_unavailable",
 }
 ROWS: dict[str, tuple[int, int | None]] = {
     **{name: (status, None) for status, names in FOR_GOOD.items() for name in names.split()},
@@ -131,6 +131,8 @@ def test_why_redis_is_away_says_which_problem_it_is() -> None:
         (errors.IdempotencyMismatch(), "idempotency_mismatch", {}),
         (errors.AlreadyEnded("failed"), "already_ended", {"state": "failed"}),
         (errors.ArchiveUnavailable("test"), "archive_unavailable", {}),
+        (errors.PayloadUnreadable("test"), "payload_unreadable", {}),
+        (errors.SealingUnavailable("test"), "encryption_unavailable", {}),
         (errors.StorageForbidden(), "storage_forbidden", {}),
         (errors.StorageFull(), "storage_full", {}),
         (errors.NotDurable(), "not_durable", {}),

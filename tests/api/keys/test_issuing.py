@@ -7,10 +7,10 @@ from arq.connections import ArqRedis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.access.api_keys import parse
+from api.access.api_keys import read_key
 from api.keys.issuing import KeyRefused
 from broker import keys
-from broker.api_keys import MOST_LIVE, KeyRecord, merged, read_record
+from broker.api_keys import MOST_LIVE, KeyRecord, agreed_on, read_record
 from broker.errors import BrokerError
 from broker.store.client import connect
 from tests.api.keys.keyed import Desk
@@ -30,7 +30,7 @@ def life_ms(server: Server, id_: str) -> int:
 
 def test_of_a_key_only_its_hash_is_kept(desk: Desk) -> None:
     issued = desk.make("acme", ["view", "submit"], name="dashboard")
-    key = parse(issued.text.encode())
+    key = read_key(issued.text.encode())
     assert key is not None
     record = issued.record
     assert (record.id, record.tenant, record.name, record.scopes) == (key.id, "acme", "dashboard", ("submit", "view"))
@@ -165,14 +165,14 @@ RECORDS = st.builds(
 
 @given(st.lists(RECORDS, min_size=1, max_size=4))
 def test_what_is_right_has_every_end_and_is_as_late_as_any(records: list[KeyRecord]) -> None:
-    right = merged(records)
+    right = agreed_on(records)
     assert right is not None
     assert right.changed_ms >= max(each.changed_ms for each in records)
     for ends in ("expires_ms", "revoked_ms"):
         assert getattr(right, ends) == min(
             (e for each in records if (e := getattr(each, ends)) is not None), default=None
         )
-    assert merged([*records, right]) == right
+    assert agreed_on([*records, right]) == right
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"{}", b"[]", b'{"id":"a"}'])

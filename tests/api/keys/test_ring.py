@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.access.api_keys import ApiKey, new_key, parse
+from api.access.api_keys import ApiKey, new_key, read_key
 from api.access.gate import Principal, Refusal
 from api.access.peppers import peppers_of
 from api.intake.problems import Problem
@@ -27,7 +27,7 @@ def desk(server: Server) -> Desk:
 
 
 def key_of(issued: Issued) -> ApiKey:
-    key = parse(issued.text.encode())
+    key = read_key(issued.text.encode())
     assert key is not None
     return key
 

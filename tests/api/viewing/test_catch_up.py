@@ -16,6 +16,7 @@ from broker.events import END, START, TEXT, WITHDRAW, Append, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.replies import Newest
 from broker.store.logs import Logs
+from broker.store.vault import Vault
 from broker.turns import Turns
 from tests.api.viewing.test_feed import arrive
 from tests.harness.clockwork import at_once
@@ -42,6 +43,7 @@ class FakeLog:
     def __init__(self, *of: Entry) -> None:
         self.entries = list(of)
         self.there = True
+        self.vault = Vault()
         self.fails = 0
         self.reads = 0
         self._open = asyncio.Event()
@@ -65,9 +67,6 @@ class FakeLog:
         found = self.entries[-1:]
         await self._read()
         return Newest(found[0] if found else None, self.there)
-
-    async def erased(self, id_: str) -> bool:
-        return False
 
     async def from_(self, id_: str, first: EntryId, count: int) -> list[Entry]:
         found = [each for each in self.entries if each.id >= first][:count]

@@ -16,6 +16,7 @@ from broker.store.accepting import Submissions
 from broker.store.coordination import Coordination
 from broker.store.derived import Derivation
 from broker.store.logs import Logs
+from broker.store.vault import Vault
 from tests.broker.store.scripted import Server
 
 ASKED: dict[str, Any] = {"model": "sim-1", "messages": [{"role": "user", "content": "Hi"}]}
@@ -31,6 +32,7 @@ class Dying:
     def __init__(self, of: Logs | Coordination, step: str, done: bool) -> None:
         self._of, self._step, self._done = of, step, done
         self.redis = of.redis
+        self.vault = Vault()
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method: Callable[..., Any] = getattr(self._of, name)

@@ -39,7 +39,7 @@ def test_a_record_is_made_of_what_was_asked_for() -> None:
     )
     assert call.keys == [keys.record("g"), keys.tombstone("g")]
     assert call.args[:10] == [keys.WAITING_MS, keys.REMEMBERED_MS, "f", "m", b"{}", 5000, "strict", "o", "retry h", 7]
-    assert call.args[10:] == ["failed u", b'{"labels":{"a":"b"}}', 8, 9]
+    assert call.args[10:] == ["failed u", b'{"labels":{"a":"b"}}', 8, 9, b""]
     assert call.read(b"mismatch") == "mismatch"
 
 

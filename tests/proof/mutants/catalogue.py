@@ -1,6 +1,9 @@
 """The seeded bugs: each is a mistake that somebody could make in a place that matters, and the tests that must notice."""
 
-from dataclasses import dataclass
+from tests.proof.mutants.doors import DOORS
+from tests.proof.mutants.seeding import Edit as Edit
+from tests.proof.mutants.seeding import Mutant as Mutant
+from tests.proof.mutants.seeding import mutant as _mutant
 
 _LUA = "tests/broker/store/test_lua.py::"
 _HUB = "tests/api/viewing/test_hub.py::"
@@ -28,29 +31,6 @@ _OPENAI = "tests/worker/upstreams/openai/"
 _WATCHING = "tests/broker/store/test_abandon_steps.py::"
 _CHUNKS = "tests/api/dialects/test_chunks.py::"
 MODEL = "tests/broker/store/test_model.py::test_whatever_happens_in_whatever_order_the_scripts_do_as_the_model"
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """`old` becomes `new` in this place: a function, class or constant by its qualified name, or a script (places.py). `old`
-    must be there exactly once."""
-
-    place: str
-    old: str
-    new: str
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """`tests` are pytest's node ids: at least one of them must fail."""
-
-    name: str
-    edits: tuple[Edit, ...]
-    tests: tuple[str, ...]
-
-
-def _mutant(name: str, place: str, old: str, new: str, *tests: str) -> Mutant:
-    return Mutant(name, (Edit(place, old, new),), tests)
 
 
 _CHAT = "tests/api/dialects/test_chat.py::"
@@ -1264,4 +1244,6 @@ MUTANTS: tuple[Mutant, ...] = (
         "a key of an upstream is told", "opening._key", "return found", "print(found); return found",
         "tests/worker/test_bad_upstreams.py::test_a_key_may_be_in_a_secret_file_and_the_environment_comes_first",
     ),
+    # -- who asks
+    *DOORS,
 )  # fmt: skip

@@ -106,7 +106,7 @@ def test_a_browser_that_asks_first_is_told_what_the_page_may_send(server: Server
         assert told.headers["access-control-allow-methods"] == "GET, POST"
         assert (
             told.headers["access-control-allow-headers"]
-            == "Content-Type, Accept, Last-Event-ID, Idempotency-Key, Authorization"
+            == "Content-Type, Accept, Last-Event-ID, Idempotency-Key, Authorization, X-Api-Key"
         )
         assert told.headers["access-control-max-age"] == "600"
     foreign = asked(server, "OPTIONS", "/v1/generations", Origin="https://evil.example", **asks)

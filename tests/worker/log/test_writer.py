@@ -7,13 +7,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from broker.events import TEXT, Content
+from broker.events import TEXT, Content, Run
+from broker.ids import EntryId
+from broker.sealing import Seal, SealedBefore
 from tests.harness.clockwork import at_once
 from worker.log.writer import TAIL_SECONDS, Writer
 
 
 def writer(most: int = 10) -> Writer:
     return Writer("gen_x", 7, max_unwritten=most, now=0.0)
+
+
+def sealing() -> Writer:
+    return Writer("gen_x", 7, max_unwritten=1000, now=0.0, seal=Seal("gen_x", b"k" * 32))
 
 
 def contents(*texts: str) -> list[Content]:
@@ -275,3 +281,50 @@ def test_flushed_waits_until_all_is_written_or_cannot_be_or_time_is_over() -> No
         assert loop.time() - begun == 13
 
     at_once(scene())
+
+
+@given(st.lists(st.sampled_from(["put", "lost reply", "answer", "lost tail"]), max_size=30))
+def test_an_id_that_was_sent_sealed_is_sent_with_the_same_bytes_for_ever(happens: list[str]) -> None:
+    """A nonce is an id: other bytes under it would betray both."""
+    one, sent, texts = sealing(), dict[int, Content](), list[str]()
+    for what in ["put", *happens, "answer"]:
+        if what == "put":
+            texts += [f"{len(texts)} ", f"{len(texts) + 1} "]
+            one.put(contents(*texts[-2:]))
+        elif what == "lost tail":
+            one.acknowledge(max(0, one.acked - 3), 0.0)
+        first, batch = one.batch()
+        for seq, content in enumerate(batch, first):
+            assert sent.setdefault(seq, content) == content
+        if what == "answer":
+            one.acknowledge(first + len(batch) - 1, 0.0)
+    opened = Seal("gen_x", b"k" * 32).opened_run(
+        Run(EntryId(7, 1), [(sent[seq].kind, sent[seq].value) for seq in sorted(sent)])
+    )
+    assert [value.decode() for _, value in opened.contents] == texts
+
+
+@pytest.mark.parametrize("one", [writer(), sealing()], ids=["plain", "sealed"])
+def test_what_was_sent_stays_when_the_rest_is_dropped_for_it_may_be_in_the_log(one: Writer) -> None:
+    one.put(contents("sent"))
+    _, sent = one.batch()
+    one.put(contents("dropped"))
+    assert one.drop_unwritten() == 1
+    one.put(contents("after"))
+    first, batch = one.batch()
+    assert (first, batch[0], len(batch)) == (1, sent[0], 2)
+    one.acknowledge(2, 0.0)
+    one.acknowledge(0, 0.0)
+    assert one.batch() == (1, batch)
+
+
+def test_what_nobody_can_write_any_more_is_dropped_whole_and_no_seq_of_it_is_sealed_again() -> None:
+    one = sealing()
+    one.put(contents("sent"))
+    one.batch()
+    one.stop("fenced")
+    assert one.drop_unwritten() == 1
+    assert one.unwritten == 0
+    one.put(contents("other"))
+    with pytest.raises(SealedBefore):
+        one.batch()
