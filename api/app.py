@@ -20,7 +20,7 @@ from api.delivery.guard import Guard
 from api.intake import problems
 from api.intake.problems import ABOUT_STORAGE, Code
 from api.keys.opened import Keys
-from api.routes import admin_keys, anew, batch, chat, docs_page, generations, openapi, webhooks
+from api.routes import admin_keys, anew, batch, chat, docs_page, erasing, generations, openapi, webhooks
 from api.routes.auditing import note_denial
 from api.routes.cells import Cells, OneCell
 from api.routes.openapi import described
@@ -37,10 +37,29 @@ from broker.store.shelf import Shelf
 from broker.tools.loading import load
 from broker.turns import Turns
 
-GUARDED = (generations.router, chat.router, anew.router, batch.router, webhooks.router, admin_keys.router)
+GUARDED = (
+    generations.router,
+    chat.router,
+    anew.router,
+    batch.router,
+    erasing.router,
+    webhooks.router,
+    admin_keys.router,
+)
 """All that is asked about generations."""
 BODIES = (GenerationRequest, ChatRequest, admin_keys.KeyRequest, admin_keys.RotationRequest)
-SHAPES = (Whole, Listing, Status, Told, batch.Verdict, admin_keys.Key, admin_keys.NewKey, admin_keys.KeyListing)
+SHAPES = (
+    Whole,
+    Listing,
+    Status,
+    Told,
+    batch.Verdict,
+    erasing.Erasure,
+    erasing.Erasures,
+    admin_keys.Key,
+    admin_keys.NewKey,
+    admin_keys.KeyListing,
+)
 _NOT_READY = (Code.DRAINING, *ABOUT_STORAGE, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH)
 
 

@@ -5,7 +5,7 @@ own generations alone.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -14,6 +14,7 @@ from api.intake.lookout import Lookout
 from api.routes.service import Service
 from api.settings import ApiSettings
 from api.viewing.admissions import Admissions
+from api.viewing.erasures import Erasures
 from api.viewing.hub import Hub
 from broker.aside import Aside
 from broker.cells import Cell
@@ -47,6 +48,7 @@ class OpenCell:
         vault = vault_with(settings.key_service(), coordination_redis)
         logs = Logs(logs_redis, shelf, vault=vault)
         coordination = Coordination(coordination_redis, settings.archive_after_ms)
+        self._shelf = shelf
         self._lookout = Lookout(partial(put_back, logs, coordination)) if settings.two_servers else None
         watch = self._lookout.watch if self._lookout else _nothing
         submissions = Submissions(
@@ -59,6 +61,7 @@ class OpenCell:
         self.service = Service(
             logs, coordination, submissions, hub, agreement, settings.trust, aside, bounds, cell.number
         )
+        self._erasures = Erasures(self.service.erasing, self._erased, self._may_have_erased)
         self.shares = Shares(coordination_redis, weights)
         self._clients = (coordination_redis, logs_redis)
         self._running: set[asyncio.Task[None]] = set()
@@ -71,9 +74,22 @@ class OpenCell:
             async with asyncio.timeout(_FIRST_SECONDS):
                 await asyncio.gather(service.agreement.beat(), self.shares.beat())
         runners = [
-            each.run() for each in (service.hub, service.agreement, self.shares, self._lookout) if each is not None
+            each.run()
+            for each in (service.hub, service.agreement, self.shares, self._lookout, self._erasures)
+            if each is not None
         ]
         self._running = {asyncio.create_task(run) for run in runners}
+
+    def _erased(self, ids: Collection[str]) -> None:
+        self.service.hub.erased(ids)
+        if self._shelf is not None:
+            for id_ in ids:
+                self._shelf.forget(id_)
+
+    def _may_have_erased(self) -> None:
+        self.service.hub.may_have_erased()
+        if self._shelf is not None:
+            self._shelf.forget_all(self.service.cell)
 
     async def end(self) -> None:
         """Ends the tasks, and closes the connections."""

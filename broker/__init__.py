@@ -46,6 +46,7 @@ Where to read on, in this order:
     summary.py            a record as it is shown; webhooks.py: where one may go, what became of it
     schedule.py           when a generation may start, and how urgent it is
     waiting.py            what waits for a worker: who of many tenants is next, and for about how long it takes
+    tombstones.py         what stays of a generation whose record has gone
     tags.py               what a submitter calls a generation, by which lists find it
     limits.py, rate.py    how much a tenant may ask for
     api_keys.py           what is kept of an API key

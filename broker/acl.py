@@ -39,10 +39,20 @@ KEYS: Final[Mapping[str, frozenset[Role]]] = {
     "respool:*:tag:*": BOTH,
     "respool:tags:*": BOTH,
     "respool:queue": BOTH,
+    "respool:*:queue": BOTH,
+    "respool:turns": BOTH,
+    "respool:turns:*": BOTH,
+    "respool:coming": BOTH,
+    "respool:pace": BOTH,
+    "respool:slots": BOTH,
     "respool:queue:health-check": WORKER,
     "respool:wake": BOTH,
     "respool:webhooks": BOTH,
     "respool:archive": BOTH,
+    "respool:erasing": BOTH,
+    "respool:erased": BOTH,
+    "respool:erased:newest": BOTH,
+    "respool:rewritten:*": WORKER,
     "respool:archive:swept": WORKER,
     "respool:idem:*": API,
     "respool:sync": BOTH,
@@ -71,8 +81,9 @@ _ASKING: Final = "info time role config|get cluster|slots wait waitaof dbsize"
 """About the server: whether it persists, what it is, whether a write is safe. None of it changes anything."""
 _TRANSACTIONS: Final = "multi exec discard watch unwatch eval evalsha script|load"
 _READING: Final = (
-    "exists get getex pttl hget hgetall hmget xlen xrange xrevrange zcard zcount zmscore zrange zrank zrevrangebyscore "
-    "zscore"
+    "exists get getex pttl hget hgetall hkeys hmget hvals xlen xrange xrevrange zcard zcount zmscore zrange zrangebyscore "
+    "zrank "
+    "zrevrangebyscore zscore"
 )
 _WRITING: Final = (
     "copy del hdel hincrby hset hsetnx lpush ltrim pexpire psetex set unlink xadd xtrim zadd zrem zremrangebyrank "
@@ -81,7 +92,8 @@ _WRITING: Final = (
 COMMANDS: Final[Mapping[Role, str]] = {
     "api": f"{_CONNECTING} {_ASKING} {_TRANSACTIONS} {_READING} {_WRITING} mget zrangebylex "
     "ssubscribe sunsubscribe subscribe unsubscribe",
-    "worker": f"{_CONNECTING} {_ASKING} {_TRANSACTIONS} {_READING} {_WRITING} blmpop zpopmin scan subscribe unsubscribe",
+    "worker": f"{_CONNECTING} {_ASKING} {_TRANSACTIONS} {_READING} {_WRITING} blmpop zpopmin scan subscribe unsubscribe "
+    "bgrewriteaof",
 }
 """What each calls, by itself or in a script. Jobs are taken (`zpopmin`, `blmpop`) and the keyspace is read (`scan`) by workers
 alone, generations are followed (`ssubscribe`), and API keys read, by the API alone."""

@@ -19,6 +19,14 @@ class ExpiredGeneration(BrokerError):
     """There was one, and its retention is over."""
 
 
+class ErasedGeneration(ExpiredGeneration):
+    """There was one, of this owner, and somebody had it erased."""
+
+    def __init__(self, owner: str) -> None:
+        super().__init__("the generation was erased")
+        self.owner = owner
+
+
 class IdempotencyMismatch(BrokerError):
     """The idempotency key was used before with another body."""
 

@@ -22,6 +22,8 @@ WITHDRAW: Final = b"w"
 """`withdraw`, in place of everything that was there before it."""
 END: Final = b"z"
 """`stream_end` or `error`, the one terminal entry."""
+ERASED: Final = b"x"
+"""In no log: what is published when one is erased."""
 
 WITHDRAWN: Final = b'"withdrawn":true'
 """What is in an end whose log was withdrawn."""

@@ -7,7 +7,7 @@ belongs to the *coordination* role. By default one server plays both, and only t
 |---|---|---|---|
 | `{gen}:record` | hash | request, state, attempt, lease, a cancel, usage, times | retention after the end; WAITING until then |
 | `{gen}:log` | stream | the entries, until they are in the archive | as the record |
-| `{gen}:was` | string | tombstone: when made, for which body if its id is derived; for 410, not 404 | retention + REMEMBERED |
+| `{gen}:was` | string | tombstone: when made, for which body if its id is derived, or: erased | retention + REMEMBERED |
 | `{gen}:webhook` | hash | the record as it ended, which a webhook is to tell yet; tries | DELIVERY, or until it is told |
 | `respool:due` | zset | when somebody must look at a generation whose end is not filed (ms) | INDEX, renewed by every write |
 | `respool:expiring` | zset | generations whose end is filed, by when they have expired (ms) | as `due` |
@@ -20,7 +20,16 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | `respool:<tenant>:tag:<digest>` | zset | a tenant's, likewise | as `due` |
 | `respool:tags:<generation>` | string | under which digests it is listed | INDEX, or until it leaves the lists |
 | `respool:idem:<sha256>` | string | idempotency key → generation and body fingerprint | IDEMPOTENCY |
-| `respool:queue` | zset | jobs that wait, by their places (ms) | INDEX, renewed by every job |
+| `respool:queue` | zset | nobody's jobs that wait, by their places (ms) | INDEX, renewed by every job |
+| `respool:<tenant>:queue` | zset | a tenant's, likewise | as `queue` |
+| `respool:turns` | zset | tenants whose jobs are taken, by tags: whose turn it is | as `queue` |
+| `respool:turns:background` | zset | those who have jobs in the background alone, likewise | as `queue` |
+| `respool:turns:ageing` | zset | the same, by when their first is in the background no more (ms) | as `queue` |
+| `respool:turns:bound` | zset | tenants that have all slots that they may have, by tags | as `queue` |
+| `respool:turns:level` | string | the highest tag of who has left its turns | as `queue` |
+| `respool:coming` | zset | what is submitted and not queued yet, until when it counts as that (ms) | COMING, renewed by each |
+| `respool:pace` | hash | how many jobs have left their slots, and for how long they had had them | PACE, renewed by buckets |
+| `respool:slots` | hash | how many slots workers have, and until when that counts (ms) | HEARTBEAT, renewed by every beat |
 | `arq:*` | string | arq's jobs and their locks, until their generation ends | a job WAITING, a lock as long as a job may run |
 | `respool:wake` | list | an element for each job queued: wakes a worker with a free slot | WAKE, or until the queue is empty |
 | `respool:sync` | string | a write of our own, to wait for (durability strict), where the logs are | SYNC |
@@ -37,6 +46,10 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | `respool:keys` | zset | tenant and id of each API key | as `respool:key:<id>` |
 | `respool:cell` | string | the number of the cell that this server is of | INDEX, renewed at every start |
 | `respool:probe` | string | a write of our own, to see whether Redis takes any | PROBE |
+| `respool:erasing` | zset | generations whose erasure a sweeper completes, and when it looks (ms) | as `due` |
+| `respool:erased` | zset | those that were erased of late, by rising numbers, for APIs | TOLD, renewed by each |
+| `respool:erased:newest` | string | the number of the latest of them | INDEX, renewed by each |
+| `respool:rewritten:<run>` | string | when the server of this run was asked to rewrite its file (ms) | two of the periods |
 | `respool:webhooks` | zset | generations whose webhooks are to be tried, and when (ms) | as `due` |
 | `respool:archive` | zset | what an archiver must look at, and when (ms): ended generations, objects | as `due` |
 | `respool:upstream:<digest>` | hash | budget of an upstream's model and key: limits, breaker | BUDGET |
@@ -59,6 +72,8 @@ STARTING: Final = "respool:starting"
 RUNNING: Final = "respool:running"
 TENANTS: Final = "respool:tenants"
 WAKE: Final = "respool:wake"
+PACE: Final = "respool:pace"
+SLOTS: Final = "respool:slots"
 CANCELS: Final = "respool:cancel"
 SYNC: Final = "respool:sync"
 WEIGHTS: Final = "respool:weights"
@@ -68,6 +83,9 @@ CELL: Final = "respool:cell"
 PROBE: Final = "respool:probe"
 ARCHIVE: Final = "respool:archive"
 WEBHOOKS: Final = "respool:webhooks"
+ERASING: Final = "respool:erasing"
+ERASED: Final = "respool:erased"
+NEWEST: Final = "respool:erased:newest"
 ARCHIVE_SWEPT: Final = "respool:archive:swept"
 UPSTREAM: Final = "respool:upstream:"
 """What the keys of a budget begin with."""
@@ -95,10 +113,14 @@ KEY_REMEMBERED_MS: Final = 30 * DAY_MS
 WAKE_MS: Final = 60_000
 SYNC_MS: Final = 60_000
 HEARTBEAT_MS: Final = 15_000
+COMING_MS: Final = 10_000
+PACE_MS: Final = 300_000
 PROBE_MS: Final = 60_000
 RECOVERING_MS: Final = 15_000
 BUDGET_MS: Final = 2 * 3600 * 1000
 """Longer than anything that a budget knows of may last: an hour."""
+TOLD_MS: Final = 10 * 60 * 1000
+"""Longer than an API goes without asking, before it forgets all that it keeps."""
 SWEPT_MS: Final = 22 * 3600 * 1000
 """With the hour for which an object may be nobody's: less than a day."""
 SWEEPING_MS: Final = 10 * 60 * 1000
@@ -139,6 +161,11 @@ def sealing(reference: str) -> str:
     return f"respool:sealing:{reference}"
 
 
+def queue(owner: str = "") -> str:
+    """The line of this tenant's jobs, as `index`."""
+    return f"{_of(owner)}queue"
+
+
 def index(state: str, owner: str = "") -> str:
     """Of this tenant; of what is nobody's where it is empty."""
     return f"{_of(owner)}index:{state}"
@@ -165,6 +192,10 @@ def idempotency(digest: str) -> str:
 
 def api_key(id_: str) -> str:
     return f"respool:key:{id_}"
+
+
+def rewritten(run: str) -> str:
+    return f"respool:rewritten:{run}"
 
 
 def worker(name: str) -> str:

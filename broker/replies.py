@@ -10,8 +10,9 @@ from broker.record import State
 
 # -- logs
 
-Created = Literal["created", "exists", "expired", "mismatch"]
-"""`exists`: the record is there already. `expired`: one was. `mismatch`: it was made for another body."""
+Created = Literal["created", "exists", "expired", "erased", "mismatch"]
+"""`exists`: the record is there already. `expired`: one was. `erased`: one was, and nothing is made of its id again.
+`mismatch`: it was made for another body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +170,21 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Jobs by name, each with its place in the queue (ms of the submit), and how many were `left` there."""
+    """Jobs by name, each with its place in its line (ms of the submit), and how many were `left` that may be taken, 100 if it
+    is more."""
 
     left: int
     jobs: dict[str, float]
+
+
+class Over(NamedTuple):
+    """How many jobs have left the slots of a worker, and for how long they had had them, together."""
+
+    jobs: int = 0
+    held_ms: int = 0
+
+
+NONE_OVER = Over()
 
 
 class Overdue(NamedTuple):

@@ -9,10 +9,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from broker.bounds import LONGEST_ARCHIVED, LONGEST_IN_REDIS
 from broker.cells import Cell, cells_of
-from broker.limits import LimitSettings
+from broker.limits import Limits, LimitSettings
 from broker.tenant_keys import KeyService, keys_in, service_of, tenant_keys
-from broker.tenants import Tenants
+from broker.tenants import Tenants, TenantSetting
 from broker.upstreams import UpstreamSetting, parsed
+from broker.waiting import Share, TenantShares
 from broker.webhooks import Rules, allowances, secrets_of
 
 _SECRETS = Path("/run/secrets")
@@ -102,6 +103,16 @@ class BrokerSettings(LimitSettings, BaseSettings):
     @property
     def all_tenants(self) -> Tenants:
         return Tenants() if self.tenants is None else self.tenants
+
+    @property
+    def tenant_shares(self) -> TenantShares:
+        """What each tenant gets of the slots of workers, in each cell."""
+        tenants = self.all_tenants
+
+        def share(setting: TenantSetting) -> Share:
+            return Share(setting.weight, Limits.of(setting, self).running)
+
+        return TenantShares(share(tenants.usual), {name: share(own) for name, own in tenants.own.items()})
 
     @field_validator("webhook_secret")
     @classmethod

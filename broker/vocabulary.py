@@ -258,10 +258,12 @@ class Error(_Figures):
 
 
 class Queued(TypedDict):
-    """The generation waits; `position` others were submitted before it and wait too."""
+    """The generation waits; `position` others that wait go before it. `estimated_wait_ms`: for about how long it waits yet;
+    null where nobody knows."""
 
     type: Literal["queued"]
     position: int
+    estimated_wait_ms: int | None
 
 
 class Snapshot(TypedDict):
@@ -273,7 +275,7 @@ class Snapshot(TypedDict):
     open: int | None
 
 
-GapReason = Literal["bad_cursor", "unknown_cursor", "rewound", "expired"]
+GapReason = Literal["bad_cursor", "unknown_cursor", "rewound", "expired", "erased"]
 
 
 class Gap(TypedDict):

@@ -18,6 +18,7 @@ _LONGEST_SECONDS: Final = 600
 _UNKNOWN_SECONDS: Final = 30
 _SHARE_TO_DRAIN: Final = 10
 _EPSILON: Final = 1e-9
+_NOTICED_MS: Final = 1000
 
 
 class Share(NamedTuple):
@@ -35,6 +36,29 @@ Shares = Callable[[str], Share]
 def even(_: str) -> Share:
     """All alike, none bounded."""
     return EVEN
+
+
+@dataclass(frozen=True, slots=True)
+class TenantShares:
+    """What each tenant gets: what is said of it, or what all others get."""
+
+    usual: Share = EVEN
+    own: Mapping[str, Share] = field(default_factory=dict)
+
+    def __call__(self, tenant: str) -> Share:
+        return self.own.get(tenant, self.usual)
+
+    @property
+    def text(self) -> str:
+        """As take.lua reads it."""
+        return "".join([_text(self.usual), *(f" {tenant}={_text(share)}" for tenant, share in self.own.items())])
+
+
+ALL_EVEN: Final = TenantShares()
+
+
+def _text(share: Share) -> str:
+    return f"{share.weight:g},{'' if share.most is None else share.most}"
 
 
 class Line(NamedTuple):
@@ -61,6 +85,15 @@ class Wait(NamedTuple):
 
     position: int
     estimated_ms: int | None = None
+
+    def differs(self, told: "Wait") -> bool:
+        """Whether who was told the other should be told this: it has moved up, or waits for much longer or shorter."""
+        if self.position != told.position or (self.estimated_ms is None) != (told.estimated_ms is None):
+            return True
+        if self.estimated_ms is None or told.estimated_ms is None:
+            return False
+        by = abs(self.estimated_ms - told.estimated_ms)
+        return by >= _NOTICED_MS and 4 * by >= max(self.estimated_ms, told.estimated_ms)
 
 
 @dataclass(frozen=True, slots=True)

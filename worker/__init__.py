@@ -13,6 +13,8 @@ From the outside in:
     cancels.py   hears of cancels as they are asked for
     sweeper.py   finds generations that no worker looks after
     archiver.py  takes logs that have ended to the archive; archive_sweep.py erases what is nobody's there
+    eraser.py    completes erasures, whoever began them
+    rewriting.py has Redis rewrite its file, in which what was deleted stays until then
     webhooks/    tells the ends of generations to whoever asked for it
     prices.py    what tokens cost, where the operator says
     rescan.py    finds what coordination has lost, where it has a server of its own

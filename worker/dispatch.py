@@ -2,7 +2,7 @@
 
 arq polls, which puts half a second before the first token, and a shorter poll re-checks every running job each time. Here
 whoever queues a job also pushes onto a wake list, a doorbell that has no order and may be lost: a worker with a free slot
-that hears it takes the job that was submitted first, whichever rang, and goes on until its slots or the queue are used up. A
+that hears it takes the job whose turn it is, whichever rang, and goes on until its slots or the queue are used up. A
 slot that gets free takes the next job without a bell, however long that has waited. Of a burst it takes only so many as it can
 start at a time: the others keep their places in the queue, for any worker. And Redis going away, which ends arq's worker, is
 sat out.
@@ -21,9 +21,11 @@ from redis.exceptions import RedisError
 from broker import keys
 from broker.errors import BrokerError
 from broker.refusals import word
+from broker.replies import Over
 from broker.store.agreement import Agreement
 from broker.store.coordination import Coordination
 from broker.store.queue import JOB
+from broker.waiting import ALL_EVEN, TenantShares
 
 log = logging.getLogger("respool.dispatch")
 
@@ -49,7 +51,7 @@ class DispatcherStatistics:
     starting: int
     """Those of them whose generations are not claimed yet."""
     waiting: int
-    """Jobs left in the queue, for all workers, when it was asked last."""
+    """Jobs left that any worker may take, when it was asked last; 100 if there were more."""
     takes: int
     """Times that the queue was asked and answered."""
     begun: int
@@ -63,11 +65,11 @@ class DispatcherStatistics:
 class Dispatcher(Worker):
     """An arq worker that is told of jobs. `coroutine` is given a job's name and returns whether the end of the generation has
     cleared its job away. `wakes` is a connection of its own, as it blocks; `again_ms` after a job is ours a sweeper looks
-    whether anything came of it."""
+    whether anything came of it; `shares`: what each tenant gets of the slots."""
 
     def __init__(
         self, coroutine: WorkerCoroutine, coordination: Coordination, agreement: Agreement, wakes: ArqRedis,
-        max_jobs: int, again_ms: int,
+        max_jobs: int, again_ms: int, shares: TenantShares = ALL_EVEN,
     ) -> None:  # fmt: skip
         super().__init__(
             [func(coroutine, name=JOB)],
@@ -84,6 +86,8 @@ class Dispatcher(Worker):
         self._agreement = agreement
         self._wakes = wakes
         self._again_ms = again_ms
+        self._shares = shares
+        self._jobs_over, self._held_seconds = 0, 0.0
         self._starting: set[str] = set()
         self._room_made = asyncio.Event()
         self._at_the_bell: asyncio.Task[None] | None = None
@@ -155,7 +159,12 @@ class Dispatcher(Worker):
 
     async def _take(self, most: int) -> int:
         """Starts up to `most` jobs; how many wait still."""
-        taken = await self._coordination.take(most, lock_ms=_LONGEST_JOB_SECONDS * 1000, again_ms=self._again_ms)
+        over = Over(self._jobs_over, round(self._held_seconds * 1000))
+        taken = await self._coordination.take(
+            most, lock_ms=_LONGEST_JOB_SECONDS * 1000, again_ms=self._again_ms, shares=self._shares, over=over
+        )
+        self._jobs_over -= over.jobs
+        self._held_seconds -= over.held_ms / 1000
         self._takes += 1
         self._waiting = taken.left
         if not self.allow_pick_jobs:  # somebody else's now
@@ -175,10 +184,12 @@ class Dispatcher(Worker):
         self._begun += 1
         self._starting.add(name)
         task = self.tasks[name] = self.loop.create_task(self.run_job(name, place))
-        task.add_done_callback(partial(self._over, name))
+        task.add_done_callback(partial(self._over, name, self.loop.time()))
 
-    def _over(self, name: str, task: asyncio.Task[None]) -> None:
+    def _over(self, name: str, since: float, task: asyncio.Task[None]) -> None:
         """Forgets a finished job at once. One that failed in arq's own bookkeeping (Redis was away) ends no worker."""
+        self._jobs_over += 1
+        self._held_seconds += self.loop.time() - since
         self._release_sem_dec_counter_on_complete()
         self.started(name)
         if self.tasks.get(name) is task:

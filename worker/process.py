@@ -21,6 +21,7 @@ from broker.store.archiving import Archiving
 from broker.store.client import connect
 from broker.store.cluster import connect_logs
 from broker.store.coordination import Coordination
+from broker.store.erasing import Erasing
 from broker.store.indexes import InBatches, Together
 from broker.store.key_proof import vault_with
 from broker.store.lanes import lanes_to
@@ -33,12 +34,14 @@ from worker.archive_sweep import ArchiveSweep
 from worker.archiver import Archiver
 from worker.budgets.fleet import Budgets
 from worker.dispatch import Dispatcher
+from worker.eraser import Eraser
 from worker.generating.producer import Producer
 from worker.generating.toolbox import Toolbox
 from worker.guardrails.loading import load_checks
 from worker.log.appender import Appender
 from worker.prices import Prices
 from worker.rescan import Rescan
+from worker.rewriting import Rewriting, servers_behind
 from worker.settings import WorkerSettings
 from worker.sweeper import Sweeper
 from worker.upstreams.opening import open_upstreams
@@ -88,6 +91,8 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     agreement = Agreement("worker", logs_redis, coordination_redis)
     sweeper = Sweeper(logs, coordination, agreement, settings.sweep_every, again_ms)
 
+    servers = servers_behind(coordination_redis, logs_redis)
+    rewriting = Rewriting(coordination_redis, servers, settings.effective_rewrite_every)
     rescan = Rescan(logs, coordination, agreement)
     archivers = _archivers(settings, logs, coordination, agreement)
     deliverers = _deliverers(settings, logs, coordination, agreement)
@@ -102,16 +107,20 @@ async def serve(settings: WorkerSettings, name: str) -> None:
         for redis in (coordination_redis, logs_redis):
             await reach(redis, settings.trust, settings.cell or 0)
         await agreement.beat()
-        dispatcher = Dispatcher(generate, coordination, agreement, wakes, settings.max_jobs, taken_ms)
+        dispatcher = Dispatcher(
+            generate, coordination, agreement, wakes, settings.max_jobs, taken_ms, settings.tenant_shares
+        )
         async with asyncio.TaskGroup() as group:
             running = [
                 group.create_task(appender.run()),
                 group.create_task(producer.abandonment.run()),
                 group.create_task(sweeper.run()),
+                group.create_task(_eraser(settings, logs, coordination, agreement).run()),
+                group.create_task(rewriting.run()),
                 group.create_task(ends.run()),
                 group.create_task(budgets.run()),
                 group.create_task(cancels.listen(watch, appender)),
-                group.create_task(_beat(coordination)),
+                group.create_task(_beat(coordination, name, producer, settings.max_jobs)),
                 group.create_task(agreement.run()),
                 *([group.create_task(rescan.run())] if settings.two_servers else []),
                 *(group.create_task(each.run()) for each in (*archivers, *deliverers)),
@@ -147,6 +156,12 @@ def _archivers(
     )
 
 
+def _eraser(settings: WorkerSettings, logs: Logs, coordination: Coordination, agreement: Agreement) -> Eraser:
+    """What completes erasures. Raises BadArchive."""
+    archive = None if settings.archive_url is None else open_archive(settings.archive_url)
+    return Eraser(Erasing(logs, coordination, archive), agreement)
+
+
 def _deliverers(
     settings: WorkerSettings, logs: Logs, coordination: Coordination, agreement: Agreement
 ) -> Sequence[Deliverer]:
@@ -168,10 +183,10 @@ async def _arq(dispatcher: Dispatcher) -> None:
             await asyncio.sleep(0.25)
 
 
-async def _beat(coordination: Coordination) -> None:
+async def _beat(coordination: Coordination, name: str, producer: Producer, slots: int) -> None:
     while True:
         with contextlib.suppress(BrokerError):
-            await coordination.beat(socket.gethostname())
+            await coordination.beat(socket.gethostname(), name, 0 if producer.draining else slots)
         await asyncio.sleep(_BEAT_SECONDS)
 
 

@@ -53,6 +53,8 @@ class WorkerSettings(BrokerSettings):
     """How long a receiver may take to answer."""
     prices: Path | None = None
     """A file of what tokens cost, by model. Not set: no cost is told."""
+    rewrite_every: float | None = Field(default=None, ge=600, le=30 * 86_400)
+    """Seconds after which Redis is asked to rewrite its append-only file. Not set: the retention."""
     outage: float = Field(default=120.0, gt=0)
     """How long a worker keeps a finished generation's end in hand while Redis is away."""
     tool_timeout: float = Field(default=60.0, gt=0, le=3600)
@@ -79,6 +81,11 @@ class WorkerSettings(BrokerSettings):
     @property
     def breaker_rules(self) -> Rules:
         return Rules(self.upstream_breaker_failures, round(self.upstream_breaker_pause * 1000))
+
+    @property
+    def effective_rewrite_every(self) -> float:
+        """Seconds."""
+        return self.rewrite_every or max(600.0, self.retention)
 
     guardrails: str | None = None
     """Checks of what is put out, as `package.module:function`, with commas between."""

@@ -17,6 +17,9 @@ log = logging.getLogger("respool.sweeper")
 
 _BATCH = 100
 _LEASE_SLACK_MS = 50
+_RESUME_SWEEPS = 10
+"""Once in so many sweeps tenants that have all their slots are let take turns: a slot may have become free without a word."""
+_MOST_RESUMED = 100
 _ELSEWHERE_LOOK_MS = 20_000
 """Until the next look at what may be on another logs server: 7 days of these, for each generation that is lost there."""
 
@@ -87,6 +90,8 @@ class Sweeper:
         another server: they are left to whoever finds them."""
         if self._agreement.apart:
             return 0
+        if self._sweeps % _RESUME_SWEEPS == _RESUME_SWEEPS - 1:
+            await self._coordination.resume(_MOST_RESUMED)
         self._sweeps += 1
         overdue, ids = await self._coordination.overdue(_BATCH, self._again_ms)
         self._overdue += overdue

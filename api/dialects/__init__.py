@@ -20,6 +20,7 @@ from broker.events import Entry
 from broker.ids import BEGINNING, EntryId
 from broker.transcript import Transcript
 from broker.vocabulary import ClosedReason, GapReason
+from broker.waiting import Wait
 
 State: TypeAlias = object
 """What a dialect remembers of the entries so far: known to itself alone, None where it remembers nothing."""
@@ -62,8 +63,8 @@ class Dialect(ABC):
         return False
 
     @abstractmethod
-    def queued(self, position: int) -> bytes:
-        """So many others wait before it."""
+    def queued(self, wait: Wait) -> bytes:
+        """So many others wait before it, and for so long."""
 
     @abstractmethod
     def gap(self, reason: GapReason) -> bytes:

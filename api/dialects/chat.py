@@ -18,6 +18,7 @@ from broker.events import Entry
 from broker.ids import EntryId
 from broker.transcript import Transcript
 from broker.vocabulary import ClosedReason, GapReason
+from broker.waiting import Wait
 
 KEEP_ALIVE: Final = sse.KEEP_ALIVE + b"\n"
 _OF_A_TOOL: Final = b'{"type":"tool_'
@@ -52,8 +53,8 @@ class Chat(Dialect):
                 frames.append(b'data: %b%b,"id":"%d-%d"}\n\n' % (head, orjson.dumps(value.decode()), *id_))
         return None, frames
 
-    def queued(self, position: int) -> bytes:
-        return local(NATIVE.queued(position))
+    def queued(self, wait: Wait) -> bytes:
+        return local(NATIVE.queued(wait))
 
     def gap(self, reason: GapReason) -> bytes:
         return local(NATIVE.gap(reason))

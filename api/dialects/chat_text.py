@@ -20,6 +20,7 @@ from api.dialects.text import TEXT_VIEW, Said, in_data, step
 from broker.events import END, Entry
 from broker.transcript import Transcript
 from broker.vocabulary import ClosedReason, GapReason
+from broker.waiting import Wait
 
 _WHITE: Final = b" \t\r\n"
 _NUMERIC: Final = b"0123456789.eE+- \t\r\n"
@@ -55,7 +56,7 @@ class ChatText(Dialect):
             frames.append(frame)
         return state, frames
 
-    def queued(self, position: int) -> bytes:
+    def queued(self, wait: Wait) -> bytes:
         """Nothing: the one JSON that every reader knows is the end's."""
         return b""
 

@@ -19,6 +19,7 @@ from api.dialects.boundaries import EMPTY, Kind, Scan, cut_off, grown
 from broker.events import EVENT, START, TEXT, THINKING, Entry
 from broker.transcript import Transcript
 from broker.vocabulary import ClosedReason, GapReason
+from broker.waiting import Wait
 
 Size = Literal["token", Kind]
 
@@ -115,8 +116,8 @@ class Chunks(Dialect):
 
     # -- the rest is as inside
 
-    def queued(self, position: int) -> bytes:
-        return self._inner.queued(position)
+    def queued(self, wait: Wait) -> bytes:
+        return self._inner.queued(wait)
 
     def gap(self, reason: GapReason) -> bytes:
         return self._inner.gap(reason)

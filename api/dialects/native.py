@@ -10,6 +10,7 @@ from api.dialects.content import content_json, text_json
 from broker.events import TEXT, THINKING, TOOL_INPUT, Entry
 from broker.transcript import Transcript
 from broker.vocabulary import ClosedReason, GapReason
+from broker.waiting import Wait
 
 HEADS: Final = {
     TEXT: b'{"type":"text","text":',
@@ -44,8 +45,8 @@ class Native(Dialect):
             frames.append(b"data: %b\nid: %d-%d\n\n" % (line, attempt, seq))
         return None, frames
 
-    def queued(self, position: int) -> bytes:
-        return local_frame("queued", position=position)
+    def queued(self, wait: Wait) -> bytes:
+        return local_frame("queued", position=wait.position, estimated_wait_ms=wait.estimated_ms)
 
     def gap(self, reason: GapReason) -> bytes:
         return local_frame("gap", reason=reason)

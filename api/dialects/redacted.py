@@ -16,6 +16,7 @@ from broker.events import TEXT, Entry
 from broker.ids import EntryId
 from broker.transcript import Transcript
 from broker.vocabulary import ClosedReason, GapReason
+from broker.waiting import Wait
 
 
 class Redacted(Dialect):
@@ -45,8 +46,8 @@ class Redacted(Dialect):
 
     # -- the rest is as inside
 
-    def queued(self, position: int) -> bytes:
-        return self._inner.queued(position)
+    def queued(self, wait: Wait) -> bytes:
+        return self._inner.queued(wait)
 
     def gap(self, reason: GapReason) -> bytes:
         return self._inner.gap(reason)

@@ -15,6 +15,7 @@ from broker.events import END, EVENT, START, TEXT, WITHDRAW, Entry
 from broker.ids import EntryId
 from broker.transcript import Transcript
 from broker.vocabulary import ClosedReason, GapReason
+from broker.waiting import Wait
 
 
 class Mark(NamedTuple):
@@ -45,8 +46,8 @@ class Text(Dialect):
             frames.append(frame)
         return state, frames
 
-    def queued(self, position: int) -> bytes:
-        return b"event: queued\n" + NATIVE.queued(position)
+    def queued(self, wait: Wait) -> bytes:
+        return b"event: queued\n" + NATIVE.queued(wait)
 
     def gap(self, reason: GapReason) -> bytes:
         return b"event: gap\n" + NATIVE.gap(reason)

@@ -88,6 +88,7 @@ class Code(Enum):
         "There is no text to go on from",
         "It runs yet, is complete, has no text, stopped inside anything but a text, or has more than 1 MiB of it.",
     )
+    ERASED = Kind(410, "The generation was erased", "Somebody had it erased; its Idempotency-Key makes nothing either.")
     EXPIRED = Kind(410, "The generation has expired", "Its retention is over and its text is gone.")
     BODY_TOO_LARGE = Kind(413, "The body is too large", "A body has at most 1 MiB, chunked or not.")
     UNSUPPORTED_MEDIA_TYPE = Kind(
@@ -276,6 +277,8 @@ def from_broker_error(error: broker.BrokerError) -> Problem:
     match error:
         case broker.UnknownGeneration():
             return Problem(Code.NOT_FOUND)
+        case broker.ErasedGeneration():
+            return Problem(Code.ERASED)
         case broker.ExpiredGeneration():
             return Problem(Code.EXPIRED)
         case broker.IdempotencyMismatch():

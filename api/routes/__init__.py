@@ -7,6 +7,7 @@ batch.py        many submits in one request
 anew.py         the same request again, and what goes on from its text
 admin_keys.py   `/v1/admin/keys`: API keys are made and revoked
 asking.py       who asks, and which cell it is about: before any route does anything
+erasing.py      of one generation, or of all that have some labels, nothing stays
 auditing.py     what is noted in the audit log
 following.py    a generation as an event stream
 cells.py        the cells of a process as one: whose generation it is, where a new one goes

@@ -19,11 +19,12 @@ from api.routes.auditing import journal_of
 from api.routes.service import Service
 from api.viewing.admissions import Admissions
 from api.viewing.rendition import View
-from broker.errors import ArchiveUnavailable, PayloadUnreadable, StorageUnavailable, UnknownGeneration
+from broker.errors import ArchiveUnavailable, PayloadUnreadable, StorageUnavailable
 from broker.ids import BEGINNING, EntryId
 from broker.record import TERMINAL
 from broker.replies import Visit
 from broker.store.accepting import Submitted
+from broker.waiting import Wait
 
 _VISIT_SECONDS: Final = 6.0
 """How long a viewer that arrives waits for Redis before it is sent away: so long that one dead connection is got over."""
@@ -51,12 +52,12 @@ async def follow_submitted(
     if service.hub.admissions.full(who, id_):
         return _turned_away(service, id_, view, headers)
     journal_of(request).note("view", who, id_)
-    place = accepted.place
+    wait = await _wait_of(service, who.owner, accepted)
     viewer = service.hub.attach(
         id_, BEGINNING, view,
-        who=who, ended=False, owner=who.owner, place=place, abandonable=accepted.abandonable,
+        who=who, ended=False, owner=who.owner, wait=wait, abandonable=accepted.abandonable,
     )  # fmt: skip
-    first = b"" if place is None else view.dialect.queued(place)
+    first = b"" if wait is None else view.dialect.queued(wait)
     return EventStream(service.hub, viewer, first=first, last=last, headers=headers)
 
 
@@ -97,14 +98,16 @@ async def follow(
         return (
             _nothing_more(dialect.keep_alive + last, headers) if last else Response(status_code=204, headers=NO_STORE)
         )
-    first, place, opening = b"", None, None
+    first, wait, opening = b"", None, None
     if cursor and not known:
         first = dialect.gap("bad_cursor" if after is None else "unknown_cursor")
         after = None
     elif visit.state == "queued":
-        (place,) = await service.coordination.positions([(id_, visit.owner)])
-        if place is not None or not visit.later:
-            first = dialect.queued(place or 0)
+        (rank,) = await service.coordination.ranks([(id_, visit.owner)])
+        if rank is not None:
+            wait = await service.hub.waits.of(visit.owner, rank)
+        if rank is not None or not visit.later:
+            first = dialect.queued(wait or Wait(0))
     elif after is None and snapshot:
         opening = partial(service.hub.transcripts.told, id_, dialect.snapshot)
     if (full := service.hub.admissions.full(who, id_)) is not None:
@@ -114,9 +117,19 @@ async def follow(
     journal_of(request).note("view", who, id_)
     viewer = service.hub.attach(
         id_, after or BEGINNING, view,
-        who=who, ended=ended, owner=visit.owner, place=place, abandonable=visit.abandonable,
+        who=who, ended=ended, owner=visit.owner, wait=wait, abandonable=visit.abandonable,
     )  # fmt: skip
     return EventStream(service.hub, viewer, first=first, opening=opening, last=last, headers=headers)
+
+
+async def _wait_of(service: Service, owner: str, accepted: Submitted) -> Wait | None:
+    """What is known of the wait of what was accepted just now; Redis is asked only where others wait too."""
+    if accepted.rank is None:
+        return None
+    waits = service.hub.waits
+    if accepted.rank == 0 and accepted.alone:
+        return waits.of_first(owner)
+    return await waits.of(owner, accepted.rank)
 
 
 def refuse_if_full(admissions: Admissions, who: Principal) -> None:
@@ -146,9 +159,7 @@ def _nothing_more(body: bytes, headers: list[tuple[bytes, bytes]] | None) -> Res
 async def _visit(service: Service, who: Principal, id_: str, after: EntryId | None) -> tuple[Visit, bool]:
     """What is known of a generation that is there for the one who asks, and whether its log has this entry. What the archive
     cannot give is found out here, before a stream begins. Raises as Logs.visit, and ArchiveUnavailable."""
-    visit = await service.logs.visit(id_, after)
-    if not who.may_see(visit.owner, id_):
-        raise UnknownGeneration
+    visit = await service.visit(id_, who, after)
     if visit.archived and (after is None or after != visit.terminal_id):
         return visit, await service.logs.has(id_, after or BEGINNING)
     # A cursor in what was withdrawn names nothing that is there, and is answered with what stands in its place.

@@ -41,7 +41,7 @@ from api.routes.openapi import STREAM, VIEWS, described
 from api.routes.service import Service
 from api.viewing.admissions import Closed
 from api.viewing.waiting import LONGEST_SECONDS, wait_for_end
-from broker.errors import AlreadyEnded, UnknownGeneration
+from broker.errors import AlreadyEnded
 from broker.record import TERMINAL, Record, State
 from broker.request import GenerationRequest
 
@@ -170,9 +170,7 @@ async def read(
 async def _has_waited(request: Request, service: Service, who: Principal, id_: str, seconds: float) -> bool:
     """Waits for the end; False if who asked has left meanwhile. Raises as `visit`, of what is not there for who asks, and
     Problem: 429 if that one has as many streams as it may, 401 if what let it in has ended meanwhile."""
-    visit = await service.logs.visit(id_, None)
-    if not who.may_see(visit.owner, id_):
-        raise UnknownGeneration
+    visit = await service.visit(id_, who)
     if visit.state in TERMINAL:
         return True
     if (full := service.hub.admissions.full(who, id_)) is not None:

@@ -1,8 +1,8 @@
 """What the routes work with that have an id in their path: one object per process and cell."""
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from api.access.gate import Principal
@@ -12,14 +12,16 @@ from api.routes.views import produced, produced_redacted
 from api.viewing.hub import Hub
 from api.viewing.transcripts import Told
 from broker.aside import Aside
-from broker.errors import BrokerError, UnknownGeneration
+from broker.errors import BrokerError, ErasedGeneration, UnknownGeneration
+from broker.ids import EntryId
 from broker.record import Record, State
-from broker.replies import Found
+from broker.replies import Found, Visit
 from broker.settings import Trust
 from broker.store.accepting import Submissions
 from broker.store.agreement import Agreement
 from broker.store.client import storage_errors
 from broker.store.coordination import Coordination
+from broker.store.erasing import Erasing
 from broker.store.indexes import file_ended
 from broker.store.logs import Logs
 from broker.store.pool import crowded
@@ -33,6 +35,17 @@ _CROWD = 1000
 """Half of those that may wait: what has begun, and viewers, go on."""
 _CONFIRM_SECONDS = 6.0
 """How long a reader waits for a strictly durable end to be safe, before it is told to come again."""
+
+
+@contextmanager
+def _theirs(id_: str, who: Principal) -> Iterator[None]:
+    """What was erased, and was another's, was never made."""
+    try:
+        yield
+    except ErasedGeneration as erased:
+        if not who.may_see(erased.owner, id_):
+            raise UnknownGeneration from None
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +69,11 @@ class Service:
     def crowded(self) -> bool:
         """Whether so many requests wait for Redis that another one would wait for seconds."""
         return crowded(self.coordination.redis, _CROWD) or crowded(self.logs.redis, _CROWD)
+
+    @property
+    def erasing(self) -> Erasing:
+        """What erases generations of this cell."""
+        return Erasing(self.logs, self.coordination, self.logs.shelved_in)
 
     @property
     def takes_submits(self) -> bool:
@@ -104,9 +122,22 @@ class Service:
     async def refuse_unless_seen(self, id_: str, who: Principal) -> None:
         """Raises UnknownGeneration, ExpiredGeneration or StorageUnavailable if the generation is not there for the one who
         asks. A record's owner never changes."""
-        anything = who.sees_all and who.only is None
-        if not anything and not who.may_see((await self.logs.visit(id_, None)).owner, id_):
+        if not (who.sees_all and who.only is None):
+            await self.visit(id_, who)
+
+    async def visit(self, id_: str, who: Principal, cursor: EntryId | None = None) -> Visit:
+        """What an arriving viewer must know of a generation that is there for the one who asks. Raises as `refuse_unless_seen`;
+        ErasedGeneration of what was erased and was that one's."""
+        with _theirs(id_, who):
+            visit = await self.logs.visit(id_, cursor)
+        if not who.may_see(visit.owner, id_):
             raise UnknownGeneration
+        return visit
+
+    async def refuse_unless_there(self, id_: str, who: Principal) -> None:
+        """As `refuse_unless_seen`, for whom what was erased before is there yet."""
+        with suppress(ErasedGeneration):
+            await self.visit(id_, who)
 
     async def safe_record(self, id_: str, who: Principal) -> Record:
         """The record, when its end is safe, if it has one. Raises UnknownGeneration (if it is not there for the one who asks,
@@ -126,7 +157,8 @@ class Service:
         with storage_errors():
             async with asyncio.timeout(_CONFIRM_SECONDS):
                 while True:
-                    record = await self.logs.record(id_)
+                    with _theirs(id_, who):
+                        record = await self.logs.record(id_)
                     if not who.may_see(record.owner, id_):
                         raise UnknownGeneration
                     form = produced_redacted if who.redacted else produced

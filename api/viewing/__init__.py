@@ -4,12 +4,14 @@
     subscription.py  what is published, with as little as possible in between
     feed.py          what is known of one watched generation, the seam between history and live; ring.py: where its entries are
     rendition.py     a feed in one dialect and one framing: its latest frames, made once, and those who follow them
+    waits.py         for how long they wait who wait: asked of Redis once for all
     watched.py       notes in records that somebody watches, of generations that are cancelled where nobody does
     chunking.py      the same, of words and sentences: when what is held back is shown
     framing.py       how what is written at once lies on its connection
     viewer.py        one open event stream: a cursor and a socket, no queue
     admissions.py    who has which streams open: how many, and which close when what let them in has ended; stream_limits.py
     waiting.py       waits for an end without watching
+    erasures.py      hears which generations were erased, of which nothing is kept
     catch_up.py      keeps feeds true to their logs: what was missed, what was lost, what has expired
     pages.py         what is read from logs, rendered once and kept for the next reader; borders.py: where a dialect may begin;
                      folding.py: both, in slices

@@ -13,11 +13,13 @@ from broker.ids import BEGINNING
 from broker.store.logs import Logs
 from broker.tasks import Tasks
 from broker.turns import Turns
+from broker.vocabulary import GapReason
 
 log = logging.getLogger("respool.catch_up")
 
 _RESYNC_ENTRIES = 1000
 _PAUSE_SECONDS = 0.2
+_WHAT = {"rewound": "has lost its tail", "expired": "has expired", "erased": "was erased"}
 
 
 class CatchUp:
@@ -110,10 +112,12 @@ class CatchUp:
         self.rewound += 1
         self._pages.forget(feed.id)
         newest, there = await self._logs.newest(feed.id)
-        gone = newest is None and not there
-        log.warning("%s: the log %s", feed.id, "has expired" if gone else "has lost its tail")
+        reason: GapReason = "rewound"
+        if newest is None and not there:
+            reason = "erased" if await self._logs.erased(feed.id) else "expired"
+        log.warning("%s: the log %s", feed.id, _WHAT[reason])
         self._start(feed, newest)
-        feed.reset("expired" if gone else "rewound", newest.id if newest is not None else BEGINNING)
+        feed.reset(reason, newest.id if newest is not None else BEGINNING)
 
     async def _check(self, feed: Feed) -> None:
         last = feed.ring.last

@@ -17,6 +17,7 @@ from api.viewing.ring import Ring
 from broker.events import Append, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.vocabulary import GapReason
+from broker.waiting import Wait
 
 Seen = Literal["known", "added", "hole", "rewound"]
 Note = Callable[[str, Dialect, EntryId, State], object]
@@ -47,7 +48,7 @@ class Feed:
     the log while it is being read, `_missed` says that it must be read once more."""
 
     __slots__ = (
-        "_held", "_missed", "_note", "_place", "_ring_bytes", "_waiting", "abandonable", "changed_at", "id", "live", "owner",
+        "_held", "_missed", "_note", "_ring_bytes", "_wait", "_waiting", "abandonable", "changed_at", "id", "live", "owner",
         "renditions", "ring",
     )  # fmt: skip
 
@@ -65,7 +66,7 @@ class Feed:
         self._note = note
         self._held: list[Append] = []
         self._missed = False
-        self._place: int | None = None
+        self._wait: Wait | None = None
         self._waiting: set[asyncio.Future[None]] = set()
 
     # -- what is published
@@ -230,14 +231,17 @@ class Feed:
     def reset(self, reason: GapReason, newest: EntryId = BEGINNING) -> None:
         """What was shown behind `newest` is not in the log any more: who was given any of it begins anew. Who has just come, or
         is slow, may have been given none: it reads on in the log, where it is seen whether what it has is there. Nothing
-        follows a log that has `expired`."""
+        follows a log that has `expired`, or was `erased`: of such a one nothing that is in hand is shown either."""
         for viewer in self.viewers:
             if reason == "rewound" and viewer.has_none_behind(newest):
+                continue
+            if reason == "erased":
+                viewer.erase()
                 continue
             viewer.reset(reason)
             if reason == "expired":
                 viewer.drop()
-        if reason == "expired":
+        if reason in ("expired", "erased"):
             self.let_go()
 
     def keep_alive(self, quiet: float, now: float) -> None:
@@ -245,13 +249,13 @@ class Feed:
         for rendition in self.renditions:
             rendition.keep_alive(quiet, now)
 
-    def know_place(self, place: int | None) -> None:
-        """Its viewers have been told this place in the queue."""
-        self._place = place
+    def know_wait(self, wait: Wait | None) -> None:
+        """Its viewers have been told this."""
+        self._wait = wait
 
-    def tell_place(self, place: int) -> None:
-        """Tells all viewers the generation's place in the queue, if it has changed."""
-        if place != self._place:
-            self._place = place
+    def tell_wait(self, wait: Wait) -> None:
+        """Tells all viewers the generation's place in the queue and how long it waits, if that has changed enough."""
+        if self._wait is None or wait.differs(self._wait):
+            self._wait = wait
             for rendition in self.renditions:
-                rendition.tell(rendition.view.dialect.queued(place))
+                rendition.tell(rendition.view.dialect.queued(wait))

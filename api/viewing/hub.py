@@ -21,10 +21,11 @@ from api.viewing.rendition import View
 from api.viewing.subscription import subscription_to
 from api.viewing.transcripts import Transcripts
 from api.viewing.viewer import Viewer
+from api.viewing.waits import Waits
 from api.viewing.watched import Watched
 from broker import keys
 from broker.errors import BrokerError, UnknownGeneration
-from broker.events import END, WITHDRAW, Entry, parse_append
+from broker.events import END, ERASED, WITHDRAW, Entry, parse_append
 from broker.ids import BEGINNING, EntryId
 from broker.store.coordination import Coordination
 from broker.store.logs import Logs
@@ -32,6 +33,7 @@ from broker.store.strict_end import StrictEnds
 from broker.store.unsealing import MAY_BE_SEALED, opened
 from broker.tasks import Tasks
 from broker.turns import Turns
+from broker.waiting import Wait
 
 log = logging.getLogger("respool.hub")
 
@@ -40,7 +42,7 @@ _SAFETY_TICKS = 5
 _LINGER = 5.0
 """Seconds for which a generation is watched after its last viewer has left."""
 _RETRY_MS = (500, 3000)
-_LAST = frozenset((END, WITHDRAW))
+_LAST = frozenset((END, WITHDRAW, ERASED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Hub:
         self._watched = Watched(logs, self._watched_here)
         self._vault = logs.vault
         self._coordination = coordination
+        self.waits = Waits(coordination, settings.tenant_shares)
         self._placeless = placeless
         self._settings = settings
         self._subscription = subscription_to(settings.effective_logs_url, self)
@@ -153,11 +156,11 @@ class Hub:
         return cursor == BEGINNING or feed.has(cursor, view)
 
     def attach(
-        self, id_: str, cursor: EntryId, view: View, *, who: Principal, ended: bool, owner: str = "", place: int | None = None,
+        self, id_: str, cursor: EntryId, view: View, *, who: Principal, ended: bool, owner: str = "", wait: Wait | None = None,
         abandonable: bool = False,
     ) -> Viewer:  # fmt: skip
         """A viewer of this generation of `owner`, for `who`, from behind the cursor on. One that has ended is read from its log
-        alone; `place` is the place in the queue that the viewer has been told; `abandonable`: it is cancelled where nobody
+        alone; `wait`: what the viewer has been told of its place in the queue; `abandonable`: it is cancelled where nobody
         watches. Of what is watched here already neither owner nor that need be told. Raises UnknownGeneration if it is not
         there for `who`, whatever was asked before."""
         watched = None if ended else self._feeds.get(_channel(id_))
@@ -170,7 +173,7 @@ class Hub:
             self._alone[viewer] = self._clock()
         else:
             feed = self._feed(id_, owner)
-            feed.know_place(place)
+            feed.know_wait(wait)
             self._watch(feed, abandonable)
             rendition = feed.rendition(view, self._clock())
             viewer = Viewer(id_, view, rendition, self.pages, cursor)
@@ -256,6 +259,23 @@ class Hub:
         for feed in self._feeds.values():
             feed.let_go()
 
+    def erased(self, ids: Collection[str]) -> None:
+        """Nothing of these generations is kept or shown any more. May be told again."""
+        for id_ in ids:
+            self.pages.forget(id_)
+            self.transcripts.forget(id_)
+            if (feed := self._feeds.get(_channel(id_))) is not None:
+                feed.start(BEGINNING, ended=False)
+                feed.reset("erased")
+        for viewer in list(self._alone):
+            if viewer.id in ids:
+                viewer.erase()
+
+    def may_have_erased(self) -> None:
+        """Some may have been erased unheard."""
+        self.pages.forget_all()
+        self.transcripts.forget_all()
+
     # -- what the live connection tells
 
     def live_up(self) -> None:
@@ -310,7 +330,10 @@ class Hub:
             self._show()
 
     def _before_the_end(self, feed: Feed, entries: list[Entry]) -> list[Entry]:
-        """Those that can be shown from here of entries that end a log, or withdraw it."""
+        """Those that can be shown from here of entries that end a log, or withdraw it; none where it is erased."""
+        if entries[-1].kind == ERASED:
+            self.erased((feed.id,))
+            return []
         for at, entry in enumerate(entries):
             if entry.kind == WITHDRAW:
                 self.pages.forget(feed.id)
@@ -371,7 +394,7 @@ class Hub:
             waiting = [feed for feed in self._feeds.values() if feed.ring.last == BEGINNING]
             if waiting and not self._telling:
                 self._telling = True
-                self._tasks.spawn(self._tell_places(waiting))
+                self._tasks.spawn(self._tell_waits(waiting))
 
     def _look_for_themselves(self) -> None:
         """Where nothing is heard of new entries, viewers look into the log by themselves."""
@@ -413,21 +436,25 @@ class Hub:
             if feed.ring.synced and hash(feed.id) % _SAFETY_TICKS == self._turn and silent:
                 self._catch_up.check(feed)
 
-    async def _tell_places(self, feeds: list[Feed]) -> None:
-        """Tells viewers of waiting generations their place in the queue, where it has changed."""
+    async def _tell_waits(self, feeds: list[Feed]) -> None:
+        """Tells viewers of waiting generations their place in the queue and how long they wait, where that has changed."""
         try:
-            places = await self._coordination.positions([(feed.id, feed.owner) for feed in feeds])
+            ranks = await self._coordination.ranks([(feed.id, feed.owner) for feed in feeds])
+            waits = [
+                None if rank is None else await self.waits.of(feed.owner, rank)
+                for feed, rank in zip(feeds, ranks, strict=True)
+            ]
         except BrokerError:
             return
         finally:
             self._telling = False
-        for feed, place in zip(feeds, places, strict=True):
+        for feed, wait in zip(feeds, waits, strict=True):
             if feed.ring.last != BEGINNING:
                 continue
-            if place is None:
+            if wait is None:
                 self._placeless(feed.id)
             else:
-                feed.tell_place(place)
+                feed.tell_wait(wait)
 
 
 def _channel(id_: str) -> bytes:

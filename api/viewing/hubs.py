@@ -9,6 +9,7 @@ from api.viewing.hub import Hub, HubStatistics
 from api.viewing.rendition import View
 from api.viewing.viewer import Viewer
 from broker.ids import EntryId, cell_of
+from broker.waiting import Wait
 
 
 class Hubs:
@@ -22,9 +23,9 @@ class Hubs:
         return hub is not None and hub.knows(id_, cursor, view, who)
 
     def attach(
-        self, id_: str, cursor: EntryId, view: View, *, who: Principal, ended: bool, owner: str = "", place: int | None = None
+        self, id_: str, cursor: EntryId, view: View, *, who: Principal, ended: bool, owner: str = "", wait: Wait | None = None
     ) -> Viewer:  # fmt: skip
-        return self._hubs[cell_of(id_)].attach(id_, cursor, view, who=who, ended=ended, owner=owner, place=place)
+        return self._hubs[cell_of(id_)].attach(id_, cursor, view, who=who, ended=ended, owner=owner, wait=wait)
 
     def detach(self, viewer: Viewer) -> None:
         self._hubs[cell_of(viewer.id)].detach(viewer)

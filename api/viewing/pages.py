@@ -13,6 +13,7 @@ from broker.ids import BEGINNING, EntryId
 from broker.store.logs import Logs
 from broker.store.strict_end import StrictEnds
 from broker.turns import Turns
+from broker.vocabulary import GapReason
 
 _ENTRIES: Final = 1000
 _PIECE_BYTES: Final = 128 * 1024
@@ -21,7 +22,7 @@ _PIECE_BYTES: Final = 128 * 1024
 class Page(NamedTuple):
     """Entries behind a cursor as frames, in pieces that one write can take. `last` is the cursor behind them (the cursor
     asked with, if there are none); `ended`: the terminal entry is among them; `full`: more may follow; `rewound`: the log goes
-    on behind the cursor, but without the entry that the cursor names; `gone`: there is no log any more, or none so long;
+    on behind the cursor, but without the entry that the cursor names; `gone`: why there is no log, or none so long;
     `state`: the dialect's behind `last`."""
 
     pieces: list[tuple[bytes, EntryId]]
@@ -29,7 +30,7 @@ class Page(NamedTuple):
     ended: bool
     full: bool
     rewound: bool = False
-    gone: bool = False
+    gone: GapReason | None = None
     state: State = None
 
 
@@ -99,7 +100,9 @@ class Pages:
     async def _read(self, key: _Key, state: State) -> Page:
         id_, dialect, cursor = key
         entries = await self._logs.from_(id_, cursor, _ENTRIES + 1)
-        gone = not entries
+        gone: GapReason | None = None
+        if not entries:
+            gone = "erased" if await self._logs.erased(id_) else "expired"
         if cursor != BEGINNING and entries:  # what follows it may be shown only to whoever has the same before it
             if entries[0].id == cursor:
                 entries = entries[1:]

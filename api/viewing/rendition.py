@@ -57,6 +57,9 @@ class Follower(Protocol):
     def withdraw(self) -> None:
         """What it was shown is withdrawn: nothing more of that."""
 
+    def erase(self) -> None:
+        """Nothing of what it watched is there any more: it is told so, and no more."""
+
     def reset(self, reason: GapReason) -> None:
         """What it was shown is not in the log any more: it begins anew."""
 

@@ -74,6 +74,16 @@ class Transcripts:
             work.add_done_callback(lambda done: self._done(key, done))
         return await asyncio.shield(work)
 
+    def forget(self, id_: str) -> None:
+        """The generation was erased."""
+        if (kept := self._known.pop(id_, None)) is not None:
+            self.bytes -= kept.size
+
+    def forget_all(self) -> None:
+        """Any may have been."""
+        self._known.clear()
+        self.bytes = 0
+
     def cancel(self) -> None:
         """Ends the work that is under way."""
         for work in list(self._under_way.values()):

@@ -121,12 +121,20 @@ class Viewer:
     def shut(self, reason: ClosedReason) -> None:
         """What let its reader in has ended: nothing is shown any more that is in hand, and the stream is cut. Who takes nothing
         just now is not waited for, and a frame that is half sent is never ended."""
+        self._end_with(self.view.dialect.closed(reason))
+
+    def erase(self) -> None:
+        """Nothing of the generation is there any more, and nothing of it that is in hand is shown: else as `shut`."""
+        if not self._over:
+            self._end_with(self.view.dialect.gap("erased"))
+
+    def _end_with(self, frame: bytes) -> None:
         midway, blocked = self._midway, self.blocked_since is not None
         self.withdraw()
         self._ended = False
         self._notices.clear()
         if not midway:
-            self.tell(self.view.dialect.closed(reason))
+            self.tell(frame)
         self.drop()
         if blocked:
             self.abort()
@@ -241,8 +249,8 @@ class Viewer:
         if not page.pieces and self.rendition is None:
             # A log that had ended does not go on to its end. It expired while it was read; or Redis has lost an end that was
             # not safe yet: then whoever comes back finds a generation that runs.
-            if page.gone:
-                self.tell(self.view.dialect.gap("expired"))
+            if page.gone is not None:
+                self.tell(self.view.dialect.gap(page.gone))
             self.drop()
             return True
         return learned or bool(page.pieces)

@@ -49,13 +49,15 @@ def _accepted() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """`record` is as it was made, where it is known to have been made just now: a worker may have begun since. `place`: how
-    many jobs were before its own then; None if it may not start yet. `abandonable`: it is cancelled if nobody watches it for
+    """`record` is as it was made, where it is known to have been made just now: a worker may have begun since. `rank`:
+    how many jobs of its owner were before its own then, None if it may not start yet; `alone`: nobody else had any that
+    waited. `abandonable`: it is cancelled if nobody watches it for
     long."""
 
     id: str
     record: Record | None
-    place: int | None = 0
+    rank: int | None = 0
+    alone: bool = True
     abandonable: bool = False
 
 
@@ -170,7 +172,7 @@ class Submissions:
             return None
         self._keep(id_, key)
         record = Record.new(id_, request.model, listed.created_ms, owner, request.origin, request.hook, tags, schedule)
-        return Submitted(id_, record, listed.place, grace is not None)
+        return Submitted(id_, record, listed.rank, listed.alone, grace is not None)
 
     def _stored(self, request: GenerationRequest, key: Made | None) -> tuple[bytes, str, int, Durability]:
         """The request as its record has it, the model, the retention in ms, the durability."""

@@ -89,21 +89,15 @@ class Coordination:
             await self.redis.delete(*queue.traces(name))
 
     async def put_back(self, jobs: dict[str, float]) -> None:
-        """Returns jobs that were taken to their places in the queue, and wakes another worker."""
-        begun = [job for job in map(Job.of, jobs) if job.ordinal == 1]
-        with storage_errors():
-            pipe = self.redis.pipeline(transaction=False)
-            for job in begun:
-                pipe.zscore(keys.index("all", job.owner), job.id)
-            scores = await pipe.execute() if begun else []
-            listed = {job: score or jobs[job.name] * 1000 for job, score in zip(begun, scores, strict=True)}
-            pipe = self.redis.pipeline(transaction=True)
-            queue.give_back(pipe, jobs, listed)
-            await pipe.execute()
+        """Returns jobs that were taken to their places in their lines, and wakes another worker."""
+        await coordination_steps.put_back(jobs).run(self.redis)
+
+    standing = step(coordination_steps.standing)
 
     # -- looking after
 
     overdue = step(coordination_steps.overdue)
+    resume = step(coordination_steps.resume)
 
     async def look_again(self, in_ms: Mapping[str, int]) -> None:
         """Sets when somebody must look at generations, by Redis's clock."""
@@ -218,12 +212,12 @@ class Coordination:
         found = [(int(score), raw.decode()) for raw, score in rows]
         return [row for row in found if before is None or row < before][:limit]
 
-    async def positions(self, of: Iterable[tuple[str, str]]) -> list[int | None]:
-        """How many jobs are before that of each (generation, owner) in the queue; None for one that does not wait there."""
+    async def ranks(self, of: Iterable[tuple[str, str]]) -> list[int | None]:
+        """How many jobs of the same owner are before that of each (generation, owner); None for one that does not wait."""
         with storage_errors():
             pipe = self.redis.pipeline(transaction=False)
             for id_, owner in of:
-                pipe.zrank(keys.QUEUE, Job(id_, 1, owner).name)
+                pipe.zrank(keys.queue(owner), Job(id_, 1, owner).name)
             ranks: list[int | None] = await pipe.execute()
         return ranks
 
@@ -235,10 +229,7 @@ class Coordination:
 
     # -- workers
 
-    async def beat(self, worker: str) -> None:
-        """Writes a worker's heartbeat."""
-        with storage_errors():
-            await self.redis.set(keys.worker(worker), b"1", px=keys.HEARTBEAT_MS)
+    beat = step(coordination_steps.beat)
 
     async def alive(self, worker: str) -> bool:
         with storage_errors():

@@ -12,10 +12,11 @@ from arq.constants import in_progress_key_prefix, job_key_prefix
 
 from broker import keys
 from broker.record import State
-from broker.replies import Accepted, Announced, Found, Look, Mismatch, Overdue, Place, Taken
+from broker.replies import NONE_OVER, Accepted, Announced, Found, Look, Mismatch, Over, Overdue, Place, Taken
 from broker.store.lua import Argument, Call, Script
 from broker.store.queue import MOST_JOBS, Job, content
 from broker.tags import NO_TAGS, Tags
+from broker.waiting import ALL_EVEN, Ends, Line, Standing, TenantShares
 
 _SUBMIT: Final = Script("submit")
 _ENQUEUE: Final = Script("enqueue")
@@ -30,6 +31,13 @@ _TAG: Final = Script("tag")
 _MOVE: Final = Script("move")
 _UNLIST: Final = Script("unlist")
 _TAGGED: Final = Script("tagged")
+_PUT_BACK: Final = Script("put_back")
+_RESUME: Final = Script("resume")
+_BEAT: Final = Script("beat")
+_STANDING: Final = Script("standing")
+
+BUCKET_MS: Final = 15_000
+"""In which ends of jobs are counted together."""
 
 _WAITING_LOOK_MS = 8000
 """How often a sweeper sees to it that what waits stands in the queue: a lost job is found after this and a sweep, where no more
@@ -84,7 +92,7 @@ def enqueue(
     that of its submit, however often it is enqueued; `created_ms` tells it where the lists have forgotten it, `place_ms` where
     it has another."""
     name = Job(id_, ordinal, owner).name
-    touched = [keys.QUEUE, keys.WAKE, keys.DUE, keys.index("all", owner), job_key_prefix + name]
+    touched = [keys.queue(owner), keys.WAKE, keys.DUE, keys.index("all", owner), job_key_prefix + name]
     args: list[Argument] = [
         id_,
         name,
@@ -98,11 +106,17 @@ def enqueue(
     return Call(_ENQUEUE, touched, args, _nothing)
 
 
-def take(most: int, *, lock_ms: int, again_ms: int) -> Call[Taken]:
-    """Takes up to `most` jobs out of the queue, those that were submitted first, locks them for `lock_ms` and lists their
-    generations as running. A sweeper looks at these after `again_ms`."""
-    touched = [keys.QUEUE, keys.WAKE, keys.DUE, keys.RUNNING]
-    return Call(_TAKE, touched, [most, in_progress_key_prefix, lock_ms, again_ms, keys.INDEX_MS], _taken)
+def take(
+    most: int, *, lock_ms: int, again_ms: int, shares: TenantShares = ALL_EVEN, over: Over = NONE_OVER
+) -> Call[Taken]:
+    """Takes up to `most` jobs out of the lines, whose turn it is by `shares`, locks them for `lock_ms` and lists their
+    generations as running. A sweeper looks at these after `again_ms`. Notes what is `over` since the last call."""
+    touched = [keys.WAKE, keys.DUE, keys.RUNNING, keys.PACE]
+    args: list[Argument] = [
+        *(most, in_progress_key_prefix, lock_ms, again_ms, keys.INDEX_MS, shares.text),
+        *(over.jobs, over.held_ms, BUCKET_MS, keys.PACE_MS // BUCKET_MS),
+    ]
+    return Call(_TAKE, touched, args, _taken)
 
 
 def _taken(reply: Sequence[Any]) -> Taken:
@@ -111,9 +125,50 @@ def _taken(reply: Sequence[Any]) -> Taken:
     return Taken(int(left), dict(zip(names, map(float, rows[1::2]), strict=True)))
 
 
+def put_back(jobs: Mapping[str, float]) -> Call[None]:
+    """Returns jobs that were taken to their places in their lines, lists as queued again those that no attempt has begun, and
+    wakes other workers."""
+    args: list[Argument] = [in_progress_key_prefix, keys.WAKE_MS, keys.INDEX_MS]
+    for name, place in jobs.items():
+        args += (name, f"{place:.3f}")
+    return Call(_PUT_BACK, [keys.WAKE, keys.RUNNING], args, _nothing)
+
+
+def resume(most: int) -> Call[int]:
+    """Up to so many tenants that have all slots that they may have take turns again; how many there were."""
+    return Call(_RESUME, [keys.WAKE], [keys.WAKE_MS, keys.INDEX_MS, most], int)
+
+
+def beat(host: str, worker: str, slots: int) -> Call[None]:
+    """A worker's sign of life, with its slots for generations."""
+    return Call(_BEAT, [keys.worker(host), keys.SLOTS], [worker, slots, keys.HEARTBEAT_MS], _nothing)
+
+
+def standing() -> Call[Standing]:
+    """What waits, of whom, and how fast slots get free."""
+    return Call(_STANDING, [keys.RUNNING, keys.PACE, keys.SLOTS], [], _standing)
+
+
+def _standing(reply: Sequence[Any]) -> Standing:
+    now_ms, level, in_use, slots, pace, *lines = reply
+    noted = {field.decode(): int(number) for field, number in zip(pace[::2], pace[1::2], strict=True)}
+    ends = [
+        Ends((int(bucket) + 1) * BUCKET_MS, jobs, noted.get(f"{bucket}:held", 0))
+        for bucket, jobs in noted.items()
+        if bucket.isdigit()
+    ]
+    said = [(int(number), int(until_ms)) for number, until_ms in (worker.split() for worker in slots)]
+    found = {
+        owner.decode(): Line(float(tag), *map(int, rest))
+        for owner, tag, *rest in zip(*(lines[at::6] for at in range(6)), strict=True)
+    }
+    live = sum(number for number, until_ms in said if until_ms >= now_ms)
+    return Standing(int(now_ms), found, float(level), live, int(in_use), tuple(ends))
+
+
 def overdue(limit: int, again_ms: int) -> Call[Overdue]:
     """Takes up to `limit` generations that are overdue; nobody else gets them for `again_ms`."""
-    touched = [keys.DUE, keys.EXPIRING, keys.QUEUE, keys.STARTING, keys.TENANTS]
+    touched = [keys.DUE, keys.EXPIRING, keys.STARTING, keys.TENANTS]
     args = [limit, again_ms, _WAITING_LOOK_MS, _TURN_MS, _LONGEST_LOOK_MS, keys.INDEX_MS]
     return Call(_OVERDUE, touched, args, _overdue)
 
@@ -142,8 +197,8 @@ def postpone(starts_ms: Mapping[str, int]) -> Call[None]:
 def file(ended: Mapping[str, Look]) -> Call[None]:
     """Lists up to 100 generations that have ended under their final states and no other, removes what is left of their jobs,
     and sets the next look: when they have expired, or in 10 s where the end is younger."""
-    touched = [keys.DUE, keys.EXPIRING, keys.QUEUE, keys.STARTING, keys.RUNNING]
-    args: list[Argument] = [keys.INDEX_MS, job_key_prefix, in_progress_key_prefix]
+    touched = [keys.DUE, keys.EXPIRING, keys.WAKE, keys.STARTING, keys.RUNNING]
+    args: list[Argument] = [keys.INDEX_MS, job_key_prefix, in_progress_key_prefix, keys.WAKE_MS]
     for id_, look in ended.items():
         stood = look.ended_ms >= DOUBT_MS
         last = look.ordinal + 1
@@ -184,7 +239,7 @@ def move(id_: str, state: State, created_ms: int, owner: str = "") -> Call[None]
 def unlist(ids: Sequence[str], owner: str = "") -> Call[None]:
     """Takes up to 100 generations out of the queue, of all lists and of `due`. `owner`: whose they are where that is not
     noted."""
-    touched = [keys.DUE, keys.EXPIRING, keys.STARTING, keys.RUNNING, keys.QUEUE, keys.TENANTS]
+    touched = [keys.DUE, keys.EXPIRING, keys.STARTING, keys.RUNNING, keys.TENANTS]
     return Call(_UNLIST, touched, [job_key_prefix, in_progress_key_prefix, MOST_JOBS, owner, *ids], _nothing)
 
 

@@ -17,6 +17,7 @@ from broker import keys
 from broker.errors import IdempotencyMismatch, StorageUnavailable
 from broker.ids import derived_generation_id
 from broker.store.client import storage_errors
+from broker.tombstones import read
 
 _MOST_SECRETS: Final = 3
 """So often another process may restore another secret while this one asks."""
@@ -60,10 +61,11 @@ class Derivation:
 def choose(ids: Sequence[str], made: Sequence[bytes | None], now_ms: int, fingerprint: str) -> Derived:
     """Of the ids of yesterday, today and tomorrow, by the tombstone of each: the one that the key names now, else the first,
     from today on, that was never used. Pure. Raises IdempotencyMismatch."""
-    for id_, tombstone in zip(ids, made, strict=True):
-        made_ms, _, made_for = (tombstone or b"0").partition(b" ")
-        if now_ms - int(made_ms) < keys.IDEMPOTENCY_MS:
-            if made_for != fingerprint.encode():
+    for id_, raw in zip(ids, made, strict=True):
+        tombstone = read(raw)
+        if tombstone is not None and now_ms - tombstone.made_ms < keys.IDEMPOTENCY_MS:
+            # Of what was erased nobody knows any more what it was made for.
+            if tombstone.owner is None and tombstone.made_for != fingerprint:
                 raise IdempotencyMismatch
             return Derived(id_, True)
     unused = [id_ for id_, tombstone in zip(ids[1:], made[1:], strict=True) if tombstone is None]

@@ -14,6 +14,7 @@ from broker import keys
 from broker.errors import (
     AlreadyEnded,
     ArchiveUnavailable,
+    ErasedGeneration,
     ExpiredGeneration,
     IdempotencyMismatch,
     StorageRefused,
@@ -28,6 +29,7 @@ from broker.replies import Cancelled, Held, Look, Newest, Visit, Watched
 from broker.request import Durability
 from broker.schedule import AT_ONCE, Schedule
 from broker.store import archive_steps, log_steps, unsealing
+from broker.store.archive import Archive
 from broker.store.client import storage_errors
 from broker.store.cluster import ClusterRedis
 from broker.store.fsyncs import Sample
@@ -36,6 +38,7 @@ from broker.store.shelf import Shelf
 from broker.store.unsealing import Wrapped
 from broker.store.vault import Vault
 from broker.tags import NO_TAGS, Tags
+from broker.tombstones import why_gone
 from broker.webhooks import Hook
 
 log = logging.getLogger("respool.logs")
@@ -60,6 +63,11 @@ class Logs:
         self._shelf = shelf
         self._sync = sync
 
+    @property
+    def shelved_in(self) -> Archive | None:
+        """Where logs go that have ended; None where it is not read from."""
+        return None if self._shelf is None else self._shelf.archive
+
     # -- reading
 
     async def record(self, id_: str, *, with_request: bool = False) -> Record:
@@ -69,7 +77,7 @@ class Logs:
             values = await self.redis.execute_command("HMGET", keys.record(id_), *fields)  # type: ignore[no-untyped-call]
             record = _record(id_, fields, values)
             if record is None:
-                raise ExpiredGeneration if await self.redis.exists(keys.tombstone(id_)) else UnknownGeneration
+                raise why_gone(await self.redis.get(keys.tombstone(id_)))
         return await unsealing.record(self.vault, record)
 
     async def records(self, ids: Sequence[str]) -> list[Record | None]:
@@ -246,11 +254,11 @@ class Logs:
             if cursor is not None:  # first: a log that leaves for the archive in between is seen, there or here
                 pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=1)
             pipe.hmget(keys.record(id_), _VISITED)
-            pipe.exists(keys.tombstone(id_))
+            pipe.get(keys.tombstone(id_))
             *found, fields, tombstone = await pipe.execute()
         owner, state, terminal_id, archived, abandon_ms, end, start_ms, sealed = fields
         if state is None:
-            raise ExpiredGeneration if tombstone else UnknownGeneration
+            raise why_gone(tombstone)
         if sealed is not None:  # what is published is opened without asking anybody
             await self.vault.of(id_, (owner or b"").decode(), sealed)
         return Visit(
@@ -333,6 +341,11 @@ class Logs:
             return False
         return True
 
+    async def erased(self, id_: str) -> bool:
+        """Whether somebody had it erased. Asked of a generation that is not there."""
+        with storage_errors():
+            return isinstance(why_gone(await self.redis.get(keys.tombstone(id_))), ErasedGeneration)
+
     # -- the atomic steps
 
     claim = step(log_steps.claim)
@@ -359,8 +372,8 @@ class Logs:
         schedule: Schedule = AT_ONCE,
         sealed: bytes = b"",
     ) -> bool:
-        """Makes the record; False if it is there. Raises ExpiredGeneration if it was there and is gone, IdempotencyMismatch if
-        it was made for a body of another fingerprint."""
+        """Makes the record; False if it is there. Raises ExpiredGeneration if it was there and is gone, ErasedGeneration if
+        it was erased, IdempotencyMismatch if it was made for a body of another fingerprint."""
         call = log_steps.create(
             id_,
             request,
@@ -381,6 +394,8 @@ class Logs:
             raise IdempotencyMismatch
         if created == "expired":
             raise ExpiredGeneration
+        if created == "erased":
+            raise ErasedGeneration(owner)
         return created == "created"
 
     async def cancel(self, id_: str) -> Literal["cancelled", "cancelling"]:

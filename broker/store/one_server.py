@@ -22,10 +22,12 @@ _FIRST_ORDINAL: Final = 1
 
 
 class Listed(NamedTuple):
-    """When a generation was submitted, ms, and how many jobs were before its own then; None if it may not start yet."""
+    """When a generation was submitted, ms, and how many jobs of its owner were before its own then; None if it may not start
+    yet. `alone`: nobody else has any that wait."""
 
     created_ms: int
-    place: int | None
+    rank: int | None = None
+    alone: bool = True
 
 
 def accept(
@@ -35,7 +37,7 @@ def accept(
     and the bell. May be repeated. None if the record was there."""
     name = Job(id_, _FIRST_ORDINAL, owner).name
     touched = [
-        *create.keys, keys.DUE, keys.index("all", owner), keys.index("queued", owner), keys.QUEUE, keys.WAKE,
+        *create.keys, keys.DUE, keys.index("all", owner), keys.index("queued", owner), keys.queue(owner), keys.WAKE,
         job_key_prefix + name, keys.STARTING, keys.TENANTS, *tagging(id_, tags, owner),
     ]  # fmt: skip
     args: list[Argument] = [*create.args, id_, first_due_ms, name, content(id_), keys.WAKE_MS, keys.INDEX_MS]
@@ -43,7 +45,10 @@ def accept(
 
 
 def _accepted(reply: Sequence[Any]) -> Listed | None:
-    return Listed(int(reply[1]), int(reply[2]) if len(reply) > 2 else None) if len(reply) > 1 else None
+    if len(reply) < 2:
+        return None
+    created_ms, *waits = map(int, reply[1:])
+    return Listed(created_ms, waits[0], waits[1] == 1) if waits else Listed(created_ms)
 
 
 def conclude(
@@ -54,9 +59,10 @@ def conclude(
     finish, owner = log_steps.finish(id_, attempt, seq, ending), Job.of(job).owner
     touched = [
         *finish.keys, keys.DUE, keys.EXPIRING, keys.index("running", owner), keys.index(ending.state, owner), *traces(job),
-        keys.WEBHOOKS, keys.RUNNING,
+        keys.WEBHOOKS, keys.RUNNING, keys.WAKE,
     ]  # fmt: skip
-    args = [*finish.args, id_, EXPIRY_SLACK_MS, keys.INDEX_MS, "" if archive_after_ms is None else archive_after_ms]
+    after_ms = "" if archive_after_ms is None else archive_after_ms
+    args = [*finish.args, id_, EXPIRY_SLACK_MS, keys.INDEX_MS, after_ms, owner, keys.WAKE_MS]
     if archive_after_ms is not None:
         touched.append(keys.ARCHIVE)
     return Call(_CONCLUDE, touched, args, finish.read)

@@ -1,7 +1,7 @@
 """arq's queue: what its jobs look like, and every key of arq's that is touched from outside arq. A job is JSON, its only
 argument a generation's id, its name that of one attempt and of whose it is."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -55,25 +55,10 @@ class Job(NamedTuple):
         return cls(id_, int(ordinal), *owner)
 
 
-def give_back(pipe: Pipeline, jobs: Mapping[str, float], listed: Mapping[Job, float]) -> None:
-    """Returns jobs that were taken to their places, lists as queued again, by their submits (µs), those generations that no
-    attempt has begun, and wakes another worker."""
-    pipe.delete(*(in_progress_key_prefix + name for name in jobs))
-    pipe.zadd(keys.QUEUE, dict(jobs))
-    for owner in {job.owner for job in listed}:
-        its = {job.id: score for job, score in listed.items() if job.owner == owner}
-        pipe.zrem(keys.index("running", owner), *its)
-        pipe.zrem(keys.RUNNING, *its)
-        pipe.zadd(keys.index("queued", owner), its)
-        pipe.pexpire(keys.index("queued", owner), keys.INDEX_MS)
-    pipe.lpush(keys.WAKE, *jobs)
-    pipe.pexpire(keys.WAKE, keys.WAKE_MS)
-
-
 def look(pipe: Pipeline, names: Iterable[str]) -> None:
     """Three replies for each job; `waits` reads them."""
     for name in names:
-        pipe.zscore(keys.QUEUE, name)
+        pipe.zscore(keys.queue(Job.of(name).owner), name)
         pipe.exists(job_key_prefix + name)
         pipe.exists(in_progress_key_prefix + name)
 
@@ -90,5 +75,6 @@ def traces(name: str) -> tuple[str, str]:
 
 def drop(pipe: Pipeline, *names: str) -> None:
     """Removes these jobs and their locks: one whose worker died leaves its lock for as long as a job may run."""
-    pipe.zrem(keys.QUEUE, *names)
+    for name in names:
+        pipe.zrem(keys.queue(Job.of(name).owner), name)
     pipe.delete(*(key for name in names for key in traces(name)))

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Final
 
 from broker.errors import ArchiveUnavailable
+from broker.ids import cell_of
 from broker.packing import Packed, UnreadableObject, digest
 from broker.store.archive import Archive, Missing, digest_of, name_of
 from broker.turns import Turns
@@ -25,7 +26,7 @@ class Shelf:
     `bytes` is what it holds, `reads` how often the archive was asked."""
 
     def __init__(self, archive: Archive, most_bytes: int, turns: Turns) -> None:
-        self._archive = archive
+        self.archive = archive
         self._most_bytes = most_bytes
         self.turns = turns
         self.bytes = self.reads = 0
@@ -47,6 +48,17 @@ class Shelf:
             read.add_done_callback(lambda done: self._done(name, done))
         return await asyncio.shield(read)
 
+    def forget(self, id_: str) -> None:
+        """The generation was erased: none of its objects is kept."""
+        for name in [name for name in self._kept if name.startswith(f"{id_}.")]:
+            self.bytes -= self._kept.pop(name).size
+
+    def forget_all(self, cell: int) -> None:
+        """Any of this cell may have been."""
+        for id_ in {name.partition(".")[0] for name in self._kept}:
+            if cell_of(id_) == cell:
+                self.forget(id_)
+
     def cancel(self) -> None:
         """Ends the reads that are under way."""
         for read in list(self._reads.values()):
@@ -61,7 +73,7 @@ class Shelf:
         self.reads += 1
         name = name_of(id_, mark)
         try:
-            data = await self._archive.get(name)
+            data = await self.archive.get(name)
             if await digest(data, self.turns) != digest_of(mark):
                 raise UnreadableObject("it is not what was put there")
             packed = Packed(data)

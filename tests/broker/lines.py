@@ -14,18 +14,23 @@ class Lines:
 
     shares: Shares = even
     now: int = 0
-    level: float = 0.0
+    left: float = 0.0
+    """The highest tag of those who have left their turns."""
     waiting: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
     ready: dict[str, float] = field(default_factory=dict)
     background: dict[str, float] = field(default_factory=dict)
     bound: dict[str, float] = field(default_factory=dict)
     running: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def level(self) -> float:
+        return min(self.ready.values(), default=self.left)
+
     def add(self, tenant: str, name: str, place: float | None = None) -> None:
         place = self.now if place is None else place
         insort(self.waiting.setdefault(tenant, []), (place, name))
         if place <= self.now and tenant in self.background:
-            self.ready[tenant] = max(self.level, self.background.pop(tenant))
+            self._take_turns(tenant, self.background)
         elif not any(tenant in each for each in (self.ready, self.background, self.bound)):
             self.ready[tenant] = self.level
 
@@ -33,30 +38,44 @@ class Lines:
         """One of its jobs leaves its slot."""
         self.running[tenant] -= 1
         if tenant in self.bound:
-            self.ready[tenant] = max(self.level, self.bound.pop(tenant))
+            self._take_turns(tenant, self.bound)
 
     def take(self, most: int) -> list[tuple[str, str]]:
         """The tenants and names of the jobs that are taken."""
         for tenant in list(self.background):
-            if self.waiting[tenant] and self.waiting[tenant][0][0] <= self.now:
-                self.ready[tenant] = max(self.level, self.background.pop(tenant))
+            if self.waiting[tenant][0][0] <= self.now:
+                self._take_turns(tenant, self.background)
         taken: list[tuple[str, str]] = []
         while len(taken) < most and (turn := self._turn()) is not None:
             tags, tenant = turn
             weight, at_most = self.shares(tenant)
             jobs = self.waiting[tenant]
             if not jobs:
-                del tags[tenant]
+                self._leave(tags, tenant)
             elif at_most is not None and self.running.get(tenant, 0) >= at_most:
-                self.bound[tenant] = tags.pop(tenant)
+                self.bound[tenant] = self._leave(tags, tenant)
             elif tags is self.ready and jobs[0][0] > self.now:
-                self.background[tenant] = tags.pop(tenant)
+                self.background[tenant] = self._leave(tags, tenant)
             else:
-                self.level = max(self.level, tags[tenant])
+                if tags is self.background:
+                    self.left = max(self.left, tags[tenant] + 1 / weight)
                 tags[tenant] += 1 / weight
                 self.running[tenant] = self.running.get(tenant, 0) + 1
                 taken.append((tenant, jobs.pop(0)[1]))
+                if tags is self.background and not jobs:
+                    self._leave(tags, tenant)
+                more = at_most is None or self.running[tenant] < at_most
+                if not jobs and len(tags) == 1 and not self.background and len(taken) < most and more:
+                    break  # nobody else waits: it leaves when its turn comes
         return taken
+
+    def _take_turns(self, tenant: str, before: dict[str, float]) -> None:
+        tag = before.pop(tenant)
+        self.ready[tenant] = max(self.level, tag)
+
+    def _leave(self, tags: dict[str, float], tenant: str) -> float:
+        self.left = max(self.left, tags[tenant])
+        return tags.pop(tenant)
 
     def _turn(self) -> tuple[dict[str, float], str] | None:
         tags = self.ready or self.background

@@ -10,6 +10,8 @@ from broker import keys
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 
+TURNS = ("turns", "turns:background", "turns:ageing", "turns:bound", "turns:level", "coming")
+"""Named by turns.lua alone."""
 NAMES = {
     "{gen}:record": keys.record("gen"),
     "{gen}:log": keys.log("gen"),
@@ -27,7 +29,11 @@ NAMES = {
     "respool:<tenant>:tag:<digest>": keys.tag("<digest>", "<tenant>"),
     "respool:tags:<generation>": keys.tags("<generation>"),
     "respool:idem:<sha256>": keys.idempotency("<sha256>"),
-    "respool:queue": keys.QUEUE,
+    "respool:queue": keys.queue(),
+    "respool:<tenant>:queue": keys.queue("<tenant>"),
+    "respool:pace": keys.PACE,
+    "respool:slots": keys.SLOTS,
+    **{f"respool:{name}": f"respool:{name}" for name in TURNS},
     "respool:wake": keys.WAKE,
     "respool:cancel": keys.CANCELS,
     "respool:sync": keys.SYNC,
@@ -50,6 +56,10 @@ NAMES = {
     "respool:upstream:<digest>:calls": keys.upstream("<digest>")[1],
     "respool:upstream:<digest>:waiting": keys.upstream("<digest>")[2],
     "respool:upstreams": keys.UPSTREAMS,
+    "respool:erasing": keys.ERASING,
+    "respool:erased": keys.ERASED,
+    "respool:erased:newest": keys.NEWEST,
+    "respool:rewritten:<run>": keys.rewritten("<run>"),
     "respool:archive": keys.ARCHIVE,
     "respool:archive:swept": keys.ARCHIVE_SWEPT,
 }
@@ -79,9 +89,12 @@ def test_each_life_is_as_long_as_the_documents_say() -> None:
         "WAKE_MS": MINUTE_MS,
         "SYNC_MS": MINUTE_MS,
         "HEARTBEAT_MS": 15_000,
+        "COMING_MS": 10_000,
+        "PACE_MS": 5 * MINUTE_MS,
         "PROBE_MS": MINUTE_MS,
         "BUDGET_MS": 2 * HOUR_MS,
         "RECOVERING_MS": 15_000,
+        "TOLD_MS": 10 * MINUTE_MS,
         "SWEPT_MS": 22 * HOUR_MS,
         "SWEEPING_MS": 10 * MINUTE_MS,
     }
@@ -91,6 +104,11 @@ def test_there_is_an_index_of_each_state() -> None:
     assert keys.STATES == ("queued", "running", "completed", "failed", "cancelled")
     script = (files("broker.store.lua") / "tenants.lua").read_text()
     assert f"local STATES = {{ {', '.join(map(repr, keys.STATES))} }}" in script
+
+
+def test_turns_are_kept_where_the_page_says() -> None:
+    script = (files("broker.store.lua") / "turns.lua").read_text()
+    assert set(re.findall("'respool:([a-z:]+)'", script)) == set(TURNS)
 
 
 def test_a_record_tells_whose_it_is() -> None:

@@ -38,7 +38,7 @@ EXAMPLES: list[dict[str, Any]] = [
     {"type": "stream_end", "status": "completed", "stop_reason": None, **FIGURES},
     {"type": "error", "code": "upstream_error", "message": "a", "status": 502, "retryable": True,
      "retry_after_seconds": None, "partial": False, **FIGURES},
-    {"type": "queued", "position": 0},
+    {"type": "queued", "position": 0, "estimated_wait_ms": None},
     {"type": "snapshot", "text": "", "content": [], "open": None},
     {"type": "gap", "reason": "rewound"},
     {"type": "drain"},

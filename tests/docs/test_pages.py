@@ -86,5 +86,6 @@ def test_the_architecture_names_every_script() -> None:
         "lease.lua",
         "lists.lua",
         "tenants.lua",
+        "turns.lua",
     }
     assert set(re.findall(r"\(\.\./broker/store/lua/(\w+\.lua)\)", text)) == scripts

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.harness.stack import Stack, until
-from tests.system.test_waiting import listed, queued
+from tests.system.test_waiting import listed, place
 
 QUICK = "sim-1?tps=0&ttft_ms=0&tokens=3"
 SLOW = "sim-1?tps=20&ttft_ms=0&tokens=2000"
@@ -36,7 +36,7 @@ def test_it_starts_when_it_may_and_its_stream_says_no_place_before(stack: Stack)
     assert generation.record["start_after_ms"] - generation.record["created_at_ms"] > 1000
     assert listed(client, "queued") == [generation.id]
     frames = client.events(generation.id)
-    assert [frame.type for frame in frames if frame.id is None and frame.data != queued(0).data] == []
+    assert [frame.type for frame in frames if frame.id is None and place(frame) != 0] == []
     record = client.record(generation.id)
     assert 0 <= record["started_at_ms"] - record["start_after_ms"] < 5000
 
@@ -69,9 +69,9 @@ def test_the_background_waits_for_what_is_interactive(stack: Stack) -> None:
     interactive = client.submit(QUICK)
     assert (background.record["priority"], "priority" in interactive.record) == ("background", False)
     with client.stream(background.id) as events:
-        assert next(events) == queued(1)
+        assert place(next(events)) == 1
     with client.stream(interactive.id) as events:
-        assert next(events) == queued(0)
+        assert place(next(events)) == 0
     client.cancel(running.id)
     first, second = (ended(stack, each.id) for each in (interactive, background))
     assert first["started_at_ms"] <= second["started_at_ms"]

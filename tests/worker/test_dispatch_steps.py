@@ -12,10 +12,11 @@ from redis.exceptions import ConnectionError, OutOfMemoryError
 
 from broker import keys
 from broker.errors import StorageUnavailable
-from broker.replies import Taken
+from broker.replies import Over, Taken
 from broker.store.agreement import Agreement
 from broker.store.coordination import Coordination
 from broker.store.queue import dumps_job, loads_job
+from broker.waiting import ALL_EVEN, TenantShares
 from tests.harness.clockwork import at_once
 from worker.dispatch import Dispatcher, DispatcherStatistics
 
@@ -35,6 +36,7 @@ class Doorman:
         self.rings: list[Any] = []
         self.apart_until = 0.0
         self.asked: list[int] = []
+        self.over: list[Over] = []
         self.bells: list[tuple[Any, ...]] = []
         self.times: list[float] = []
         self.back: list[dict[str, float]] = []
@@ -80,7 +82,9 @@ class Doorman:
     def seconds(self) -> float:
         return round(self.loop.time() - self.begun, 2)
 
-    async def take(self, most: int, *, lock_ms: int, again_ms: int) -> Taken:
+    async def take(self, most: int, *, lock_ms: int, again_ms: int, shares: TenantShares, over: Over) -> Taken:
+        assert shares == ALL_EVEN
+        self.over.append(over)
         assert (lock_ms, again_ms) == (4 * HOURS * 1000, 3000)
         self.asked.append(most)
         self.times.append(self.seconds)

@@ -39,7 +39,9 @@ WORDS: dict[str, str | None] = {
     "guardrails": None,
     "guardrail_failure": "closed",
     "deny_list": None,
-} | dict.fromkeys(("upstream_concurrent", "upstream_requests_per_minute", "upstream_tokens_per_minute"))
+} | dict.fromkeys(
+    ("upstream_concurrent", "upstream_requests_per_minute", "upstream_tokens_per_minute", "rewrite_every")
+)
 
 
 def test_each_number_has_its_default() -> None:

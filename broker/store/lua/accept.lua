@@ -1,13 +1,13 @@
--- uses clock, creating, lists
+-- uses clock, creating, tenants, turns, lists
 -- All of a submit in one step, where one server plays both roles and no idempotency key may name a generation that is there: the
 -- record, the place in `due`, the lists, the job and the bell. What is there already was made whole by the same call, whose reply was
 -- lost: nothing changes.
 --
--- KEYS  record, tombstone, due, index:all, index:queued, queue, wake, the job, starting, tenants [, what tells its tags, the
+-- KEYS  record, tombstone, due, index:all, index:queued, its line, wake, the job, starting, tenants [, what tells its tags, the
 --       list of each]
 -- ARGV  as create's, then generation id, first due in ms, name of the job, the job, wake ms, index ms
--- Returns what create does, and, of a record that was made, the ms of its submit and how many go before it, if it waits
--- in the queue already.
+-- Returns what create does, and, of a record that was made, the ms of its submit and, if it waits already, how many go before it in
+-- its line, and how many tenants take turns.
 local us = now_us()
 local now = math.floor(us / 1000)
 local verdict = create(KEYS, ARGV, now)
@@ -26,4 +26,4 @@ redis.call('ZADD', KEYS[3], int(now + tonumber(first_ms)), id)
 redis.call('PEXPIRE', KEYS[3], index_ms)
 local place = place_of(now, start, delay) or score / 1000
 queue_job(KEYS[6], KEYS[7], KEYS[8], name, job, ARGV[1], place, wake_ms, index_ms)
-return { verdict, now, redis.call('ZRANK', KEYS[6], name) }
+return { verdict, now, redis.call('ZRANK', KEYS[6], name), tenants_in_line() }

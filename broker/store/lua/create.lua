@@ -6,6 +6,6 @@
 --       request, the retention in ms, the durability, the owner or '', the origin or '', the ms without a viewer after which it
 --       counts as abandoned or '', the webhook or '', the tags or '', the ms at which it may start or '', the ms by which one in
 --       the background is placed later in the queue or '', the wrapped data key or ''
--- Returns 'created', 'exists', 'expired' if a record of this id was there and its retention is over, or 'mismatch' if it was
--- made for another body.
+-- Returns 'created', 'exists', 'expired' if a record of this id was there and its retention is over, 'erased' if somebody had it
+-- erased, or 'mismatch' if it was made for another body.
 return create(KEYS, ARGV, now_ms())

@@ -9,6 +9,7 @@ end
 -- Makes the record of a submitted generation; `K` is {record, tombstone}, `A` begins with create's ARGV. Returns what create does.
 local function create(K, A, now)
   local tombstone = redis.call('GET', K[2])
+  if tombstone and string.find(tombstone, ' erased ', 1, true) then return 'erased' end
   local made_for = tombstone and string.match(tombstone, '^%d+ (%S+)$')
   if made_for and made_for ~= A[3] then return 'mismatch' end
   if redis.call('EXISTS', K[1]) == 1 then return 'exists' end

@@ -31,11 +31,16 @@ local function list_tagged(K, first, id, score, index_ms)
   redis.call('SET', K[first], table.concat(digests, ' '), 'PX', index_ms)
 end
 
--- Puts a job into the queue, in its `place` (ms of the submit), and wakes a worker.
-local function queue_job(queue, wake, job, name, content, waiting_ms, place, wake_ms, index_ms)
+-- Puts a job into its line, in its `place` (ms of the submit), and wakes a worker. That of a later attempt stands in front: its
+-- generation has begun, and has left its slot. Whoever uses it uses turns.lua.
+local function queue_job(line, wake, job, name, content, waiting_ms, place, wake_ms, index_ms)
+  local _, ordinal, owner = parts_of(name)
+  if ordinal ~= '1' then place = place - BEGUN end
   redis.call('SET', job, content, 'PX', waiting_ms, 'NX')
-  redis.call('ZADD', queue, 'NX', string.format('%.3f', place), name)
-  redis.call('PEXPIRE', queue, index_ms)
+  redis.call('ZADD', line, 'NX', string.format('%.3f', place), name)
+  redis.call('PEXPIRE', line, index_ms)
+  if ordinal ~= '1' then leave_slot(owner, wake, wake_ms, index_ms) end
+  line_up(owner, place, index_ms)
   -- There need be no more bells than workers: one that was woken takes jobs until none is left.
   if redis.call('LPUSH', wake, name) > 1000 then redis.call('LTRIM', wake, 0, 999) end
   redis.call('PEXPIRE', wake, wake_ms)

@@ -1,14 +1,15 @@
 #!lua
--- uses clock, tenants
+-- uses clock, tenants, turns
 -- Takes generations that somebody should look at now, and puts the next look a while ahead, so that of many sweepers
--- one gets each. One whose job stands in the queue, in its place, waits for its turn: nobody need look at its record.
+-- one gets each. One whose job stands in its line waits for its turn: nobody need look at its record. That its tenant takes turns
+-- is seen to.
 --
--- KEYS  due, expiring, queue, starting, tenants; and, not declared, the lists of whose the generations are
+-- KEYS  due, expiring, starting, tenants; and, not declared, the lists of whose the generations are
 -- ARGV  at most so many, ms until the next look, the same for one that waits, but at least so many for each that waits, ms of the
 --       longest look ahead, index ms
 -- Returns how many were overdue, then the ids of those to look at.
 local now, most = now_ms(), tonumber(ARGV[1])
-for _, list in ipairs({ KEYS[2], KEYS[4] }) do
+for _, list in ipairs({ KEYS[2], KEYS[3] }) do
   local come = redis.call('ZRANGE', list, '-inf', int(now), 'BYSCORE', 'LIMIT', 0, most)
   if #come > 0 then
     redis.call('ZREM', list, unpack(come))
@@ -33,26 +34,28 @@ if #ids == 0 then return found end
 local function waits_again(id, owner)
   local submitted_us = redis.call('ZSCORE', list_of(owner, 'index:all'), id)
   if not submitted_us then return false end
-  local place = string.format('%.3f', tonumber(submitted_us) / 1000)
-  for _, name in ipairs(redis.call('ZRANGE', KEYS[3], place, place, 'BYSCORE', 'LIMIT', 0, 10)) do
+  local place = string.format('%.3f', tonumber(submitted_us) / 1000 - BEGUN)
+  for _, name in ipairs(redis.call('ZRANGE', line_of(owner), place, place, 'BYSCORE', 'LIMIT', 0, 10)) do
     if parts_of(name) == id then return true end
   end
   return false
 end
 
-local tenants, firsts, looks = KEYS[5], {}, {}
+local tenants, looks, lines = KEYS[4], {}, {}
 local owners = redis.call('HMGET', tenants, unpack(ids))
-for i, id in ipairs(ids) do firsts[i] = job_name(id, 1, owners[i] or '') end
-local places = redis.call('ZMSCORE', KEYS[3], unpack(firsts))
 local again = int(now + tonumber(ARGV[2]))
 -- The more wait, the later is their turn, and the next look.
-local turn = math.max(tonumber(ARGV[3]), redis.call('ZCARD', KEYS[3]) * ARGV[4])
+local turn = math.max(tonumber(ARGV[3]), depth() * ARGV[4])
 turn = int(now + math.min(turn, ARGV[5] - 1000))
 for i, id in ipairs(ids) do
-  local waits = places[i] or waits_again(id, owners[i] or '')
+  local owner = owners[i] or ''
+  local place = redis.call('ZSCORE', line_of(owner), job_name(id, 1, owner))
+  local waits = place or waits_again(id, owner)
+  if waits then lines[owner] = math.min(lines[owner] or math.huge, tonumber(place or '0')) end
   looks[2 * i - 1], looks[2 * i] = waits and turn or again, id
   if not waits then found[#found + 1] = id end
 end
+for owner, place in pairs(lines) do line_up(owner, place, ARGV[6]) end
 redis.call('ZADD', KEYS[1], unpack(looks))
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
 return found

@@ -1,11 +1,11 @@
--- uses clock, tenants
+-- uses clock, tenants, turns
 -- Takes generations that have expired, or that Redis has lost, out of the queue, of all lists and of `due`.
 --
--- KEYS  due, expiring, starting, running, queue, tenants; and, not declared, the lists of whose the generations are, those of
+-- KEYS  due, expiring, starting, running, tenants; and, not declared, the lists of whose the generations are, those of
 --       their tags, and their jobs
 -- ARGV  prefix of arq's jobs, of their locks, how many attempts' jobs are removed, whose those are of whom `tenants` does not know
 --       it, then up to 100 generation ids
-local ids, tenants = { unpack(ARGV, 5) }, KEYS[6]
+local ids, tenants = { unpack(ARGV, 5) }, KEYS[5]
 local owners = redis.call('HMGET', tenants, unpack(ids))
 for i, id in ipairs(ids) do
   local owner, names, jobs = owners[i] or ARGV[4], {}, {}
@@ -15,7 +15,7 @@ for i, id in ipairs(ids) do
     jobs[#jobs + 1] = ARGV[1] .. name
     jobs[#jobs + 1] = ARGV[2] .. name
   end
-  redis.call('ZREM', KEYS[5], unpack(names))
+  redis.call('ZREM', line_of(owner), unpack(names))
   redis.call('DEL', unpack(jobs))
   for _, state in ipairs({ 'all', unpack(STATES) }) do redis.call('ZREM', list_of(owner, 'index:' .. state), id) end
   local told = 'respool:tags:' .. id

@@ -15,6 +15,7 @@ from api.dialects.native import NATIVE
 from broker.events import END, TEXT, THINKING, TOOL_INPUT, Entry, event
 from broker.ids import EntryId
 from broker.transcript import Transcript
+from broker.waiting import Wait
 from tests.api.dialects.test_dialects import log_of
 from tests.api.dialects.test_text import lines
 
@@ -100,8 +101,8 @@ def test_what_is_about_the_connection_has_no_id_and_no_line_of_its_own(dialect: 
     assert dialect.drain(927) == b'data: {"type":"drain","retry_ms":927}\n\n'
     assert (dialect.keep_alive, dialect.done) == (b": ka\n\n", b"data: [DONE]\n\n")
     assert dialect.first(b"data: x\n\n") == b"data: x\n\n"
-    assert CHAT_FORM.queued(3) == b'data: {"type":"queued","position":3}\n\n'
-    assert CHAT_TEXT.queued(3) == b""
+    assert CHAT_FORM.queued(Wait(3, 4000)) == b'data: {"type":"queued","position":3,"estimated_wait_ms":4000}\n\n'
+    assert CHAT_TEXT.queued(Wait(3, 4000)) == b""
 
 
 def test_a_snapshot_s_cursor_is_in_it() -> None:

@@ -109,6 +109,9 @@ class Log:
         self.entries = entries
         self.read = 0
 
+    async def erased(self, id_: str) -> bool:
+        return False
+
     async def from_(self, _: str, first: EntryId, count: int) -> list[Entry]:
         found = [each for each in self.entries if each.id >= first][:count]
         self.read += len(found)

@@ -10,6 +10,7 @@ from api.dialects.native import NATIVE, local_frame, wire_json
 from broker.events import EVENT, TEXT, THINKING, TOOL_INPUT, Content, Entry, event
 from broker.ids import BEGINNING, EntryId
 from broker.transcript import Transcript
+from broker.waiting import Wait
 from tests.harness.client import frames
 
 # Speed is not what is tested: a busy machine must not fail it.
@@ -61,7 +62,7 @@ def test_what_is_about_the_connection_has_no_id() -> None:
     assert (
         NATIVE.gap("rewound") == local_frame("gap", reason="rewound") == b'data: {"type":"gap","reason":"rewound"}\n\n'
     )
-    assert NATIVE.queued(3) == b'data: {"type":"queued","position":3}\n\n'
+    assert NATIVE.queued(Wait(3, 4000)) == b'data: {"type":"queued","position":3,"estimated_wait_ms":4000}\n\n'
     assert NATIVE.drain(927) == b'data: {"type":"drain"}\nretry: 927\n\n'
     assert (NATIVE.keep_alive, NATIVE.done) == (b": ka\n", b"data: [DONE]\n\n")
 

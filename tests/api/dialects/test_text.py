@@ -10,6 +10,7 @@ from api.dialects.text import TEXT_VIEW
 from broker.events import END, EVENT, START, TEXT, THINKING, TOOL_INPUT, Entry, event
 from broker.ids import EntryId
 from broker.transcript import Transcript
+from broker.waiting import Wait
 from tests.api.dialects.test_dialects import log_of
 
 # Speed is not what is tested: a busy machine must not fail it.
@@ -160,11 +161,10 @@ def test_a_block_that_is_gone_on_with_is_where_it_was() -> None:
 
 def test_what_is_about_the_connection_has_a_name_and_no_id() -> None:
     assert TEXT_VIEW.gap("rewound") == b'event: gap\ndata: {"type":"gap","reason":"rewound"}\n\n'
-    assert TEXT_VIEW.queued(2) == b'event: queued\ndata: {"type":"queued","position":2}\n\n'
+    told = b'event: queued\ndata: {"type":"queued","position":2,"estimated_wait_ms":null}\n\n'
+    assert TEXT_VIEW.queued(Wait(2)) == told
+    assert TEXT_VIEW.first(told) == told.replace(b"queued\ndata", b"queued\nretry: 500\ndata")
     assert TEXT_VIEW.drain(700) == b'event: drain\ndata: {"type":"drain"}\nretry: 700\n\n'
-    assert (
-        TEXT_VIEW.first(TEXT_VIEW.queued(2)) == b'event: queued\nretry: 500\ndata: {"type":"queued","position":2}\n\n'
-    )
     assert TEXT_VIEW.first(b": ka\n") is None
     assert (TEXT_VIEW.keep_alive, TEXT_VIEW.done) == (b": ka\n", b"data: [DONE]\n\n")
 

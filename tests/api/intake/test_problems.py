@@ -32,7 +32,7 @@ FOR_GOOD = {
     405: "method_not_allowed",
     406: "not_acceptable",
     409: "already_ended not_ended key_has_ended too_many_keys no_webhook cannot_continue",
-    410: "expired",
+    410: "expired erased",
     413: "body_too_large",
     415: "unsupported_media_type",
     421: "host_not_allowed",

@@ -21,6 +21,7 @@ from broker.request import ChatRequest, GenerationRequest
 from broker.settings import Trust
 from broker.store.agreement import Agreement
 from broker.store.logs import Logs
+from broker.waiting import Wait
 from tests.api.in_process import Api
 from tests.broker.store.scripted import DONE, Generation, Server
 
@@ -189,7 +190,9 @@ def test_who_waits_in_the_queue_is_told_the_place(api: Api) -> None:
     for place, id_ in enumerate((first, second)):
         answer = api.get(f"{GENERATIONS}/{id_}/events", 1)
         assert [(event["type"], event["position"]) for event in answer.events] == [("queued", place)]
-    assert sorted(cast(int, feed._place) for feed in api.service.hub._feeds.values()) == [0, 1], "each is told once"
+    assert sorted(cast(Wait, feed._wait).position for feed in api.service.hub._feeds.values()) == [0, 1], (
+        "each is told once"
+    )
 
 
 @pytest.mark.parametrize("path", [GENERATIONS, "/v1/chat/stream"])

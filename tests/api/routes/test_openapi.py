@@ -54,7 +54,8 @@ def test_a_route_is_described_by_what_it_takes_and_answers() -> None:
     submit, events = kept["paths"]["/v1/generations"]["post"], kept["paths"]["/v1/generations/{id}/events"]["get"]
     body = submit["requestBody"]["content"]["application/json"]
     said = described(
-        {202: views.Summary, 200: STREAM, 204: None, 205: Undocumented}, (Code.EXPIRED, Code.DRAINING), body=GenerationRequest,
+        {202: views.Summary, 200: STREAM, 204: None, 205: Undocumented},
+        (Code.EXPIRED, Code.ERASED, Code.DRAINING), body=GenerationRequest,
         takes=("Idempotency-Key",), sends={202: ("Location",), 200: ("Location", "Generation-Id")}, example=body["example"],
     )  # fmt: skip
     assert said["response_class"] is Response
@@ -63,7 +64,7 @@ def test_a_route_is_described_by_what_it_takes_and_answers() -> None:
     for status in ("202", "200", "204", "410"):
         assert responses[status] == (events if status == "204" else submit)["responses"][status]
     assert responses["205"]["description"] == ""
-    statuses = {str(code.value.status) for code in (Code.EXPIRED, Code.DRAINING, *EVERYWHERE)}
+    statuses = {str(code.value.status) for code in (Code.EXPIRED, Code.ERASED, Code.DRAINING, *EVERYWHERE)}
     assert responses.keys() == {"202", "200", "204", "205", "default", *statuses}
     plain = described({200: STREAM}, body=GenerationRequest)
     assert plain["openapi_extra"]["requestBody"]["content"] == {

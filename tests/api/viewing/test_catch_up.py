@@ -68,6 +68,9 @@ class FakeLog:
         await self._read()
         return Newest(found[0] if found else None, self.there)
 
+    async def erased(self, id_: str) -> bool:
+        return False
+
     async def from_(self, id_: str, first: EntryId, count: int) -> list[Entry]:
         found = [each for each in self.entries if each.id >= first][:count]
         await self._read()

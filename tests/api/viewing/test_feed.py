@@ -162,7 +162,7 @@ class Log(Pages):
         pieces = [(bytes_of([each]), each.id) for each in found]
         ended = bool(found) and found[-1].kind == END
         last = found[-1].id if found else cursor
-        return Page(pieces, last, ended, len(found) == 5, gone=not self.entries)
+        return Page(pieces, last, ended, len(found) == 5, gone=None if self.entries else "expired")
 
 
 def new_feed(most_bytes: int = RING_BYTES, id_: str = "gen_x") -> Feed:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from api.access.gate import ANONYMOUS, Principal
-from api.dialects.native import local_frame
+from api.dialects.native import NATIVE
 from api.dialects.sse import KEEP_ALIVE
 from api.settings import ApiSettings
 from api.viewing.feed import Feed
@@ -23,6 +23,7 @@ from broker.events import END, Entry
 from broker.ids import BEGINNING, EntryId
 from broker.store.coordination import Coordination
 from broker.store.logs import Logs
+from broker.waiting import Standing, Wait
 from tests.api.viewing.test_catch_up import FakeLog, entries, entry
 from tests.api.viewing.test_feed import PLAIN, native
 from tests.harness.clockwork import at_once
@@ -42,7 +43,10 @@ class Queue:
         self.open = asyncio.Event()
         self.open.set()
 
-    async def positions(self, ids: list[tuple[str, str]]) -> list[int | None]:
+    async def standing(self) -> Standing:
+        return Standing(0)
+
+    async def ranks(self, ids: list[tuple[str, str]]) -> list[int | None]:
         self.asked.append(ids)
         await self.open.wait()
         if self.away:
@@ -376,13 +380,13 @@ def test_a_waiting_viewer_is_told_its_place_when_it_changes() -> None:
     async def scene() -> None:
         here = Scene()
         here.queue.places = [3]
-        seat = await here.watched(place=3)
+        seat = await here.watched(wait=Wait(3))
         await asyncio.sleep(2.5)
         assert here.queue.asked == [[(ID, "")]] * 2
         assert b"queued" not in seat.bytes
         here.queue.places = [2]
         await asyncio.sleep(2)
-        assert seat.bytes.count(local_frame("queued", position=2)) == 1
+        assert seat.bytes.count(NATIVE.queued(Wait(2))) == 1
         here.queue.places = [None]
         await asyncio.sleep(2)
         assert seat.bytes.count(b"queued") == 1
@@ -420,7 +424,7 @@ def test_who_waits_is_told_its_place_though_another_has_begun_meanwhile() -> Non
         here.publish(*entries(5, 0), prev=BEGINNING)
         here.queue.open.set()
         await here.settled()
-        assert local_frame("queued", position=5) in waiting.bytes
+        assert NATIVE.queued(Wait(5)) in waiting.bytes
 
     run(scene())
 
@@ -429,7 +433,7 @@ def test_what_waits_without_a_place_is_told_of_every_second_until_it_begins_or_h
     async def scene() -> None:
         here = Scene()
         here.queue.places = [0]
-        await here.watched(place=0)
+        await here.watched(wait=Wait(0))
         await asyncio.sleep(1.5)
         assert here.placeless == []
         here.queue.places = [None]
@@ -454,7 +458,7 @@ def test_a_redis_that_is_away_is_asked_for_places_again_and_nobody_is_told_one_t
         assert len(here.queue.asked) == 2
         here.queue.away = False
         await asyncio.sleep(1)
-        assert local_frame("queued", position=7) in seat.bytes
+        assert NATIVE.queued(Wait(7)) in seat.bytes
         here.log.entries = entries(5, 0)
         here.publish(*entries(5, 0), prev=BEGINNING)
         asked = len(here.queue.asked)

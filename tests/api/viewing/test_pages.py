@@ -24,6 +24,9 @@ class List:
     def __init__(self, *ids: tuple[int, int]) -> None:
         self.entries = [Entry(EntryId(*id_), TEXT, b"x") for id_ in ids]
 
+    async def erased(self, id_: str) -> bool:
+        return False
+
     async def from_(self, id_: str, first: EntryId, count: int) -> list[Entry]:
         return [entry for entry in self.entries if entry.id >= first][:count]
 
@@ -83,6 +86,9 @@ def test_whoever_comes_with_a_cursor_of_what_was_withdrawn_gets_what_stands_in_i
 
 def test_a_read_that_was_under_way_when_its_log_is_forgotten_is_not_kept() -> None:
     class Slow(List):
+        async def erased(self, id_: str) -> bool:
+            return False
+
         async def from_(self, id_: str, first: EntryId, count: int) -> list[Entry]:
             found = await super().from_(id_, first, count)
             await asyncio.sleep(0)

@@ -48,6 +48,9 @@ class Log:
         self.open = asyncio.Event()
         self.open.set()
 
+    async def erased(self, id_: str) -> bool:
+        return False
+
     async def from_(self, _: str, first: EntryId, count: int) -> list[Entry]:
         self.reads.append((first, count))
         await self.open.wait()
@@ -116,7 +119,7 @@ def test_a_page_has_what_follows_its_cursor_up_to_a_thousand_entries(
         there = [each for each in entries if each.id > cursor][:behind]
         assert b"".join(piece for piece, _ in page.pieces) == bytes_of(there)
         last = there[-1].id if there else cursor
-        assert page == Page(page.pieces, last, at_end, full, rewound=False, gone=gone)
+        assert page == Page(page.pieces, last, at_end, full, rewound=False, gone="expired" if gone else None)
         assert [cursor for _, cursor in page.pieces[-1:]] == [last] * bool(there)
         assert shelf.log.reads == [(cursor, PAGE + 1)]
 
@@ -127,7 +130,7 @@ def test_a_log_that_goes_on_without_the_cursors_entry_is_rewound_and_nothing_els
     async def read() -> None:
         shelf = Shelf(*run(2), entry(0, attempt=2))
         assert await shelf.page(EntryId(1, 2)) == Page(
-            [], EntryId(1, 2), ended=False, full=False, rewound=True, gone=False
+            [], EntryId(1, 2), ended=False, full=False, rewound=True, gone=None
         )
         assert not shelf.kept(EntryId(1, 2))
 

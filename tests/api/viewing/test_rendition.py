@@ -10,6 +10,7 @@ from api.viewing.rendition import Loan, Rendition, View
 from api.viewing.viewer import Viewer
 from broker.events import END, Entry
 from broker.ids import BEGINNING, EntryId
+from broker.waiting import Wait
 from tests.api.viewing.test_feed import CHUNKED, PLAIN, frames_of, new_feed
 from tests.api.viewing.test_ring import entry, run
 
@@ -268,10 +269,30 @@ def test_a_view_that_nobody_has_asked_for_for_a_while_is_given_up() -> None:
 def test_places_in_the_queue_are_told_once() -> None:
     here = Scene([])
     socket = Socket(here.shown)
-    here.feed.know_place(3)
+    here.feed.know_wait(Wait(3))
     for place in (3, 2, 2, 0):
-        here.feed.tell_place(place)
+        here.feed.tell_wait(Wait(place))
     assert socket.woken == 2
+
+
+@pytest.mark.parametrize(
+    ("told", "now", "again"),
+    [
+        (Wait(1, 9000), Wait(1, 9000), False),
+        (Wait(1, 9000), Wait(1, 7000), False),
+        (Wait(1, 9000), Wait(1, 6750), True),
+        (Wait(1, 9000), Wait(1, 12_000), True),
+        (Wait(1, 900), Wait(1, 0), False),
+        (Wait(1, 900), Wait(0, 900), True),
+        (Wait(1, None), Wait(1, 0), True),
+        (Wait(1, 0), Wait(1, None), True),
+        (Wait(1, None), Wait(1, None), False),
+    ],
+)
+def test_how_long_it_waits_is_told_again_where_that_is_much_longer_or_shorter(
+    told: Wait, now: Wait, again: bool
+) -> None:
+    assert now.differs(told) is again
 
 
 def test_a_new_feed_is_not_synced_and_holds_what_it_hears() -> None:

@@ -16,6 +16,7 @@ from api.viewing.viewer import Viewer
 from broker.errors import StorageUnavailable
 from broker.events import END, Entry
 from broker.ids import BEGINNING, EntryId
+from broker.vocabulary import GapReason
 from tests.api.viewing.test_feed import PLAIN, Log, arrive, bytes_of, drain, entry, feed_of, native, new_feed, take
 from tests.harness.clockwork import at_once
 
@@ -514,12 +515,12 @@ def test_a_log_that_was_rewound_is_told_and_read_from_its_beginning() -> None:
     assert [seat.take(), seat.take()] == [local_frame("gap", reason="rewound"), bytes_of([entry(1, 0)])]
 
 
-@pytest.mark.parametrize("gone", [True, False])
-def test_a_log_that_had_ended_and_has_no_end_any_more_cuts_its_viewer(*, gone: bool) -> None:
+@pytest.mark.parametrize("gone", ["expired", "erased", None])
+def test_a_log_that_had_ended_and_has_no_end_any_more_cuts_its_viewer(gone: GapReason | None) -> None:
     shelf = Shelf()
     shelf.pages[BEGINNING] = Page([], BEGINNING, ended=False, full=False, gone=gone)
     seat = Seat(None, BEGINNING, shelf)
-    assert seat.take() == (local_frame("gap", reason="expired") if gone else b"")
+    assert seat.take() == (local_frame("gap", reason=gone) if gone else b"")
     assert (seat.take(), seat.viewer.done) == (b"", "cut")
     assert shelf.asked == [BEGINNING]
 
@@ -528,7 +529,7 @@ def test_a_log_that_has_nothing_more_for_who_watches_a_feed_is_no_end() -> None:
     feed = feed_of([entry(1, 0)])
     feed.ring.synced = False
     shelf = Shelf()
-    shelf.pages[EntryId(1, 0)] = Page([], EntryId(1, 0), ended=False, full=False, gone=True)
+    shelf.pages[EntryId(1, 0)] = Page([], EntryId(1, 0), ended=False, full=False, gone="expired")
     seat = Seat(feed, EntryId(1, 0), shelf)
     assert (seat.take(), seat.viewer.done, len(shelf.asked)) == (b"", None, 1)
     assert (seat.take(), seat.viewer.done, len(shelf.asked)) == (b"", None, 2)

@@ -32,8 +32,8 @@ def test_an_end_that_has_stood_is_looked_at_when_it_has_expired_and_a_fresh_one_
     stood, fresh = Look("failed", 1, 5, 0, 900, 10_000), Look("cancelled", 30, 6, 0, 900, 9_999, owner="acme")
     call = coordination_steps.file({"g": stood, "h": fresh})
     assert call.keys[:2] == [keys.DUE, keys.EXPIRING]
-    assert call.args[3:11] == ["g", "", "failed", 5000, 2, 1900, 1, 2]
-    assert call.args[11:] == ["h", "acme", "cancelled", 6000, 1, 10_000, 12, 31]
+    assert call.args[4:12] == ["g", "", "failed", 5000, 2, 1900, 1, 2]
+    assert call.args[12:] == ["h", "acme", "cancelled", 6000, 1, 10_000, 12, 31]
 
 
 def test_who_announces_itself_hears_where_the_others_are() -> None:

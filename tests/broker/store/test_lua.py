@@ -62,11 +62,11 @@ def test_a_script_goes_by_the_sha_that_the_server_gives_it(server: Server) -> No
 
 
 def test_what_a_script_uses_stands_between_its_first_line_and_itself() -> None:
-    clock, tenants, lease, hooks, common, attempts, take, confirm = (
+    clock, tenants, turns, lease, hooks, common, attempts, take, confirm = (
         (files("broker.store.lua") / f"{name}.lua").read_text()
-        for name in ("clock", "tenants", "lease", "hooks", "common", "attempts", "take", "confirm")
+        for name in ("clock", "tenants", "turns", "lease", "hooks", "common", "attempts", "take", "confirm")
     )
-    assert Script("take").text == "#!lua\n" + clock + tenants + take.removeprefix("#!lua\n")
+    assert Script("take").text == "#!lua\n" + clock + tenants + turns + take.removeprefix("#!lua\n")
     used = f"{clock}{lease}{hooks}{common}{attempts}"
     assert Script("claim").text.startswith(f"{used}-- uses clock, lease, hooks, common, attempts\n")
     assert Script("confirm").text == confirm

@@ -89,7 +89,7 @@ def test_what_a_sweeper_finds_lost_or_ended_stays_its_tenants(server: Server, ow
     server.do(server.coordination.enqueue_lost(looks))  # type: ignore[arg-type]
     assert listed(server, id_) == {keys.DUE, *under(owner, "all", "queued")}
     assert server.do(server.coordination.waiting(looks)) == {id_}  # type: ignore[arg-type]
-    assert server.do(server.coordination.positions([(id_, owner)])) == [0]
+    assert server.do(server.coordination.ranks([(id_, owner)])) == [0]
     server.command("ZADD", keys.DUE, 0, id_)
     assert server.do(server.coordination.overdue(10, 1000)) == (1, []), "its job waits in the queue"
     assert generation.cancel() == "cancelled"

@@ -1,0 +1,35 @@
+"""What stays of a generation whose record has gone, one string: `<ms of its submit> <for which body>`, or, of one that was
+erased, `<ms> erased <owner>/<mark of the object that is to be erased yet>`. Pure."""
+
+from typing import Final, NamedTuple
+
+from broker.errors import BrokerError, ErasedGeneration, ExpiredGeneration, UnknownGeneration
+
+_ERASED: Final = "erased "
+
+
+class Tombstone(NamedTuple):
+    """`made_for` is the fingerprint of the body, where the id is an idempotency key's. `owner`, of one that was erased: whose
+    it was; None of any other."""
+
+    made_ms: int
+    made_for: str
+    owner: str | None
+
+
+def read(raw: bytes | None) -> Tombstone | None:
+    """None where there is none."""
+    if raw is None:
+        return None
+    made_ms, _, rest = raw.decode().partition(" ")
+    if rest.startswith(_ERASED):
+        return Tombstone(int(made_ms), "", rest.removeprefix(_ERASED).partition("/")[0])
+    return Tombstone(int(made_ms), rest, None)
+
+
+def why_gone(raw: bytes | None) -> BrokerError:
+    """What a look at a record that is not there raises."""
+    found = read(raw)
+    if found is None:
+        return UnknownGeneration()
+    return ExpiredGeneration() if found.owner is None else ErasedGeneration(found.owner)
