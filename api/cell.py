@@ -30,6 +30,7 @@ from broker.store.logs import Logs
 from broker.store.recovery import put_back
 from broker.store.shares import Shares
 from broker.store.shelf import Shelf
+from broker.store.waits import Waits
 from broker.turns import Turns
 
 _FIRST_SECONDS: Final = 3.0
@@ -51,10 +52,11 @@ class OpenCell:
         self._shelf = shelf
         self._lookout = Lookout(partial(put_back, logs, coordination)) if settings.two_servers else None
         watch = self._lookout.watch if self._lookout else _nothing
+        waits = Waits(coordination, settings.tenant_shares)
         submissions = Submissions(
             logs, coordination, round(settings.pickup_grace * 1000), settings.retention,
             Derivation(logs_redis, cell.number) if settings.two_servers else None, watch, cell.number,
-            round(settings.background_delay * 1000),
+            round(settings.background_delay * 1000), settings.queue_limit, waits,
         )  # fmt: skip
         hub = Hub(logs, coordination, settings, watch, turns, admissions)
         agreement = Agreement("api", logs_redis, coordination_redis)

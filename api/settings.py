@@ -59,6 +59,8 @@ class ApiSettings(KeySettings):
     """The folder of the audit log: who did what. Not set: there is none."""
     audit_required: bool = False
     """Where the audit log cannot be written, requests are refused."""
+    queue_limit: int = Field(default=100_000, ge=1, le=10_000_000)
+    """Beyond so many generations that wait for a worker, in a cell, nothing is accepted."""
     shutdown: float = Field(default=8.0, ge=0)
     """How long SIGTERM waits for requests other than event streams."""
     require_keys: bool = False

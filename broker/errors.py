@@ -112,6 +112,14 @@ class NotDurable(BrokerError):
     """`durability: strict` was asked for, and this Redis neither persists nor has a replica, or does not tell."""
 
 
+class QueueFull(BrokerError):
+    """As many generations wait as may; nothing was done. `seconds`: after how many it may be tried again."""
+
+    def __init__(self, seconds: int = 0) -> None:
+        super().__init__("as many generations wait as may")
+        self.seconds = seconds
+
+
 class LimitReached(BrokerError):
     """What was asked for would pass a limit of who asks; nothing was done, nothing is charged. `wait_ms`: until the same may
     fare better, by Redis's clock; 0 where that is not known."""

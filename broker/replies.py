@@ -169,6 +169,11 @@ class Mismatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Full:
+    """As many generations wait as may; nothing was done."""
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """Jobs by name, each with its place in its line (ms of the submit), and how many were `left` that may be taken, 100 if it
     is more."""

@@ -134,6 +134,7 @@ class Code(Enum):
     INTERNAL_ERROR = Kind(500, "Something went wrong here", "`instance` finds it in the server's log.")
     REDIS_UNAVAILABLE = Kind(503, "The storage does not answer", "The same request may be sent again.", 1)
     TOO_BUSY = Kind(503, "Too many requests at once", "So many wait for the storage that this one had no turn.", 1)
+    QUEUE_FULL = Kind(503, "Too many generations wait", "As many generations wait for a worker as may.", 30)
     STORAGE_FULL = Kind(503, "The storage is full", "Nothing new is accepted until there is room.", 10)
     STORAGE_LOADING = Kind(503, "The storage is starting", "Redis reads its file.", 1)
     STORAGE_BUSY = Kind(503, "The storage is busy", "Redis runs a script that does not end.", 1)
@@ -299,6 +300,8 @@ def from_broker_error(error: broker.BrokerError) -> Problem:
             return Problem(Code.STORAGE_FULL)
         case broker.LimitReached():
             return _limited(error)
+        case broker.QueueFull():
+            return Problem(Code.QUEUE_FULL, headers={"Retry-After": str(error.seconds)} if error.seconds else {})
         case broker.NotDurable():
             return Problem(Code.NOT_DURABLE)
         case broker.UnsafeStorage():

@@ -20,6 +20,7 @@ from broker.aside import Aside
 from broker.errors import (
     BrokerError,
     OutcomeUnknown,
+    QueueFull,
     StorageFull,
     StorageUnavailable,
     TooBusy,
@@ -138,8 +139,8 @@ class Cells:
             service = self.services[number]
             try:
                 return await service.submissions.accept(request, None, owner)
-            except (StorageUnavailable, StorageFull, OutcomeUnknown) as error:
-                if not isinstance(error, TooBusy | StorageFull):
+            except (StorageUnavailable, StorageFull, OutcomeUnknown, QueueFull) as error:
+                if not isinstance(error, TooBusy | StorageFull | QueueFull):
                     service.agreement.hears = False
                 del left[number]
                 if isinstance(error, OutcomeUnknown) or not left:

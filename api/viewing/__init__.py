@@ -4,7 +4,6 @@
     subscription.py  what is published, with as little as possible in between
     feed.py          what is known of one watched generation, the seam between history and live; ring.py: where its entries are
     rendition.py     a feed in one dialect and one framing: its latest frames, made once, and those who follow them
-    waits.py         for how long they wait who wait: asked of Redis once for all
     watched.py       notes in records that somebody watches, of generations that are cancelled where nobody does
     chunking.py      the same, of words and sentences: when what is held back is shown
     framing.py       how what is written at once lies on its connection

@@ -21,7 +21,6 @@ from api.viewing.rendition import View
 from api.viewing.subscription import subscription_to
 from api.viewing.transcripts import Transcripts
 from api.viewing.viewer import Viewer
-from api.viewing.waits import Waits
 from api.viewing.watched import Watched
 from broker import keys
 from broker.errors import BrokerError, UnknownGeneration
@@ -31,6 +30,7 @@ from broker.store.coordination import Coordination
 from broker.store.logs import Logs
 from broker.store.strict_end import StrictEnds
 from broker.store.unsealing import MAY_BE_SEALED, opened
+from broker.store.waits import Waits
 from broker.tasks import Tasks
 from broker.turns import Turns
 from broker.waiting import Wait

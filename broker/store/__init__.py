@@ -21,6 +21,7 @@ archive.py              objects in a bucket or a folder; shelf.py: those that we
 budget_steps.py         what all workers may ask of an upstream: its scripts, typed
 archiving.py, archive_steps.py   what archivers have to do, and the step that takes a log out of Redis
 erasing.py, erase_steps.py   a generation of which nothing stays, whatever breaks in between
+waits.py                for how long they wait who wait: asked of Redis once for all
 shares.py               how submits were shared out among cells of late: for idempotency keys
 agreement.py            whether APIs and workers keep logs on one server
 strict_end.py           ends that must not be taken back, kept back until they are safe; disk.py waits until Redis has written

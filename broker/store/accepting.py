@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from broker.errors import NotDurable, OutcomeUnknown, StorageFull, StorageUnavailable, UnknownGeneration
+from broker.errors import NotDurable, OutcomeUnknown, QueueFull, StorageFull, StorageUnavailable, UnknownGeneration
 from broker.ids import new_generation_id
 from broker.record import Record
 from broker.refusals import REFUSED
+from broker.replies import Full
 from broker.request import Durability, GenerationRequest
 from broker.schedule import AT_ONCE, Schedule
 from broker.store import log_steps, one_server
@@ -26,6 +27,7 @@ from broker.store.derived import Derivation
 from broker.store.logs import Logs
 from broker.store.recovery import put_back
 from broker.store.vault import Made
+from broker.store.waits import Waits
 
 _FIRST_ORDINAL = 1
 
@@ -68,7 +70,8 @@ class Submissions:
     `pickup_ms`: when a sweeper first looks whether a worker has come. `retention`: seconds, where the request has none.
     `derivation`: of ids from keys, None where coordination and logs are one server. `watch` has what was accepted looked at in
     some seconds, where they are two. `cell`: whose ids are made here. `background_ms`: by how much what is in the background is
-    placed later in the queue."""
+    placed later in the queue. `most_waiting`: beyond so many that wait nothing is accepted; `waits` tells when it may be
+    again."""
 
     logs: Logs
     coordination: Coordination
@@ -78,16 +81,27 @@ class Submissions:
     watch: Callable[[str], object]
     cell: int = 0
     background_ms: int = 60_000
+    most_waiting: int | None = None
+    waits: Waits | None = None
 
     async def submit(self, request: GenerationRequest, idempotency_key: str | None, owner: str = "") -> str:
         """As `accept`: the id of the generation."""
         return (await self.accept(request, idempotency_key, owner)).id
 
     async def accept(self, request: GenerationRequest, idempotency_key: str | None, owner: str = "") -> Submitted:
+        """As `_accept`; QueueFull says when it may be tried again."""
+        try:
+            return await self._accept(request, idempotency_key, owner)
+        except QueueFull:
+            if self.waits is None or self.most_waiting is None:
+                raise
+            raise QueueFull((await self.waits.standing()).retry_after(self.most_waiting)) from None
+
+    async def _accept(self, request: GenerationRequest, idempotency_key: str | None, owner: str) -> Submitted:
         """The generation, a new one or the one that this key of this owner made before. `owner`: whose it is, without
         a NUL in it; empty where nobody is asked who they are.
 
-        Raises IdempotencyMismatch, ExpiredGeneration (the key's generation has been and gone), StorageFull,
+        Raises IdempotencyMismatch, ExpiredGeneration (the key's generation has been and gone), QueueFull, StorageFull,
         NotDurable, SealingUnavailable, StorageUnavailable (nothing happened), OutcomeUnknown (something may have)."""
         fingerprint = request.fingerprint() if idempotency_key is not None else ""  # 3 ms of 1 MiB, for who has a key
         derived = None
@@ -112,7 +126,7 @@ class Submissions:
             else:
                 tags = request.options().tags
                 accepted = await self.coordination.submit(
-                    id_, idempotency_key, fingerprint, self.pickup_ms, tags, owner
+                    id_, idempotency_key, fingerprint, self.pickup_ms, tags, owner, self.most_waiting
                 )
                 if accepted.id != id_:
                     id_ = accepted.id
@@ -167,7 +181,10 @@ class Submissions:
         stored, origin, hook = self._stored(request, key), request.origin, request.hook
         wrapped = b"" if key is None else key.wrapped
         create = log_steps.create(id_, *stored, "", owner, origin, grace, hook, tags, schedule, wrapped)
-        listed = await one_server.accept(id_, create, self.pickup_ms, tags, owner).run(self.coordination.redis)
+        accept = one_server.accept(id_, create, self.pickup_ms, tags, owner, self.most_waiting)
+        listed = await accept.run(self.coordination.redis)
+        if isinstance(listed, Full):
+            raise QueueFull
         if listed is None:
             return None
         self._keep(id_, key)

@@ -12,9 +12,9 @@ from arq.connections import ArqRedis
 from redis.asyncio.client import Pipeline
 
 from broker import keys
-from broker.errors import IdempotencyMismatch, StorageForbidden, StorageRefused
+from broker.errors import IdempotencyMismatch, QueueFull, StorageForbidden, StorageRefused
 from broker.record import State
-from broker.replies import Accepted, Look, Mismatch, Place
+from broker.replies import Accepted, Full, Look, Mismatch, Place
 from broker.store import archive_steps, coordination_steps, queue, webhook_steps
 from broker.store.client import storage_errors
 from broker.store.lua import step
@@ -39,11 +39,13 @@ class Coordination:
 
     async def submit(
         self, id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int, tags: Tags = NO_TAGS,
-        owner: str = "",
+        owner: str = "", most_waiting: int | None = None,
     ) -> Accepted:  # fmt: skip
-        """Reserves the id: from now on `due` holds it. May be repeated. Raises IdempotencyMismatch."""
-        call = coordination_steps.submit(id_, idempotency_key, fingerprint, first_due_ms, tags, owner)
+        """Reserves the id: from now on `due` holds it. May be repeated. Raises IdempotencyMismatch, QueueFull."""
+        call = coordination_steps.submit(id_, idempotency_key, fingerprint, first_due_ms, tags, owner, most_waiting)
         accepted = await call.run(self.redis)
+        if isinstance(accepted, Full):
+            raise QueueFull
         if isinstance(accepted, Mismatch):
             raise IdempotencyMismatch
         return accepted

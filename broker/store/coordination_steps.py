@@ -12,7 +12,7 @@ from arq.constants import in_progress_key_prefix, job_key_prefix
 
 from broker import keys
 from broker.record import State
-from broker.replies import NONE_OVER, Accepted, Announced, Found, Look, Mismatch, Over, Overdue, Place, Taken
+from broker.replies import NONE_OVER, Accepted, Announced, Found, Full, Look, Mismatch, Over, Overdue, Place, Taken
 from broker.store.lua import Argument, Call, Script
 from broker.store.queue import MOST_JOBS, Job, content
 from broker.tags import NO_TAGS, Tags
@@ -64,10 +64,11 @@ def idempotency(key: str) -> str:
 
 
 def submit(
-    id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int, tags: Tags = NO_TAGS, owner: str = ""
-) -> Call[Accepted | Mismatch]:
+    id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int, tags: Tags = NO_TAGS, owner: str = "",
+    most_waiting: int | None = None,
+) -> Call[Accepted | Mismatch | Full]:  # fmt: skip
     """Reserves the id: from now on `due` holds it, with a first look after `first_due_ms`, and the lists of its owner. May be
-    repeated."""
+    repeated. A new one is refused where `most_waiting` wait."""
     touched = [keys.DUE, keys.index("all", owner), keys.index("queued", owner), keys.TENANTS]
     key_at = tags_at = 0
     if idempotency_key is not None:
@@ -77,11 +78,14 @@ def submit(
         tags_at = len(touched) + 1
         touched += tagging(id_, tags, owner)
     args: list[Argument] = [id_, fingerprint, keys.IDEMPOTENCY_MS, first_due_ms, keys.INDEX_MS, key_at, tags_at, owner]
+    args += ("" if most_waiting is None else most_waiting, keys.COMING_MS)
     return Call(_SUBMIT, touched, args, _submitted)
 
 
-def _submitted(reply: Sequence[bytes]) -> Accepted | Mismatch:
+def _submitted(reply: Sequence[bytes]) -> Accepted | Mismatch | Full:
     verdict, id_ = reply
+    if verdict == b"full":
+        return Full()
     return Mismatch() if verdict == b"mismatch" else Accepted(id_.decode(), verdict == b"known")
 
 

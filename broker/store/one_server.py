@@ -9,7 +9,7 @@ from arq.constants import job_key_prefix
 
 from broker import keys
 from broker.record import Ending
-from broker.replies import Created, Finished
+from broker.replies import Created, Finished, Full
 from broker.store import log_steps
 from broker.store.coordination_steps import EXPIRY_SLACK_MS, tagging
 from broker.store.lua import Argument, Call, Script
@@ -31,20 +31,28 @@ class Listed(NamedTuple):
 
 
 def accept(
-    id_: str, create: Call[Created], first_due_ms: int, tags: Tags = NO_TAGS, owner: str = ""
-) -> Call[Listed | None]:
+    id_: str,
+    create: Call[Created],
+    first_due_ms: int,
+    tags: Tags = NO_TAGS,
+    owner: str = "",
+    most_waiting: int | None = None,
+) -> Call[Listed | Full | None]:
     """All of a submit: the record, as `create` makes it for this owner, a first look after `first_due_ms`, the lists, the job
-    and the bell. May be repeated. None if the record was there."""
+    and the bell; nothing where `most_waiting` wait. May be repeated. None if the record was there."""
     name = Job(id_, _FIRST_ORDINAL, owner).name
     touched = [
         *create.keys, keys.DUE, keys.index("all", owner), keys.index("queued", owner), keys.queue(owner), keys.WAKE,
         job_key_prefix + name, keys.STARTING, keys.TENANTS, *tagging(id_, tags, owner),
     ]  # fmt: skip
     args: list[Argument] = [*create.args, id_, first_due_ms, name, content(id_), keys.WAKE_MS, keys.INDEX_MS]
+    args.append("" if most_waiting is None else most_waiting)
     return Call(_ACCEPT, touched, args, _accepted)
 
 
-def _accepted(reply: Sequence[Any]) -> Listed | None:
+def _accepted(reply: Sequence[Any]) -> Listed | Full | None:
+    if reply[0] == b"full":
+        return Full()
     if len(reply) < 2:
         return None
     created_ms, *waits = map(int, reply[1:])

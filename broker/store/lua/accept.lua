@@ -5,14 +5,16 @@
 --
 -- KEYS  record, tombstone, due, index:all, index:queued, its line, wake, the job, starting, tenants [, what tells its tags, the
 --       list of each]
--- ARGV  as create's, then generation id, first due in ms, name of the job, the job, wake ms, index ms
--- Returns what create does, and, of a record that was made, the ms of its submit and, if it waits already, how many go before it in
+-- ARGV  as create's, then generation id, first due in ms, name of the job, the job, wake ms, index ms, how many may
+--       wait or ''
+-- Returns {'full'} if as many wait as may, and nothing was done; else what create does, and, of a record that was made, the ms of its submit and, if it waits already, how many go before it in
 -- its line, and how many tenants take turns.
 local us = now_us()
 local now = math.floor(us / 1000)
+local id, first_ms, name, job, wake_ms, index_ms, most = unpack(ARGV, #ARGV - 6)
+if redis.call('EXISTS', KEYS[1], KEYS[2]) == 0 and full(most) then return { 'full' } end
 local verdict = create(KEYS, ARGV, now)
 if verdict ~= 'created' then return { verdict } end
-local id, first_ms, name, job, wake_ms, index_ms = unpack(ARGV, #ARGV - 5)
 local score = list_submitted(KEYS[4], KEYS[5], id, us, index_ms)
 note_owner(KEYS[10], id, ARGV[8], index_ms)
 if KEYS[11] then list_tagged(KEYS, 11, id, score, index_ms) end

@@ -1,24 +1,28 @@
--- uses clock, lists
+-- uses clock, tenants, turns, lists
 -- Accepts a request on the coordination side: its idempotency key and its `due` entry in one step, so that a generation
 -- that a client was told of is always looked after. Repeating it with the same id changes nothing.
 --
 -- KEYS  due, index:all, index:queued, tenants [, idempotency key] [, what tells its tags, the list of each]
 -- ARGV  generation id, body fingerprint, idempotency ms, first due in ms, index ms, which of KEYS is the idempotency key ('0':
---       none), which is the first of the tags' ('0': none), its owner or ''
--- Returns {'accepted' | 'known', generation id}, or {'mismatch', generation id} if the key names another body.
+--       none), which is the first of the tags' ('0': none), its owner or '', how many may wait or '',
+--       ms within which it is queued
+-- Returns {'accepted' | 'known', generation id}, {'mismatch', generation id} if the key names another body,
+-- {'full', generation id} if as many wait as may: nothing was done.
 local us = now_us()
 local verdict, id = 'accepted', ARGV[1]
 local key = KEYS[tonumber(ARGV[6])]
-if key then
-  local before = redis.call('GET', key)
-  if before then
-    local known, fingerprint = string.match(before, '^(%S+) (%S+)$')
-    if fingerprint ~= ARGV[2] then return { 'mismatch', known } end
-    if known ~= id then verdict, id = 'known', known end
-  else
-    redis.call('SET', key, id .. ' ' .. ARGV[2], 'PX', ARGV[3])
-  end
+local before = key and redis.call('GET', key)
+if before then
+  local known, fingerprint = string.match(before, '^(%S+) (%S+)$')
+  if fingerprint ~= ARGV[2] then return { 'mismatch', known } end
+  if known ~= id then verdict, id = 'known', known end
 end
+-- What is listed was accepted by the same call, whose reply was lost.
+if verdict == 'accepted' and not redis.call('ZSCORE', KEYS[2], id) then
+  if full(ARGV[9]) then return { 'full', id } end
+  if ARGV[9] ~= '' then will_come(id, tonumber(ARGV[10])) end
+end
+if key and not before then redis.call('SET', key, id .. ' ' .. ARGV[2], 'PX', ARGV[3]) end
 -- Of a known one too: a sweeper may have taken the id for one that was never made.
 redis.call('ZADD', KEYS[1], 'NX', int(math.floor(us / 1000) + tonumber(ARGV[4])), id)
 redis.call('PEXPIRE', KEYS[1], ARGV[5])

@@ -84,3 +84,16 @@ local function depth()
   return nobodys and waiting + redis.call('ZCARD', line_of('')) or waiting
 end
 
+-- Whether as many wait, or are about to, as `most`; '': any number may.
+local function full(most)
+  if most == '' then return false end
+  redis.call('ZREMRANGEBYSCORE', COMING, '-inf', int(now_ms()))
+  return depth() + redis.call('ZCARD', COMING) >= tonumber(most)
+end
+
+-- Keeps a place for what is submitted, and queued in another step.
+local function will_come(id, ms)
+  redis.call('ZADD', COMING, int(now_ms() + ms), id)
+  redis.call('PEXPIRE', COMING, ms)
+end
+

@@ -53,7 +53,7 @@ FOR_SECONDS = {
     " too_many_connections draining",
     (503, 5): "storage_replicas archive_unavailable audit_unavailable",
     (503, 10): "storage_full storage_disk",
-    (503, 30): "storage_forbidden unsafe_storage storage_mismatch payload_unreadable encryption_unavailable",
+    (503, 30): "queue_full storage_forbidden unsafe_storage storage_mismatch payload_unreadable encryption_unavailable",
 }
 ROWS: dict[str, tuple[int, int | None]] = {
     **{name: (status, None) for status, names in FOR_GOOD.items() for name in names.split()},
@@ -135,6 +135,7 @@ def test_why_redis_is_away_says_which_problem_it_is() -> None:
         (errors.SealingUnavailable("test"), "encryption_unavailable", {}),
         (errors.StorageForbidden(), "storage_forbidden", {}),
         (errors.StorageFull(), "storage_full", {}),
+        (errors.QueueFull(7), "queue_full", {}),
         (errors.NotDurable(), "not_durable", {}),
         (errors.UnsafeStorage(), "unsafe_storage", {}),
         (errors.OutcomeUnknown("gen_1"), "outcome_unknown", {"generation": "gen_1"}),

@@ -12,7 +12,7 @@ _RECENT_SECONDS: Final = 2.0
 
 
 class Waits:
-    """One per hub. `shares`: what each tenant gets of the workers."""
+    """One per cell and process. `shares`: what each tenant gets of the workers."""
 
     def __init__(self, coordination: Coordination, shares: Shares) -> None:
         self._coordination = coordination
