@@ -54,7 +54,12 @@ class Principal:
 
     def at(self, address: str) -> "Principal":
         """The same, asking from this address."""
-        return replace(self, address=address) if address != self.address else self
+        if address == self.address:
+            return self
+        # As `replace` makes it, for a third of its time: it is on the quick way in.
+        return Principal(
+            self.owner, self.key, self.scopes, self.sees_all, self.only, self.redacted, self.expires_ms, address
+        )
 
 
 @dataclass(frozen=True, slots=True)

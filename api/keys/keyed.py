@@ -22,7 +22,11 @@ class Keyed:
         named = credential(target, headers)
         if isinstance(named, Refusal):
             return named
-        key = read_key(named.text) if named.kind == "key" else None
+        if named.kind != "key":
+            return _NO_KEY
+        if (verdict := self._ring.recall(named.text)) is not None:
+            return verdict
+        key = read_key(named.text)
         return _NO_KEY if key is None else self._ring.check(key)
 
     def holds(self, who: Principal) -> bool:

@@ -5,7 +5,7 @@ processes; `fanout` (A100 …, B100 …, C, D1000, herd, idle) is one API proces
 only when they are named: `tokens` (token, cold, torrent, pauses) is a token's way beside a plain endpoint without a queue,
 `costs` (generations, queue) what a short generation costs each process, `scale` (long-logs, lists, paces, waiting, burst,
 follows) what grows, `capacity` (calibrate, predicted) what the capacity model is made of, kept in capacity_costs.json, and
-loads that it is held against, `soak` takes ten minutes (two with --quick).
+loads that it is held against, `doors` (gate) what it costs to know who asks, `soak` takes ten minutes (two with --quick).
 """
 
 import argparse
@@ -19,6 +19,7 @@ from tests.bench import holding
 from tests.bench.bodies import bodies, prompts
 from tests.bench.calibration import CAPACITY
 from tests.bench.costs import COSTS
+from tests.bench.doors import DOORS
 from tests.bench.fanout import SCENARIOS
 from tests.bench.path import Path as MainPath
 from tests.bench.report import Figures
@@ -96,6 +97,7 @@ def options() -> argparse.Namespace:
     given = parser.parse_args()
     groups = {
         "path": PATH, "fanout": SCENARIOS, "tokens": TOKENS, "costs": COSTS, "scale": SCALE, "capacity": CAPACITY,
+        "doors": DOORS,
     }  # fmt: skip
     unknown = set(given.names) - {"soak", *groups, *(name for group in groups.values() for name in group)}
     if unknown:
@@ -111,6 +113,7 @@ def main() -> int:
     names |= set(TOKENS) if "tokens" in names else set()
     names |= set(COSTS) if "costs" in names else set()
     names |= set(SCALE) if "scale" in names else set()
+    names |= set(DOORS) if "doors" in names else set()
     names |= set(CAPACITY) if "capacity" in names else set()
     raise_limits()
     result: dict[str, object] = {"machine": machine()}
@@ -131,6 +134,7 @@ def main() -> int:
             ("costs", "What a generation costs", COSTS),
             ("scale", "What grows", SCALE),
             ("capacity", "The capacity model", CAPACITY),
+            ("doors", "Who asks", DOORS),
         ):
             if names & set(group):
                 figures = measured(group, names, given.quick)

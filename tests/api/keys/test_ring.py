@@ -231,6 +231,26 @@ def test_who_waits_is_told_that_the_store_is_away(monkeypatch: pytest.MonkeyPatc
     asyncio.run(scene())
 
 
+def test_a_key_that_was_right_is_recalled_whole_and_ends_as_any(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    issued, here = desk.make(), desk.ring()
+    key, policy = key_of(issued), Keyed(here)
+    assert here.recall(key.text) is None
+    desk.server.do(here.look_up(key.id, "a"))
+    assert here.recall(key.text) is None, "nobody has shown it yet"
+    who = here.check(key)
+    assert here.recall(key.text) is who
+    for wrong in (key.text[:-1], key.text + b"0", key.text[:30] + b"a" + key.text[31:] + b"", b"", b"rsp_"):
+        assert wrong == key.text or here.recall(wrong) is None
+        assert wrong == key.text or isinstance(policy.authenticate(b"/", [(b"x-api-key", wrong)]), Refusal)
+    now = time.monotonic() + 3601
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    assert here.recall(key.text) is None, "it is not trusted for ever"
+    monkeypatch.undo()
+    desk.server.do(desk.issuer.revoke(key.id))
+    desk.server.do(here.refresh())
+    assert told(policy.authenticate(b"/", [(b"x-api-key", key.text)])) == "The API key was"
+
+
 def test_the_policy_reads_the_key_and_asks_the_ring(desk: Desk) -> None:
     issued, here = desk.make(), desk.ring()
     policy, key = Keyed(here), key_of(issued)

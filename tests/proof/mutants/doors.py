@@ -1,26 +1,28 @@
 """The seeded bugs of who may do what: each drops a check between somebody who asks and what is not theirs."""
 
-from tests.proof.mutants.seeding import Mutant, mutant
+from tests.proof.mutants.seeding import Edit, Mutant, mutant
 
 _ACCESS = "tests/api/access/test_gate.py::"
 _RING = "tests/api/keys/test_ring.py::"
 _ISSUING = "tests/api/keys/test_issuing.py::"
-_MATRIX = "tests/system/test_keys.py::"
-_NOBODY = _MATRIX + "test_nobody_who_is_not_known_is_answered_by_any_route"
-_ANOTHERS = _MATRIX + "test_what_is_another_tenants_is_answered_as_what_was_never_made"
-_SCOPES = _MATRIX + "test_a_key_that_lacks_a_scope_is_refused_by_every_route_that_needs_it"
+_NOBODY = _ACCESS + "test_no_route_is_open_to_whom_the_policy_refuses_but_those_that_say_nothing"
+_ANOTHERS = _ACCESS + "test_what_is_somebody_elses_does_not_exist"
+_FORGED = _RING + "test_a_key_is_looked_up_once_and_then_known"
+_ENDED = _RING + "test_a_key_that_ends_is_refused_at_the_next_look_and_says_why"
+_SCOPES = _ACCESS + "test_a_route_needs_what_it_says_it_needs_and_says_what_is_missing"
 _VIEWS = _ACCESS + "test_the_quick_way_in_and_streams_of_what_is_submitted_are_for_who_may_view"
 _TICKS = "tests/api/viewing/test_hub_ticks.py::"
 
 DOORS: tuple[Mutant, ...] = (
-    mutant("a request is routed whoever asks", "Admission._ask", "return refused", "who = ANONYMOUS", _NOBODY),
+    mutant("a request is routed whoever asks", "Admission._ask", "return refused",
+           "from api.access.gate import ANONYMOUS as who", _NOBODY),
     mutant(
         "all paths are open", "Admission.__call__", 'and scope["path"] not in OPEN', "and False",
         _ACCESS + "test_no_route_is_open_to_whom_the_policy_refuses_but_those_that_say_nothing",
     ),
     mutant(
         "what is everybody's is shut", "Admission.__call__", 'and scope["path"] not in OPEN', "",
-        _MATRIX + "test_what_is_open_is_open_and_nothing_else_is",
+        _NOBODY,
     ),
     mutant("a tenant sees another's", "Principal.may_see", "owner == self.owner", "True", _ANOTHERS),
     mutant(
@@ -36,22 +38,29 @@ DOORS: tuple[Mutant, ...] = (
         "a viewer is attached to what is not there for it", "Hub.attach", "raise UnknownGeneration", "pass",
         _TICKS + "test_nobody_is_attached_to_what_is_not_there_for_it",
     ),
-    mutant("a stream is anybody's", "_visit", "if not who.may_see(visit.owner, id_):", "if False:", _ACCESS
-           + "test_what_is_somebody_elses_does_not_exist"),
+    Mutant(
+        "a stream is anybody's",
+        (
+            Edit("_visit", "if not who.may_see(visit.owner, id_):", "if False:"),
+            Edit("Hub.attach", "raise UnknownGeneration", "pass"),
+        ),
+        (_ANOTHERS,),
+    ),
     mutant("a record is anybody's", "Service._when_safe", "if not who.may_see(record.owner, id_):", "if False:", _ANOTHERS),
     mutant("anybody cancels", "Service.refuse_unless_seen", "if not anything and", "if False and", _ANOTHERS),
     mutant(
         "a key in two headers is one", "credential", "return SAID_TWICE if found else NOBODY",
-        "return found[0] if found else NOBODY", _NOBODY,
+        "return found[0] if found else NOBODY",
+        "tests/api/access/test_credentials.py::test_whatever_names_somebody_twice_names_nobody",
     ),
     mutant(
         "a key's secret is not looked at", "Ring.check",
-        "if not self._peppers.matches(key, record.pepper, record.digest):", "if False:", _NOBODY,
+        "if not self._peppers.matches(key, record.pepper, record.digest):", "if False:", _FORGED,
     ),
-    mutant("a revoked key opens", "Ring.check", "if record.revoked_ms is not None:", "if False:", _NOBODY),
+    mutant("a revoked key opens", "Ring._verdict", "if record.revoked_ms is not None:", "if False:", _ENDED),
     mutant(
-        "an expired key opens", "Ring.check",
-        "if record.expires_ms is not None and record.expires_ms <= self.now_ms():", "if False:", _NOBODY,
+        "an expired key opens", "Ring._verdict",
+        "if record.expires_ms is not None and record.expires_ms <= self.now_ms():", "if False:", _ENDED,
     ),
     mutant(
         "a mistyped key is looked up", "read_key", 'if b"%08x" % zlib.crc32(match[1]) == match[3] else None', "",
@@ -60,6 +69,10 @@ DOORS: tuple[Mutant, ...] = (
     mutant(
         "a key is trusted for ever", "Ring.check", "if known.seen < time.monotonic() - TRUSTED_SECONDS:", "if False:",
         _RING + "test_what_is_known_is_taken_for_an_hour_while_redis_is_away",
+    ),
+    mutant(
+        "what is recalled is any key of that id", "Ring.recall", "or not compare_digest(known.proof, _proof(text))", "",
+        _RING + "test_a_key_that_was_right_is_recalled_whole_and_ends_as_any",
     ),
     mutant(
         "unknown keys fill memory", "Ring._fetch", "while len(self._unknown) > _MOST_UNKNOWN:", "while False:",
