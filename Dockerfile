@@ -3,16 +3,20 @@
 
 FROM python:3.13.16-slim-trixie AS build
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md ./
-# The dependencies first and by themselves, so that a change of our code does not install them again.
+COPY requirements requirements
+# The dependencies first and by themselves, so that a change of our code does not install them again. Each file is one whose
+# SHA-256 is known (`make hashes`), what builds our wheel included; nothing is built that is not ours.
 RUN python -m venv /opt/respool \
-    && /opt/respool/bin/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print('\n'.join(p['dependencies'] + p['optional-dependencies']['archive'] + p['optional-dependencies']['guardrails'] + p['optional-dependencies']['openai']))" > /tmp/requirements.txt \
-    && /opt/respool/bin/python -m pip install --no-cache-dir --disable-pip-version-check -c constraints.txt -r /tmp/requirements.txt
+    && /opt/respool/bin/python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes --only-binary=:all: -r requirements/image.txt \
+    && python -m venv /opt/build \
+    && /opt/build/bin/python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes --only-binary=:all: -r requirements/build.txt
+COPY pyproject.toml README.md ./
 COPY api api
 COPY broker broker
 COPY worker worker
-RUN PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
-    /opt/respool/bin/python -m pip install --no-cache-dir --disable-pip-version-check --no-deps . \
+RUN /opt/build/bin/python -m pip wheel --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir /tmp/wheels . \
+    && /opt/respool/bin/python -m pip install --no-cache-dir --disable-pip-version-check --no-deps --no-index /tmp/wheels/*.whl \
+    && /opt/respool/bin/python -m pip check \
     && /opt/respool/bin/python -m pip uninstall --yes pip
 
 FROM python:3.13.16-slim-trixie

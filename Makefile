@@ -47,6 +47,8 @@ help:
 	@echo "make mutants     seed known bugs, one by one, and see that a test notices each (WHAT=generated: bugs nobody thought of)"
 	@echo "make openapi     renew docs/openapi.json, which a test holds against what the API says of itself"
 	@echo "make constraints renew the pinned versions (PYTHON=python3.11)"
+	@echo "make hashes      renew the hashes of what the image installs, for these versions"
+	@echo "make audit       bandit on the source, and known holes of what is pinned (needs a database within reach)"
 	@echo "make clean       remove the environment and the caches; what .respool/ holds stays"
 
 up: $(VENV)/.embedded
@@ -103,8 +105,16 @@ constraints:
 	"$$fresh/bin/python" -m tests.packaging.pins > "$$fresh/constraints.txt"; \
 	cp "$$fresh/constraints.txt" constraints.txt
 
+hashes: $(VENV)/.test
+	@$(BIN)/python -m tests.packaging.hashes
+
+# In an environment of their own: what they need is none of ours.
+audit: $(VENV)-audit/.installed
+	@$(VENV)-audit/bin/bandit -q -c pyproject.toml -r api broker worker && echo "bandit: nothing"
+	@$(VENV)-audit/bin/python tests/packaging/holes.py requirements/image.txt requirements/build.txt
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-audit .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A half-made environment is removed (Debian's python3 without python3-venv leaves one behind), and so is one whose
@@ -123,9 +133,14 @@ $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
 	@$(PIP) -e '.[test]'
 	@touch $(VENV)/.embedded $(VENV)/.test
 
+$(VENV)-audit/.installed: Makefile
+	@$(FIND_PYTHON); echo "installing bandit and pip-audit"; rm -rf $(VENV)-audit; "$$python" -m venv $(VENV)-audit
+	@$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check bandit==1.9.4 pip-audit==2.10.1
+	@touch $@
+
 $(VENV)/.browser: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing what Respool and its browser tests need (pinned in constraints.txt)"
 	@$(PIP) -e '.[browser]'
 	@touch $(VENV)/.embedded $(VENV)/.test $(VENV)/.browser
 
-.PHONY: help up test browser check bench capacity rolling chaos failover shards crash mutants openapi constraints clean
+.PHONY: help up test browser check bench capacity rolling chaos failover shards crash mutants openapi constraints hashes audit clean

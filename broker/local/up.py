@@ -171,7 +171,7 @@ def bring_up(stack: Stack, port: int, valkey: EmbeddedServer, environ: Mapping[s
     stack.start("api", child("api", {**PAGES, **usual, **env}, stack.terminal))
     # README's experiment kills this checkout's worker, and no other.
     stack.start("worker", child("worker", {**env, **upstream}, stack.terminal, pid_file=valkey.data_dir / "worker.pid"))
-    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (compared, not bound)
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (compared, not bound)  # nosec B104
     url = f"http://{everywhere.get(host, host)}:{port}"
     stack.until(lambda: answers(f"{url}/readyz"), "the API")
     stack.until(lambda: beats(env["RESPOOL_REDIS_URL"]), "the worker")

@@ -202,7 +202,9 @@ def test_every_variable_that_is_named_is_a_setting(file: str) -> None:
 def test_the_final_stage_has_no_tools_and_no_root() -> None:
     build, final = DOCKERFILE.split("\nFROM ")[1:]
     assert " AS build\n" in build
-    assert "constraints.txt" in build
+    installs = [line for line in re.split(r"&&|\nRUN", build) if "pip install" in line and "--no-index" not in line]
+    assert len(installs) == 2
+    assert all("--require-hashes" in line and "--only-binary=:all:" in line for line in installs)
     assert "apt-get" not in DOCKERFILE
     assert "pip install" not in final
     assert "pip uninstall" in final

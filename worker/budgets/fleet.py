@@ -3,7 +3,7 @@
 A call asks once before it is made, and is over once: what it has found and that its permit is free go to Redis together with
 those of other calls (teller.py). Meanwhile permits are held in one go for all. Those of a worker that is killed lapse.
 
-Where nothing is set and there is no trouble, nothing is asked. Of others' trouble this process hears within a second.
+Where nothing is set and there is no trouble, nothing is asked. Of others' trouble a process hears in a quarter of a second.
 While Redis is away each process keeps to the limits by itself: the upstream has limits too, and refuses what is too much.
 """
 
@@ -103,6 +103,12 @@ class Budgets:
     def closed_ms(self, budget: Budget) -> float:
         """For how long nobody may call, as was heard last; 0 if somebody may."""
         return self._teller.closed_ms(budget)
+
+    def crowded(self, budget: Budget, most: int) -> bool:
+        """Whether one more would wait here for this budget, though `most` wait here already, for any."""
+        account = self._accounts.get(budget.name)
+        waits = account is not None and len(account.line) > 0
+        return waits and sum(len(each.line) for each in self._accounts.values()) >= most
 
     # -- before a call
 

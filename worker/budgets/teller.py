@@ -18,7 +18,8 @@ from worker.budgets.account import Account
 
 log = logging.getLogger("respool.budgets")
 
-_LOOK_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 0.25
+"""How long others' trouble may be unknown here."""
 _PAUSE_SECONDS: Final = 0.25
 _CLOSE_SECONDS: Final = 2.0
 _MOST_UNSAID: Final = 10_000
@@ -72,7 +73,7 @@ class Teller:
                     hold_at = now + self._holds_ms / 3000
                 if now >= look_at:
                     await self.look()
-                    look_at = now + _LOOK_SECONDS
+                    look_at = now + LOOK_SECONDS
             except BrokerError as error:
                 log.warning("budgets of upstreams: %s", error)
                 await asyncio.sleep(_PAUSE_SECONDS)

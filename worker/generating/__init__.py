@@ -8,8 +8,9 @@ abandonment.py  asks whether anybody watches, of what is cancelled where nobody 
 rounds.py    what comes next where the request has server tools, from the blocks of the log; pure
 tooled.py    an attempt's half that server tools need: the tools of a turn side by side, and what viewers see of them
 toolbox.py   where a process runs tools: a bounded number, for a bounded time, whatever they do
-permits.py   when the upstream may be called, and what viewers are told of the wait
 judging.py   what becomes of that under guardrails
+permits.py   when the upstream may be called, and what viewers are told of the wait
+holding_back.py   what would only wait for its upstream is left in nobody's hands
 retry.py     when the upstream is called again before the first token
 spending.py  whether it has cost more than it may; pure
 usage.py     what a generation costs, over its attempts; pure

@@ -29,6 +29,7 @@ from broker.turns import Turns
 from worker.budgets.fleet import Budgets
 from worker.generating.abandonment import Abandonment
 from worker.generating.attempt import Attempt, Interrupted, Left, Outcome, without_tail
+from worker.generating.holding_back import HoldingBack
 from worker.generating.judging import judged
 from worker.generating.plan import Plan, plan
 from worker.generating.retry import pause
@@ -60,6 +61,11 @@ class Producer:
     ) -> None:  # fmt: skip
         self._checks = checks
         self._budgets = budgets
+        self._holding_back = (
+            None
+            if budgets is None
+            else HoldingBack(budgets, lambda _: upstream, coordination, max(1, settings.max_jobs // 2))
+        )
         self._guarded = any(check.on_failure == "closed" for check in checks)
         self._name = name
         self._logs = logs
@@ -169,6 +175,8 @@ class Producer:
             if record.ordinal and not await read_up(self._logs, id_, transcript, self._turns):
                 continue
             the_plan = await self._planned(record, transcript)
+            if self._holding_back is not None and await self._holding_back.held(the_plan):
+                return None
             reply = await self._logs.claim(
                 id_,
                 claimant,

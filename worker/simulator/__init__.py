@@ -30,6 +30,8 @@ says at its beginning that it is simulated.
 | in           | text    | text, thinking or tool: the block whose tokens `at` counts                           |
 | times        | always  | only the first so many requests of this model string and `metadata.user_id` fail     |
 | retry_after  | -       | seconds, the retry-after header of a failure with a status                           |
+| concurrent   | any     | calls at a time of this model string and key: more are refused with 429              |
+| rpm, tpm     | any     | its requests and tokens a minute, the same; each answer tells what is left           |
 
 Faults in mid-stream: `cut` (RST), `fin` (FIN inside a chunk), `stall` (silence), `stall_pings` (pings only), `eof` (a clean
 end without message_stop), `json` (a malformed line, then on), `utf8` (invalid bytes, then on), `error` (an error event).
@@ -41,11 +43,14 @@ so partial + continuation == the whole text.
 
 Marked prompts (`cache_control`) are cached for five minutes: `usage` tells what was read and written, as the real one does.
 
+`GET /_sim/calls[?model=]` tells how many calls of a model string run, ran at most and were refused for a limit. `PUT
+/_sim/overloaded?model=` makes it refuse all with 529, `DELETE` ends that.
+
 `GET /_sim/requests[?model=&user_id=]` tells what was asked, how many tokens went out, and when and by whom the stream was
 closed (`client`, `server`, `fault`); `DELETE` forgets that. `GET /_sim/health` answers 200.
 
 Pure: plan.py (the model's name), asked.py (the request), refused.py (how it says no), text.py, answer.py (which blocks),
-caching.py (prompts), script.py (which frames), protocol.py (bytes); tongue.py (which protocol), and of OpenAI's
-openai_asked.py (the request), openai_staging.py, openai_responses.py and openai_chat.py (the frames). With I/O: stream.py
-(pacing and faults), connection.py (HTTP/1.1), server.py (routes), record.py (what happened).
+caching.py (prompts), limits.py (limits), script.py (which frames), protocol.py (bytes); tongue.py (which protocol), and of
+OpenAI's openai_asked.py (the request), openai_staging.py, openai_responses.py and openai_chat.py (the frames). With I/O:
+stream.py (pacing and faults), connection.py (HTTP/1.1), server.py (routes), record.py (what happened).
 """

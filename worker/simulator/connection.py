@@ -136,9 +136,9 @@ class Connection(asyncio.Protocol):
 
     # What a response calls: see stream.Wire.
 
-    def begin_stream(self) -> None:
+    def begin_stream(self, headers: Mapping[str, str]) -> None:
         request = self._answered()
-        self._transport.write(stream_head(request.id, request.keep_alive))
+        self._transport.write(stream_head(request.id, headers, request.keep_alive))
 
     def write(self, data: bytes) -> None:
         self._transport.write(data)

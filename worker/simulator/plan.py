@@ -19,6 +19,7 @@ MAX_TOKENS = 100_000
 MAX_SECONDS = 3600.0
 MAX_ROUNDS = 1000
 MAX_CALLS = 64
+MAX_LIMIT = 10**9
 
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 # A version is one or two short numbers; -20250514 behind it is a date, not a minor version.
@@ -45,6 +46,9 @@ _KNOWN = frozenset(
         "in",
         "times",
         "retry_after",
+        "rpm",
+        "tpm",
+        "concurrent",
     )
 )
 
@@ -81,6 +85,9 @@ class Plan:
     pings: float = 0.0
     stamp: bool = False
     prefill: bool = True
+    rpm: int = 0
+    tpm: int = 0
+    concurrent: int = 0
     fault: Fault | None = None
 
     @property
@@ -127,6 +134,9 @@ def parse_model(model: str) -> Plan:
         pings=given.integer("pings", 0, int(MAX_SECONDS) * 1000) / 1000,
         stamp=given.flag("stamp"),
         prefill=given.flag("prefill") if "prefill" in given.values else accepts_prefill(name),
+        rpm=given.integer("rpm", 0, MAX_LIMIT),
+        tpm=given.integer("tpm", 0, MAX_LIMIT),
+        concurrent=given.integer("concurrent", 0, MAX_LIMIT),
         fault=given.fault(),
     )
 

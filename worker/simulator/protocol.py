@@ -47,7 +47,7 @@ def response(status: int, body: bytes, request_id: str, headers: Mapping[str, st
     return _head(status, {**fixed, **headers, "connection": "keep-alive" if keep_alive else "close"}) + body
 
 
-def stream_head(request_id: str, keep_alive: bool) -> bytes:
+def stream_head(request_id: str, headers: Mapping[str, str], keep_alive: bool) -> bytes:
     """The head of a streamed answer; chunks follow."""
     return _head(
         200,
@@ -56,6 +56,7 @@ def stream_head(request_id: str, keep_alive: bool) -> bytes:
             "cache-control": "no-cache",
             "transfer-encoding": "chunked",
             "request-id": request_id,
+            **headers,
             "connection": "keep-alive" if keep_alive else "close",
         },
     )

@@ -7,6 +7,8 @@ from typing import Any, BinaryIO, Literal
 
 import orjson
 
+from worker.simulator.limits import Meter
+
 ClosedBy = Literal["client", "server", "fault"]
 
 
@@ -37,6 +39,8 @@ class Record:
     closed_at: float | None = None
     closed_ns: int | None = None
     closed_by: ClosedBy | None = None
+    meter: Meter | None = None
+    """Where it is counted among the calls that run."""
 
     def first_token(self) -> None:
         """Notes when the first token of any block was written."""
@@ -44,7 +48,7 @@ class Record:
 
     def as_json(self) -> dict[str, Any]:
         """All of it, the body as the JSON that it is."""
-        shown = {name: getattr(self, name) for name in self.__slots__}
+        shown = {name: getattr(self, name) for name in self.__slots__ if name != "meter"}
         return shown | {"body": orjson.Fragment(self.body)}
 
 
@@ -72,6 +76,8 @@ class Ledger:
             return
         record.closed_by, record.closed_at, record.closed_ns = by, time.time(), time.monotonic_ns()
         self.open -= 1
+        if (meter := record.meter) is not None:
+            meter.leave()
         if self._file is not None:
             self._file.write(orjson.dumps(record.as_json(), option=orjson.OPT_APPEND_NEWLINE))
             self._file.flush()

@@ -1,5 +1,7 @@
 """How the Messages API says no: one status, one error type, one message."""
 
+from collections.abc import Mapping
+
 import orjson
 
 ERROR_TYPES = {
@@ -23,10 +25,12 @@ class Refused(Exception):
         self.status = status
         self.message = message
         self.retry_after = retry_after
+        self.limits: Mapping[str, str] = {}
+        """Headers that tell of limits."""
 
     def headers(self) -> dict[str, str]:
         """The headers that go with it: retry-after in seconds, where one was given."""
-        return {} if self.retry_after is None else {"retry-after": f"{self.retry_after:g}"}
+        return {**self.limits, **({} if self.retry_after is None else {"retry-after": f"{self.retry_after:g}"})}
 
     def body(self, request_id: str) -> bytes:
         """The JSON body in Anthropic's shape."""

@@ -1,7 +1,7 @@
 """The order of things: which frames an answer is made of, and at which of them a fault strikes. Pure."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
@@ -37,7 +37,8 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """All that is known of a response before its first byte. `fault` is None where the plan's is used up."""
+    """All that is known of a response before its first byte. `fault` is None where the plan's is used up; `headers` tell of
+    limits."""
 
     plan: Plan
     asked: Asked
@@ -45,6 +46,7 @@ class Scene:
     fault: Fault | None
     message_id: str
     cached: Cached = NOTHING
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def opening(scene: Scene) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections import OrderedDict
 from typing import BinaryIO
 from urllib.parse import parse_qs, unquote
@@ -12,6 +13,7 @@ from worker.simulator.answer import compose
 from worker.simulator.asked import Asked, user_id_of
 from worker.simulator.caching import PromptCache
 from worker.simulator.connection import Connection, Request
+from worker.simulator.limits import Meters
 from worker.simulator.openai_asked import openai_user_of
 from worker.simulator.plan import STATUS_FAULTS, Fault, Plan, parse_model
 from worker.simulator.record import Ledger, Record
@@ -22,6 +24,7 @@ from worker.simulator.tongue import MESSAGES, TONGUES, Tongue
 
 _SECRET_HEADERS = frozenset({"x-api-key", "authorization", "proxy-authorization", "cookie"})
 _MAX_FAULT_COUNTS = 10_000
+_MAX_OVERLOADED = 100
 
 
 class FaultCounts:
@@ -52,6 +55,7 @@ class Simulator:
         self._ledger = Ledger(record_to)
         self._faults = FaultCounts()
         self._cache = PromptCache()
+        self._meters = Meters()
 
     def connection(self) -> Connection:
         """A new connection, for asyncio's create_server."""
@@ -91,6 +95,7 @@ class Simulator:
         plan = parse_model(asked.model)
         answer = compose(plan, asked)
         record.stream, record.continued = asked.stream, answer.continued
+        headers = self._count(plan, asked.input_tokens + answer.output_tokens, request, record, tongue)
         fault = self._faults.due(plan, asked)
         if fault and fault.kind in STATUS_FAULTS:
             record.fault = fault.kind
@@ -98,8 +103,24 @@ class Simulator:
         if fault and fault.kind == "slow_headers":
             return Silent(wire, self._ledger, record)
         cached = self._cache.account(bytes(request.body), asked.input_tokens)
-        scene = Scene(plan, asked, answer, fault, request.id.replace("req_", "msg_"), cached)
+        scene = Scene(plan, asked, answer, fault, request.id.replace("req_", "msg_"), cached, headers)
         return (Streamed if asked.stream else Whole)(wire, self._ledger, record, scene, tongue)
+
+    def _count(self, plan: Plan, tokens: int, request: Request, record: Record, tongue: Tongue) -> dict[str, str]:
+        """Counts a call that begins, until its record is closed; the headers that tell of its limits. Raises Refused."""
+        if plan.model in self._meters.overloaded:
+            record.fault = "529"
+            raise Refused(529, "Overloaded")
+        meter = self._meters.of(
+            plan.model, request.headers.get("x-api-key") or request.headers.get("authorization", "")
+        )
+        try:
+            meter.enter(plan, tokens, time.monotonic())
+        except Refused as refused:
+            refused.limits = meter.headers(openai=tongue is not MESSAGES)
+            raise
+        record.meter = meter
+        return meter.headers(openai=tongue is not MESSAGES)
 
     def _refuse(self, wire: Connection, request_id: str, refused: Refused, tongue: Tongue = MESSAGES) -> None:
         wire.reply(*tongue.refusal(refused, request_id), refused.headers())
@@ -117,6 +138,15 @@ class Simulator:
             wire.reply(200, found, {})
         elif path == "/_sim/requests" and request.method == "DELETE":
             self._ledger.clear()
+            wire.reply(204, b"", {})
+        elif path == "/_sim/calls" and request.method == "GET":
+            wire.reply(200, orjson.dumps(self._meters.told(asked.get("model", [None])[0])), {})
+        elif path == "/_sim/overloaded" and request.method in ("PUT", "DELETE"):
+            models = asked.get("model", [])[:_MAX_OVERLOADED]
+            change = (
+                self._meters.overloaded.update if request.method == "PUT" else self._meters.overloaded.difference_update
+            )
+            change(models)
             wire.reply(204, b"", {})
         else:
             self._refuse(wire, request.id, Refused(404, "Not found"))

@@ -30,8 +30,8 @@ class Wire(Protocol):
 
     paused: bool
 
-    def begin_stream(self) -> None:
-        """Writes the head of a chunked event stream."""
+    def begin_stream(self, headers: Mapping[str, str]) -> None:
+        """Writes the head of a chunked event stream, with these headers more."""
 
     def write(self, data: bytes) -> None:
         """Writes bytes as they are."""
@@ -104,7 +104,7 @@ class Streamed(Response):
         self._waiting = False
         self._due = self._loop.time() + scene.plan.ttft
         record.status = 200
-        wire.begin_stream()
+        wire.begin_stream(scene.headers)
         wire.write(chunk(tongue.opening(scene)))
         self._timers["tick"] = self._loop.call_at(self._due, self._tick)
         if scene.plan.pings:
@@ -205,7 +205,7 @@ class Whole(Response):
         self._record.first_token()
         self._record.tokens = sum(len(block.tokens) for block in self._scene.answer.blocks if block.kind == "text")
         self._end("server")
-        self._wire.reply(200, orjson.dumps(self._tongue.whole(self._scene)), {})
+        self._wire.reply(200, orjson.dumps(self._tongue.whole(self._scene)), self._scene.headers)
 
     def _fail(self) -> None:
         """The nearest thing to the fault of a stream: an eof is an answer without its end's reason."""

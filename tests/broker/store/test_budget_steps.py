@@ -169,8 +169,8 @@ def test_whatever_happens_the_scripts_do_as_one_process_does(clocked: Server) ->
     run_state_machine_as_test(
         Both,
         settings=settings(
-            max_examples=60,
-            stateful_step_count=40,
+            max_examples=25,
+            stateful_step_count=30,
             deadline=None,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),

@@ -4,6 +4,7 @@ from tests.proof.mutants.doors import DOORS
 from tests.proof.mutants.seeding import Edit as Edit
 from tests.proof.mutants.seeding import Mutant as Mutant
 from tests.proof.mutants.seeding import mutant as _mutant
+from tests.proof.mutants.shared import SHARED
 
 _LUA = "tests/broker/store/test_lua.py::"
 _HUB = "tests/api/viewing/test_hub.py::"
@@ -804,7 +805,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/api/routes/test_labels.py::test_a_list_that_is_wrong_of_a_label_is_not_believed",
     ),
     _mutant(
-        "an answer that is not streamed has a first token to wait for", "Attempt._read_once",
+        "an answer that is not streamed has a first token to wait for", "Attempt._read_answer",
         'self._watch("first_token_timeout" if self._streams else None)', 'self._watch("first_token_timeout")',
         "tests/worker/generating/test_watchdogs.py::"
         "test_an_answer_that_comes_as_one_is_awaited_for_as_long_as_the_whole_may_take",
@@ -943,7 +944,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/system/test_tools.py::test_as_many_rounds_as_are_allowed_are_not_too_many",
     ),
     _mutant(
-        "rounds cost what the last one does", "Attempt._read_once",
+        "rounds cost what the last one does", "Attempt._read_answer",
         "self._earlier_usage = added_usage(self._earlier_usage, answer.usage)", "pass",
         "tests/system/test_tools.py::test_tools_run_side_by_side_round_by_round_and_all_of_it_is_shown_and_kept",
     ),
@@ -1246,4 +1247,6 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     # -- who asks
     *DOORS,
+    # -- what all workers may ask of an upstream
+    *SHARED,
 )  # fmt: skip
