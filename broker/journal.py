@@ -53,10 +53,10 @@ def begin(level: str) -> None:
 
 def trace_of(error: BaseException | None) -> str:
     """Where it was raised, and of which class it and its causes are; nothing of what they say."""
-    return "\n".join(_lines(error))
+    return "\n".join(_traced(error))
 
 
-def _lines(error: BaseException | None) -> Iterator[str]:
+def _traced(error: BaseException | None) -> Iterator[str]:
     seen = set[int]()
     while error is not None and id(error) not in seen and len(seen) < _MOST_CAUSES:
         seen.add(id(error))
@@ -65,7 +65,7 @@ def _lines(error: BaseException | None) -> Iterator[str]:
         yield f"{type(error).__module__}.{type(error).__qualname__}{number}"
         if isinstance(error, BaseExceptionGroup):
             for each in error.exceptions[:_MOST_CAUSES]:
-                yield from (f"  {line}" for line in _lines(each))
+                yield from (f"  {line}" for line in _traced(each))
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         if error is not None:
             yield "while handling:"

@@ -47,7 +47,8 @@ async def runs(
 def opened(vault: Vault, id_: str, entries: list[Entry]) -> list[Entry]:
     """What was published in one message, opened once for all who see it; nothing where the log must be read instead: its key is
     not in hand, or does not open it."""
-    if not is_sealed(entries[0].kind, entries[0].value):
+    first = entries[0]
+    if first.kind not in OPENED and not is_sealed(first.kind, first.value):
         return entries
     seal = vault.known(id_)
     try:

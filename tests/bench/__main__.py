@@ -5,7 +5,8 @@ processes; `fanout` (A100 …, B100 …, C, D1000, herd, idle) is one API proces
 only when they are named: `tokens` (token, cold, torrent, pauses) is a token's way beside a plain endpoint without a queue,
 `costs` (generations, queue) what a short generation costs each process, `scale` (long-logs, lists, paces, waiting, burst,
 follows) what grows, `capacity` (calibrate, predicted) what the capacity model is made of, kept in capacity_costs.json, and
-loads that it is held against, `doors` (gate) what it costs to know who asks, `soak` takes ten minutes (two with --quick).
+loads that it is held against, `doors` (gate) what it costs to know who asks, `sealed` what
+encryption at rest costs a token, `soak` takes ten minutes (two with --quick).
 """
 
 import argparse
@@ -25,6 +26,7 @@ from tests.bench.path import Path as MainPath
 from tests.bench.report import Figures
 from tests.bench.rounds import Fanout
 from tests.bench.scale import SCALE
+from tests.bench.sealed import SEALED
 from tests.bench.soak import soak
 from tests.bench.system import Skipped, machine, raise_limits
 from tests.bench.systems import Naive, Respool, System
@@ -97,7 +99,7 @@ def options() -> argparse.Namespace:
     given = parser.parse_args()
     groups = {
         "path": PATH, "fanout": SCENARIOS, "tokens": TOKENS, "costs": COSTS, "scale": SCALE, "capacity": CAPACITY,
-        "doors": DOORS,
+        "doors": DOORS, "sealed": SEALED,
     }  # fmt: skip
     unknown = set(given.names) - {"soak", *groups, *(name for group in groups.values() for name in group)}
     if unknown:
@@ -131,6 +133,7 @@ def main() -> int:
             result |= {"fanout": fanout.results, "not_measured": fanout.failures}
         for key, title, group in (
             ("tokens", "A token, beside a plain endpoint", TOKENS),
+            ("sealed", "What encryption at rest costs a token", SEALED),
             ("costs", "What a generation costs", COSTS),
             ("scale", "What grows", SCALE),
             ("capacity", "The capacity model", CAPACITY),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from broker.events import END, EVENT, START, TEXT, Run
 from broker.ids import BEGINNING, EntryId
-from broker.packing import Packed, UnreadableObject, digest, pack
+from broker.packing import Packed, UnreadableObject, digest, pack, request_of
 from broker.turns import Turns
 
 T = TypeVar("T")
@@ -31,12 +31,20 @@ def do(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
-def packed(log: list[Run], pages: int = 1) -> bytes:
+def packed(log: list[Run], pages: int = 1, record: dict[bytes, bytes] = RECORD) -> bytes:
     async def read() -> AsyncIterator[list[Run]]:
         for at in range(0, len(log), pages):
             yield log[at : at + pages]
 
-    return do(pack("gen_1", RECORD, read(), Turns()))
+    return do(pack("gen_1", record, read(), Turns()))
+
+
+def test_an_object_has_no_data_key() -> None:
+    """When the record in Redis is gone, nobody reads what copies of the object there are."""
+    found = Packed(packed(LOG, record={**RECORD, b"sealed": b"1 */a \xff", b"request": b"\x00\xff"}))
+    record = do(found.record(Turns()))
+    assert "sealed" not in record
+    assert request_of(record, sealed=True) == b"\x00\xff"
 
 
 def flat(runs: list[Run]) -> list[tuple[EntryId, tuple[bytes, bytes]]]:

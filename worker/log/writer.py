@@ -155,8 +155,10 @@ class Writer:
         batch = self._unwritten[:_FLUSH_ENTRIES]
         if len(batch) > self._sent:
             if self._sealing is not None:
-                batch[self._sent :] = self._sealing.sealed(self.acked + 1 + self._sent, batch[self._sent :])
-                self._unwritten[: len(batch)] = batch
+                sent = self._sent
+                batch[sent:] = self._unwritten[sent : len(batch)] = self._sealing.sealed(
+                    self.acked + 1 + sent, batch[sent:] if sent else batch
+                )
             self._sent = len(batch)
         return self.acked + 1, batch
 

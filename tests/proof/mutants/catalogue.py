@@ -1,6 +1,7 @@
 """The seeded bugs: each is a mistake that somebody could make in a place that matters, and the tests that must notice."""
 
 from tests.proof.mutants.doors import DOORS
+from tests.proof.mutants.payloads import PAYLOADS
 from tests.proof.mutants.seeding import Edit as Edit
 from tests.proof.mutants.seeding import Mutant as Mutant
 from tests.proof.mutants.seeding import mutant as _mutant
@@ -45,7 +46,7 @@ _SUBMIT = (
     "                )"
 )
 _CREATE = """created = await self.logs.create(
-                    id_, *stored, made_for, owner, request.origin, grace, hook, tags, schedule
+                    id_, *stored, made_for, owner, request.origin, grace, hook, tags, schedule, wrapped
                 )"""
 _LOST = "tests/system/test_coordination_lost.py::"
 
@@ -84,7 +85,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "an end over what is not written",
         (
             Edit("Producer._finish", "elif not written:", "elif False:"),
-            Edit("Producer._finish", "writer.next_seq, measured", "writer.acked + 1, ending"),
+            Edit("Producer._finish", "writer.next_seq, told", "writer.acked + 1, ending"),
         ),
         ("tests/worker/generating/test_producer.py", "tests/worker/generating/test_producing.py"),
     ),
@@ -228,7 +229,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a finish that does not wait for the tail to be back",
         (
             Edit("Producer._finish", "written = await writer.flushed(give_up - clock())", "written = True"),
-            Edit("Producer._finish", "writer.attempt, writer.next_seq, measured", "writer.attempt, writer.acked + 1, ending"),
+            Edit("Producer._finish", "writer.attempt, writer.next_seq, told", "writer.attempt, writer.acked + 1, ending"),
         ),
         ("tests/worker/generating/test_producer.py",),
     ),
@@ -463,7 +464,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "the idempotency key is written after the record",
         (
             Edit("Submissions.accept", _SUBMIT, "pass"),
-            Edit("Submissions.accept", "id_ = accepted.id", "pass"),
+            Edit("Submissions.accept", "if accepted.id != id_:", "if False:"),
             Edit("Submissions.accept", _CREATE, f"{_CREATE}; {_SUBMIT}; id_ = accepted.id"),
         ),
         ("tests/broker/store/test_accepting.py",),
@@ -1249,4 +1250,6 @@ MUTANTS: tuple[Mutant, ...] = (
     *DOORS,
     # -- what all workers may ask of an upstream
     *SHARED,
+    # -- payloads
+    *PAYLOADS,
 )  # fmt: skip
