@@ -16,15 +16,19 @@ class UnknownGeneration(BrokerError):
 
 
 class ExpiredGeneration(BrokerError):
-    """There was one, and its retention is over."""
+    """There was one, of this owner, and its retention is over."""
+
+    def __init__(self, owner: str = "") -> None:
+        super().__init__("the generation has expired")
+        self.owner = owner
 
 
 class ErasedGeneration(ExpiredGeneration):
     """There was one, of this owner, and somebody had it erased."""
 
     def __init__(self, owner: str) -> None:
-        super().__init__("the generation was erased")
-        self.owner = owner
+        super().__init__(owner)
+        self.args = ("the generation was erased",)
 
 
 class IdempotencyMismatch(BrokerError):

@@ -7,7 +7,7 @@ belongs to the *coordination* role. By default one server plays both, and only t
 |---|---|---|---|
 | `{gen}:record` | hash | request, state, attempt, lease, a cancel, usage, times | retention after the end; WAITING until then |
 | `{gen}:log` | stream | the entries, until they are in the archive | as the record |
-| `{gen}:was` | string | tombstone: when made, for which body if its id is derived, or: erased | retention + REMEMBERED |
+| `{gen}:was` | string | tombstone: when made, for which body if its id is derived, whose; or: erased | retention + REMEMBERED |
 | `{gen}:webhook` | hash | the record as it ended, which a webhook is to tell yet; tries | DELIVERY, or until it is told |
 | `respool:due` | zset | when somebody must look at a generation whose end is not filed (ms) | INDEX, renewed by every write |
 | `respool:expiring` | zset | generations whose end is filed, by when they have expired (ms) | as `due` |

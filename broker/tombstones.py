@@ -1,5 +1,5 @@
-"""What stays of a generation whose record has gone, one string: `<ms of its submit> <for which body>`, or, of one that was
-erased, `<ms> erased <owner>/<mark of the object that is to be erased yet>`. Pure."""
+"""What stays of a generation whose record has gone, one string: `<ms of its submit> <for which body> <owner>`, of which the
+last two may be empty; or, of one that was erased, `<ms> erased <owner>/<mark of the object that is to be erased yet>`. Pure."""
 
 from typing import Final, NamedTuple
 
@@ -9,12 +9,13 @@ _ERASED: Final = "erased "
 
 
 class Tombstone(NamedTuple):
-    """`made_for` is the fingerprint of the body, where the id is an idempotency key's. `owner`, of one that was erased: whose
-    it was; None of any other."""
+    """`made_for` is the fingerprint of the body, where the id is an idempotency key's, and is not known of one that was erased;
+    `owner`: whose it was."""
 
     made_ms: int
     made_for: str
-    owner: str | None
+    owner: str
+    erased: bool
 
 
 def read(raw: bytes | None) -> Tombstone | None:
@@ -23,8 +24,9 @@ def read(raw: bytes | None) -> Tombstone | None:
         return None
     made_ms, _, rest = raw.decode().partition(" ")
     if rest.startswith(_ERASED):
-        return Tombstone(int(made_ms), "", rest.removeprefix(_ERASED).partition("/")[0])
-    return Tombstone(int(made_ms), rest, None)
+        return Tombstone(int(made_ms), "", rest.removeprefix(_ERASED).partition("/")[0], True)
+    made_for, _, owner = rest.partition(" ")
+    return Tombstone(int(made_ms), made_for, owner, False)
 
 
 def why_gone(raw: bytes | None) -> BrokerError:
@@ -32,4 +34,4 @@ def why_gone(raw: bytes | None) -> BrokerError:
     found = read(raw)
     if found is None:
         return UnknownGeneration()
-    return ExpiredGeneration() if found.owner is None else ErasedGeneration(found.owner)
+    return ErasedGeneration(found.owner) if found.erased else ExpiredGeneration(found.owner)

@@ -12,7 +12,7 @@ from api.routes.views import produced, produced_redacted
 from api.viewing.hub import Hub
 from api.viewing.transcripts import Told
 from broker.aside import Aside
-from broker.errors import BrokerError, ErasedGeneration, UnknownGeneration
+from broker.errors import BrokerError, ErasedGeneration, ExpiredGeneration, UnknownGeneration
 from broker.ids import EntryId
 from broker.record import Record, State
 from broker.replies import Found, Visit
@@ -39,11 +39,11 @@ _CONFIRM_SECONDS = 6.0
 
 @contextmanager
 def _theirs(id_: str, who: Principal) -> Iterator[None]:
-    """What was erased, and was another's, was never made."""
+    """What has expired or was erased, and was another's, was never made."""
     try:
         yield
-    except ErasedGeneration as erased:
-        if not who.may_see(erased.owner, id_):
+    except ExpiredGeneration as gone:
+        if not who.may_see(gone.owner, id_):
             raise UnknownGeneration from None
         raise
 

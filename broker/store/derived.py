@@ -65,7 +65,7 @@ def choose(ids: Sequence[str], made: Sequence[bytes | None], now_ms: int, finger
         tombstone = read(raw)
         if tombstone is not None and now_ms - tombstone.made_ms < keys.IDEMPOTENCY_MS:
             # Of what was erased nobody knows any more what it was made for.
-            if tombstone.owner is None and tombstone.made_for != fingerprint:
+            if not tombstone.erased and tombstone.made_for != fingerprint:
                 raise IdempotencyMismatch
             return Derived(id_, True)
     unused = [id_ for id_, tombstone in zip(ids[1:], made[1:], strict=True) if tombstone is None]

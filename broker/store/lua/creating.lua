@@ -10,7 +10,7 @@ end
 local function create(K, A, now)
   local tombstone = redis.call('GET', K[2])
   if tombstone and string.find(tombstone, ' erased ', 1, true) then return 'erased' end
-  local made_for = tombstone and string.match(tombstone, '^%d+ (%S+)$')
+  local made_for = tombstone and string.match(tombstone, '^%d+ (%S+)')
   if made_for and made_for ~= A[3] then return 'mismatch' end
   if redis.call('EXISTS', K[1]) == 1 then return 'exists' end
   if tombstone then return 'expired' end
@@ -31,7 +31,8 @@ local function create(K, A, now)
     life = life + math.max(0, (start or 0) - now)
   end
   redis.call('PEXPIRE', K[1], int(life))
-  redis.call('SET', K[2], int(now) .. ' ' .. A[3], 'PX', int(life + tonumber(A[2])))
+  local whose = A[8] ~= '' and ' ' .. A[8] or ''
+  redis.call('SET', K[2], int(now) .. ' ' .. A[3] .. whose, 'PX', int(life + tonumber(A[2])))
   return 'created'
 end
 

@@ -118,6 +118,18 @@ def test_what_is_somebody_elses_does_not_exist(api: Api, server: Server, policy:
     assert ask(api, "POST", "/v1/generations/{id}/cancel", generation.id, x_name="me").status == 202
 
 
+def test_what_was_somebody_elses_and_has_expired_never_was(api: Api, server: Server, policy: Named) -> None:
+    generation, never = made(api, server, "me"), new_generation_id()
+    server.command("DEL", keys.record(generation.id), keys.log(generation.id))
+    for method, path in routes(api):
+        if "{id}" not in path:
+            continue
+        theirs, unknown = (ask(api, method, path, id_, x_name="you") for id_ in (generation.id, never))
+        assert theirs.code == (404, "not_found"), path
+        assert (theirs.headers, theirs.body) == (unknown.headers, unknown.body)
+    assert api.get(f"/v1/generations/{generation.id}", x_name="me").code == (410, "expired")
+
+
 def test_the_quick_way_in_is_shut_to_whom_it_is_not_and_asks_for_each(api: Api, server: Server, policy: Named) -> None:
     generation = made(api, server, "me")
     events = f"/v1/generations/{generation.id}/events"
