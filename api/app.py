@@ -10,7 +10,10 @@ from fastapi import FastAPI, Request, Response
 from starlette.types import ASGIApp
 
 from api.access.gate import Open, Policy, Principal
+from api.access.linked import Linked, Revoked
+from api.access.links import Links
 from api.access.origin import ORIGINS, Origins
+from api.access.peers import Peers
 from api.audit.journal import NO_JOURNAL, Journal, open_journal
 from api.cell import OpenCell
 from api.delivery.admission import Admission
@@ -20,7 +23,7 @@ from api.delivery.guard import Guard
 from api.intake import problems
 from api.intake.problems import ABOUT_STORAGE, Code
 from api.keys.opened import Keys
-from api.routes import admin_keys, anew, batch, chat, docs_page, erasing, generations, openapi, webhooks
+from api.routes import admin_keys, anew, batch, chat, docs_page, erasing, generations, openapi, view_links, webhooks
 from api.routes.auditing import note_denial
 from api.routes.cells import Cells, OneCell
 from api.routes.openapi import described
@@ -45,9 +48,10 @@ GUARDED = (
     erasing.router,
     webhooks.router,
     admin_keys.router,
+    view_links.router,
 )
 """All that is asked about generations."""
-BODIES = (GenerationRequest, ChatRequest, admin_keys.KeyRequest, admin_keys.RotationRequest)
+BODIES = (GenerationRequest, ChatRequest, admin_keys.KeyRequest, admin_keys.RotationRequest, view_links.LinkRequest)
 SHAPES = (
     Whole,
     Listing,
@@ -59,6 +63,7 @@ SHAPES = (
     admin_keys.Key,
     admin_keys.NewKey,
     admin_keys.KeyListing,
+    view_links.ViewLink,
 )
 _NOT_READY = (Code.DRAINING, *ABOUT_STORAGE, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH)
 
@@ -67,6 +72,7 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
     """The application; its lifespan connects it to Redis and runs its hub. `policy` says who may do what; without one, the
     settings do. Raises BadTools."""
     peppers = settings.peppers
+    peers = Peers(settings.proxies)
     origins = Origins(settings.effective_hosts, settings.other_origins)
     tools = frozenset(load(settings.tool_modules))
 
@@ -85,14 +91,16 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
         listed = settings.all_cells
         weights = {cell.number: cell.weight for cell in listed}
         each = settings.model_copy(update={"replay_cache_bytes": cached // len(listed)})
-        admissions = Admissions(settings.stream_limits)
+        admissions, links, revoked = Admissions(settings.stream_limits), Links(settings.link_keys), Revoked()
+        app.state.links = links
 
         def holds(who: Principal) -> bool:
             held: Policy = app.state.policy
             return held.holds(who)
 
         opened = {
-            cell.number: OpenCell(cell, weights, each, shelf, turns, aside, bounds, admissions) for cell in listed
+            cell.number: OpenCell(cell, weights, each, shelf, turns, aside, bounds, admissions, links, revoked)
+            for cell in listed
         }
         app.state.cells = Cells(
             {number: OneCell(cell.service, weights[number], cell.shares) for number, cell in opened.items()}
@@ -102,13 +110,14 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
             keys = Keys([cell.service.coordination.redis for cell in opened.values()], peppers)
             keys.begin()
         app.state.issuer = None if keys is None else keys.issuer
-        app.state.policy = policy or (keys.policy if keys is not None and settings.asks_for_keys else Open())
+        inner = policy or (keys.policy if keys is not None and settings.asks_for_keys else Open())
+        app.state.policy = Linked(inner, links, revoked)
         await asyncio.gather(*(cell.begin() for cell in opened.values()))
         own = [asyncio.create_task(each) for each in (Collector().run(), admissions.run(holds))]
         hubs = {number: cell.service.hub for number, cell in opened.items()}
         hub = Hubs(hubs) if len(hubs) > 1 else next(iter(hubs.values()))
         try:
-            yield {FAST_PATH: FastPath(hub, origins, app.state.policy, journal), ORIGINS: origins}
+            yield {FAST_PATH: FastPath(hub, origins, app.state.policy, journal, peers), ORIGINS: origins}
         finally:
             for task in own:
                 task.cancel()
@@ -132,7 +141,7 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
     openapi.install(app, BODIES, SHAPES)
     problems.install(app, note_denial)
     app.add_middleware(FastPathFirst)
-    app.state.origins = origins
+    app.state.origins, app.state.peers = origins, peers
     if policy is not None:
         app.state.policy = policy
     app.state.journal = NO_JOURNAL
@@ -143,7 +152,7 @@ class _Guarded(FastAPI):
     """Behind the guard and the gate is everything, FastAPI's own middleware too: it is what answers with 500."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        admission = Admission(super().build_middleware_stack(), self._policy, self._journal)
+        admission = Admission(super().build_middleware_stack(), self._policy, self._journal, self.state.peers)
         return Guard(admission, self.state.origins)
 
     def _policy(self) -> Policy:

@@ -10,12 +10,15 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from api.access.linked import Revoked
+from api.access.links import Links
 from api.intake.lookout import Lookout
 from api.routes.service import Service
 from api.settings import ApiSettings
 from api.viewing.admissions import Admissions
 from api.viewing.erasures import Erasures
 from api.viewing.hub import Hub
+from api.viewing.revoked_links import RevokedLinks
 from broker.aside import Aside
 from broker.cells import Cell
 from broker.placing import Weights
@@ -26,6 +29,7 @@ from broker.store.cluster import connect_logs
 from broker.store.coordination import Coordination
 from broker.store.derived import Derivation
 from broker.store.key_proof import vault_with
+from broker.store.links import LinkStore
 from broker.store.logs import Logs
 from broker.store.recovery import put_back
 from broker.store.shares import Shares
@@ -42,7 +46,7 @@ class OpenCell:
 
     def __init__(
         self, cell: Cell, weights: Weights, settings: ApiSettings, shelf: Shelf | None, turns: Turns, aside: Aside,
-        bounds: Mapping[str, object], admissions: Admissions,
+        bounds: Mapping[str, object], admissions: Admissions, links: Links, revoked: Revoked,
     ) -> None:  # fmt: skip
         settings = settings.of(cell)
         coordination_redis, logs_redis = connect(settings.redis_url), connect_logs(settings.effective_logs_url)
@@ -64,6 +68,7 @@ class OpenCell:
             logs, coordination, submissions, hub, agreement, settings.trust, aside, bounds, cell.number
         )
         self._erasures = Erasures(self.service.erasing, self._erased, self._may_have_erased)
+        self._links = RevokedLinks(cell.number, LinkStore(coordination_redis), links, revoked)
         self.shares = Shares(coordination_redis, weights)
         self._clients = (coordination_redis, logs_redis)
         self._running: set[asyncio.Task[None]] = set()
@@ -74,10 +79,10 @@ class OpenCell:
         service = self.service
         with suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_SECONDS):
-                await asyncio.gather(service.agreement.beat(), self.shares.beat())
+                await asyncio.gather(service.agreement.beat(), self.shares.beat(), self._links.begin())
         runners = [
             each.run()
-            for each in (service.hub, service.agreement, self.shares, self._lookout, self._erasures)
+            for each in (service.hub, service.agreement, self.shares, self._links, self._lookout, self._erasures)
             if each is not None
         ]
         self._running = {asyncio.create_task(run) for run in runners}

@@ -1,11 +1,15 @@
 """Settings of the API process, beside those that all processes share."""
 
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from api.access.link_secrets import link_secrets_of
 from api.access.origin import is_loopback, name_of, origins_of
+from api.access.peers import networks_of
 from api.keys.settings import KeySettings
 from api.viewing.stream_limits import StreamLimits
 
@@ -44,6 +48,11 @@ class ApiSettings(KeySettings):
     """PEM, without a passphrase."""
     send_buffer: int = Field(default=64 * 1024, ge=4096)
     """SO_SNDBUF of a connection: half of what Linux then holds for a viewer that does not read."""
+    link_secrets: SecretStr | None = None
+    """What view links are signed with, `<kid>:<secret>`, several with commas between: the first signs, all are good. Not set:
+    secrets that are derived from the peppers of API keys, or else such as the cells keep."""
+    trusted_proxies: str | None = None
+    """Addresses and networks of proxies, with commas between, whose X-Forwarded-For is believed."""
     streams_per_key: int = Field(default=0, ge=0)
     """How many event streams, requests that wait for an end among them, one API key, or one view link, may have open in one
     process. 0: any number."""
@@ -76,6 +85,30 @@ class ApiSettings(KeySettings):
             return frozenset() if is_loopback(self.host) else None
         names = frozenset(map(name_of, self.allowed_hosts.split(",")))
         return None if "*" in names else names
+
+    @property
+    def link_keys(self) -> dict[str, bytes]:
+        """By their kids, the one that signs first. Of the peppers, where none are set; where there are none either, empty: then
+        they are learnt from the cells."""
+        if self.link_secrets is None and (peppers := self.peppers) is not None:
+            return peppers.derived(b"respool view links")
+        return link_secrets_of("" if self.link_secrets is None else self.link_secrets.get_secret_value())
+
+    @property
+    def proxies(self) -> Sequence[IPv4Network | IPv6Network]:
+        return networks_of(self.trusted_proxies or "")
+
+    @field_validator("link_secrets")
+    @classmethod
+    def _link_secrets(cls, secrets: SecretStr | None) -> SecretStr | None:
+        link_secrets_of("" if secrets is None else secrets.get_secret_value())
+        return secrets
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, text: str | None) -> str | None:
+        networks_of(text or "")
+        return text
 
     @property
     def stream_limits(self) -> StreamLimits:

@@ -68,6 +68,8 @@ KEYS: Final[Mapping[str, frozenset[Role]]] = {
     "respool:weights": API,
     "respool:key:*": API,
     "respool:keys": API,
+    "respool:links:revoked": API,
+    "respool:links:secret": API,
     "respool:cell": BOTH,
     "respool:probe": BOTH,
     "arq:job:*": BOTH,

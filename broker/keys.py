@@ -44,6 +44,8 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | `respool:weights` | zset | weights of cells, by when an API last went by them (ms) | WEIGHTS, renewed by every API |
 | `respool:key:<id>` | string | what is known of an API key | INDEX, renewed while it is used; KEY_REMEMBERED behind its end |
 | `respool:keys` | zset | tenant and id of each API key | as `respool:key:<id>` |
+| `respool:links:revoked` | zset | view links that were revoked, by when (ms); all of a generation's | LINKS_REVOKED, renewed |
+| `respool:links:secret` | string | what view links are signed with where no secret is set | INDEX, renewed by every API |
 | `respool:cell` | string | the number of the cell that this server is of | INDEX, renewed at every start |
 | `respool:probe` | string | a write of our own, to see whether Redis takes any | PROBE |
 | `respool:erasing` | zset | generations whose erasure a sweeper completes, and when it looks (ms) | as `due` |
@@ -79,6 +81,8 @@ SYNC: Final = "respool:sync"
 WEIGHTS: Final = "respool:weights"
 API_KEYS: Final = "respool:keys"
 REVOKED: Final = "respool:revoked"
+LINKS_REVOKED: Final = "respool:links:revoked"
+LINK_SECRET: Final = "respool:links:secret"  # noqa: S105  # the key, not what it holds
 CELL: Final = "respool:cell"
 PROBE: Final = "respool:probe"
 ARCHIVE: Final = "respool:archive"
@@ -110,6 +114,8 @@ WEIGHTS_MS: Final = IDEMPOTENCY_MS + 60_000
 """As long as an idempotency key that was used by them, and a little more than the time between two notes."""
 KEY_REMEMBERED_MS: Final = 30 * DAY_MS
 """Longer than a cell is away that comes back with what it knew before a key was revoked."""
+LINKS_REVOKED_MS: Final = DAY_MS + 3600 * 1000
+"""Longer than any view link lives."""
 WAKE_MS: Final = 60_000
 SYNC_MS: Final = 60_000
 HEARTBEAT_MS: Final = 15_000

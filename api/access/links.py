@@ -5,13 +5,12 @@ be kept of a link but that it was revoked. Its id begins with the time at which 
 up to a moment. Redis' clock gives that time, and the end; an end is held against the clock of whoever reads the token.
 """
 
-import hmac
 import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 from typing import Any, Final
 
 import jwt
@@ -28,8 +27,6 @@ _MOST_BYTES: Final = 1024
 _MOST_KNOWN: Final = 8192
 _DIGITS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _LINK_ID: Final = re.compile(r"lnk_[0-9A-HJKMNP-TV-Z]{10}[0-9A-HJKMNP-TV-Z]{16}", re.ASCII)
-_KID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
-_LEAST_SECRET: Final = 32
 
 
 def new_link_id(made_ms: int) -> str:
@@ -43,6 +40,14 @@ def is_link_id(text: str) -> bool:
     return _LINK_ID.fullmatch(text) is not None
 
 
+def made_ms(link_id: str) -> int:
+    """When the link of this id was made, by Redis' clock."""
+    made = 0
+    for digit in link_id[4:14]:
+        made = made << 5 | _DIGITS.index(digit)
+    return made
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """What a token says. `owner` is the generation's tenant, `expires_ms` is on a whole second."""
@@ -52,34 +57,6 @@ class Link:
     generation: str
     redacted: bool
     expires_ms: int
-
-    @property
-    def made_ms(self) -> int:
-        """When it was made, by Redis' clock."""
-        made = 0
-        for digit in self.id[4:14]:
-            made = made << 5 | _DIGITS.index(digit)
-        return made
-
-
-def derived(secret: bytes, purpose: bytes) -> bytes:
-    """A secret of 32 bytes for this purpose alone (HKDF with SHA-256 and no salt, RFC 5869)."""
-    return hmac.digest(hmac.digest(bytes(32), secret, sha256), purpose + b"\x01", sha256)
-
-
-def secrets_of(text: str) -> dict[str, bytes]:
-    """The secrets of `<kid>:<secret>`, with commas between. Raises ValueError with a sentence that has nothing of them."""
-    found: dict[str, bytes] = {}
-    for part in filter(None, map(str.strip, text.split(","))):
-        kid, _, secret = part.partition(":")
-        if not _KID.fullmatch(kid):
-            raise ValueError("each is written kid:secret, where kid is 1 to 32 letters, digits, `-` or `_`")
-        if len(secret.encode()) < _LEAST_SECRET:
-            raise ValueError(f"each secret has at least {_LEAST_SECRET} characters: `openssl rand -hex 32` makes one")
-        if kid in found:
-            raise ValueError("a kid is given twice: each secret needs its own")
-        found[kid] = secret.encode()
-    return found
 
 
 class Links:

@@ -51,6 +51,10 @@ class Peers:
         return found is not None and any(found in network for network in self._trusted)
 
 
+DIRECT: Final = Peers()
+"""No proxy is trusted."""
+
+
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:
     try:
         found = ip_address(text)

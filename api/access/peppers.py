@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from api.access.api_keys import ApiKey
+from api.access.link_secrets import derived
 
 _ONE: Final = re.compile(r"([a-z0-9][a-z0-9.-]{0,15}):([!-~]{32,256})")
 
@@ -32,6 +33,10 @@ class Peppers:
         """Whether this is the key that was hashed so. Takes as long for any key."""
         secret = self._secrets.get(version)
         return secret is not None and hmac.compare_digest(self._digest(secret, key), digest)
+
+    def derived(self, purpose: bytes) -> dict[str, bytes]:
+        """A secret for this purpose of each, by names of their own, in their order."""
+        return {f"pepper-{version}": derived(secret, purpose) for version, secret in self._secrets.items()}
 
     @staticmethod
     def _digest(secret: bytes, key: ApiKey) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.access.gate import OPEN, WHO, Header, Policy, Refusal, admitted
+from api.access.peers import DIRECT, Peers
 from api.audit.journal import Journal
 from api.intake.problems import Code, Problem, from_broker_error
 from broker.errors import BrokerError
@@ -19,9 +20,12 @@ _ID = re.compile(GENERATION_ID, re.ASCII)
 
 
 class Admission:
-    """`policy` and `journal` give those of the moment."""
+    """`policy` and `journal` give those of the moment; `peers` tells whose address a request comes from."""
 
-    def __init__(self, app: ASGIApp, policy: Callable[[], Policy], journal: Callable[[], Journal]) -> None:
+    def __init__(
+        self, app: ASGIApp, policy: Callable[[], Policy], journal: Callable[[], Journal], peers: Peers = DIRECT
+    ) -> None:
+        self._peers = peers
         self._app = app
         self._policy = policy
         self._journal = journal
@@ -41,7 +45,7 @@ class Admission:
         query: bytes = scope["query_string"]
         raw: bytes = scope.get("raw_path") or scope["path"].encode()
         client = scope.get("client")
-        address: str = client[0] if client else ""
+        address = self._peers.address(client[0] if client else "", scope["headers"])
         journal = self._journal()
         if journal.refuses:
             return Problem(Code.AUDIT_UNAVAILABLE)

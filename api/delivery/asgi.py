@@ -132,10 +132,12 @@ class FastPathFirst:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "GET" and not scope["query_string"]:
+        query = scope.get("query_string", b"")
+        if scope["type"] == "http" and scope["method"] == "GET" and (not query or query.startswith(b"token=")):
             fast_path: FastPath = scope["state"][FAST_PATH]
             framing, who = framing_of(scope), scope.get(WHO)
-            if (viewer := fast_path.admit(scope["path"].encode(), scope["headers"], framing, who=who)) is not None:
+            target = scope["path"].encode() + (b"?" + query if query else b"")
+            if (viewer := fast_path.admit(target, scope["headers"], framing, who=who)) is not None:
                 await EventStream(fast_path.hub, viewer)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

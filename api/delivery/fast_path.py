@@ -11,6 +11,7 @@ from typing import Final
 
 from api.access.gate import Policy, Principal
 from api.access.origin import Origins
+from api.access.peers import DIRECT, Peers
 from api.audit.journal import NO_JOURNAL, Journal
 from api.dialects.native import NATIVE
 from api.dialects.redacted import redacted
@@ -24,15 +25,18 @@ from broker.ids import BEGINNING, GENERATION_ID, EntryId
 
 FAST_PATH: Final = "respool.fast_path"
 """Under which name the application's life span puts it into its state."""
-_EVENTS: Final = re.compile(rb"/v1/generations/(%s)/events" % GENERATION_ID.encode())
+_EVENTS: Final = re.compile(rb"/v1/generations/(%s)/events(?:\?token=[A-Za-z0-9._-]+)?" % GENERATION_ID.encode())
 _NO_CURSORS: Final = (None, BEGINNING)
 _TAKES_STREAMS: Final = (EVENT_STREAM.encode(), b"*/*")
 
 
 class FastPath:
-    def __init__(self, hub: Hub | Hubs, origins: Origins, policy: Policy, journal: Journal = NO_JOURNAL) -> None:
+    def __init__(
+        self, hub: Hub | Hubs, origins: Origins, policy: Policy, journal: Journal = NO_JOURNAL, peers: Peers = DIRECT
+    ) -> None:
         self.hub = hub
         self._journal = journal
+        self._address = peers.address
         self._authenticate = policy.authenticate
         self._answers_for = origins.answers_for
         self.left = hub.detach
@@ -42,7 +46,8 @@ class FastPath:
         who: Principal | None = None,
     ) -> Viewer | None:  # fmt: skip
         """The viewer that a GET of this target asks for, if nothing needs to be found out for it; it is attached, and `left`
-        detaches it. Other views than ours are asked for in a query, and have no quick way. `address`: the peer's; `who` asks,
+        detaches it. Other views than ours are asked for in a query, and have no quick way; a view link's token
+        alone in it has. `address`: the peer's; `who` asks,
         where the gate was asked before."""
         if (match := _EVENTS.fullmatch(target)) is None:
             return None
@@ -62,7 +67,7 @@ class FastPath:
             asks = self._authenticate(target, headers)
             if not isinstance(asks, Principal):
                 return None
-            who = asks.at(address)
+            who = asks.at(self._address(address, headers))
         journal = self._journal
         if "view" not in who.scopes or journal.refuses:
             return None

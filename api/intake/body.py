@@ -52,6 +52,11 @@ async def read_json(request: Request, make: Callable[[dict[str, object]], T], as
     return make(parse_object(raw))
 
 
+def has_body(headers: Headers) -> bool:
+    """Whether the request says that it has one."""
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
 def check_content_type(headers: Headers) -> None:
     """Raises Problem (415) unless the body is declared as plain `application/json`, in UTF-8 if it says."""
     declared = headers.getlist("content-type")

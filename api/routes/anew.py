@@ -8,7 +8,7 @@ from fastapi import Request, Response
 
 from api.access.gate import Principal
 from api.intake.anew import NOT_CHANGED, Changes, continued, retried
-from api.intake.body import read_json
+from api.intake.body import has_body, read_json
 from api.intake.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
 from api.intake.problems import Code, Problem
 from api.routes import views
@@ -95,7 +95,7 @@ async def _submitted(request: Request, cells: Cells, who: Principal, stored: byt
     form = negotiate(request.headers, (JSON, EVENT_STREAM))
     key = idempotency_key(request.headers)
     try:
-        if _has_body(request):
+        if has_body(request.headers):
             asked = await read_json(request, make, cells.aside)
         elif len(stored) > _LARGE:
             asked = await cells.aside.run(partial(make, {}))
@@ -104,8 +104,3 @@ async def _submitted(request: Request, cells: Cells, who: Principal, stored: byt
     except UnreadableRequest:
         raise Problem(Code.INVALID_REQUEST, "The stored request is of a version that is not known here.") from None
     return await answered(request, cells, who, asked, key, form)
-
-
-def _has_body(request: Request) -> bool:
-    headers = request.headers
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers

@@ -104,6 +104,7 @@ async def answered(
             Code.TOO_MANY_STREAMS,
         ),
         scopes=("view",),
+        links=True,
         takes=("Last-Event-ID",),
     ),
 )
@@ -146,6 +147,7 @@ async def events(
             Code.TOO_MANY_STREAMS,
         ),
         scopes=("view",),
+        links=True,
     ),
 )
 async def read(

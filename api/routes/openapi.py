@@ -36,6 +36,13 @@ class Answer:
     sends: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """In place of a shape: there is no body, and what that says."""
+
+    description: str
+
+
 _REF: Final = "#/components/schemas/{model}"
 EVERYWHERE: Final = (
     Code.MALFORMED_HEAD, Code.METHOD_NOT_ALLOWED, Code.HEAD_TIMEOUT, Code.HOST_NOT_ALLOWED,
@@ -72,24 +79,27 @@ def described(
     problems: Sequence[Code] = (),
     *,
     scopes: Sequence[Scope] = (),
+    links: bool = False,
     body: type[BaseModel] | None = None,
+    optional: bool = False,
     example: object = None,
     changes: object = None,
     takes: Sequence[str] = (),
     sends: Mapping[int, Sequence[str]] | None = None,
 ) -> Described:
-    """What a route takes and answers. `scopes`: what a key must hold for it; none where it is open to all. `answers`: by status
-    a shape, an Answer, or None for no body; `body`: the model that validates it; `changes`: an example of some of a request's
+    """What a route takes and answers. `scopes`: what a key must hold for it; none where it is open to all; `links`: a view link
+    will do. `answers`: by status a shape, an Answer, or Nothing; `body`: the model that validates it, which may be left out if
+    it is `optional`; `changes`: an example of some of a request's
     fields, which may be its body; `takes`: names of PARAMETERS; `sends`: by status, names of HEADERS beside those of every
     answer."""
     extra: Json = {"parameters": [{"$ref": f"#/components/parameters/{name}"} for name in takes]} if takes else {}
     if scopes:
-        extra["security"] = [{name: list(scopes)} for name in SECURITY]
+        extra["security"] = [{name: list(scopes)} for name in SECURITY if links or name != "view-link"]
         problems = (Code.UNAUTHENTICATED, Code.FORBIDDEN, *problems, Code.AUDIT_UNAVAILABLE)
     if body is not None:
         media: Json = {"schema": {"$ref": _REF.format(model=body.__name__)}}
         extra["requestBody"] = {
-            "required": True,
+            "required": not optional,
             "content": {JSON: media if example is None else {**media, "example": example}},
         }
     if changes is not None:
@@ -107,7 +117,9 @@ def described(
 def _answer(shape: object, sends: Sequence[str]) -> Json:
     """A success: its description is the shape's own."""
     if shape is None:
-        return {"description": "There is nothing behind the cursor, and never will be.", "headers": _headers(*sends)}
+        shape = Nothing("There is nothing behind the cursor, and never will be.")
+    if isinstance(shape, Nothing):
+        return {"description": shape.description, "headers": _headers(*sends)}
     if isinstance(shape, Answer):
         content: Json = {shape.media_type: shape.content}
         return {"description": shape.description, "headers": _headers(*shape.sends, *sends), "content": content}
@@ -173,6 +185,7 @@ HEADERS: Final[Mapping[str, Json]] = {
     "Cache-Control": {"description": "No answer may be kept.", "schema": {"const": "no-store"}},
     "X-Content-Type-Options": {"description": "It is what it says.", "schema": {"const": "nosniff"}},
     "WWW-Authenticate": {"description": "How to say who asks.", "schema": {"const": "Bearer"}},
+    "Set-Cookie": {"description": "`__Host-respool-` and the generation's id.", "schema": {"type": "string"}},
     "X-Accel-Buffering": {"description": "Tells a proxy to hand on at once.", "schema": {"const": "no"}},
     "Content-Security-Policy": {"description": "The page loads nothing from elsewhere.", "schema": {"type": "string"}},
 }
@@ -183,6 +196,12 @@ SECURITY: Final[Mapping[str, Json]] = {
         "in": "header",
         "name": "X-Api-Key",
         "description": "The same, for who has no other way.",
+    },
+    "view-link": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "token",
+        "description": "A view link's token, which reads one generation. It may stand in `Authorization: Bearer`, too.",
     },
 }
 """How who asks says who it is: where the server asks for it, by one of these, once."""

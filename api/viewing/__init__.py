@@ -9,6 +9,7 @@
     framing.py       how what is written at once lies on its connection
     viewer.py        one open event stream: a cursor and a socket, no queue
     admissions.py    who has which streams open: how many, and which close when what let them in has ended; stream_limits.py
+    revoked_links.py what a process knows of view links that were revoked
     waiting.py       waits for an end without watching
     erasures.py      hears which generations were erased, of which nothing is kept
     catch_up.py      keeps feeds true to their logs: what was missed, what was lost, what has expired

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.access.links import Link, Links, derived, is_link_id, new_link_id, secrets_of
+from api.access.link_secrets import derived, link_secrets_of
+from api.access.links import Link, Links, is_link_id, made_ms, new_link_id
 from broker.ids import new_generation_id
 
 SECRET, OTHER = b"s" * 32, b"o" * 32
@@ -119,10 +120,10 @@ def test_what_was_read_is_remembered_and_no_more_than_so_many(monkeypatch: pytes
 
 
 @given(st.integers(0, (1 << 48) - 1))
-def test_a_links_id_tells_when_it_was_made(made_ms: int) -> None:
-    id_ = new_link_id(made_ms)
+def test_a_links_id_tells_when_it_was_made(at_ms: int) -> None:
+    id_ = new_link_id(at_ms)
     assert is_link_id(id_)
-    assert replace(LINK, id=id_).made_ms == made_ms
+    assert made_ms(id_) == at_ms
     assert not is_link_id(id_ + "0")
 
 
@@ -133,9 +134,9 @@ def test_a_derived_secret_is_that_of_the_standard() -> None:
 
 
 def test_secrets_are_named_and_long() -> None:
-    assert secrets_of(f"b:{'x' * 32}, a:{'y:' * 20}") == {"b": b"x" * 32, "a": b"y:" * 20}
-    assert secrets_of("") == {}
+    assert link_secrets_of(f"b:{'x' * 32}, a:{'y:' * 20}") == {"b": b"x" * 32, "a": b"y:" * 20}
+    assert link_secrets_of("") == {}
     for wrong in ("x" * 40, f":{'x' * 32}", f"a b:{'x' * 32}", f"a:{'x' * 31}", f"a:{'x' * 32},a:{'y' * 32}"):
         with pytest.raises(ValueError, match=r"kid|secret") as raised:
-            secrets_of(wrong)
+            link_secrets_of(wrong)
         assert "xxx" not in str(raised.value)
