@@ -20,7 +20,7 @@ SESSION: Final = b"/v1/view-links/session"
 COOKIE: Final = "__Host-respool-"
 """How a cookie's name begins; behind it is the generation's id. A browser keeps such a one for this host alone, over TLS."""
 _READS: Final = re.compile(rb"/v1/generations/(%s)(?:/events)?" % GENERATION_ID.encode())
-_ANY: Final = re.compile(rb"/v1/generations/[^/]*(?:/events)?")
+_ANY: Final = re.compile(rb"/v1/generations/[^/]+(?:/events)?")
 _VIEW: Final[frozenset[Scope]] = frozenset({"view"})
 _LOOKS_SIGNED: Final = b"eyJ"
 

@@ -33,7 +33,7 @@ _VARY: Final[Header] = (b"vary", b"Origin")
 _ALLOW: Final = b"access-control-allow-origin"
 _EXPOSE: Final[Header] = (b"access-control-expose-headers", b"Location, Retry-After, Generation-Id")
 PREFLIGHT: Final[Sequence[Header]] = (
-    (b"access-control-allow-methods", b"GET, POST"),
+    (b"access-control-allow-methods", b"GET, POST, DELETE"),
     (
         b"access-control-allow-headers",
         b"Content-Type, Accept, Last-Event-ID, Idempotency-Key, Authorization, X-Api-Key",

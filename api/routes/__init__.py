@@ -6,6 +6,7 @@ webhooks.py     an end is told again
 batch.py        many submits in one request
 anew.py         the same request again, and what goes on from its text
 admin_keys.py   `/v1/admin/keys`: API keys are made and revoked
+view_links.py   links by which anybody reads one generation
 asking.py       who asks, and which cell it is about: before any route does anything
 erasing.py      of one generation, or of all that have some labels, nothing stays
 auditing.py     what is noted in the audit log

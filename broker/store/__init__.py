@@ -26,6 +26,6 @@ shares.py               how submits were shared out among cells of late: for ide
 agreement.py            whether APIs and workers keep logs on one server
 strict_end.py           ends that must not be taken back, kept back until they are safe; disk.py waits until Redis has written
 fsyncs.py               when what Redis has written is on its disk
-api_keys.py             what is kept of API keys
+api_keys.py             what is kept of API keys; links.py: of view links
 webhooks.py             what is to be told by webhooks, and when; webhook_steps.py: what became of it
 """

@@ -63,7 +63,7 @@ class LinkStore:
         """The link, or all links of the generation that were made until now. Raises StorageFull, too, where 100,000 were
         revoked within a day."""
         args = (name_of(generation, link), keys.REVOKED, keys.LINKS_REVOKED_MS, MOST_REVOKED)
-        if await Call(_REVOKE, (keys.LINKS_REVOKED,), args, bool).run(self.redis) is False:
+        if not await Call(_REVOKE, (keys.LINKS_REVOKED,), args, bool).run(self.redis):
             raise StorageFull
 
     async def revoked(self, since_ms: int) -> Sequence[Revocation]:

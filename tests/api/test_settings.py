@@ -36,6 +36,8 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "tls_certfile": None,
         "tls_keyfile": None,
         "send_buffer": 65_536,
+        "link_secrets": None,
+        "trusted_proxies": None,
         "streams_per_key": 0,
         "streams_per_generation": 0,
         "streams_per_address": 0,

@@ -53,7 +53,7 @@ def test_a_preflight_is_answered_if_its_page_is_named() -> None:
     status, headers = answered(named, OURS, (b"origin", PAGE), asks, method="OPTIONS")
     assert (status, headers) == (204, [*PREFLIGHT, NOSNIFF, VARY, ALLOW, EXPOSE])
     assert PREFLIGHT == (
-        (b"access-control-allow-methods", b"GET, POST"),
+        (b"access-control-allow-methods", b"GET, POST, DELETE"),
         (
             b"access-control-allow-headers",
             b"Content-Type, Accept, Last-Event-ID, Idempotency-Key, Authorization, X-Api-Key",

@@ -103,7 +103,7 @@ def test_a_browser_that_asks_first_is_told_what_the_page_may_send(server: Server
     for path in ("/v1/generations", "/v1/generations/gen_1/events", "/nothing"):
         told = asked(server, "OPTIONS", path, Origin=PAGE, **asks)
         assert (told.status, told.headers[ALLOW], told.headers["vary"]) == (204, PAGE, "Origin")
-        assert told.headers["access-control-allow-methods"] == "GET, POST"
+        assert told.headers["access-control-allow-methods"] == "GET, POST, DELETE"
         assert (
             told.headers["access-control-allow-headers"]
             == "Content-Type, Accept, Last-Event-ID, Idempotency-Key, Authorization, X-Api-Key"
