@@ -7,7 +7,7 @@ import pytest
 
 from api.viewing.erasures import Erasures
 from broker import keys
-from broker.errors import ErasedGeneration
+from broker.errors import ErasedGeneration, StorageUnavailable
 from broker.events import TEXT, Content
 from broker.store.erasing import Erasing
 from broker.store.lua import Argument
@@ -193,3 +193,21 @@ def test_what_an_api_keeps_goes_from_all_of_them(api: Api, server: Server) -> No
                 await asyncio.sleep(0.01)
 
     server.do(dropped())
+
+
+def test_what_was_begun_is_noted_before_anything_is_done(
+    api: Api, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API dies then."""
+    id_ = submitted(api)
+
+    async def dies(*_: object) -> None:
+        raise StorageUnavailable
+
+    monkeypatch.setattr(Erasing, "_erase", dies)
+    assert erase(api, id_).code == (503, "redis_unavailable")
+    assert server.command("ZSCORE", keys.ERASING, id_) is not None
+    monkeypatch.undo()
+    server.command("ZADD", keys.ERASING, "XX", 0, id_)
+    server.do(Erasing(server.logs, server.coordination, None).complete(10))
+    assert traces(server, CANARY) == []

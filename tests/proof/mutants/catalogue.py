@@ -1,6 +1,7 @@
 """The seeded bugs: each is a mistake that somebody could make in a place that matters, and the tests that must notice."""
 
 from tests.proof.mutants.doors import DOORS
+from tests.proof.mutants.erasures import ERASURES
 from tests.proof.mutants.payloads import PAYLOADS
 from tests.proof.mutants.seeding import Edit as Edit
 from tests.proof.mutants.seeding import Mutant as Mutant
@@ -1252,4 +1253,6 @@ MUTANTS: tuple[Mutant, ...] = (
     *SHARED,
     # -- payloads
     *PAYLOADS,
+    # -- erasures and the audit log
+    *ERASURES,
 )  # fmt: skip

@@ -41,13 +41,13 @@ DOORS: tuple[Mutant, ...] = (
     Mutant(
         "a stream is anybody's",
         (
-            Edit("_visit", "if not who.may_see(visit.owner, id_):", "if False:"),
+            Edit("Service.visit", "if not who.may_see(visit.owner, id_):", "if False:"),
             Edit("Hub.attach", "raise UnknownGeneration", "pass"),
         ),
         (_ANOTHERS,),
     ),
     mutant("a record is anybody's", "Service._when_safe", "if not who.may_see(record.owner, id_):", "if False:", _ANOTHERS),
-    mutant("anybody cancels", "Service.refuse_unless_seen", "if not anything and", "if False and", _ANOTHERS),
+    mutant("anybody cancels", "Service.refuse_unless_seen", "if not (who.sees_all", "if False and (who.sees_all", _ANOTHERS),
     mutant(
         "a key in two headers is one", "credential", "return SAID_TWICE if found else NOBODY",
         "return found[0] if found else NOBODY",
