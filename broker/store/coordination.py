@@ -92,7 +92,7 @@ class Coordination:
 
     async def put_back(self, jobs: dict[str, float]) -> None:
         """Returns jobs that were taken to their places in their lines, and wakes another worker."""
-        await coordination_steps.put_back(jobs).run(self.redis)
+        await coordination_steps.give_back(jobs).run(self.redis)
 
     standing = step(coordination_steps.standing)
 

@@ -129,7 +129,7 @@ def _taken(reply: Sequence[Any]) -> Taken:
     return Taken(int(left), dict(zip(names, map(float, rows[1::2]), strict=True)))
 
 
-def put_back(jobs: Mapping[str, float]) -> Call[None]:
+def give_back(jobs: Mapping[str, float]) -> Call[None]:
     """Returns jobs that were taken to their places in their lines, lists as queued again those that no attempt has begun, and
     wakes other workers."""
     args: list[Argument] = [in_progress_key_prefix, keys.WAKE_MS, keys.INDEX_MS]

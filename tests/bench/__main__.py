@@ -3,10 +3,10 @@
 Names: `path` (first-token, cancel, resume, live, memory, many, end-to-end, bodies, prompts) is the main path through real
 processes; `fanout` (A100 …, B100 …, C, D1000, herd, idle) is one API process and its viewers. Without a name: both. Measured
 only when they are named: `tokens` (token, cold, torrent, pauses) is a token's way beside a plain endpoint without a queue,
-`costs` (generations, queue) what a short generation costs each process, `scale` (long-logs, lists, paces, waiting, burst,
-follows) what grows, `capacity` (calibrate, predicted) what the capacity model is made of, kept in capacity_costs.json, and
-loads that it is held against, `doors` (gate) what it costs to know who asks, `sealed` what
-encryption at rest costs a token, `soak` takes ten minutes (two with --quick).
+`costs` (generations, queue) what a short generation costs each process, `waits` how right estimates of waits are,
+`scale` (long-logs, lists, paces, waiting, burst, follows) what grows, `capacity` (calibrate, predicted) what the capacity
+model is made of, kept in capacity_costs.json, and loads that it is held against, `doors` (gate) what it costs to know who asks,
+`sealed` what encryption at rest costs a token, `soak` takes ten minutes (two with --quick).
 """
 
 import argparse
@@ -31,6 +31,7 @@ from tests.bench.soak import soak
 from tests.bench.system import Skipped, machine, raise_limits
 from tests.bench.systems import Naive, Respool, System
 from tests.bench.tokens import TOKENS
+from tests.bench.waits import WAITS
 
 ALONE = ("first-token", "cancel", "resume", "live", "memory")
 PATH = (*ALONE, "many", "end-to-end", "bodies", "prompts")
@@ -99,7 +100,7 @@ def options() -> argparse.Namespace:
     given = parser.parse_args()
     groups = {
         "path": PATH, "fanout": SCENARIOS, "tokens": TOKENS, "costs": COSTS, "scale": SCALE, "capacity": CAPACITY,
-        "doors": DOORS, "sealed": SEALED,
+        "doors": DOORS, "sealed": SEALED, "estimates": WAITS,
     }  # fmt: skip
     unknown = set(given.names) - {"soak", *groups, *(name for group in groups.values() for name in group)}
     if unknown:
@@ -137,6 +138,7 @@ def main() -> int:
             ("costs", "What a generation costs", COSTS),
             ("scale", "What grows", SCALE),
             ("capacity", "The capacity model", CAPACITY),
+            ("waits", "Estimates of waits", WAITS),
             ("doors", "Who asks", DOORS),
         ):
             if names & set(group):

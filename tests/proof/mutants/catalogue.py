@@ -43,7 +43,7 @@ _CACHING = "tests/worker/upstreams/anthropic/test_caching.py::"
 _CHAT_FORM = "tests/system/test_chat.py::"
 _SUBMIT = (
     "accepted = await self.coordination.submit(\n"
-    "                    id_, idempotency_key, fingerprint, self.pickup_ms, tags, owner\n"
+    "                    id_, idempotency_key, fingerprint, self.pickup_ms, tags, owner, self.most_waiting\n"
     "                )"
 )
 _CREATE = """created = await self.logs.create(
@@ -309,18 +309,18 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "what was taken is listed as queued", "take.lua",
-        "redis.call('ZREM', list_of(owner, 'index:queued'), unpack(of.ids))", "",
+        "redis.call('ZREM', list_of(owner, 'index:queued'), unpack(ids))", "",
         "tests/broker/store/test_coordination.py::"
         "test_what_is_taken_is_listed_as_running_in_its_place_and_as_queued_again_if_it_is_put_back",
     ),
     _mutant(
-        "what a tenant's job is taken for is nobody's", "take.lua", "local id, _, owner = parts_of(name)",
-        "local id, _, owner = parts_of(name); owner = ''",
+        "what a tenant's job is taken for is nobody's", "take.lua", "local function run(owner, jobs)",
+        "local function run(owner, jobs) owner = ''",
         _TENANTS + "test_a_generation_is_on_its_tenants_lists_from_its_submit_to_its_expiry_and_on_no_others",
     ),
     _mutant(
-        "what is put back is nobody's", "queue.give_back", 'pipe.zadd(keys.index("queued", owner), its)',
-        'pipe.zadd(keys.index("queued"), its)',
+        "what is put back is nobody's", "put_back.lua", "local queued = list_of(owner, 'index:queued')",
+        "local queued = list_of('', 'index:queued')",
         _TENANTS + "test_a_generation_is_on_its_tenants_lists_from_its_submit_to_its_expiry_and_on_no_others",
     ),
     _mutant(
@@ -369,12 +369,12 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "what waits is looked at again and again", "overdue.lua",
-        "local waits = places[i] or waits_again(id, owners[i] or '')", "local waits = false",
+        "local waits = place or waits_again(id, owner)", "local waits = false",
         _LUA + "test_what_waits_in_the_queue_is_looked_at_by_nobody_unless_its_job_is_lost",
     ),
     _mutant(
         "ten thousand that wait are looked at as often as one", "overdue.lua",
-        "redis.call('ZCARD', KEYS[3]) * ARGV[4]", "0",
+        "depth() * ARGV[4]", "0",
         "tests/broker/store/test_coordination.py::"
         "test_the_more_wait_the_later_each_is_looked_at_but_never_later_than_in_a_minute",
     ),
@@ -385,8 +385,53 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "a lost job is taken for one that waits", "overdue.lua",
-        "local waits = places[i] or waits_again(id, owners[i] or '')", "local waits = true",
+        "local waits = place or waits_again(id, owner)", "local waits = true",
         _LUA + "test_what_waits_in_the_queue_is_looked_at_by_nobody_unless_its_job_is_lost",
+    ),
+    # -- turns of tenants
+    _mutant(
+        "who comes anew has credit for having been away", "turns.lua",
+        "return tonumber(first[2] or redis.call('GET', LEVEL) or '0')", "return 0",
+        "tests/broker/store/test_turns.py",
+    ),
+    _mutant(
+        "what a tenant has had is forgotten", "take.lua",
+        "redis.call('ZADD', list, exact(tag + count / weight), owner)",
+        "redis.call('ZADD', list, exact(tag), owner)",
+        "tests/broker/store/test_turns.py",
+    ),
+    _mutant(
+        "one tenant after the other", "take.lua", "math.min(wanted, turns == whole", "math.max(wanted, turns == whole",
+        "tests/broker/store/test_turns.py",
+    ),
+    _mutant(
+        "a slot more than it may have", "take.lua", "most - slots_of(owner)", "most + 1 - slots_of(owner)",
+        "tests/broker/store/test_turns.py",
+    ),
+    _mutant(
+        "who has all its slots is out for good", "turns.lua", "if not tag then return end", "if tag then return end",
+        "tests/broker/store/test_turns.py",
+    ),
+    _mutant(
+        "the background takes turns", "take.lua", "while list == TURNS and #jobs > 0", "while list == '' and #jobs > 0",
+        "tests/broker/store/test_turns.py",
+    ),
+    _mutant(
+        "one more waits than may", "turns.lua", ">= tonumber(most)", "> tonumber(most)",
+        "tests/broker/store/test_queue_limit.py",
+    ),
+    _mutant(
+        "a submit in two steps takes no place", "submit.lua", "will_come(id, tonumber(ARGV[10]))", "",
+        "tests/broker/store/test_queue_limit.py",
+    ),
+    _mutant(
+        "a repeated submit is refused", "submit.lua", "and not redis.call('ZSCORE', KEYS[2], id) then", "then",
+        "tests/broker/store/test_queue_limit.py",
+    ),
+    _mutant(
+        "what has begun waits behind what has not", "lists.lua", "place = place - BEGUN", "place = place + 0",
+        _LUA + "test_jobs_are_taken_in_the_order_of_their_submits_however_late_they_were_queued",
+        "tests/broker/store/test_coordination.py::test_a_lost_job_is_queued_again_where_arq_would_take_it",
     ),
     _mutant(
         "what was interrupted goes to the end", "enqueue.lua",
@@ -424,7 +469,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "what a worker took is not looked after", "take.lua",
-        "redis.call('ZADD', KEYS[3], unpack(looks))", "",
+        "redis.call('ZADD', KEYS[2], unpack(looks))", "",
         _LUA + "test_a_job_that_was_taken_is_locked_and_looked_after",
     ),
     _mutant(
@@ -464,9 +509,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the idempotency key is written after the record",
         (
-            Edit("Submissions.accept", _SUBMIT, "pass"),
-            Edit("Submissions.accept", "if accepted.id != id_:", "if False:"),
-            Edit("Submissions.accept", _CREATE, f"{_CREATE}; {_SUBMIT}; id_ = accepted.id"),
+            Edit("Submissions._accept", _SUBMIT, "pass"),
+            Edit("Submissions._accept", "if accepted.id != id_:", "if False:"),
+            Edit("Submissions._accept", _CREATE, f"{_CREATE}; {_SUBMIT}; id_ = accepted.id"),
         ),
         ("tests/broker/store/test_accepting.py",),
     ),
@@ -499,7 +544,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/broker/store/test_cluster.py::test_an_end_is_confirmed_by_the_server_that_has_it_and_by_no_other",
     ),
     _mutant(
-        "no recovery look", "Submissions.accept", "self.watch(id_)", "pass",
+        "no recovery look", "Submissions._accept", "self.watch(id_)", "pass",
         _LOST + "test_what_was_accepted_is_looked_at_once_more_where_there_are_two_servers",
     ),
     _mutant(
@@ -511,7 +556,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/api/intake/test_lookout.py::test_what_was_put_back_is_looked_at_again_for_that_may_be_lost_too",
     ),
     _mutant(
-        "what waits without a place goes on waiting", "Hub._tell_places", "self._placeless(feed.id)", "pass",
+        "what waits without a place goes on waiting", "Hub._tell_waits", "self._placeless(feed.id)", "pass",
         _TICKS + "test_what_waits_without_a_place_is_told_of_every_second_until_it_begins_or_has_one",
     ),
     _mutant(
@@ -760,7 +805,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _STARTING + "test_what_coordination_has_lost_starts_when_it_should_all_the_same",
     ),
     _mutant(
-        "nobody looks when it may start", "overdue.lua", "{ KEYS[2], KEYS[4] }", "{ KEYS[2] }",
+        "nobody looks when it may start", "overdue.lua", "{ KEYS[2], KEYS[3] }", "{ KEYS[2] }",
         _STARTING + "test_what_starts_later_is_listed_at_once_and_queued_when_its_time_has_come",
     ),
     _mutant(

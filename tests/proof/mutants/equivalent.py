@@ -50,7 +50,7 @@ _GONE = f"Service.list: {_GONE_NEW}"
 _HUB, _VIEWER = "Hub", "Viewer"
 _TURN = f"{_HUB}._check: self._turn = (self._turn + 1) % _SAFETY_TICKS => self._turn = (("
 _SILENT_FEED = f"{_HUB}._check: silent = self._clock() - feed.changed_at"
-_TOLD = f"{_HUB}._tell_places: for feed, place in zip(feeds, places, strict=True): => for feed, place in zip(feeds, places, "
+_TOLD = f"{_HUB}._tell_waits: for feed, wait in zip(feeds, waits, strict=True): => for feed, wait in zip(feeds, waits, "
 _HELD_END = "StrictEnds.held_end: return end if end is not None and (record.id, end) not in self._safe else None =>"
 
 _LOAN = "viewer.lend(Loan(self._socket.send if self._socket else _take_nothing, self.transport.write)"
@@ -269,7 +269,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
             "Logs.visit",
             "Coordination.waiting",
             "Coordination.move",
-            "Coordination.positions",
+            "Coordination.ranks",
             "Coordination.list_again",
         )
         for told in ("", "transaction=True")
@@ -354,9 +354,6 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "what is told lives for a minute": (
         "sync.lua -: redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) => redis.call('SET', KEYS[1], '1', 'PX', 60000)",
-    ),
-    "it is set before it is returned": (
-        "take.lua -: local taken, looks, theirs = { 0 }, {}, {} => local taken, looks, theirs = { 1 }, {}, {}",
     ),
     "none are asked for": ("overdue.lua -: if #ids < most then => if #ids <= most then",),
     "eleven jobs of one microsecond": (
