@@ -112,7 +112,8 @@ class Cancelled:
 class Visit:
     """`cursor_known`: the log, if it is in Redis, holds this very entry. `terminal_id`: of a generation that has ended.
     `archived`: its log is in the archive. `abandonable`: it is cancelled if nobody watches it for long. `withdrawn`: it has
-    ended, and nothing of what it had put out is in its log. `later`: it was not to start at once."""
+    ended, and nothing of what it had put out is in its log. `later`: it was not to start at once. `sealed`: its wrapped data
+    key, empty where it is plain."""
 
     state: State
     terminal_id: EntryId | None
@@ -122,6 +123,7 @@ class Visit:
     abandonable: bool = False
     withdrawn: bool = False
     later: bool = False
+    sealed: bytes = b""
 
 
 class Watched(NamedTuple):

@@ -57,7 +57,7 @@ class Erasures(TypedDict):
     "/generations/{id}",
     **described(
         {200: Erasure, 202: Erasure},
-        (*ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.CROSS_SITE),
+        (*ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.CROSS_SITE, Code.ENCRYPTION_UNAVAILABLE),
         scopes=("cancel",),
     ),
 )

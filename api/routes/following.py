@@ -158,8 +158,11 @@ def _nothing_more(body: bytes, headers: list[tuple[bytes, bytes]] | None) -> Res
 
 async def _visit(service: Service, who: Principal, id_: str, after: EntryId | None) -> tuple[Visit, bool]:
     """What is known of a generation that is there for the one who asks, and whether its log has this entry. What the archive
-    cannot give is found out here, before a stream begins. Raises as Logs.visit, and ArchiveUnavailable."""
+    cannot give, or nobody here can read, is found out before a stream begins. Raises as Logs.visit, ArchiveUnavailable and
+    PayloadUnreadable."""
     visit = await service.visit(id_, who, after)
+    if visit.sealed:  # what is published is opened without asking anybody
+        await service.logs.vault.of(id_, visit.owner, visit.sealed)
     if visit.archived and (after is None or after != visit.terminal_id):
         return visit, await service.logs.has(id_, after or BEGINNING)
     # A cursor in what was withdrawn names nothing that is there, and is answered with what stands in its place.

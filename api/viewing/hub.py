@@ -264,6 +264,7 @@ class Hub:
         for id_ in ids:
             self.pages.forget(id_)
             self.transcripts.forget(id_)
+            self._vault.forget(id_)
             if (feed := self._feeds.get(_channel(id_))) is not None:
                 feed.start(BEGINNING, ended=False)
                 feed.reset("erased")

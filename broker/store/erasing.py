@@ -1,10 +1,11 @@
 """Erasing a generation: of all that any server of ours has of it nothing readable stays.
 
     1  coordination notes that it is to be erased: from here on a sweeper completes it, whoever dies
-    2  the logs: record, log and webhook go in one step; a tombstone stays, under which nothing is made again
-    3  all APIs are told; lists, jobs and looks go
-    4  the object in the archive goes, if there is one
-    5  a sweeper does it all once more after some seconds: what a failover has brought back goes again, as does what others who
+    2  a key service that keeps data keys forgets its own
+    3  the logs: record, log and webhook go in one step; a tombstone stays, under which nothing is made again
+    4  all APIs are told; lists, jobs and looks go
+    5  the object in the archive goes, if there is one
+    6  a sweeper does it all once more after some seconds: what a failover has brought back goes again, as does what others who
        were just at it have listed since
 
 Each may be repeated.
@@ -18,7 +19,7 @@ from typing import Final, Literal
 from arq.connections import ArqRedis
 
 from broker import keys
-from broker.errors import ArchiveUnavailable, ExpiredGeneration, UnknownGeneration
+from broker.errors import ArchiveUnavailable, ExpiredGeneration, SealingUnavailable, UnknownGeneration
 from broker.record import State
 from broker.store import erase_steps
 from broker.store.archive import Archive, name_of
@@ -49,8 +50,8 @@ class Receipt:
 
 
 class Erasing:
-    """Holds no state but the connections. `archive`: None where there is none. Methods may raise StorageUnavailable or
-    StorageFull: whatever was begun then is completed by a sweeper."""
+    """Holds no state but the connections. `archive`: None where there is none. Methods may raise StorageUnavailable,
+    StorageFull or, where a key service does not answer, SealingUnavailable: what was begun then a sweeper completes."""
 
     def __init__(self, logs: Logs, coordination: Coordination, archive: Archive | None) -> None:
         self._logs = logs
@@ -78,7 +79,11 @@ class Erasing:
         done where the logs may be on another server."""
         ids = await erase_steps.due(limit, _AGAIN_MS).run(self._redis)
         for id_ in ids:
-            erased = await self._erase(id_)
+            try:
+                erased = await self._erase(id_)
+            except SealingUnavailable as error:
+                log.warning("%s: it is not erased yet: %s", id_, error)
+                continue
             if await self._clean_up(id_, erased) and erased.why != "erased":
                 await self._drop(id_)
         return len(ids)
@@ -90,6 +95,8 @@ class Erasing:
         return [(raw.decode(), int(score)) for raw, score in rows]
 
     async def _erase(self, id_: str) -> Erased:
+        """A key service that keeps data keys is told first, as what it calls them by is in the record."""
+        await self._logs.destroy_key(id_)
         return await erase_steps.erase(id_).run(self._logs.redis)
 
     async def _clean_up(self, id_: str, erased: Erased) -> bool:

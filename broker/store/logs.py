@@ -259,8 +259,6 @@ class Logs:
         owner, state, terminal_id, archived, abandon_ms, end, start_ms, sealed = fields
         if state is None:
             raise why_gone(tombstone)
-        if sealed is not None:  # what is published is opened without asking anybody
-            await self.vault.of(id_, (owner or b"").decode(), sealed)
         return Visit(
             cast(State, state.decode()),
             EntryId.of_redis(terminal_id) if terminal_id else None,
@@ -270,6 +268,7 @@ class Logs:
             abandon_ms is not None,
             end is not None and WITHDRAWN in end,
             start_ms is not None,
+            sealed or b"",
         )
 
     async def at(self, id_: str) -> "Logs":

@@ -155,6 +155,10 @@ def test_who_has_another_key_or_none_says_so_and_loses_nothing(stack: Stack, cli
         for path in ("", "/events"):
             refused = lost.http.get(f"/v1/generations/{generation.id}{path}")
             assert (refused.status_code, refused.json()["code"]) == (503, "payload_unreadable")
+        running = client.submit("sim-1?tps=20&tokens=2000&ttft_ms=20").id
+        assert lost.cancel(running).status_code in (200, 202)
+        assert lost.http.delete(f"/v1/generations/{running}").status_code == 200
+        assert client.http.get(f"/v1/generations/{running}").status_code == 410
         assert generation.id in [row["id"] for row in lost.http.get("/v1/generations").json()["data"]]
     assert [frame for frame in client.events(generation.id) if frame.id] == events
 

@@ -9,6 +9,7 @@ from broker.errors import PayloadUnreadable, SealingUnavailable
 from broker.request import GenerationRequest
 from broker.store.accepting import Submissions
 from broker.store.coordination import Coordination
+from broker.store.erasing import Erasing
 from broker.store.key_proof import vault_with
 from broker.store.logs import Logs
 from broker.tenant_keys import KeyService, tenant_keys
@@ -83,6 +84,8 @@ class Keeping:
         return self.kept[generation]
 
     async def destroy(self, tenant: str, generation: str, wrapped: bytes) -> None:
+        if self.away:
+            raise ConnectionError("canary")
         self.kept.pop(generation, None)
 
 
@@ -95,6 +98,21 @@ def test_what_a_key_service_has_destroyed_nobody_reads_any_more_whatever_is_left
     for each in (accepting, submissions(server, service)):
         with pytest.raises(PayloadUnreadable, match="KeyError"):
             server.do(each.logs.request(id_))
+
+
+def test_an_erasure_has_the_key_service_destroy_the_data_key_and_waits_for_it(server: Server) -> None:
+    service = Keeping()
+    accepting = submissions(server, service)
+    id_ = server.do(accepting.submit(REQUEST, None))
+    erasing = Erasing(accepting.logs, accepting.coordination, None)
+    service.away = True
+    with pytest.raises(SealingUnavailable):
+        server.do(erasing.erase(id_))
+    assert server.command("EXISTS", keys.record(id_)) == 1
+    service.away = False
+    server.do(erasing.erase(id_))
+    assert service.kept == {}
+    assert server.command("EXISTS", keys.record(id_)) == 0
 
 
 def test_while_the_key_service_is_away_nothing_is_accepted_and_its_words_are_not_told(server: Server) -> None:

@@ -15,6 +15,7 @@ from tests.harness.stack import Stack, until
 
 CANARY = "canary-OOM-MISCONF-7f3a9"
 WEBHOOKS: dict[str, Any] = {"webhook_secret": SECRET, "webhook_allow": "http,loopback"}
+SCHEMA = {"type": "object", "properties": {"said": {"type": "string", "examples": [f"{CANARY}-output"]}}}
 MODEL = "sim-1?ttft_ms=50&tps=30&tokens=60&tool=look&thinking=1"
 
 
@@ -28,7 +29,7 @@ def body() -> dict[str, object]:
         "labels": {"user": f"{CANARY}-label"},
         "external_id": f"{CANARY}-external",
         "webhook": {"url": f"http://127.0.0.1:9/{CANARY}-hook?token={CANARY}"},
-        "tools": [{"name": "look", "description": f"{CANARY}-tool", "input_schema": {"type": "object"}}],
+        "tools": [{"name": "look", "description": f"{CANARY}-tool", "input_schema": SCHEMA}],
     }
 
 
