@@ -65,6 +65,7 @@ KEYS: Final[Mapping[str, frozenset[Role]]] = {
     "respool:logs:*": BOTH,
     "respool:upstream:*": WORKER,
     "respool:upstreams": WORKER,
+    "respool:held": BOTH,
     "respool:weights": API,
     "respool:key:*": API,
     "respool:keys": API,

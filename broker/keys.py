@@ -57,6 +57,7 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | `respool:upstream:<digest>` | hash | budget of an upstream's model and key: limits, breaker | BUDGET |
 | `respool:upstream:<digest>:calls` | zset | its calls that run, by when their permits lapse (ms) | BUDGET |
 | `respool:upstream:<digest>:waiting` | hash | processes that wait for a permit: since when, last asked (ms) | WAKE |
+| `respool:held` | zset | generations that wait for their upstream in nobody's hands, until when (ms) | BUDGET |
 | `respool:upstreams` | zset | budgets that are to be asked before each call, until when (ms) | BUDGET |
 | `respool:archive:swept` | string | the archive was swept, or somebody does so now | SWEPT; SWEEPING, renewed with every page |
 
@@ -94,6 +95,7 @@ ARCHIVE_SWEPT: Final = "respool:archive:swept"
 UPSTREAM: Final = "respool:upstream:"
 """What the keys of a budget begin with."""
 UPSTREAMS: Final = "respool:upstreams"
+HELD: Final = "respool:held"
 IDENTITY: Final = "respool:identity"
 PEPPER: Final = "respool:pepper"
 RECOVERED: Final = "respool:recovered"

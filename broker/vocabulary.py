@@ -259,11 +259,12 @@ class Error(_Figures):
 
 class Queued(TypedDict):
     """The generation waits; `position` others that wait go before it. `estimated_wait_ms`: for about how long it waits yet;
-    null where nobody knows."""
+    null where nobody knows. `reason`: it is held back, as its upstream is not called now or many wait for it."""
 
     type: Literal["queued"]
     position: int
     estimated_wait_ms: int | None
+    reason: NotRequired[Literal["upstream"]]
 
 
 class Snapshot(TypedDict):

@@ -81,13 +81,17 @@ class Ends(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """`position`: so many jobs go before it. `estimated_ms`: so long it waits yet, about; None where nobody knows."""
+    """`position`: so many jobs go before it. `estimated_ms`: so long it waits yet, about; None where nobody knows. `upstream`:
+    it is held back, as its upstream is not called now or many wait for it; then nothing is known of its place."""
 
     position: int
     estimated_ms: int | None = None
+    upstream: bool = False
 
     def differs(self, told: "Wait") -> bool:
         """Whether who was told the other should be told this: it has moved up, or waits for much longer or shorter."""
+        if self.upstream != told.upstream:
+            return True
         if self.position != told.position or (self.estimated_ms is None) != (told.estimated_ms is None):
             return True
         if self.estimated_ms is None or told.estimated_ms is None:

@@ -46,7 +46,8 @@ class Native(Dialect):
         return None, frames
 
     def queued(self, wait: Wait) -> bytes:
-        return local_frame("queued", position=wait.position, estimated_wait_ms=wait.estimated_ms)
+        reason = {"reason": "upstream"} if wait.upstream else {}
+        return local_frame("queued", position=wait.position, estimated_wait_ms=wait.estimated_ms, **reason)
 
     def gap(self, reason: GapReason) -> bytes:
         return local_frame("gap", reason=reason)

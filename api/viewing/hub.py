@@ -445,6 +445,8 @@ class Hub:
                 None if rank is None else await self.waits.of(feed.owner, rank)
                 for feed, rank in zip(feeds, ranks, strict=True)
             ]
+            nowhere = [feed.id for feed, rank in zip(feeds, ranks, strict=True) if rank is None]
+            held = await self._coordination.held_back(nowhere)
         except BrokerError:
             return
         finally:
@@ -452,10 +454,15 @@ class Hub:
         for feed, wait in zip(feeds, waits, strict=True):
             if feed.ring.last != BEGINNING:
                 continue
-            if wait is None:
+            if wait is None and feed.id in held:
+                feed.tell_wait(_HELD)
+            elif wait is None:
                 self._placeless(feed.id)
             else:
                 feed.tell_wait(wait)
+
+
+_HELD = Wait(0, None, upstream=True)
 
 
 def _channel(id_: str) -> bytes:

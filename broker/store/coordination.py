@@ -214,6 +214,22 @@ class Coordination:
         found = [(int(score), raw.decode()) for raw, score in rows]
         return [row for row in found if before is None or row < before][:limit]
 
+    async def hold_back(self, id_: str, created_ms: int, owner: str, ms: int) -> None:
+        """Lists a generation as queued that waits for its upstream in nobody's hands; a sweeper looks at it after `ms`."""
+        with storage_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            _move(pipe, id_, "queued", created_ms, owner=owner)
+            coordination_steps.hold_back(id_, ms).queue(pipe)
+            await pipe.execute()
+
+    async def held_back(self, ids: Sequence[str]) -> set[str]:
+        """Which of these wait for their upstream in nobody's hands, or did a moment ago."""
+        if not ids:
+            return set()
+        with storage_errors():
+            scores = await self.redis.zmscore(keys.HELD, list(ids))
+        return {id_ for id_, score in zip(ids, scores, strict=True) if score is not None}
+
     async def ranks(self, of: Iterable[tuple[str, str]]) -> list[int | None]:
         """How many jobs of the same owner are before that of each (generation, owner); None for one that does not wait."""
         with storage_errors():

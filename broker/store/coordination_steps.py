@@ -23,6 +23,7 @@ _ENQUEUE: Final = Script("enqueue")
 _TAKE: Final = Script("take")
 _OVERDUE: Final = Script("overdue")
 _LOOK_AGAIN: Final = Script("look_again")
+_HOLD_BACK: Final = Script("hold_back")
 _FILE: Final = Script("file")
 _POSTPONE: Final = Script("postpone")
 _ANNOUNCE: Final = Script("announce")
@@ -180,6 +181,11 @@ def overdue(limit: int, again_ms: int) -> Call[Overdue]:
 def _overdue(reply: Sequence[Any]) -> Overdue:
     found, *ids = reply
     return Overdue(int(found), [raw.decode() for raw in ids])
+
+
+def hold_back(id_: str, ms: int) -> Call[None]:
+    """Notes that a generation waits for its upstream in nobody's hands, and has it looked at after `ms`."""
+    return Call(_HOLD_BACK, [keys.DUE, keys.HELD], [id_, ms, keys.INDEX_MS, keys.BUDGET_MS], _nothing)
 
 
 def look_again(in_ms: Mapping[str, int]) -> Call[None]:

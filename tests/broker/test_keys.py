@@ -58,6 +58,7 @@ NAMES = {
     "respool:upstream:<digest>:calls": keys.upstream("<digest>")[1],
     "respool:upstream:<digest>:waiting": keys.upstream("<digest>")[2],
     "respool:upstreams": keys.UPSTREAMS,
+    "respool:held": keys.HELD,
     "respool:erasing": keys.ERASING,
     "respool:erased": keys.ERASED,
     "respool:erased:newest": keys.NEWEST,

@@ -42,8 +42,9 @@ EXAMPLES: list[dict[str, Any]] = [
     {"type": "snapshot", "text": "", "content": [], "open": None},
     {"type": "gap", "reason": "rewound"},
     {"type": "drain"},
+    {"type": "closed", "reason": "revoked"},
 ]  # fmt: skip
-OF_THE_CONNECTION = {"queued", "snapshot", "gap", "drain"}
+OF_THE_CONNECTION = {"queued", "snapshot", "gap", "drain", "closed"}
 
 
 def adapter(kind: Any) -> TypeAdapter[Any]:

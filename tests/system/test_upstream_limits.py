@@ -90,7 +90,8 @@ def test_of_1000_calls_by_three_workers_never_more_run_than_may(stack: Stack, cl
     until(lambda: calls(stack, model)["answered"] == 1000, "all are asked", 60)
     assert ended(client, submitted[::20]) == {"completed"}
     counted = calls(stack, model)
-    assert (counted["most"], counted["refused"], counted["answered"]) == (CONCURRENT, 0, 1000)
+    assert counted["most"] <= CONCURRENT
+    assert (counted["refused"], counted["answered"]) == (0, 1000)
 
 
 def test_no_time_has_more_calls_than_its_share_of_a_minute(stack: Stack, client: Client) -> None:
@@ -130,6 +131,10 @@ def test_who_waits_for_one_model_keeps_nobody_from_another(stack: Stack, client:
     waiting = submit_many(stack, model, 4 * MAX_JOBS)  # more than all slots of all workers
     until(lambda: calls(stack, model)["running"] == 1, "the first is asked")
     assert ended(client, [client.submit(f"sim-2?{QUICK}")]) == {"completed"}
+    last = client.submit(model)
+    with client.stream(last.id) as frames:
+        assert next(frame for frame in frames if frame.data.get("reason")).data["reason"] == "upstream"
+    waiting.append(last)
     for each in waiting:
         client.cancel(each.id)
     assert ended(client, waiting[-20:]) == {"cancelled"}

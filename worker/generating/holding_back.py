@@ -10,7 +10,6 @@ from time import monotonic
 from typing import Final
 
 from broker.budgets import Budget
-from broker.record import Record
 from broker.store.coordination import Coordination
 from worker.budgets.fleet import Budgets
 from worker.generating.plan import Plan
@@ -47,7 +46,7 @@ class HoldingBack:
         ms = self._hold_ms(budget, others=bool(the_plan.options.fallback))
         if ms > 0:
             self.held_back += 1
-            await self._put_off(record, ms)
+            await self._coordination.hold_back(record.id, record.created_ms, record.owner, round(ms))
         return ms > 0
 
     def _hold_ms(self, budget: Budget, *, others: bool) -> float:
@@ -61,7 +60,3 @@ class HoldingBack:
         shortest = min(max(closed_ms, _SHORTEST_MS), _LONGEST_MS) + random.uniform(0, 250)
         self._next_ms = min(max(self._next_ms + _EACH_MS, now_ms + shortest), now_ms + _LONGEST_TURN_MS)
         return self._next_ms - now_ms
-
-    async def _put_off(self, record: Record, ms: float) -> None:
-        await self._coordination.move(record.id, "queued", record.created_ms, owner=record.owner)
-        await self._coordination.look_again({record.id: round(ms)})

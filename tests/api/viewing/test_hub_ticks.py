@@ -40,6 +40,7 @@ class Queue:
         self.places: list[int | None] = [None]
         self.asked: list[list[tuple[str, str]]] = []
         self.away = False
+        self.held: set[str] = set()
         self.open = asyncio.Event()
         self.open.set()
 
@@ -52,6 +53,9 @@ class Queue:
         if self.away:
             raise StorageUnavailable
         return self.places[: len(ids)]
+
+    async def held_back(self, ids: list[str]) -> set[str]:
+        return self.held.intersection(ids)
 
 
 class Wire:
@@ -443,6 +447,18 @@ def test_what_waits_without_a_place_is_told_of_every_second_until_it_begins_or_h
         here.publish(*entries(5, 0), prev=BEGINNING)
         await asyncio.sleep(5)
         assert here.placeless == [ID] * 2
+
+    run(scene())
+
+
+def test_who_is_held_back_for_its_upstream_is_told_so_and_nobody_looks_for_its_place() -> None:
+    async def scene() -> None:
+        here = Scene()
+        here.queue.places, here.queue.held = [None], {ID}
+        seat = await here.watched(wait=Wait(0))
+        await asyncio.sleep(2.5)
+        assert here.placeless == []
+        assert seat.bytes.count(b'"reason":"upstream"') == 1
 
     run(scene())
 

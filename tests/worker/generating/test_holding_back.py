@@ -1,7 +1,6 @@
 """What would only wait for its upstream keeps no slot from others, comes back, and not all at once."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
@@ -25,7 +24,7 @@ class Knows:
 
     def __init__(self, closed_ms: float = 0.0, *, crowded: bool = False) -> None:
         self.closed, self.is_crowded = closed_ms, crowded
-        self.listed: list[tuple[str, str, str]] = []
+        self.listed: list[tuple[str, int, str]] = []
         self.looks: dict[str, int] = {}
 
     def budget(self, call: Call) -> Budget:
@@ -38,11 +37,9 @@ class Knows:
         assert most == 10
         return self.is_crowded
 
-    async def move(self, id_: str, state: str, created_ms: int, owner: str) -> None:
-        self.listed.append((id_, state, owner))
-
-    async def look_again(self, in_ms: Mapping[str, int]) -> None:
-        self.looks |= in_ms
+    async def hold_back(self, id_: str, created_ms: int, owner: str, ms: int) -> None:
+        self.listed.append((id_, created_ms, owner))
+        self.looks[id_] = ms
 
 
 def holding_back(knows: Knows) -> HoldingBack:
@@ -71,7 +68,7 @@ def test_it_is_held_back_while_nobody_may_call_or_too_many_wait(
     knows: Knows, options: dict[str, Any], held: bool
 ) -> None:
     assert asyncio.run(holding_back(knows).held(plan(**options))) == held
-    assert knows.listed == ([("gen_1", "queued", "acme")] if held else [])
+    assert knows.listed == ([("gen_1", 1000, "acme")] if held else [])
     assert all(1000 <= ms <= 5250 for ms in knows.looks.values())
     assert len(knows.looks) == held
 
