@@ -8,7 +8,7 @@ import orjson
 import pytest
 from arq.constants import in_progress_key_prefix
 
-from broker import keys
+from broker import events, keys
 from broker.errors import (
     AlreadyEnded,
     ExpiredGeneration,
@@ -18,7 +18,7 @@ from broker.errors import (
     StorageRefused,
     UnknownGeneration,
 )
-from broker.events import END, START, TEXT, THINKING, TOOL_INPUT, WITHDRAW, Content, event
+from broker.events import END, EVENT, START, TEXT, THINKING, TOOL_INPUT, WITHDRAW, Content, event
 from broker.ids import BEGINNING, EntryId, new_generation_id
 from broker.record import Ending
 from broker.replies import Appended, Behind, Fenced, Finished, Granted, Refused, Released, Taken
@@ -452,6 +452,15 @@ def test_an_append_writes_all_entries_and_publishes_them_once(generation: Genera
     assert (published.prev, published.entries) == (EntryId(attempt, 0), written)
     assert generation.field("usage") == '{"n":1}'
     assert generation.field("first_ms")
+
+
+def test_sealed_chunks_count_as_chunks_and_other_sealed_entries_do_not(generation: Generation) -> None:
+    attempt = generation.granted()
+    assert generation.append(attempt, 1, Content(events.SEALED[EVENT], b"?")) == Appended(1)
+    assert generation.field("first_ms") is None
+    generation.append(attempt, 2, *(Content(events.SEALED[kind], b"?") for kind in (TEXT, THINKING, TOOL_INPUT)))
+    assert generation.field("first_ms")
+    assert generation.field("others") == "1"
 
 
 def test_an_append_repeated_or_overlapping_writes_nothing_twice(generation: Generation) -> None:

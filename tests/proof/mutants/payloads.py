@@ -8,6 +8,10 @@ _WRITER = "tests/worker/log/test_writer.py::"
 
 PAYLOADS: tuple[Mutant, ...] = (
     mutant(
+        "sealed chunks are not counted", "append.lua", " and kind ~= 'T'", "",
+        "tests/broker/store/test_lua.py::test_sealed_chunks_count_as_chunks_and_other_sealed_entries_do_not",
+    ),
+    mutant(
         "a sealed entry opens as another kind", "Seal.__init__", 'b"%b %b" % (id_bytes, plain)', "id_bytes",
         _SEALING + "test_an_entry_that_was_moved_changed_or_cut_does_not_open",
     ),
