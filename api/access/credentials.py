@@ -11,6 +11,7 @@ from api.access.gate import Header, Refusal
 
 TOKEN: Final = b"token"
 """The parameter of the query that has a view link's token."""
+_NAMES: Final = (b"authorization", b"x-api-key")
 NOBODY: Final = Refusal()
 SAID_TWICE: Final = Refusal(detail="Who asks is named more than once: in headers, or in a header and the query.")
 NO_BEARER: Final = Refusal(detail="`Authorization` is `Bearer` and an API key.")
@@ -25,18 +26,18 @@ class Credential(NamedTuple):
 
 def credential(target: bytes, headers: Iterable[Header]) -> Credential | Refusal:
     """The one that there is."""
-    found = _in_query(target) if b"?" in target else []
-    wrong = None
-    for name, value in headers:
-        if name == b"x-api-key":
-            found.append(Credential("key", value))
-        elif name == b"authorization":
-            scheme, _, text = value.partition(b" ")
-            wrong = None if scheme.lower() == b"bearer" else NO_BEARER
-            found.append(Credential("key", text))
-    if len(found) == 1:
-        return wrong or found[0]
-    return SAID_TWICE if found else NOBODY
+    named = [header for header in headers if header[0] in _NAMES]
+    in_query = _in_query(target) if b"?" in target else []
+    if len(named) + len(in_query) == 1:
+        return in_query[0] if in_query else _in_header(*named[0])
+    return SAID_TWICE if named or in_query else NOBODY
+
+
+def _in_header(name: bytes, value: bytes) -> Credential | Refusal:
+    if name == b"x-api-key":
+        return Credential("key", value)
+    scheme, _, text = value.partition(b" ")
+    return Credential("key", text) if scheme.lower() == b"bearer" else NO_BEARER
 
 
 def _in_query(target: bytes) -> list[Credential]:

@@ -142,10 +142,7 @@ async def session(who: WhoViews, request: Request) -> Response:
 
 async def _owner(service: Service, who: Principal, id_: str) -> str:
     """Whose the generation is, if it is there for the one who asks. Raises as Service.refuse_unless_seen."""
-    visit = await service.logs.visit(id_, None)
-    if not who.may_see(visit.owner, id_):
-        raise UnknownGeneration
-    return visit.owner
+    return (await service.visit(id_, who)).owner
 
 
 def _store(service: Service) -> LinkStore:

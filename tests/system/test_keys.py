@@ -22,6 +22,7 @@ from tests.harness.client import frames
 from tests.harness.stack import Stack, until
 
 SLOW: Final = "sim-1?tps=2&tokens=2000&ttft_ms=0"
+LINK: Final = "lnk_" + "0" * 26
 SAID: Final = [{"role": "user", "content": "Hi"}]
 Headers = dict[str, str]
 
@@ -51,10 +52,11 @@ class Keyed:
     def ask(
         self, http: httpx2.Client, method: str, path: str, id_: str, headers: Headers, query: str = ""
     ) -> httpx2.Response:
-        target = path.replace("{id}", id_).replace("{key_id}", self.yours.record.id) + query
+        target = path.replace("{id}", id_).replace("{key_id}", self.yours.record.id).replace("{link_id}", LINK) + query
         assert "{" not in target, "this test does not know what stands there"
-        body = {"model": "sim-1", "messages": SAID} if method == "POST" else None
-        return http.request(method, target, json=body, headers=headers)
+        said = self.document["paths"][path][method.lower()].get("requestBody", {}).get("content", {})
+        body = said.get("application/json", {}).get("example", {"model": "sim-1", "messages": SAID})
+        return http.request(method, target, json=body if method == "POST" else None, headers=headers)
 
 
 def bearer(text: str) -> Headers:

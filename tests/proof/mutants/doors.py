@@ -49,8 +49,8 @@ DOORS: tuple[Mutant, ...] = (
     mutant("a record is anybody's", "Service._when_safe", "if not who.may_see(record.owner, id_):", "if False:", _ANOTHERS),
     mutant("anybody cancels", "Service.refuse_unless_seen", "if not (who.sees_all", "if False and (who.sees_all", _ANOTHERS),
     mutant(
-        "a key in two headers is one", "credential", "return SAID_TWICE if found else NOBODY",
-        "return found[0] if found else NOBODY",
+        "a key in two headers is one", "credential", "return SAID_TWICE if named or in_query else NOBODY",
+        "return _in_header(*named[0]) if named else NOBODY",
         "tests/api/access/test_credentials.py::test_whatever_names_somebody_twice_names_nobody",
     ),
     mutant(
