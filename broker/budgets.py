@@ -27,6 +27,7 @@ REASONS: Final[Mapping[Reason, str]] = {
 LOW_SHARE: Final = 0.2
 """Of a limit that an upstream tells of: while more is left, nothing is made of it."""
 _LONGEST_FULL_MS: Final = 3600 * 1000
+_MOST_KNOWN: Final = 1000
 
 
 class Limits(BaseModel):
@@ -74,6 +75,24 @@ class Budget:
         """`key` is a digest, by `key_digest`."""
         name = hashlib.sha256("\0".join((upstream, key, model)).encode(errors="surrogatepass")).hexdigest()[:32]
         return cls(name, upstream, model, limits)
+
+
+class Ledger:
+    """The budgets of one upstream with one key, by model."""
+
+    def __init__(self, upstream: str, key: str | None, limits: Limits) -> None:
+        self._upstream = upstream
+        self._key = key_digest(key)
+        self._limits = limits
+        self._known: dict[str, Budget] = {}
+
+    def of(self, model: str) -> Budget:
+        budget = self._known.get(model)
+        if budget is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            budget = self._known[model] = Budget.of(self._upstream, self._key, model, self._limits)
+        return budget
 
 
 def key_digest(key: str | None) -> str:

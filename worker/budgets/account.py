@@ -13,6 +13,7 @@ class Account:
 
     def __init__(self, budget: Budget, rules: Rules) -> None:
         self.budget = budget
+        self.limited = budget.limits.any
         self.alone = Alone.of(budget, rules)
         self.line = Line()
         self.used_at = 0.0

@@ -116,7 +116,7 @@ class Budgets:
         """Returns when the call may be made, which is then to be told how it goes, and that it is `over`. `tokens`: what it is
         likely to cost. Raises what `waits` raises."""
         account, now = self._account(budget), monotonic()
-        if not budget.limits.any and not self._in_trouble(account, now):
+        if not account.limited and not self._in_trouble(account, now):
             return Made(account, _UNASKED, 0, self._found, self._left)
         made = Made(account, f"{self._process}:{next(self._numbers)}", tokens(), self._found, self._left)
         try:

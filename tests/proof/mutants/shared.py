@@ -63,7 +63,7 @@ SHARED: tuple[Mutant, ...] = (
     ),
     mutant(
         "what nothing limits is asked for", "Budgets.begin",
-        "if not budget.limits.any and not self._in_trouble(account, now):", "if False:",
+        "if not account.limited and not self._in_trouble(account, now):", "if False:",
         _FLEET + "test_where_nothing_is_set_and_nothing_was_refused_redis_is_not_asked",
     ),
     mutant(

@@ -14,7 +14,7 @@ import httpx2
 import orjson
 from anthropic import AsyncAnthropic, AsyncStream, DefaultAioHttpClient
 
-from broker.budgets import NO_LIMITS, Budget, Limits, Told, key_digest
+from broker.budgets import NO_LIMITS, Budget, Ledger, Limits, Told
 from broker.events import Content
 from broker.failures import FAILURES, FailureCode
 from broker.transcript import Kept
@@ -78,15 +78,13 @@ class AnthropicUpstream:
             api_key=key, base_url=base_url, max_retries=0, timeout=timeout, http_client=http, default_headers=headers
         )
 
-        self._name = name
-        self._limits = limits
-        self._key = key_digest(self._client.api_key or self._client.auth_token)
+        self._ledger = Ledger(name, self._client.api_key or self._client.auth_token, limits)
 
     async def aclose(self) -> None:
         await self._client.close()
 
     def budget(self, call: Call) -> Budget:
-        return Budget.of(self._name, self._key, str(call.body.get("model")), self._limits)
+        return self._ledger.of(str(call.body.get("model")))
 
     def resumed(self, body: Json, kept: Kept) -> Call:
         return continuation.resumed(body, kept)

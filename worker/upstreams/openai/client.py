@@ -17,7 +17,7 @@ import orjson
 from openai import AsyncOpenAI, AsyncStream, DefaultAioHttpClient, Omit
 from openai._types import RequestOptions
 
-from broker.budgets import NO_LIMITS, Budget, Limits, Told, key_digest
+from broker.budgets import NO_LIMITS, Budget, Ledger, Limits, Told
 from broker.events import Content
 from broker.transcript import Kept
 from broker.upstreams import Continuation
@@ -100,12 +100,10 @@ class OpenAIUpstream:
         self._api = api
         self._options: RequestOptions = {"headers": {"Authorization": Omit()}} if key is None else {}
         self._continuation = continuation
-        self._name = name
-        self._limits = limits
-        self._key = key_digest(key)
+        self._ledger = Ledger(name, key, limits)
 
     def budget(self, call: Call) -> Budget:
-        return Budget.of(self._name, self._key, str(call.body.get("model")), self._limits)
+        return self._ledger.of(str(call.body.get("model")))
 
     async def aclose(self) -> None:
         await self._client.close()
