@@ -60,7 +60,7 @@ class OpenCell:
         submissions = Submissions(
             logs, coordination, round(settings.pickup_grace * 1000), settings.retention,
             Derivation(logs_redis, cell.number) if settings.two_servers else None, watch, cell.number,
-            round(settings.background_delay * 1000), settings.queue_limit, waits,
+            round(settings.background_delay * 1000), settings.queue_limit, waits, settings.all_tenants, settings.keyed,
         )  # fmt: skip
         hub = Hub(logs, coordination, settings, watch, turns, admissions)
         agreement = Agreement("api", logs_redis, coordination_redis)

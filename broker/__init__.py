@@ -41,6 +41,8 @@ Where to read on, in this order:
     rates.py, breaker.py  how often something may be done; whether what is overloaded is called at all
     budgets.py            what all workers together may ask of an upstream, by these two
     tenants.py            what an operator says of each tenant: models, tools, a key of its own, limits
+    allowed.py            what a tenant asks for that it may not
+    keyed.py              digests under the installation's secret: of bodies, of users
     upstreams.py          which model APIs there are, and which model goes to which
     settings.py, tasks.py, journal.py   how processes are configured, own their tasks, and log
     summary.py            a record as it is shown; webhooks.py: where one may go, what became of it

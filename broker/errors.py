@@ -3,6 +3,9 @@
 Errors of what is not in Redis are where they arise: request.py, embedded.py, processes.py.
 """
 
+from collections.abc import Sequence
+from typing import Literal
+
 from broker.limits import Reached
 from broker.refusals import Away
 
@@ -122,6 +125,15 @@ class QueueFull(BrokerError):
     def __init__(self, seconds: int = 0) -> None:
         super().__init__("as many generations wait as may")
         self.seconds = seconds
+
+
+class NotAllowed(BrokerError):
+    """The tenant may not ask for this `what`, by its operator's list. `places`: JSON pointers into the request."""
+
+    def __init__(self, what: Literal["model", "tool"], places: Sequence[str]) -> None:
+        super().__init__(f"{what}: {', '.join(places)}")
+        self.what = what
+        self.places = places
 
 
 class LimitReached(BrokerError):

@@ -9,9 +9,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from broker.bounds import LONGEST_ARCHIVED, LONGEST_IN_REDIS
 from broker.cells import Cell, cells_of
+from broker.keyed import Keyed
 from broker.limits import Limits, LimitSettings
 from broker.tenant_keys import KeyService, keys_in, service_of, tenant_keys
-from broker.tenants import Tenants, TenantSetting
+from broker.tenants import NO_TENANTS, Tenants, TenantSetting
 from broker.upstreams import UpstreamSetting, parsed
 from broker.waiting import Share, TenantShares
 from broker.webhooks import Rules, allowances, secrets_of
@@ -65,6 +66,8 @@ class BrokerSettings(LimitSettings, BaseSettings):
     upstreams: Annotated[tuple[UpstreamSetting, ...] | None, NoDecode] = None
     """The model APIs that workers call, a JSON list; a model goes to the first whose patterns its name is of. Not set:
     Anthropic, for all. An API that knows them refuses a model that goes to none."""
+    secret: SecretStr | None = None
+    """What digests of bodies and users are made with; several, with spaces or commas between, while it is changed."""
     tenants: Annotated[Tenants | None, NoDecode] = None
     """What holds for each tenant, a JSON object: see tenants.py. Not set: nothing is said of any."""
     tenants_file: Path | None = None
@@ -100,9 +103,19 @@ class BrokerSettings(LimitSettings, BaseSettings):
     def _of_json(cls, value: object) -> object:
         return parsed(value) if isinstance(value, str | bytes) else value
 
+    @field_validator("secret")
+    @classmethod
+    def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
+        Keyed.parsed("" if secret is None else secret.get_secret_value())
+        return secret
+
+    @property
+    def keyed(self) -> Keyed:
+        return Keyed.parsed("" if self.secret is None else self.secret.get_secret_value())
+
     @property
     def all_tenants(self) -> Tenants:
-        return Tenants() if self.tenants is None else self.tenants
+        return NO_TENANTS if self.tenants is None else self.tenants
 
     @property
     def tenant_shares(self) -> TenantShares:

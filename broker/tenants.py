@@ -84,6 +84,7 @@ class Tenants:
         return cls({name: own.over(usual) for name, own in entries.items()}, usual)
 
 
+NO_TENANTS: Final = Tenants()
 _ENTRIES: Final = TypeAdapter(dict[str, TenantSetting])
 
 

@@ -63,6 +63,12 @@ class Code(Enum):
         401, "Who asks is not known", "A request names its API key, once: in `Authorization: Bearer` or in `X-Api-Key`."
     )
     FORBIDDEN = Kind(403, "The key may not do this", "`scope` is what it would have to hold.")
+    MODEL_NOT_ALLOWED = Kind(
+        403, "The tenant may not use this model", "`errors` names the places; which models it may, its operator says."
+    )
+    TOOL_NOT_ALLOWED = Kind(
+        403, "The tenant may not use this tool", "`errors` names the places; which tools it may, its operator says."
+    )
     CROSS_SITE = Kind(403, "Not for pages of another origin", "A page of another origin may change nothing here.")
     NOT_FOUND = Kind(404, "Not found", "The path, or the generation's id, is not known.")
     METHOD_NOT_ALLOWED = Kind(405, "The method is not allowed here", "`Allow` names the methods that are.")
@@ -302,6 +308,8 @@ def from_broker_error(error: broker.BrokerError) -> Problem:
             return _limited(error)
         case broker.QueueFull():
             return Problem(Code.QUEUE_FULL, headers={"Retry-After": str(error.seconds)} if error.seconds else {})
+        case broker.NotAllowed():
+            return _not_allowed(error)
         case broker.NotDurable():
             return Problem(Code.NOT_DURABLE)
         case broker.UnsafeStorage():
@@ -316,6 +324,13 @@ def _limited(error: broker.LimitReached) -> Problem:
     """429, with when the same may fare better, where that is known: never a second too early."""
     wait = {"Retry-After": str(-(-error.wait_ms // 1000))} if error.wait_ms else {}
     return Problem(Code[error.which.upper()], headers=wait)
+
+
+def _not_allowed(error: broker.NotAllowed) -> Problem:
+    """403. A fallback or a tool may be one of many: each place is named."""
+    said = f"is no {error.what} that this tenant may use"
+    places: list[FieldError] = [{"pointer": each, "code": "not_allowed", "detail": said} for each in error.places]
+    return Problem(Code[f"{error.what.upper()}_NOT_ALLOWED"], errors=places[:MAX_ERRORS])
 
 
 def from_unexpected(error: Exception) -> Problem:

@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from broker.allowed import refuse_unless_allowed
 from broker.errors import NotDurable, OutcomeUnknown, QueueFull, StorageFull, StorageUnavailable, UnknownGeneration
 from broker.ids import new_generation_id
+from broker.keyed import NO_SECRET, Keyed
 from broker.record import Record
 from broker.refusals import REFUSED
 from broker.replies import Full
@@ -28,6 +30,7 @@ from broker.store.logs import Logs
 from broker.store.recovery import put_back
 from broker.store.vault import Made
 from broker.store.waits import Waits
+from broker.tenants import NO_TENANTS, Tenants
 
 _FIRST_ORDINAL = 1
 
@@ -71,7 +74,7 @@ class Submissions:
     `derivation`: of ids from keys, None where coordination and logs are one server. `watch` has what was accepted looked at in
     some seconds, where they are two. `cell`: whose ids are made here. `background_ms`: by how much what is in the background is
     placed later in the queue. `most_waiting`: beyond so many that wait nothing is accepted; `waits` tells when it may be
-    again."""
+    again. `tenants`: what each may ask for. `keyed`: by which secret bodies are compared."""
 
     logs: Logs
     coordination: Coordination
@@ -83,6 +86,8 @@ class Submissions:
     background_ms: int = 60_000
     most_waiting: int | None = None
     waits: Waits | None = None
+    tenants: Tenants = NO_TENANTS
+    keyed: Keyed = NO_SECRET
 
     async def submit(self, request: GenerationRequest, idempotency_key: str | None, owner: str = "") -> str:
         """As `accept`: the id of the generation."""
@@ -101,9 +106,11 @@ class Submissions:
         """The generation, a new one or the one that this key of this owner made before. `owner`: whose it is, without
         a NUL in it; empty where nobody is asked who they are.
 
-        Raises IdempotencyMismatch, ExpiredGeneration (the key's generation has been and gone), QueueFull, StorageFull,
+        Raises NotAllowed, IdempotencyMismatch, ExpiredGeneration (the key's generation has been and gone), QueueFull, StorageFull,
         NotDurable, SealingUnavailable, StorageUnavailable (nothing happened), OutcomeUnknown (something may have)."""
-        fingerprint = request.fingerprint() if idempotency_key is not None else ""  # 3 ms of 1 MiB, for who has a key
+        refuse_unless_allowed(request, self.tenants.of(owner))
+        # 3 ms of 1 MiB, for who has a key
+        fingerprint = self._fingerprint(request, owner) if idempotency_key is not None else ""
         derived = None
         if idempotency_key is not None:
             idempotency_key = key_of(owner, idempotency_key)
@@ -154,13 +161,13 @@ class Submissions:
         not always where `accept` would, and StorageUnavailable."""
         key = key_of(owner, idempotency_key)
         if self.derivation is not None:
-            return (await self.derivation.of(key, request.fingerprint())).known
+            return (await self.derivation.of(key, self._fingerprint(request, owner))).known
         return await self.coordination.knows(key)
 
     async def made_before(self, request: GenerationRequest, idempotency_key: str, owner: str = "") -> Submitted:
         """The generation that this key of this owner made of this request; nothing is submitted. Raises UnknownGeneration if it
         has made none that is remembered, IdempotencyMismatch, StorageUnavailable."""
-        key, fingerprint = key_of(owner, idempotency_key), request.fingerprint()
+        key, fingerprint = key_of(owner, idempotency_key), self._fingerprint(request, owner)
         if self.derivation is None:
             made = await self.coordination.made_by(key, fingerprint)
         else:
@@ -169,6 +176,9 @@ class Submissions:
         if made is None:
             raise UnknownGeneration
         return Submitted(made, None)
+
+    def _fingerprint(self, request: GenerationRequest, owner: str) -> str:
+        return self.keyed.fingerprint(owner, request.fingerprint())
 
     async def _see_to(self, id_: str) -> None:
         """What the key made before stays so, and is in somebody's care. Raises ExpiredGeneration."""

@@ -13,6 +13,7 @@ from redis.asyncio.client import Pipeline
 
 from broker import keys
 from broker.errors import IdempotencyMismatch, QueueFull, StorageForbidden, StorageRefused
+from broker.keyed import same
 from broker.record import State
 from broker.replies import Accepted, Full, Look, Mismatch, Place
 from broker.store import archive_steps, coordination_steps, queue, webhook_steps
@@ -62,7 +63,7 @@ class Coordination:
         if before is None:
             return None
         id_, _, made_for = before.decode().partition(" ")
-        if made_for != fingerprint:
+        if not same(made_for, fingerprint):
             raise IdempotencyMismatch
         return str(id_)
 

@@ -16,6 +16,7 @@ from arq.connections import ArqRedis
 from broker import keys
 from broker.errors import IdempotencyMismatch, StorageUnavailable
 from broker.ids import derived_generation_id
+from broker.keyed import same
 from broker.store.client import storage_errors
 from broker.tombstones import read
 
@@ -65,7 +66,7 @@ def choose(ids: Sequence[str], made: Sequence[bytes | None], now_ms: int, finger
         tombstone = read(raw)
         if tombstone is not None and now_ms - tombstone.made_ms < keys.IDEMPOTENCY_MS:
             # Of what was erased nobody knows any more what it was made for.
-            if not tombstone.erased and tombstone.made_for != fingerprint:
+            if not tombstone.erased and not same(tombstone.made_for, fingerprint):
                 raise IdempotencyMismatch
             return Derived(id_, True)
     unused = [id_ for id_, tombstone in zip(ids[1:], made[1:], strict=True) if tombstone is None]

@@ -21,7 +21,7 @@ from tests.broker.store.scripted import Generation, Server
 from tests.docs.pages import ROOT, page
 
 NAMES = {each.name for each in FIELDS}
-_SHARED = ("attempts", "clock", "common", "creating", "ending", "hooks", "lease", "lists", "tenants")
+_SHARED = ("attempts", "clock", "common", "creating", "ending", "fingerprints", "hooks", "lease", "lists", "tenants")
 _CALL = re.compile(r"redis\.call\('(H[A-Z]+)', (\w+(?:\[[12]\])?),\s*")
 _FUNCTION = re.compile(r"^local function (\w+)\(.*?\)\n(.*?)^end$", re.MULTILINE | re.DOTALL)
 

@@ -35,6 +35,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "upstreams": None,
         "log_level": "INFO",
         "tools": None,
+        "secret": None,
         "tenants": None,
         "tenants_file": None,
         "webhook_secret": None,

@@ -83,6 +83,7 @@ def test_the_architecture_names_every_script() -> None:
         "common.lua",
         "creating.lua",
         "ending.lua",
+        "fingerprints.lua",
         "lease.lua",
         "lists.lua",
         "tenants.lua",

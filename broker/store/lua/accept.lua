@@ -1,4 +1,4 @@
--- uses clock, creating, tenants, turns, lists
+-- uses clock, fingerprints, creating, tenants, turns, lists
 -- All of a submit in one step, where one server plays both roles and no idempotency key may name a generation that is there: the
 -- record, the place in `due`, the lists, the job and the bell. What is there already was made whole by the same call, whose reply was
 -- lost: nothing changes.

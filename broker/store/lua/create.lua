@@ -1,4 +1,4 @@
--- uses clock, creating
+-- uses clock, fingerprints, creating
 -- Makes the record of a submitted generation. Idempotent: the retry that follows a crash of the API completes the submit.
 --
 -- KEYS  record, tombstone

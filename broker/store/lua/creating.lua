@@ -11,7 +11,7 @@ local function create(K, A, now)
   local tombstone = redis.call('GET', K[2])
   if tombstone and string.find(tombstone, ' erased ', 1, true) then return 'erased' end
   local made_for = tombstone and string.match(tombstone, '^%d+ (%S+)')
-  if made_for and made_for ~= A[3] then return 'mismatch' end
+  if made_for and not same(made_for, A[3]) then return 'mismatch' end
   if redis.call('EXISTS', K[1]) == 1 then return 'exists' end
   if tombstone then return 'expired' end
   redis.call('HSET', K[1], 'state', 'queued', 'created_ms', int(now), 'model', A[4], 'request', A[5],
@@ -32,7 +32,7 @@ local function create(K, A, now)
   end
   redis.call('PEXPIRE', K[1], int(life))
   local whose = A[8] ~= '' and ' ' .. A[8] or ''
-  redis.call('SET', K[2], int(now) .. ' ' .. A[3] .. whose, 'PX', int(life + tonumber(A[2])))
+  redis.call('SET', K[2], int(now) .. ' ' .. kept(A[3]) .. whose, 'PX', int(life + tonumber(A[2])))
   return 'created'
 end
 

@@ -1,4 +1,4 @@
--- uses clock, tenants, turns, lists
+-- uses clock, fingerprints, tenants, turns, lists
 -- Accepts a request on the coordination side: its idempotency key and its `due` entry in one step, so that a generation
 -- that a client was told of is always looked after. Repeating it with the same id changes nothing.
 --
@@ -14,7 +14,7 @@ local key = KEYS[tonumber(ARGV[6])]
 local before = key and redis.call('GET', key)
 if before then
   local known, fingerprint = string.match(before, '^(%S+) (%S+)$')
-  if fingerprint ~= ARGV[2] then return { 'mismatch', known } end
+  if not same(fingerprint, ARGV[2]) then return { 'mismatch', known } end
   if known ~= id then verdict, id = 'known', known end
 end
 -- What is listed was accepted by the same call, whose reply was lost.
@@ -22,7 +22,7 @@ if verdict == 'accepted' and not redis.call('ZSCORE', KEYS[2], id) then
   if full(ARGV[9]) then return { 'full', id } end
   if ARGV[9] ~= '' then will_come(id, tonumber(ARGV[10])) end
 end
-if key and not before then redis.call('SET', key, id .. ' ' .. ARGV[2], 'PX', ARGV[3]) end
+if key and not before then redis.call('SET', key, id .. ' ' .. kept(ARGV[2]), 'PX', ARGV[3]) end
 -- Of a known one too: a sweeper may have taken the id for one that was never made.
 redis.call('ZADD', KEYS[1], 'NX', int(math.floor(us / 1000) + tonumber(ARGV[4])), id)
 redis.call('PEXPIRE', KEYS[1], ARGV[5])

@@ -153,6 +153,8 @@ BROKER_ERRORS: dict[str, tuple[errors.BrokerError, int, str, dict[str, str]]] = 
     "many_wait": (errors.LimitReached("too_many_queued"), 429, "too_many_queued", {}),
     "spent": (errors.LimitReached("token_budget_spent", 1000), 429, "token_budget_spent", {}),
     "no_room": (errors.LimitReached("storage_budget_spent"), 429, "storage_budget_spent", {}),
+    "no_model": (errors.NotAllowed("model", ["/model"]), 403, "model_not_allowed", {}),
+    "no_tool": (errors.NotAllowed("tool", ["/tools/0"]), 403, "tool_not_allowed", {}),
     "not_durable": (errors.NotDurable(CANARY), 422, "not_durable", {}),
     "unreadable": (UnreadableRequest(CANARY), 500, "internal_error", {}),
 }

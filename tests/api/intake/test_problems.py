@@ -27,7 +27,7 @@ FOR_GOOD = {
     400: "malformed_json duplicate_key not_utf8 unsupported_json incomplete_body malformed_head idempotency_key_invalid"
     " http_error",
     401: "unauthenticated",
-    403: "forbidden cross_site",
+    403: "forbidden model_not_allowed tool_not_allowed cross_site",
     404: "not_found",
     405: "method_not_allowed",
     406: "not_acceptable",
