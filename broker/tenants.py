@@ -7,7 +7,7 @@ field. It is read when a process starts.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 
@@ -37,15 +37,30 @@ class TenantSetting(LimitSettings):
     """Patterns of models that it may ask for, in which `*` stands for anything. None: any; an empty list: none."""
     tools: Patterns | None = None
     """The same of tools that run elsewhere than at the submitter: types of the upstream's, names of this server's."""
-    upstream_key_env: VariableName | None = None
+    upstream_key_env: VariableName | dict[str, VariableName] | None = None
     """The variable or the secret file in which workers have the key that its calls are made with, so that its prompts are
-    cached apart. None: the key of all."""
+    cached apart; where there are several upstreams, by their names. None: the key of all."""
     weight: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 1.0
     """Its share of workers where there are not enough for all, beside the weights of the others."""
 
     def over(self, usual: "TenantSetting") -> "TenantSetting":
         """This one, and what it does not say as the usual one does."""
         return usual.model_copy(update={name: getattr(self, name) for name in self.model_fields_set})
+
+    def variables(self, upstreams: Sequence[str]) -> Mapping[str, str]:
+        """Of those of these upstreams that are called with a key of its own, where that is."""
+        if isinstance(self.upstream_key_env, str):
+            return dict.fromkeys(upstreams, self.upstream_key_env)
+        return self.upstream_key_env or {}
+
+    def why_not_called(self, upstreams: Sequence[str]) -> str | None:
+        """Why these upstreams cannot be called with the keys that are named; None if they can."""
+        named = self.upstream_key_env
+        if isinstance(named, str) and len(upstreams) > 1:
+            return "upstream_key_env: there are several upstreams: {upstream's name: variable's name, …}"
+        if isinstance(named, dict) and (unknown := sorted(named.keys() - set(upstreams))):
+            return f"upstream_key_env: there is no upstream {unknown[0][:64]!r}"
+        return None
 
     def allows_model(self, model: str) -> bool:
         return _allows(self.models, model)
@@ -68,6 +83,11 @@ class Tenants:
     def of(self, owner: str) -> TenantSetting:
         """What holds for this tenant."""
         return self.own.get(owner, self.usual)
+
+    def entries(self) -> Iterator[tuple[str, TenantSetting]]:
+        """Each with its name, the one for all too."""
+        yield EVERYBODY, self.usual
+        yield from self.own.items()
 
     @classmethod
     def parsed(cls, text: str | bytes) -> "Tenants":

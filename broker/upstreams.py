@@ -11,6 +11,8 @@ Kind = Literal["anthropic", "openai-responses", "openai-chat"]
 Continuation = Literal["restart", "quote", "prefill"]
 
 LONGEST_PATTERN = 256
+DEFAULT_NAME = "anthropic"
+"""Of the one upstream that there is where none is named."""
 
 
 class BadUpstreams(ValueError):

@@ -44,7 +44,8 @@ from worker.rescan import Rescan
 from worker.rewriting import Rewriting, servers_behind
 from worker.settings import WorkerSettings
 from worker.sweeper import Sweeper
-from worker.upstreams.opening import open_upstreams
+from worker.upstreams.opening import found_key, open_upstreams
+from worker.upstreams.tenants import Upstreams
 from worker.webhooks.deliverer import Deliverer
 from worker.webhooks.posting import Poster
 
@@ -72,7 +73,7 @@ async def serve(settings: WorkerSettings, name: str) -> None:
     logs_redis = connect_logs(settings.effective_logs_url, turn_seconds=_TURN_SECONDS, most_waiting=waiting)
     wakes = connect(settings.redis_url, connections=2, retries=0, answer_seconds=4.0)
     watch = connect_logs(settings.effective_logs_url, connections=2, retries=0, answer_seconds=8.0)
-    upstream = open_upstreams(settings.upstreams, settings.max_jobs + 50, settings.upstream_limits)
+    upstreams = _upstreams(settings)
     logs = Logs(logs_redis, vault=vault_with(settings.key_service(), coordination_redis))
     coordination = Coordination(coordination_redis, settings.archive_after_ms)
     lanes = lanes_to(settings.effective_logs_url)
@@ -84,8 +85,9 @@ async def serve(settings: WorkerSettings, name: str) -> None:
         coordination_redis, settings.breaker_rules, round(settings.lease * 1000), settings.retry_after_cap
     )
     producer = Producer(
-        name, logs, coordination, ends, appender, upstream, settings, toolbox, load_checks(settings), prices, budgets
-    )
+        name, logs, coordination, ends, appender, upstreams.usual, settings, toolbox, load_checks(settings), prices, budgets,
+        upstreams.of,
+    )  # fmt: skip
     again_ms = round(settings.pickup_grace * 1000)
     taken_ms = min(again_ms, round(settings.lease * 1000) + _LEASE_SLACK_MS)
     agreement = Agreement("worker", logs_redis, coordination_redis)
@@ -137,10 +139,23 @@ async def serve(settings: WorkerSettings, name: str) -> None:
             await ends.close()
             await budgets.close()
     finally:
-        await upstream.aclose()
+        await upstreams.aclose()
         lanes.close()
         for redis in (coordination_redis, logs_redis, wakes, watch):
             await redis.aclose(close_connection_pool=True)
+
+
+def _upstreams(settings: WorkerSettings) -> Upstreams:
+    """What is called. A tenant's key that is missing is told once here, and to each of its generations."""
+    for name, setting in settings.all_tenants.entries():
+        for variable in dict.fromkeys(setting.variables(settings.upstream_names).values()):
+            if found_key(variable) is None:
+                log.warning("tenant %s: no upstream key: set %s, or give a secret file of that name", name, variable)
+    if settings.tenants is not None and settings.secret is None:
+        log.warning("RESPOOL_SECRET is not set: upstreams are told nothing of tenants' users")
+    connections, limits = settings.max_jobs + 50, settings.upstream_limits
+    open_ = partial(open_upstreams, settings.upstreams, connections, limits)
+    return Upstreams(open_, settings.all_tenants, settings.upstream_names)
 
 
 def _archivers(

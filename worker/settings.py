@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from broker.breaker import Rules
 from broker.budgets import Limits
 from broker.cells import chosen
 from broker.ids import MOST_CELLS
 from broker.settings import BrokerSettings
+from broker.upstreams import DEFAULT_NAME
 
 
 class WorkerSettings(BrokerSettings):
@@ -68,6 +69,17 @@ class WorkerSettings(BrokerSettings):
         """The settings of a worker of the cell that is chosen. Raises BadCells."""
         cell = chosen(self.all_cells, self.cell)
         return self.of(cell).model_copy(update={"cell": cell.number})
+
+    @property
+    def upstream_names(self) -> tuple[str, ...]:
+        return (DEFAULT_NAME,) if self.upstreams is None else tuple(each.name for each in self.upstreams)
+
+    @model_validator(mode="after")
+    def _tenants_can_be_called_for(self) -> Self:
+        for name, setting in self.all_tenants.entries():
+            if (why := setting.why_not_called(self.upstream_names)) is not None:
+                raise ValueError(f"RESPOOL_TENANTS: {name}: {why}")
+        return self
 
     @property
     def upstream_limits(self) -> Limits:

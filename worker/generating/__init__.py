@@ -2,6 +2,7 @@
 
 producer.py  plan, claim, attempt, and what follows from how it went
 plan.py      what the next attempt does, from the record and the log; pure
+users.py     what an upstream is told of who asks; pure
 attempt.py   calls the upstream, puts what comes into the log, says how it went; watchdogs for silence
 arrivals.py  when content came from the upstream, and what the end says of that; pure
 abandonment.py  asks whether anybody watches, of what is cancelled where nobody does

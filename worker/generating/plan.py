@@ -9,11 +9,13 @@ import orjson
 
 from broker.events import TEXT, Content, event
 from broker.ids import BEGINNING, EntryId
+from broker.keyed import NO_SECRET, Keyed
 from broker.record import Ending, Record
 from broker.request import Options, StoredRequest, UnreadableRequest
 from broker.tools.loading import Tool
 from broker.transcript import Kept, Transcript
 from worker.generating.rounds import Ask, Over, Rounds, Step, rounds_of
+from worker.generating.users import upstream_body
 from worker.upstreams import Call, Json, Resumed
 
 _NO_OPTIONS = Options("fail", None, None, 0.0, None, "normal")
@@ -64,7 +66,8 @@ class Plan:
 
 
 def plan(
-    record: Record, transcript: Transcript, resumed: Resumed, tools: Mapping[str, Tool] = _NO_TOOLS
+    record: Record, transcript: Transcript, resumed: Resumed, tools: Mapping[str, Tool] = _NO_TOOLS,
+    keyed: Keyed = NO_SECRET,
 ) -> Plan:  # fmt: skip
     """Decides what the next attempt does. Pure, as `resumed` is. A stored request that this version cannot read is none."""
     assert record.request is not None
@@ -72,7 +75,7 @@ def plan(
         request = StoredRequest.from_bytes(record.request)
     except UnreadableRequest:
         return Plan(record, transcript.last, _NO_OPTIONS, Over(_UNREADABLE), "start", None, 0, 0, 0)
-    options, body = request.options(), request.upstream_body()
+    options, body = request.options(), upstream_body(request, record.owner, keyed)
     earlier = request.continue_from
     if options.server_tools:
         return _with_tools(record, transcript, resumed, options, body, tools, earlier)

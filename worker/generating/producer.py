@@ -52,12 +52,14 @@ _LARGE = 16 * 1024
 
 class Producer:
     """`name` is the process's, by which its claims are known; `draining` is set at shutdown: nothing is claimed any more.
-    `abandonment` is to be run as a task."""
+    `abandonment` is to be run as a task. `upstream_of` says what a tenant's generations are made with, where that is not
+    `upstream`."""
 
     def __init__(
         self, name: str, logs: Logs, coordination: Coordination, ends: Ends, appender: Appender, upstream: Upstream,
         settings: WorkerSettings, toolbox: Toolbox | None = None, checks: Sequence[Check] = (),
         prices: Prices | None = None, budgets: Budgets | None = None,
+        upstream_of: Callable[[str], Upstream] | None = None,
     ) -> None:  # fmt: skip
         self._checks = checks
         self._budgets = budgets
@@ -73,6 +75,8 @@ class Producer:
         self._ends = ends
         self._appender = appender
         self._upstream = upstream
+        self._upstream_of = upstream_of or (lambda _: upstream)
+        self._keyed = settings.keyed
         self._settings = settings
         self.abandonment = Abandonment(logs)
         self._toolbox = toolbox or Toolbox({}, settings)
@@ -115,7 +119,7 @@ class Producer:
         guard = self._guard(the_plan, writer)
         try:
             attempt = Attempt(
-                writer, self._upstream, self._settings, the_plan.first, the_plan.options,
+                writer, self._upstream_of(the_plan.record.owner), self._settings, the_plan.first, the_plan.options,
                 usage=orjson.loads(the_plan.record.usage),
                 output_bytes=the_plan.keep_bytes,
                 paid=granted.paid,
@@ -208,7 +212,7 @@ class Producer:
         return self._plan(record, transcript)
 
     def _plan(self, record: Record, transcript: Transcript) -> Plan:
-        return plan(record, transcript, self._upstream.resumed, self._toolbox.tools)
+        return plan(record, transcript, self._upstream.resumed, self._toolbox.tools, self._keyed)
 
     # -- after
 

@@ -1,6 +1,7 @@
 """The model APIs that generations come from: a package for each, and what they share.
 
 opening.py    from the settings to upstreams that can be called; what is missing is named before a worker starts
+tenants.py    which key a tenant's calls are made with
 routed.py     several upstreams as one: a model's name says which of them is called
 body.py       the bytes of an answer, past the SDK
 reading.py    what reading an answer has in common: how far it is, what goes wrong on the way

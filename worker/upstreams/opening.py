@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from broker.budgets import NO_LIMITS, Limits
-from broker.upstreams import UpstreamSetting
+from broker.upstreams import DEFAULT_NAME, UpstreamSetting
 from worker.upstreams import NoCredentials, Upstream
 from worker.upstreams.anthropic.credentials import check_credentials
 from worker.upstreams.routed import Route, Routed
+from worker.upstreams.tenants import NO_VARIABLES, Keyless, Variables
 
 _SECRETS: Final = Path("/run/secrets")
 """Where containers have theirs."""
@@ -35,19 +36,32 @@ def check_upstreams(settings: Sequence[UpstreamSetting] | None) -> None:
 
 
 def open_upstreams(
-    settings: Sequence[UpstreamSetting] | None, connections: int, limits: Limits = NO_LIMITS
-) -> Upstream:
+    settings: Sequence[UpstreamSetting] | None, connections: int, limits: Limits = NO_LIMITS,
+    own: Variables = NO_VARIABLES,
+) -> Upstream:  # fmt: skip
     """What a worker calls; `connections` is the most that each upstream may have, `limits` are those of what has none of
-    its own. Raises NoCredentials."""
+    its own. `own`: which are called with a tenant's key; whose key is missing fails when it is called. Raises NoCredentials for
+    the others."""
     if settings is None:
+        key = found_key(own[DEFAULT_NAME]) if DEFAULT_NAME in own else None
+        if own and key is None:
+            return Keyless()
         from worker.upstreams.anthropic.client import AnthropicUpstream  # each SDK is large: only those that are called
 
-        return AnthropicUpstream(connections, limits=limits)
-    return Routed([Route(each, _opened(each, connections, limits)) for each in settings])
+        return AnthropicUpstream(connections, key=key, limits=limits)
+    return Routed([Route(each, _with_key(each, connections, limits, own.get(each.name))) for each in settings])
 
 
-def _opened(setting: UpstreamSetting, connections: int, defaults: Limits) -> Upstream:
-    key, limits = _key(setting), setting.limits.over(defaults)
+def _with_key(setting: UpstreamSetting, connections: int, defaults: Limits, variable: str | None) -> Upstream:
+    """With the key of all, or a tenant's."""
+    if variable is None:
+        return _opened(setting, connections, defaults, _key(setting))
+    key = found_key(variable)
+    return Keyless() if key is None else _opened(setting, connections, defaults, key)
+
+
+def _opened(setting: UpstreamSetting, connections: int, defaults: Limits, key: str | None) -> Upstream:
+    limits = setting.limits.over(defaults)
     if setting.kind == "anthropic":
         from worker.upstreams.anthropic.client import AnthropicUpstream
 
@@ -66,11 +80,16 @@ def _key(setting: UpstreamSetting) -> str | None:
     name = setting.key if setting.kind == "anthropic" else setting.key_variable
     if name is None:
         return None
-    if found := os.environ.get(name) or _secret(name):
+    if found := found_key(name):
         return found
     raise NoCredentials(
         f"upstream {setting.name}: no key to call it with: set {name}, or give a secret file of that name"
     )
+
+
+def found_key(name: str) -> str | None:
+    """The key in the variable or the secret file of this name."""
+    return os.environ.get(name) or _secret(name)
 
 
 def _secret(name: str) -> str | None:

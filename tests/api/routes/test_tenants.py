@@ -73,6 +73,13 @@ def test_a_cursor_of_one_tenant_shows_another_only_its_own(both: Api) -> None:
     assert listed(both, "initech")[0] == []
 
 
+def test_a_list_that_has_what_is_anothers_is_not_believed(both: Api, server: Server) -> None:
+    mine = submit(both, "acme").shown["id"]
+    server.command("ZADD", keys.index("all", "globex"), 1, mine)
+    server.command("PEXPIRE", keys.index("all", "globex"), 60_000)
+    assert listed(both, "globex")[0] == []
+
+
 def test_labels_and_states_of_one_tenant_find_nothing_of_another(both: Api) -> None:
     labelled = {**ASKED, "labels": {"user": "bob"}, "external_id": "x1"}
     mine, yours = (submit(both, name, labelled).shown["id"] for name in ("acme", "globex"))

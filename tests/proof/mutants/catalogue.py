@@ -26,6 +26,9 @@ _CELLS = "tests/api/routes/test_cells.py::"
 _BATCH = "tests/api/routes/test_batch.py::"
 _STARTING = "tests/broker/store/test_starting.py::"
 _TENANTS = "tests/broker/store/test_tenants.py::"
+_TWO_TENANTS = "tests/api/routes/test_tenants.py::"
+_ALLOWED = "tests/broker/test_allowed.py::"
+_USERS = "tests/worker/generating/test_users.py::"
 _WAIT = "tests/api/routes/test_wait.py::"
 _ROUNDS = "tests/worker/generating/test_rounds.py::"
 _TOOLBOX = "tests/worker/generating/test_toolbox.py::"
@@ -348,6 +351,53 @@ MUTANTS: tuple[Mutant, ...] = (
         _TENANTS + "test_a_generation_is_on_its_tenants_lists_from_its_submit_to_its_expiry_and_on_no_others",
     ),
     _mutant(
+        "what a list says of a tenant is believed", "Service.list", "who.may_see(record.owner, record.id)", "True",
+        _TWO_TENANTS + "test_a_list_that_has_what_is_anothers_is_not_believed",
+    ),
+    _mutant(
+        "a tenant may ask for anything", "Submissions.accept",
+        "refuse_unless_allowed(request, self.tenants.of(owner))", "self.tenants.of(owner)",
+        _TWO_TENANTS + "test_a_model_that_is_not_on_a_tenants_list_is_refused_whichever_way_it_asks",
+    ),
+    _mutant(
+        "a tenant falls back on any model", "allowed._models", 'yield f"/fallback/{at}", model', "pass",
+        _ALLOWED + "test_each_model_and_each_tool_that_others_run_must_be_on_the_lists",
+    ),
+    _mutant(
+        "a tenant has any tool of the upstream's", "allowed._tools", 'not in (None, "custom"):', "is True:",
+        _ALLOWED + "test_each_model_and_each_tool_that_others_run_must_be_on_the_lists",
+    ),
+    _mutant(
+        "upstreams are told who asks", "users.upstream_body", '{"user_id": name}', '{"user_id": user}',
+        _USERS + "test_whoever_it_is_no_upstream_gets_the_name_as_it_came",
+    ),
+    _mutant(
+        "without a secret upstreams are told who asks", "users.upstream_body", "if owner and given:", "if False:",
+        _USERS + "test_without_a_secret_a_tenants_users_are_not_told_of",
+    ),
+    _mutant(
+        "users of two tenants have one name", "Keyed.user", '"user", owner, user', '"user", user',
+        "tests/broker/test_keyed.py::test_a_user_has_one_name_for_each_tenant_and_secret",
+    ),
+    _mutant(
+        "a body is kept as anybody can guess it", "Keyed.fingerprint", '",".join([*made, digest])', "digest",
+        _TWO_TENANTS
+        + "test_one_key_of_two_tenants_names_two_generations_and_its_body_is_kept_as_nobody_can_guess_it",
+    ),
+    _mutant(
+        "bodies of before the secret are unknown", "submit.lua", "not same(fingerprint, ARGV[2])",
+        "fingerprint ~= kept(ARGV[2])",
+        _TWO_TENANTS + "test_what_was_kept_before_the_secret_was_set_is_known_again",
+    ),
+    _mutant(
+        "where a tenant's key is missing another is taken", "opening.open_upstreams", "if own and key is None:", "if False:",
+        "tests/worker/upstreams/test_tenants.py::test_a_key_that_is_missing_fails_the_call_and_no_other_key_is_taken",
+    ),
+    _mutant(
+        "a tenant's key is left aside", "Producer._once", "self._upstream_of(the_plan.record.owner)", "self._upstream",
+        "tests/worker/generating/test_producing.py::test_a_generation_is_made_with_what_its_tenants_are_made_with",
+    ),
+    _mutant(
         "what nobody began stays listed as running", "Coordination.enqueue_lost", 'if look.state == "queued":', "if False:",
         "tests/broker/store/test_coordination.py::"
         "test_what_was_taken_and_never_begun_is_listed_as_queued_when_its_job_is_queued_again",
@@ -565,12 +615,12 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "a key that coordination has forgotten takes any body", "choose",
-        "if made_for != fingerprint.encode():", "if False:",
+        "if not same(made_for.decode(), fingerprint):", "if False:",
         _LOST + "test_a_key_that_coordination_has_forgotten_is_refused_to_another_body",
     ),
     _mutant(
         "a record takes any body", "creating.lua",
-        "if made_for and made_for ~= A[3] then return 'mismatch' end", "",
+        "if made_for and not same(made_for, A[3]) then return 'mismatch' end", "",
         _LOST + "test_of_two_bodies_that_came_at_once_the_one_that_made_the_record_has_the_key",
     ),
     _mutant(
@@ -580,7 +630,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "an idempotency key takes any body", "submit.lua",
-        "if fingerprint ~= ARGV[2] then return { 'mismatch', known } end", "",
+        "if not same(fingerprint, ARGV[2]) then return { 'mismatch', known } end", "",
         _LUA + "test_one_idempotency_key_is_one_generation", MODEL,
     ),
     _mutant(

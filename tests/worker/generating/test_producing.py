@@ -3,6 +3,7 @@
 import asyncio
 import re
 from contextlib import AbstractAsyncContextManager
+from types import SimpleNamespace
 from typing import Any, Literal, cast
 
 import orjson
@@ -228,6 +229,20 @@ def test_a_log_that_has_grown_is_planned_from_anew_a_few_times_under_one_name() 
     assert world.names[:10] == ["record", "claim"] * 5
     assert len({claim[2] for claim in world.asked("claim")}) == 1
     assert len(world.asked("finish")) == 1
+
+
+def test_a_generation_is_made_with_what_its_tenants_are_made_with() -> None:
+    world = World(WHOLE)
+    asked: list[str] = []
+
+    def upstream_of(owner: str) -> World:
+        asked.append(owner)
+        return world
+
+    world.producer._upstream_of = upstream_of
+    world.producer._upstream = cast(Any, SimpleNamespace(resumed=world.resumed))
+    produce(world)
+    assert (asked, len(world.asked("call"))) == (["acme"], 1)
 
 
 @pytest.mark.parametrize("state", ["completed", "failed", "cancelled"])
