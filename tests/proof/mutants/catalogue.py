@@ -615,7 +615,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "a key that coordination has forgotten takes any body", "choose",
-        "if not same(made_for.decode(), fingerprint):", "if False:",
+        "if not tombstone.erased and not same(tombstone.made_for, fingerprint):", "if False:",
         _LOST + "test_a_key_that_coordination_has_forgotten_is_refused_to_another_body",
     ),
     _mutant(
