@@ -107,7 +107,8 @@ class Submissions:
         a NUL in it; empty where nobody is asked who they are.
 
         Raises NotAllowed, IdempotencyMismatch, ExpiredGeneration (the key's generation has been and gone), QueueFull,
-        StorageFull, NotDurable, SealingUnavailable, StorageUnavailable (nothing happened), OutcomeUnknown (something may have)."""
+        StorageFull, NotDurable, SealingUnavailable, StorageUnavailable (nothing happened), OutcomeUnknown (something may
+        have)."""
         refuse_unless_allowed(request, self.tenants.of(owner))
         # 3 ms of 1 MiB, for who has a key
         fingerprint = self._fingerprint(request, owner) if idempotency_key is not None else ""

@@ -355,7 +355,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _TWO_TENANTS + "test_a_list_that_has_what_is_anothers_is_not_believed",
     ),
     _mutant(
-        "a tenant may ask for anything", "Submissions.accept",
+        "a tenant may ask for anything", "Submissions._accept",
         "refuse_unless_allowed(request, self.tenants.of(owner))", "self.tenants.of(owner)",
         _TWO_TENANTS + "test_a_model_that_is_not_on_a_tenants_list_is_refused_whichever_way_it_asks",
     ),
