@@ -439,8 +439,8 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_KEYS_SET} if {_KEY} or {_TOKEN.replace('ANTH', 'XXANTH')}:",
     ),
     "no more connections are kept than there are": (
-        "AnthropicUpstream.__init__: limits = httpx2.Limits(max_connections=connections,"
-        " max_keepalive_connections=connections) => limits = httpx2.Limits(max_connections=connections, )",
+        "AnthropicUpstream.__init__: pool = httpx2.Limits(max_connections=connections,"
+        " max_keepalive_connections=connections) => pool = httpx2.Limits(max_connections=connections, )",
     ),
     "a code that has no words of its own gets those of this one": (
         'anthropic.client._of_sdk: return UpstreamFailure("upstream_error", message_for("upstream_error", None),'
