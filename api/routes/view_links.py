@@ -71,12 +71,12 @@ async def make(who: WhoViews, request: Request, service: ServiceOf, cells: Cells
     """A link by which anybody may read this generation, and do nothing else, for some minutes. It ends with the key that made
     it, if that ends sooner."""
     negotiate(request.headers, (JSON,))
+    owner = await _owner(service, who, id_)
     asked = (
         await read_json(request, LinkRequest.model_validate, cells.aside)
         if has_body(request.headers)
         else LinkRequest()
     )
-    owner = await _owner(service, who, id_)
     now_ms = await _store(service).now_ms()
     ends_ms = now_ms + asked.expires_in * 1000
     if who.expires_ms is not None:

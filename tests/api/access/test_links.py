@@ -119,6 +119,13 @@ def test_what_was_read_is_remembered_and_no_more_than_so_many(monkeypatch: pytes
     assert len(links._known) == 2, "what is not ours is not kept"
 
 
+def test_a_token_that_is_too_long_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    links = Links({"a": SECRET})
+    monkeypatch.setattr(links, "_verified", lambda _: LINK)
+    assert links.read(b"A" * 1025) is None
+    assert links.read(b"A" * 1024) == LINK
+
+
 @given(st.integers(0, (1 << 48) - 1))
 def test_a_links_id_tells_when_it_was_made(at_ms: int) -> None:
     id_ = new_link_id(at_ms)

@@ -6,9 +6,13 @@ from typing import Any, cast
 import pytest
 
 from api.access.gate import Open, Principal
+from api.access.linked import Linked, Revoked
+from api.access.links import Link, Links, new_link_id
 from api.access.origin import Origins
 from api.audit.journal import NO_JOURNAL, Journal
 from api.delivery.fast_path import FastPath
+from api.dialects.native import NATIVE
+from api.dialects.redacted import redacted
 from api.viewing.framing import chunk
 from api.viewing.hub import Hub
 from api.viewing.rendition import View
@@ -110,3 +114,51 @@ def test_who_is_let_in_is_noted_and_where_nothing_can_be_noted_nobody_is() -> No
 def test_who_was_let_in_is_detached_by_the_hub() -> None:
     hub = KnownHub()
     assert fast_path_of(hub).left == hub.detach
+
+
+def linked_path(hub: Any, now: float = 0) -> tuple[FastPath, str]:
+    """One that knows links, and the token of one for text alone."""
+    links = Links({"a": b"s" * 32})
+    token = links.token(Link(new_link_id(0), "", ID, True, 1_000_000))
+    answers: Any = SimpleNamespace(answers_for=lambda host: host == b"here.example")
+    return FastPath(hub, cast(Origins, answers), Linked(Open(), links, Revoked(), lambda: now)), token
+
+
+class TextHub(KnownHub):
+    def knows(self, id_: str, cursor: EntryId, view: View, who: Principal) -> bool:
+        assert who.only == ID
+        self.known.append((id_, cursor, view))
+        return True
+
+    def attach(self, *_: object, **__: object) -> object:
+        return self
+
+
+def test_a_link_has_the_quick_way_with_its_token_alone_and_is_shown_what_it_may_see() -> None:
+    hub = TextHub()
+    path, token = linked_path(hub)
+    text = View(redacted(NATIVE), chunk)
+    for target, headers in (
+        (TARGET + b"?token=" + token.encode(), [HOST, CURSOR]),
+        (TARGET, [HOST, CURSOR, (b"authorization", b"Bearer " + token.encode())]),
+        (TARGET, [HOST, CURSOR, (b"cookie", b"__Host-respool-" + ID.encode() + b"=" + token.encode())]),
+    ):
+        assert path.admit(target, headers, chunk) is cast(Any, hub)
+    assert hub.known == [(ID, EntryId(5, 2), text)] * 3
+
+
+def test_no_link_that_is_wrong_or_has_ended_has_the_quick_way() -> None:
+    hub = TextHub()
+    path, token = linked_path(hub)
+    told = TARGET + b"?token=" + token.encode()
+    for target in (
+        TARGET + b"?token=",
+        told + b"x",
+        told + b"&view=text",
+        told + b"&token=a",
+        TARGET + b"?view=text&token=a",
+    ):
+        assert path.admit(target, [HOST], chunk) is None
+    assert path.admit(told, [HOST, (b"x-api-key", b"a")], chunk) is None
+    assert linked_path(hub, now=1000)[0].admit(told, [HOST], chunk) is None
+    assert hub.known == []

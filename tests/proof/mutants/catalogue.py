@@ -2,6 +2,7 @@
 
 from tests.proof.mutants.doors import DOORS
 from tests.proof.mutants.erasures import ERASURES
+from tests.proof.mutants.links import LINKS
 from tests.proof.mutants.payloads import PAYLOADS
 from tests.proof.mutants.seeding import Edit as Edit
 from tests.proof.mutants.seeding import Mutant as Mutant
@@ -1344,6 +1345,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     # -- who asks
     *DOORS,
+    *LINKS,
     # -- what all workers may ask of an upstream
     *SHARED,
     # -- payloads
