@@ -138,6 +138,8 @@ class Producer:
                 guard.close()
             self.abandonment.remove(writer)
             self._appender.remove(writer)
+            if seal is not None:
+                self._logs.vault.forget(id_)
 
     async def _seal_of(self, record: Record) -> Seal | None:
         """What this generation's payloads are sealed with; it was opened when the record was read."""
