@@ -89,6 +89,8 @@ class OpenCell:
 
     def _erased(self, ids: Collection[str]) -> None:
         self.service.hub.erased(ids)
+        for id_ in ids:
+            self.service.logs.vault.forget(id_)
         if self._shelf is not None:
             for id_ in ids:
                 self._shelf.forget(id_)

@@ -63,8 +63,8 @@ class Erasing:
         return self._coordination.redis
 
     async def erase(self, id_: str, *, confirm: bool = True) -> Receipt:
-        """May be repeated. `confirm`: waits for two seconds, at most, that it is durable. Raises UnknownGeneration or
-        ExpiredGeneration."""
+        """May be repeated. `confirm`: waits for two seconds, at most, that it is durable. Raises UnknownGeneration,
+        ExpiredGeneration, or SealingUnavailable: then a sweeper does it when the key service is back."""
         await erase_steps.look_in(id_, _CARE_MS).run(self._redis)
         erased = await self._erase(id_)
         if erased.why in ("unknown", "expired"):

@@ -64,8 +64,8 @@ def test_viewers_of_every_api_are_told_and_cut_and_the_upstream_is_closed(
         watching = [pool.submit(watched_to_its_cut, each, generation.id) for each in (client, other_client) * 2]
         until(lambda: client.record(generation.id)["state"] == "running", "it runs")
         receipt = erase(other_client, generation.id)
-        for each in watching:
-            seen = each.result(PATIENCE)
+        for watcher in watching:
+            seen = watcher.result(PATIENCE)
             assert (seen[-1].type, seen[-1].data["reason"], seen[-1].id) == ("gap", "erased", None)
     assert (receipt["was"], receipt["complete"]) == ("running", True)
     for each in (client, other_client):

@@ -34,7 +34,7 @@ ERASURES: tuple[Mutant, ...] = (
     ),
     mutant("pages of what was erased are kept", "Hub.erased", "self.pages.forget(id_)", "pass", _KEPT),
     mutant(
-        "all are told that it was erased", "_theirs", "if not who.may_see(erased.owner, id_):", "if False:", _ANOTHERS
+        "all are told that it was erased", "_theirs", "if not who.may_see(gone.owner, id_):", "if False:", _ANOTHERS
     ),
     mutant("anybody erases", "erasing.erase", "await service.refuse_unless_there(id_, who)", "pass", _ANOTHERS),
     mutant("viewers are told of another reason", "Viewer.erase", '"erased"', '"expired"', _TOLD),
