@@ -166,7 +166,9 @@ async def read(
         return Response(status_code=204, headers=NO_STORE)  # to nobody
     record, told = await service.whole(id_, who)
     journal_of(request).note("view", who, id_)
-    return Parts(views.whole(record, told.pieces, redacted=who.redacted), headers=NO_STORE, media_type=JSON)
+    wait_yet = await service.wait_of(record)
+    body = views.whole(record, told.pieces, redacted=who.redacted, wait=wait_yet)
+    return Parts(body, headers=NO_STORE, media_type=JSON)
 
 
 async def _has_waited(request: Request, service: Service, who: Principal, id_: str, seconds: float) -> bool:

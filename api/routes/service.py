@@ -28,6 +28,7 @@ from broker.store.pool import crowded
 from broker.store.safety import check_cell, check_safe, check_writable
 from broker.store.webhooks import unlist
 from broker.tags import NO_TAGS, Tags
+from broker.waiting import Wait
 
 _READY_SECONDS = 3.0
 _ROUNDS = 5
@@ -169,6 +170,16 @@ class Service:
                     if end is None:
                         return record, told
                     await strict_ends.safe(id_, end)
+
+    async def wait_of(self, record: Record) -> Wait | None:
+        """Of one that waits for its first worker; None of any other, of one that may not start yet, or where Redis is away."""
+        if record.state != "queued":
+            return None
+        try:
+            (rank,) = await self.coordination.ranks([(record.id, record.owner)])
+        except BrokerError:
+            return None
+        return None if rank is None else await self.hub.waits.of(record.owner, rank)
 
     async def file_ended(self, id_: str) -> None:
         """Lists a generation as ended, if it has. Failing that, a sweeper does it."""

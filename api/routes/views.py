@@ -13,6 +13,7 @@ from broker.record import Record
 from broker.summary import Summary as Summary
 from broker.summary import summary as summary
 from broker.transcript import Transcript
+from broker.waiting import Wait
 from broker.webhooks import WebhookState
 
 Json = dict[str, Any]
@@ -31,12 +32,15 @@ class Webhook(TypedDict):
 
 class Whole(Summary):
     """A record with all that was produced so far: `text` is the text blocks' text, `content` the Messages blocks.
-    `webhook` is there where it was asked for."""
+    `webhook` is there where it was asked for, `position` and `estimated_wait_ms`, as `queued` has them, while it waits for a
+    worker."""
 
     text: str
     content: list[Json]
     last_event_id: str | None
     webhook: NotRequired[Webhook]
+    position: NotRequired[int]
+    estimated_wait_ms: NotRequired[int | None]
 
 
 class Told(Summary):
@@ -69,9 +73,14 @@ class Status(TypedDict):
     cells: NotRequired[list[CellStatus]]
 
 
-def whole(record: Record, produced: Iterable[bytes], *, redacted: bool = False) -> list[bytes]:
-    """The parts of a `Whole`, as JSON; for a reader of text alone without what is withheld from it."""
+def whole(
+    record: Record, produced: Iterable[bytes], *, redacted: bool = False, wait: Wait | None = None
+) -> list[bytes]:
+    """The parts of a `Whole`, as JSON; for a reader of text alone without what is withheld from it. `wait`: of one that
+    waits."""
     shown: Json = {**summary(record), **webhook(record)}
+    if wait is not None:
+        shown |= {"position": wait.position, "estimated_wait_ms": wait.estimated_ms}
     return [orjson.dumps(redacted_record(shown) if redacted else shown)[:-1], *produced, b"}"]
 
 

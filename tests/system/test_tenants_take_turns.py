@@ -70,6 +70,8 @@ def test_one_that_comes_last_is_among_the_first_and_both_are_told_so(house: Hous
     many = [house.submit("many") for _ in range(MANY)]
     last = house.submit("one")
     assert first_queued(house, "one", last, lambda event: True)["position"] <= 1
+    told = house.https["many"].get(f"/v1/generations/{many[-1]}").json()
+    assert told["position"] > MANY // 2
     behind = first_queued(house, "many", many[-1], lambda event: event["estimated_wait_ms"] is not None)
     assert behind["position"] > MANY // 2
     assert behind["estimated_wait_ms"] > 1000

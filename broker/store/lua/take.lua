@@ -134,7 +134,7 @@ for _, owner in ipairs(redis.call('ZRANGE', AGEING, '-inf', int(now), 'BYSCORE',
   line_up(owner, 0, index_ms)
 end
 -- What was queued before there were turns is nobody's.
-if redis.call('EXISTS', TURNS) == 0 and redis.call('EXISTS', line_of('')) == 1 then line_up('', 0, index_ms) end
+if redis.call('EXISTS', TURNS, BACKGROUND) == 0 and redis.call('EXISTS', line_of('')) == 1 then line_up('', 0, index_ms) end
 local steps = 0
 while wanted > 0 and steps < 200 and take_turn() do steps = steps + 1 end
 if #looks > 0 then

@@ -443,7 +443,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _mutant(
         "who comes anew has credit for having been away", "turns.lua",
         "return tonumber(first[2] or redis.call('GET', LEVEL) or '0')", "return 0",
-        "tests/broker/store/test_turns.py",
+        "tests/broker/store/test_turns.py::test_who_comes_anew_takes_turns_with_who_was_alone",
     ),
     _mutant(
         "what a tenant has had is forgotten", "take.lua",

@@ -42,7 +42,7 @@ PAYLOADS: tuple[Mutant, ...] = (
         _SUBMITS + "test_a_request_is_stored_sealed_and_read_as_it_was",
     ),
     mutant(
-        "the key of a repeated submit takes the place of the first", "Submissions.accept",
+        "the key of a repeated submit takes the place of the first", "Submissions._accept",
         "if created:", "self._keep(id_, key)\n                if created:",
         _SUBMITS + "test_a_repeated_submit_has_the_key_of_the_first",
     ),
