@@ -48,7 +48,10 @@ class Revoked:
     def has(self, generation: str, link: str) -> bool:
         if not self._names:
             return False
-        return f"{generation}/{link}" in self._names or self._names.get(generation, -1) >= made_ms(link)
+        if f"{generation}/{link}" in self._names:
+            return True
+        until_ms = self._names.get(generation)
+        return until_ms is not None and until_ms >= made_ms(link)
 
 
 class Linked:

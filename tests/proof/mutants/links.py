@@ -94,8 +94,8 @@ LINKS: tuple[Mutant, ...] = (
     mutant(
         "whoever asks makes a link",
         "_owner",
-        "if not who.may_see(visit.owner, id_):",
-        "if False:",
+        "(await service.visit(id_, who)).owner",
+        "(await service.logs.visit(id_, None)).owner",
         _ROUTES + "test_who_may_not_see_a_generation_makes_no_link_to_it_and_revokes_none",
     ),
     mutant(
