@@ -227,7 +227,7 @@ LINKS: tuple[Mutant, ...] = (
         "who waits is not told that its key has ended",
         "wait_for_end",
         "if closed.is_set():",
-        "service.logs.visit(id_, None)",
+        "if False:",
         _LIMITED + "test_who_waits_is_told_when_its_key_has_ended",
     ),
     mutant("who is shut out reads on", "Viewer._end_with", "self.withdraw()", "pass", _SHUT),
