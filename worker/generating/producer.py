@@ -63,11 +63,6 @@ class Producer:
     ) -> None:  # fmt: skip
         self._checks = checks
         self._budgets = budgets
-        self._holding_back = (
-            None
-            if budgets is None
-            else HoldingBack(budgets, lambda _: upstream, coordination, max(1, settings.max_jobs // 2))
-        )
         self._guarded = any(check.on_failure == "closed" for check in checks)
         self._name = name
         self._logs = logs
@@ -76,6 +71,11 @@ class Producer:
         self._appender = appender
         self._upstream = upstream
         self._upstream_of = upstream_of or (lambda _: upstream)
+        self._holding_back = (
+            None
+            if budgets is None
+            else HoldingBack(budgets, self._upstream_of, coordination, max(1, settings.max_jobs // 2))
+        )
         self._keyed = settings.keyed
         self._settings = settings
         self.abandonment = Abandonment(logs)
