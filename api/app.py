@@ -23,7 +23,19 @@ from api.delivery.guard import Guard
 from api.intake import problems
 from api.intake.problems import ABOUT_STORAGE, Code
 from api.keys.opened import Keys
-from api.routes import admin_keys, anew, batch, chat, docs_page, erasing, generations, openapi, view_links, webhooks
+from api.routes import (
+    admin_keys,
+    anew,
+    batch,
+    chat,
+    docs_page,
+    erasing,
+    generations,
+    limits,
+    openapi,
+    view_links,
+    webhooks,
+)  # fmt: skip
 from api.routes.auditing import note_denial
 from api.routes.cells import Cells, OneCell
 from api.routes.openapi import described
@@ -49,6 +61,7 @@ GUARDED = (
     webhooks.router,
     admin_keys.router,
     view_links.router,
+    limits.router,
 )
 """All that is asked about generations."""
 BODIES = (GenerationRequest, ChatRequest, admin_keys.KeyRequest, admin_keys.RotationRequest, view_links.LinkRequest)
@@ -64,6 +77,7 @@ SHAPES = (
     admin_keys.NewKey,
     admin_keys.KeyListing,
     view_links.ViewLink,
+    limits.LimitsInUse,
 )
 _NOT_READY = (Code.DRAINING, *ABOUT_STORAGE, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH)
 

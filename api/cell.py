@@ -29,6 +29,7 @@ from broker.store.cluster import connect_logs
 from broker.store.coordination import Coordination
 from broker.store.derived import Derivation
 from broker.store.key_proof import vault_with
+from broker.store.limiting import Limiter
 from broker.store.links import LinkStore
 from broker.store.logs import Logs
 from broker.store.recovery import put_back
@@ -57,15 +58,17 @@ class OpenCell:
         self._lookout = Lookout(partial(put_back, logs, coordination)) if settings.two_servers else None
         watch = self._lookout.watch if self._lookout else _nothing
         waits = Waits(coordination, settings.tenant_shares)
+        limiter = Limiter(coordination_redis, lambda owner: settings.limits_of(owner).in_cell(weights, cell.number))
         submissions = Submissions(
             logs, coordination, round(settings.pickup_grace * 1000), settings.retention,
             Derivation(logs_redis, cell.number) if settings.two_servers else None, watch, cell.number,
             round(settings.background_delay * 1000), settings.queue_limit, waits, settings.all_tenants, settings.keyed,
+            limiter.of,
         )  # fmt: skip
         hub = Hub(logs, coordination, settings, watch, turns, admissions)
         agreement = Agreement("api", logs_redis, coordination_redis)
         self.service = Service(
-            logs, coordination, submissions, hub, agreement, settings.trust, aside, bounds, cell.number
+            logs, coordination, submissions, hub, agreement, limiter, settings.trust, aside, bounds, cell.number
         )
         self._erasures = Erasures(self.service.erasing, self._erased, self._may_have_erased)
         self._links = RevokedLinks(cell.number, LinkStore(coordination_redis), links, revoked)

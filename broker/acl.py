@@ -38,6 +38,12 @@ KEYS: Final[Mapping[str, frozenset[Role]]] = {
     "respool:tag:*": BOTH,
     "respool:*:tag:*": BOTH,
     "respool:tags:*": BOTH,
+    "respool:rate:*": API,
+    "respool:*:rate:*": API,
+    "respool:used": BOTH,
+    "respool:*:used": BOTH,
+    "respool:charges": BOTH,
+    "respool:*:charges": BOTH,
     "respool:queue": BOTH,
     "respool:*:queue": BOTH,
     "respool:turns": BOTH,
@@ -84,8 +90,8 @@ _ASKING: Final = "info time role config|get cluster|slots wait waitaof dbsize"
 """About the server: whether it persists, what it is, whether a write is safe. None of it changes anything."""
 _TRANSACTIONS: Final = "multi exec discard watch unwatch eval evalsha script|load"
 _READING: Final = (
-    "exists get getex pttl hget hgetall hkeys hmget hvals xlen xrange xrevrange zcard zcount zmscore zrange zrangebyscore "
-    "zrank "
+    "exists get getex pttl hget hgetall hkeys hmget hstrlen hvals memory|usage xlen xrange xrevrange zcard zcount zmscore "
+    "zrange zrangebyscore zrank "
     "zrevrangebyscore zscore"
 )
 _WRITING: Final = (

@@ -19,6 +19,12 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | `respool:tag:<digest>` | zset | those of one label's value, or of one external id, as in `index` | as `due` |
 | `respool:<tenant>:tag:<digest>` | zset | a tenant's, likewise | as `due` |
 | `respool:tags:<generation>` | string | under which digests it is listed | INDEX, or until it leaves the lists |
+| `respool:rate:<key>` | string | nobody's requests by API key, where limited: when the next is due (µs) | until all is left |
+| `respool:<tenant>:rate:<key>` | string | a tenant's, likewise | likewise |
+| `respool:used` | hash | tokens of a day and bytes that nobody is charged, where limited | as `due` |
+| `respool:<tenant>:used` | hash | a tenant's, likewise | as `due` |
+| `respool:charges` | hash | what of that each generation is charged | as `due` |
+| `respool:<tenant>:charges` | hash | a tenant's, likewise | as `due` |
 | `respool:idem:<sha256>` | string | idempotency key → generation and body fingerprint | IDEMPOTENCY |
 | `respool:queue` | zset | nobody's jobs that wait, by their places (ms) | INDEX, renewed by every job |
 | `respool:<tenant>:queue` | zset | a tenant's, likewise | as `queue` |
@@ -182,6 +188,21 @@ def index(state: str, owner: str = "") -> str:
 def tag(digest: str, owner: str = "") -> str:
     """As `index`."""
     return f"{_of(owner)}tag:{digest}"
+
+
+def rate(owner: str, key: str) -> str:
+    """Of one API key's requests; `key` is its id, empty where none is asked for."""
+    return f"{_of(owner)}rate:{key or '-'}"
+
+
+def used(owner: str) -> str:
+    """What the ledger comes to."""
+    return f"{_of(owner)}used"
+
+
+def charges(owner: str) -> str:
+    """The ledger, by generation."""
+    return f"{_of(owner)}charges"
 
 
 def _of(owner: str) -> str:

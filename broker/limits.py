@@ -119,6 +119,28 @@ class Limits:
 NO_LIMITS: Final = Limits()
 
 
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A submit, as limits see it: with which API key it came, the tokens and the bytes that it is charged."""
+
+    limits: Limits
+    key: str
+    tokens: int
+    bytes: int
+
+    def words(self) -> str:
+        """As the scripts are told it; empty where nothing is held against it."""
+        limits = self.limits
+        if not limits:
+            return ""
+        pace = (None, None) if limits.rate is None else (limits.rate.interval_us, limits.rate.burst)
+        held = (limits.unfinished, limits.queued, limits.tokens, self.tokens, limits.stored, self.bytes)
+        return " ".join("-" if each is None else str(each) for each in (self.key or None, *pace, *held))
+
+
+NO_DEMAND: Final = Demand(NO_LIMITS, "", 0, 0)
+
+
 def estimate(request_bytes: int, max_tokens: int) -> int:
     """Tokens that a generation is charged until it has ended: all that it may put out, and what so many bytes of request come
     to."""

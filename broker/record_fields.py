@@ -46,6 +46,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("priority", "`background`; else missing", _MAKING),
     Field("start_ms", "when it may start, if that was asked for", _MAKING),
     Field("place_ms", "its place in the queue, where that is not its submit", _MAKING),
+    Field("charged", "`1` if its owner is charged for what it costs; else missing", _MAKING, shown=False),
     Field("retention_ms", "how long record and log are kept, from the end on", _MAKING, shown=False),
     Field("created_ms", "when the record was made", _MAKING),
     Field("started_ms", "when the first attempt was claimed", ("claim",)),

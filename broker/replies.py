@@ -1,11 +1,13 @@
 """What the two roles of Redis answer, as types."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from broker.errors import BrokerError
 from broker.events import Entry
 from broker.ids import EntryId
+from broker.limits import Reached
 from broker.record import State
 
 # -- logs
@@ -71,11 +73,19 @@ class NotAppended:
 AppendReply = Appended | Fenced | Behind | NotAppended
 
 
+class Cost(NamedTuple):
+    """Of a generation that has ended: its usage, JSON, `{}` where nothing was spent; bytes that Redis keeps of it."""
+
+    usage: bytes
+    stored: int
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """A sweeper's look at a record; `lease_ms` and `expires_ms` are what is left of the lease and of the record, `ended_ms` how
     long ago it ended, if it has; `hooked`: a webhook is to tell that yet. `place_ms` is its place in the queue, 0 if that is
-    its submit; `start_ms` when it may start, 0 if it may. `owner`: whose it is, empty if nobody's."""
+    its submit; `start_ms` when it may start, 0 if it may. `owner`: whose it is, empty if nobody's; `cost`:
+    if that one is charged for it, and it has ended."""
 
     state: State
     ordinal: int
@@ -87,6 +97,7 @@ class Look:
     place_ms: int = 0
     start_ms: int = 0
     owner: str = ""
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +168,34 @@ class Held:
 # -- coordination
 
 
+class Allowance(NamedTuple):
+    """How many more requests of an API key may come at once; ms until a whole burst may."""
+
+    left: int
+    full_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """Nothing was done, as it would pass this limit; `wait_ms` until the same may fare better, 0 if that is not known."""
+
+    which: Reached
+    wait_ms: int
+
+    @classmethod
+    def of(cls, reply: Sequence[Any]) -> "Limited":
+        """From {'limited', which, ms}."""
+        return cls(cast(Reached, reply[1].decode()), int(reply[2]))
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """`id` is the generation's; `known` says that an earlier request of the same key made it."""
+    """`id` is the generation's; `known` says that an earlier request of the same key made it. `allowance`: where requests are
+    counted."""
 
     id: str
     known: bool
+    allowance: Allowance | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,10 @@ class BrokerSettings(LimitSettings, BaseSettings):
         """Those that are listed; where none are, the one of `redis_url` and `logs_url`."""
         return (Cell(0, self.redis_url, self.logs_url),) if self.cells is None else cells_of(self.cells)
 
+    def limits_of(self, owner: str) -> Limits:
+        """What a tenant may ask for."""
+        return Limits.of(self.all_tenants.of(owner), self)
+
     def of(self, cell: Cell) -> Self:
         """The settings of who works with this cell alone."""
         return self.model_copy(update={"redis_url": cell.redis_url, "logs_url": cell.logs_url, "cells": None})

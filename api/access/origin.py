@@ -31,7 +31,10 @@ _NOSNIFF: Final[Header] = (b"x-content-type-options", b"nosniff")
 _VARY: Final[Header] = (b"vary", b"Origin")
 """No cache gives one origin's answer to another."""
 _ALLOW: Final = b"access-control-allow-origin"
-_EXPOSE: Final[Header] = (b"access-control-expose-headers", b"Location, Retry-After, Generation-Id")
+_EXPOSE: Final[Header] = (
+    b"access-control-expose-headers",
+    b"Location, Retry-After, Generation-Id, RateLimit, RateLimit-Policy",
+)
 PREFLIGHT: Final[Sequence[Header]] = (
     (b"access-control-allow-methods", b"GET, POST, DELETE"),
     (

@@ -4,6 +4,7 @@ generations.py  `/v1/generations`
 chat.py         the chat form: submit and follow in one
 webhooks.py     an end is told again
 batch.py        many submits in one request
+limits.py       what a tenant may use, and what it does
 anew.py         the same request again, and what goes on from its text
 admin_keys.py   `/v1/admin/keys`: API keys are made and revoked
 view_links.py   links by which anybody reads one generation

@@ -12,7 +12,7 @@ from api.intake.body import has_body, read_json
 from api.intake.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
 from api.intake.problems import Code, Problem
 from api.routes import views
-from api.routes.asking import ABOUT_ONE, ABOUT_SUBMITTING, SUBMITTED, CellsOf, Id, ServiceOf, WhoSubmits, guarded
+from api.routes.asking import ABOUT_ONE, ABOUT_SUBMITTING, KEPT, SUBMITTED, CellsOf, Id, ServiceOf, WhoSubmits, guarded
 from api.routes.cells import Cells
 from api.routes.generations import answered
 from api.routes.openapi import STREAM, described
@@ -35,7 +35,7 @@ Make = Callable[[Changes], StoredRequest]
     "/generations/{id}/retry",
     **described(
         {202: views.Summary, 200: STREAM}, _ABOUT, scopes=("submit",), takes=("Idempotency-Key",),
-        sends={202: ("Location",), 200: SUBMITTED}, changes=_CHANGED,
+        sends={202: KEPT, 200: SUBMITTED}, changes=_CHANGED,
     ),
 )  # fmt: skip
 async def retry(who: WhoSubmits, request: Request, cells: CellsOf, service: ServiceOf, id_: Id) -> Response:
@@ -50,7 +50,7 @@ async def retry(who: WhoSubmits, request: Request, cells: CellsOf, service: Serv
     "/generations/{id}/continue",
     **described(
         {202: views.Summary, 200: STREAM}, (*_ABOUT, Code.CANNOT_CONTINUE), scopes=("submit",), takes=("Idempotency-Key",),
-        sends={202: ("Location",), 200: SUBMITTED}, changes=_CHANGED,
+        sends={202: KEPT, 200: SUBMITTED}, changes=_CHANGED,
     ),
 )  # fmt: skip
 async def continue_(who: WhoSubmits, request: Request, cells: CellsOf, service: ServiceOf, id_: Id) -> Response:

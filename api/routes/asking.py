@@ -17,9 +17,13 @@ from api.routes.cells import Cells
 from api.routes.service import Service
 from broker.errors import UnknownGeneration
 from broker.ids import GENERATION_ID, is_generation_id
+from broker.store.accepting import Submitted
 
 NO_STORE: Final = {"cache-control": "no-store"}
 ABOUT_ONE: Final = (Code.NOT_FOUND, Code.EXPIRED, Code.ERASED, *ABOUT_STORAGE)
+LIMITED: Final = (
+    Code.RATE_LIMITED, Code.TOO_MANY_RUNNING, Code.TOO_MANY_QUEUED, Code.TOKEN_BUDGET_SPENT, Code.STORAGE_BUDGET_SPENT,
+)  # fmt: skip
 ABOUT_BODIES: Final = (
     Code.MALFORMED_JSON, Code.DUPLICATE_KEY, Code.NOT_UTF8, Code.UNSUPPORTED_JSON, Code.INCOMPLETE_BODY, Code.BODY_TIMEOUT,
     Code.BODY_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE, Code.INVALID_REQUEST,
@@ -29,9 +33,11 @@ ABOUT_SUBMITTING: Final = (
     Code.NOT_ACCEPTABLE, *ABOUT_STORAGE, Code.STORAGE_FULL, Code.QUEUE_FULL,
     Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH, Code.OUTCOME_UNKNOWN,
     Code.ENCRYPTION_UNAVAILABLE, Code.DRAINING, Code.CROSS_SITE, Code.TOO_MANY_STREAMS, Code.MODEL_NOT_ALLOWED,
-    Code.TOOL_NOT_ALLOWED,
+    Code.TOOL_NOT_ALLOWED, *LIMITED,
 )  # fmt: skip
-SUBMITTED: Final = ("Location", "Generation-Id")
+KEPT: Final = ("Location", "RateLimit", "RateLimit-Policy")
+SUBMITTED: Final = ("Generation-Id", *KEPT)
+"""Headers of what was accepted: as JSON, and as events."""
 MESSAGES: Final = [{"role": "user", "content": "Tell me a story"}]
 
 
@@ -65,6 +71,13 @@ def _holding(scope: Scope) -> Callable[[Principal], Awaitable[Principal]]:
     return who_may
 
 
+async def _counted(request: Request, who: Annotated[Principal, Depends(who_asks)]) -> None:
+    """Counts a request that asks Redis and is neither a submit, which is counted where it is accepted, nor an event stream.
+    Raises LimitReached, StorageUnavailable."""
+    cells: Cells = request.app.state.cells
+    await cells.counting(request.path_params.get("id")).count(who.owner, who.key)
+
+
 async def _known_shape(
     id_: Annotated[str, Path(alias="id", json_schema_extra={"pattern": f"^{GENERATION_ID}$"})],
 ) -> str:
@@ -83,12 +96,25 @@ WhoSubmits = Annotated[Principal, Depends(_holding("submit"))]
 WhoViews = Annotated[Principal, Depends(_holding("view"))]
 WhoCancels = Annotated[Principal, Depends(_holding("cancel"))]
 WhoAdmins = Annotated[Principal, Depends(_holding("admin"))]
+Counted = Annotated[None, Depends(_counted)]
 Id = Annotated[str, Depends(_known_shape)]
 
 
 def guarded() -> APIRouter:
     """For routes of the API: none is answered whom the gate has not let in, whatever the route looks at."""
     return APIRouter(prefix="/v1", dependencies=[Depends(who_asks)])
+
+
+def paces(service: Service, who: Principal, accepted: Submitted) -> dict[str, str]:
+    """What is left of the requests of who has just submitted, as draft-ietf-httpapi-ratelimit-headers-10 tells it; empty where
+    they are not limited."""
+    pace, left = service.limiter.of(who.owner).rate, accepted.allowance
+    if pace is None or left is None:
+        return {}
+    return {
+        "ratelimit-policy": f'"requests";q={pace.burst};w={-(-pace.window_us // 1_000_000)}',
+        "ratelimit": f'"requests";r={left.left};t={-(-left.full_ms // 1000)}',
+    }
 
 
 def as_json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

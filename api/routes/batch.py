@@ -120,7 +120,7 @@ async def _verdict(
 
         asked = await cells.aside.run(make) if len(line) > SMALL else make()
         cells.refuse_unless_accepting()
-        accepted = await cells.accept(asked, key, who.owner)
+        accepted = await cells.accept(asked, key, who.owner, who.key)
         journal.note("submit", who, accepted.id)
         service = cells.of(accepted.id)
         record = accepted.record or service.shown(await service.logs.record(accepted.id))

@@ -19,6 +19,7 @@ from api.viewing.admissions import Admissions
 from broker.aside import Aside
 from broker.errors import (
     BrokerError,
+    LimitReached,
     OutcomeUnknown,
     QueueFull,
     StorageFull,
@@ -31,6 +32,7 @@ from broker.placing import Turn, Weights, home, read
 from broker.record import Record
 from broker.request import GenerationRequest
 from broker.store.accepting import Submitted, key_of
+from broker.store.limiting import Limiter
 from broker.store.shares import Shares
 
 log = logging.getLogger("respool.cells")
@@ -81,6 +83,11 @@ class Cells:
             log.warning("somebody asked for a generation of cell %d, which is not in RESPOOL_CELLS", number)
         raise UnknownGeneration
 
+    def counting(self, id_: str | None) -> Limiter:
+        """Where a request is counted that is no submit: in the cell that it is about, if that one has a share of the limits."""
+        number = cell_of(id_) if id_ is not None and is_generation_id(id_) else -1
+        return (self.services[number] if number in self._taking else self._any).limiter
+
     @property
     def aside(self) -> Aside:
         """Where large bodies are read."""
@@ -112,16 +119,18 @@ class Cells:
         if self._any.hub.draining or all(self.services[number].agreement.apart for number in self._taking):
             self._any.refuse_unless_accepting()
 
-    async def accept(self, request: GenerationRequest, idempotency_key: str | None, owner: str) -> Submitted:
+    async def accept(
+        self, request: GenerationRequest, idempotency_key: str | None, owner: str, by: str = ""
+    ) -> Submitted:
         """As Submissions.accept, in the cell that is chosen for it. Raises Problem, too, where that cell takes nothing."""
         if self._alone:
-            return await self._any.submissions.accept(request, idempotency_key, owner)
+            return await self._any.submissions.accept(request, idempotency_key, owner, by)
         if idempotency_key is None:
-            return await self._anywhere(request, owner)
+            return await self._anywhere(request, owner, by)
         service = await self._at_home(request, idempotency_key, owner)
         service.refuse_unless_accepting()
         service.refuse_if_crowded()
-        return await service.submissions.accept(request, idempotency_key, owner)
+        return await service.submissions.accept(request, idempotency_key, owner, by)
 
     async def made_before(self, request: GenerationRequest, idempotency_key: str, owner: str) -> Submitted:
         """As Submissions.made_before, in the cell that knows the key. Raises StorageUnavailable if one does not answer that may
@@ -129,8 +138,9 @@ class Cells:
         service = self._any if self._alone else await self._at_home(request, idempotency_key, owner)
         return await service.submissions.made_before(request, idempotency_key, owner)
 
-    async def _anywhere(self, request: GenerationRequest, owner: str) -> Submitted:
-        """A cell that was tried and did nothing is no reason not to try another; one that may have done something is."""
+    async def _anywhere(self, request: GenerationRequest, owner: str, by: str) -> Submitted:
+        """A cell that was tried and did nothing is no reason not to try another, one that has used up its share of a limit
+        neither; one that may have done something is."""
         left = {number: self.weights[number] for number in self._taking if self.services[number].takes_submits}
         if not left:
             left = {number: self.weights[number] for number in [self._turn.next(self.weights)]}
@@ -138,9 +148,9 @@ class Cells:
             number = self._turn.next(left)
             service = self.services[number]
             try:
-                return await service.submissions.accept(request, None, owner)
-            except (StorageUnavailable, StorageFull, OutcomeUnknown, QueueFull) as error:
-                if not isinstance(error, TooBusy | StorageFull | QueueFull):
+                return await service.submissions.accept(request, None, owner, by)
+            except (StorageUnavailable, StorageFull, OutcomeUnknown, LimitReached, QueueFull) as error:
+                if not isinstance(error, TooBusy | StorageFull | LimitReached | QueueFull):
                     service.agreement.hears = False
                 del left[number]
                 if isinstance(error, OutcomeUnknown) or not left:

@@ -65,7 +65,7 @@ async def chat(
         accepted = await _made_before(cells, who, asked, key)
     else:
         cells.refuse_unless_accepting()
-        accepted = await cells.accept(asked, key, who.owner)
+        accepted = await cells.accept(asked, key, who.owner, who.key)
         journal_of(request).note("submit", who, accepted.id)
     dialect = _DIALECTS[view]
     return await follow_submitted(

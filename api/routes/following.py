@@ -14,7 +14,7 @@ from api.dialects.native import NATIVE
 from api.dialects.redacted import redacted
 from api.intake.negotiate import EVENT_STREAM_HEADERS
 from api.intake.problems import Code, Problem
-from api.routes.asking import NO_STORE
+from api.routes.asking import NO_STORE, paces
 from api.routes.auditing import journal_of
 from api.routes.service import Service
 from api.viewing.admissions import Admissions
@@ -44,7 +44,8 @@ async def follow_submitted(
     """A stream of what was accepted, from its beginning or from behind the cursor. Of what was made just now nothing need be
     asked."""
     id_, view = accepted.id, _view(request, who, dialect, chunk)
-    headers = [(b"location", f"/v1/generations/{id_}".encode()), (b"generation-id", id_.encode())]
+    told = {"location": f"/v1/generations/{id_}", "generation-id": id_, **paces(service, who, accepted)}
+    headers = [(name.encode(), value.encode()) for name, value in told.items()]
     if accepted.record is None or service.hub.draining:
         return await follow(
             request, service, who, id_, cursor, dialect=dialect, chunk=chunk, headers=headers, last=last

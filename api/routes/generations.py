@@ -20,11 +20,13 @@ from api.routes import views
 from api.routes.asking import (
     ABOUT_ONE,
     ABOUT_SUBMITTING,
+    KEPT,
     MESSAGES,
     NO_STORE,
     SUBMITTED,
     CellsOf,
     Chunk,
+    Counted,
     Id,
     ServiceOf,
     WhoCancels,
@@ -32,6 +34,7 @@ from api.routes.asking import (
     WhoViews,
     as_json,
     guarded,
+    paces,
 )
 from api.routes.auditing import journal_of
 from api.routes.cells import Cells
@@ -58,7 +61,7 @@ router = guarded()
     "/generations",
     **described(
         {202: views.Summary, 200: STREAM}, ABOUT_SUBMITTING, scopes=("submit",), body=GenerationRequest,
-        takes=("Idempotency-Key",), sends={202: ("Location",), 200: SUBMITTED},
+        takes=("Idempotency-Key",), sends={202: KEPT, 200: SUBMITTED},
         example={"model": "sim-1", "messages": MESSAGES},
     ),
 )  # fmt: skip
@@ -80,7 +83,7 @@ async def answered(
         who.refuse_without("view")
         refuse_if_full(cells.admissions, who)
     cells.refuse_unless_accepting()
-    accepted = await cells.accept(asked, key, who.owner)
+    accepted = await cells.accept(asked, key, who.owner, who.key)
     id_ = accepted.id
     journal_of(request).note("submit", who, id_)
     service = cells.of(id_)
@@ -88,7 +91,7 @@ async def answered(
     if form == EVENT_STREAM:
         return await follow_submitted(request, service, who, accepted)
     record = accepted.record or service.shown(await service.logs.record(id_))
-    return as_json(views.summary(record), 202, {"location": location})
+    return as_json(views.summary(record), 202, {"location": location, **paces(service, who, accepted)})
 
 
 @router.get(
@@ -152,6 +155,7 @@ async def events(
 )
 async def read(
     who: WhoViews,
+    _: Counted,
     service: ServiceOf,
     id_: Id,
     request: Request,
@@ -195,13 +199,14 @@ async def _left(request: Request) -> None:
     "/generations",
     **described(
         {200: views.Listing},
-        (Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST, *ABOUT_STORAGE),
+        (Code.NOT_ACCEPTABLE, Code.INVALID_REQUEST, Code.RATE_LIMITED, *ABOUT_STORAGE),
         scopes=("view",),
         takes=("label", "external_id"),
     ),
 )
 async def listing(
     who: WhoViews,
+    _: Counted,
     cells: CellsOf,
     request: Request,
     state: State | None = None,
@@ -236,11 +241,11 @@ async def listing(
     "/generations/{id}/cancel",
     **described(
         {200: views.Summary, 202: views.Summary},
-        (*ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.ALREADY_ENDED, Code.CROSS_SITE),
+        (*ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.ALREADY_ENDED, Code.CROSS_SITE, Code.RATE_LIMITED),
         scopes=("cancel",),
     ),
 )
-async def cancel(who: WhoCancels, service: ServiceOf, id_: Id, request: Request) -> Response:
+async def cancel(who: WhoCancels, _: Counted, service: ServiceOf, id_: Id, request: Request) -> Response:
     """Asks for the end. 200 with the record if nobody ran it, so that it has ended here, or had before; 202 if its worker has
     been told, who may have ended it by the time that the record is read; 409 if it has ended otherwise."""
     negotiate(request.headers, (JSON,))

@@ -180,6 +180,17 @@ PARAMETERS: Final[Mapping[str, Json]] = {
 HEADERS: Final[Mapping[str, Json]] = {
     "Location": {"description": "The generation's record.", "schema": {"type": "string"}},
     "Generation-Id": {"description": "The generation's id.", "schema": {"type": "string"}},
+    "RateLimit": {
+        "description": "Where the requests of an API key are limited: how many more may come at once, `r`, and seconds until a"
+        " whole burst may, `t` (draft-ietf-httpapi-ratelimit-headers-10).",
+        "schema": {"type": "string"},
+        "example": '"requests";r=9;t=1',
+    },
+    "RateLimit-Policy": {
+        "description": "How many requests may come at once, `q`, and in how many seconds as many more may, `w`.",
+        "schema": {"type": "string"},
+        "example": '"requests";q=10;w=10',
+    },
     "Retry-After": {"description": "Seconds after which the same request may succeed.", "schema": {"type": "integer"}},
     "Allow": {"description": "The methods that the path has.", "schema": {"type": "string"}},
     "Cache-Control": {"description": "No answer may be kept.", "schema": {"const": "no-store"}},

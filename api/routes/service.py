@@ -23,6 +23,7 @@ from broker.store.client import storage_errors
 from broker.store.coordination import Coordination
 from broker.store.erasing import Erasing
 from broker.store.indexes import file_ended
+from broker.store.limiting import Limiter
 from broker.store.logs import Logs
 from broker.store.pool import crowded
 from broker.store.safety import check_cell, check_safe, check_writable
@@ -58,6 +59,7 @@ class Service:
     submissions: Submissions
     hub: Hub
     agreement: Agreement
+    limiter: Limiter
     trust: Trust
     aside: Aside = field(default_factory=Aside)
     """Where large bodies are read."""

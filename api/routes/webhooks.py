@@ -5,7 +5,7 @@ from fastapi import Request, Response
 from api.intake.negotiate import JSON, negotiate
 from api.intake.problems import Code, Problem
 from api.routes import views
-from api.routes.asking import ABOUT_ONE, Id, ServiceOf, WhoSubmits, as_json, guarded
+from api.routes.asking import ABOUT_ONE, Counted, Id, ServiceOf, WhoSubmits, as_json, guarded
 from api.routes.openapi import described
 from broker.errors import UnknownGeneration
 from broker.store.webhooks import Webhooks
@@ -17,11 +17,11 @@ router = guarded()
     "/generations/{id}/webhook/redeliver",
     **described(
         {202: views.Told},
-        (*ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.NOT_ENDED, Code.NO_WEBHOOK, Code.CROSS_SITE),
+        (*ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.NOT_ENDED, Code.NO_WEBHOOK, Code.CROSS_SITE, Code.RATE_LIMITED),
         scopes=("submit",),
     ),
 )
-async def redeliver(who: WhoSubmits, request: Request, service: ServiceOf, id_: Id) -> Response:
+async def redeliver(who: WhoSubmits, _: Counted, request: Request, service: ServiceOf, id_: Id) -> Response:
     """Has the webhook of a generation that has ended tried again, at once, as if it had not been tried before."""
     negotiate(request.headers, (JSON,))
     record = await service.safe_record(id_, who)

@@ -14,6 +14,7 @@ vault.py                data keys in hand; unsealing.py: what was read, opened; 
 reading.py              a log page by page, and what it amounts to
 coordination.py         the role that has `due`, the queue and the indexes; queue.py: all of arq's queue
 accepting.py            the one way to submit: once, whatever breaks in between
+limiting.py             the limits of tenants: what of them is used, and requests that are counted
 derived.py              ids that idempotency keys give, where coordination may forget these
 indexes.py              filing what has ended
 recovery.py             what coordination has lost, put back from the records

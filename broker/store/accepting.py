@@ -15,12 +15,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from broker.allowed import refuse_unless_allowed
-from broker.errors import NotDurable, OutcomeUnknown, QueueFull, StorageFull, StorageUnavailable, UnknownGeneration
+from broker.errors import (
+    LimitReached,
+    NotDurable,
+    OutcomeUnknown,
+    QueueFull,
+    StorageFull,
+    StorageUnavailable,
+    UnknownGeneration,
+)  # fmt: skip
 from broker.ids import new_generation_id
 from broker.keyed import NO_SECRET, Keyed
+from broker.limits import NO_DEMAND, NO_LIMITS, Demand, Limits, estimate
 from broker.record import Record
 from broker.refusals import REFUSED
-from broker.replies import Full
+from broker.replies import Allowance, Full, Limited
 from broker.request import Durability, GenerationRequest
 from broker.schedule import AT_ONCE, Schedule
 from broker.store import log_steps, one_server
@@ -64,6 +73,11 @@ class Submitted:
     rank: int | None = 0
     alone: bool = True
     abandonable: bool = False
+    allowance: Allowance | None = None
+
+
+def _no_limits(_: str) -> Limits:
+    return NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +88,8 @@ class Submissions:
     `derivation`: of ids from keys, None where coordination and logs are one server. `watch` has what was accepted looked at in
     some seconds, where they are two. `cell`: whose ids are made here. `background_ms`: by how much what is in the background is
     placed later in the queue. `most_waiting`: beyond so many that wait nothing is accepted; `waits` tells when it may be
-    again. `tenants`: what each may ask for. `keyed`: by which secret bodies are compared."""
+    again. `tenants`: what each may ask for. `keyed`: by which secret bodies are compared. `limits_of`: how
+    much an owner may ask for here."""
 
     logs: Logs
     coordination: Coordination
@@ -88,34 +103,37 @@ class Submissions:
     waits: Waits | None = None
     tenants: Tenants = NO_TENANTS
     keyed: Keyed = NO_SECRET
+    limits_of: Callable[[str], Limits] = _no_limits
 
     async def submit(self, request: GenerationRequest, idempotency_key: str | None, owner: str = "") -> str:
         """As `accept`: the id of the generation."""
         return (await self.accept(request, idempotency_key, owner)).id
 
-    async def accept(self, request: GenerationRequest, idempotency_key: str | None, owner: str = "") -> Submitted:
+    async def accept(
+        self, request: GenerationRequest, idempotency_key: str | None, owner: str = "", by: str = ""
+    ) -> Submitted:
         """As `_accept`; QueueFull says when it may be tried again."""
         try:
-            return await self._accept(request, idempotency_key, owner)
+            return await self._accept(request, idempotency_key, owner, by)
         except QueueFull:
             if self.waits is None or self.most_waiting is None:
                 raise
             raise QueueFull((await self.waits.standing()).retry_after(self.most_waiting)) from None
 
-    async def _accept(self, request: GenerationRequest, idempotency_key: str | None, owner: str) -> Submitted:
+    async def _accept(self, request: GenerationRequest, idempotency_key: str | None, owner: str, by: str) -> Submitted:
         """The generation, a new one or the one that this key of this owner made before. `owner`: whose it is, without
-        a NUL in it; empty where nobody is asked who they are.
+        a NUL in it; empty where nobody is asked who they are. `by`: the id of the API key that requests are counted by.
 
-        Raises NotAllowed, IdempotencyMismatch, ExpiredGeneration (the key's generation has been and gone), QueueFull,
-        StorageFull, NotDurable, SealingUnavailable, StorageUnavailable (nothing happened), OutcomeUnknown (something may
-        have)."""
+        Raises NotAllowed, IdempotencyMismatch, ExpiredGeneration (the key's generation has been and gone),
+        LimitReached, QueueFull, StorageFull, NotDurable, SealingUnavailable, StorageUnavailable (nothing happened),
+        OutcomeUnknown (something may have)."""
         refuse_unless_allowed(request, self.tenants.of(owner))
         # 3 ms of 1 MiB, for who has a key
         fingerprint = self._fingerprint(request, owner) if idempotency_key is not None else ""
         derived = None
         if idempotency_key is not None:
             idempotency_key = key_of(owner, idempotency_key)
-        id_, made = new_generation_id(self.cell), None
+        id_, made, allowance = new_generation_id(self.cell), None, None
         grace = _abandon_ms(request)
         reached = False
         try:
@@ -130,21 +148,25 @@ class Submissions:
             if derived is not None and derived.known:
                 await self._see_to(id_)
             elif self.derivation is None and idempotency_key is None:
-                made = await self._at_once(id_, request, owner, key)
+                made = await self._at_once(id_, request, owner, by, key)
             else:
-                tags = request.options().tags
+                tags, stored = request.options().tags, self._stored(request, key)
+                demand = self._demand(stored[0], request, owner, by)
                 accepted = await self.coordination.submit(
-                    id_, idempotency_key, fingerprint, self.pickup_ms, tags, owner, self.most_waiting
+                    id_, idempotency_key, fingerprint, self.pickup_ms, tags, owner, self.most_waiting, demand
                 )
+                allowance = accepted.allowance
                 if accepted.id != id_:
                     id_ = accepted.id
                     key = await self.logs.vault.made(id_, owner)
-                stored, made_for = self._stored(request, key), fingerprint if derived else ""
+                    stored = self._stored(request, key)
+                made_for = fingerprint if derived else ""
                 schedule, hook = request.options().schedule(self.background_ms), request.hook
                 wrapped = b"" if key is None else key.wrapped
                 created = await self.logs.create(
-                    id_, *stored, made_for, owner, request.origin, grace, hook, tags, schedule, wrapped
-                )
+                    id_, *stored, made_for, owner, request.origin, grace, hook, tags, schedule, wrapped,
+                    charged=demand.limits.charged,
+                )  # fmt: skip
                 if created:
                     self._keep(id_, key)
                     with _accepted():
@@ -155,7 +177,7 @@ class Submissions:
             raise
         if self.derivation is not None:
             self.watch(id_)
-        return made or Submitted(id_, None)
+        return made or Submitted(id_, None, allowance=allowance)
 
     async def knows(self, request: GenerationRequest, idempotency_key: str, owner: str = "") -> bool:
         """Whether this key of this owner has made a generation here in the last 24 hours. Raises IdempotencyMismatch, though
@@ -186,21 +208,32 @@ class Submissions:
         await self.logs.record(id_)
         await put_back(self.logs, self.coordination, [id_])
 
-    async def _at_once(self, id_: str, request: GenerationRequest, owner: str, key: Made | None) -> Submitted | None:
+    async def _at_once(
+        self, id_: str, request: GenerationRequest, owner: str, by: str, key: Made | None
+    ) -> Submitted | None:
         grace, tags = _abandon_ms(request), request.options().tags
         schedule = request.options().schedule(self.background_ms)
         stored, origin, hook = self._stored(request, key), request.origin, request.hook
-        wrapped = b"" if key is None else key.wrapped
-        create = log_steps.create(id_, *stored, "", owner, origin, grace, hook, tags, schedule, wrapped)
-        accept = one_server.accept(id_, create, self.pickup_ms, tags, owner, self.most_waiting)
+        wrapped, demand = b"" if key is None else key.wrapped, self._demand(stored[0], request, owner, by)
+        create = log_steps.create(
+            id_, *stored, "", owner, origin, grace, hook, tags, schedule, wrapped, charged=demand.limits.charged
+        )
+        accept = one_server.accept(id_, create, self.pickup_ms, tags, owner, self.most_waiting, demand)
         listed = await accept.run(self.coordination.redis)
         if isinstance(listed, Full):
             raise QueueFull
         if listed is None:
             return None
+        if isinstance(listed, Limited):
+            raise LimitReached(listed.which, listed.wait_ms)
         self._keep(id_, key)
         record = Record.new(id_, request.model, listed.created_ms, owner, request.origin, request.hook, tags, schedule)
-        return Submitted(id_, record, listed.rank, listed.alone, grace is not None)
+        return Submitted(id_, record, listed.rank, listed.alone, grace is not None, listed.allowance)
+
+    def _demand(self, stored: bytes, request: GenerationRequest, owner: str, by: str) -> Demand:
+        """What a submit is held against."""
+        limits = self.limits_of(owner)
+        return Demand(limits, by, estimate(len(stored), request.max_tokens), len(stored)) if limits else NO_DEMAND
 
     def _stored(self, request: GenerationRequest, key: Made | None) -> tuple[bytes, str, int, Durability]:
         """The request as its record has it, the model, the retention in ms, the durability."""

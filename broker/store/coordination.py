@@ -12,10 +12,11 @@ from arq.connections import ArqRedis
 from redis.asyncio.client import Pipeline
 
 from broker import keys
-from broker.errors import IdempotencyMismatch, QueueFull, StorageForbidden, StorageRefused
+from broker.errors import IdempotencyMismatch, LimitReached, QueueFull, StorageForbidden, StorageRefused
 from broker.keyed import same
+from broker.limits import NO_DEMAND, Demand
 from broker.record import State
-from broker.replies import Accepted, Full, Look, Mismatch, Place
+from broker.replies import Accepted, Full, Limited, Look, Mismatch, Place
 from broker.store import archive_steps, coordination_steps, queue, webhook_steps
 from broker.store.client import storage_errors
 from broker.store.lua import step
@@ -40,13 +41,17 @@ class Coordination:
 
     async def submit(
         self, id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int, tags: Tags = NO_TAGS,
-        owner: str = "", most_waiting: int | None = None,
+        owner: str = "", most_waiting: int | None = None, demand: Demand = NO_DEMAND,
     ) -> Accepted:  # fmt: skip
-        """Reserves the id: from now on `due` holds it. May be repeated. Raises IdempotencyMismatch, QueueFull."""
-        call = coordination_steps.submit(id_, idempotency_key, fingerprint, first_due_ms, tags, owner, most_waiting)
+        """Reserves the id: from now on `due` holds it. May be repeated. Raises IdempotencyMismatch, QueueFull, LimitReached."""
+        call = coordination_steps.submit(
+            id_, idempotency_key, fingerprint, first_due_ms, tags, owner, most_waiting, demand
+        )
         accepted = await call.run(self.redis)
         if isinstance(accepted, Full):
             raise QueueFull
+        if isinstance(accepted, Limited):
+            raise LimitReached(accepted.which, accepted.wait_ms)
         if isinstance(accepted, Mismatch):
             raise IdempotencyMismatch
         return accepted
@@ -180,9 +185,15 @@ class Coordination:
         """Lists up to 100 ended generations under their final states, removes what is left of their jobs, and lets a sweeper
         look again no sooner than when they have expired, to take them off the lists. But Redis may take a fresh end back, in
         this very moment perhaps: one is looked at again soon, and filed for good when it has stood."""
+        await self.settle(ended)
         await self.archive(ended)
         await self.tell([id_ for id_, look in ended.items() if look.hooked])
         await coordination_steps.file(ended).run(self.redis)
+
+    async def settle(self, ended: Mapping[str, Look]) -> None:
+        """Charges tenants what these ended generations have cost. Whoever files an end does that first, as `archive`."""
+        if any(look.cost is not None for look in ended.values()):
+            await coordination_steps.settle(ended).run(self.redis)
 
     async def tell(self, ids: Sequence[str]) -> None:
         """Has ends told by their webhooks that nobody sees to yet. Whoever files an end, or unlists what has expired, does that

@@ -11,8 +11,23 @@ from typing import Any, Final
 from arq.constants import in_progress_key_prefix, job_key_prefix
 
 from broker import keys
+from broker.limits import NO_DEMAND, Demand
 from broker.record import State
-from broker.replies import NONE_OVER, Accepted, Announced, Found, Full, Look, Mismatch, Over, Overdue, Place, Taken
+from broker.replies import (
+    NONE_OVER,
+    Accepted,
+    Allowance,
+    Announced,
+    Found,
+    Full,
+    Limited,
+    Look,
+    Mismatch,
+    Over,
+    Overdue,
+    Place,
+    Taken,
+)  # fmt: skip
 from broker.store.lua import Argument, Call, Script
 from broker.store.queue import MOST_JOBS, Job, content
 from broker.tags import NO_TAGS, Tags
@@ -28,6 +43,7 @@ _FILE: Final = Script("file")
 _POSTPONE: Final = Script("postpone")
 _ANNOUNCE: Final = Script("announce")
 _SHARES: Final = Script("shares")
+_SETTLE: Final = Script("settle")
 _TAG: Final = Script("tag")
 _MOVE: Final = Script("move")
 _UNLIST: Final = Script("unlist")
@@ -66,10 +82,10 @@ def idempotency(key: str) -> str:
 
 def submit(
     id_: str, idempotency_key: str | None, fingerprint: str, first_due_ms: int, tags: Tags = NO_TAGS, owner: str = "",
-    most_waiting: int | None = None,
-) -> Call[Accepted | Mismatch | Full]:  # fmt: skip
+    most_waiting: int | None = None, demand: Demand = NO_DEMAND,
+) -> Call[Accepted | Mismatch | Full | Limited]:  # fmt: skip
     """Reserves the id: from now on `due` holds it, with a first look after `first_due_ms`, and the lists of its owner. May be
-    repeated. A new one is refused where `most_waiting` wait."""
+    repeated. A new one is refused where `most_waiting` wait, or where it would pass a limit."""
     touched = [keys.DUE, keys.index("all", owner), keys.index("queued", owner), keys.TENANTS]
     key_at = tags_at = 0
     if idempotency_key is not None:
@@ -79,15 +95,20 @@ def submit(
         tags_at = len(touched) + 1
         touched += tagging(id_, tags, owner)
     args: list[Argument] = [id_, fingerprint, keys.IDEMPOTENCY_MS, first_due_ms, keys.INDEX_MS, key_at, tags_at, owner]
-    args += ("" if most_waiting is None else most_waiting, keys.COMING_MS)
+    args += ("" if most_waiting is None else most_waiting, keys.COMING_MS, demand.words())
     return Call(_SUBMIT, touched, args, _submitted)
 
 
-def _submitted(reply: Sequence[bytes]) -> Accepted | Mismatch | Full:
-    verdict, id_ = reply
-    if verdict == b"full":
-        return Full()
-    return Mismatch() if verdict == b"mismatch" else Accepted(id_.decode(), verdict == b"known")
+def _submitted(reply: Sequence[Any]) -> Accepted | Mismatch | Full | Limited:
+    match reply:
+        case [b"full", *_]:
+            return Full()
+        case [b"mismatch", *_]:
+            return Mismatch()
+        case [b"limited", *_]:
+            return Limited.of(reply)
+    verdict, id_, *left = reply
+    return Accepted(id_.decode(), verdict == b"known", Allowance(*left) if left else None)
 
 
 def enqueue(
@@ -220,6 +241,16 @@ def file(ended: Mapping[str, Look]) -> Call[None]:
     return Call(_FILE, touched, args, _nothing)
 
 
+def settle(ended: Mapping[str, Look]) -> Call[None]:
+    """Charges those whose generations these are what they have cost, in place of what was reserved; those of them whose owners
+    are charged at all. May be repeated."""
+    args: list[Argument] = [keys.INDEX_MS]
+    for id_, look in ended.items():
+        if look.cost is not None:
+            args += [id_, look.owner, look.created_ms, int(look.ordinal > 0), look.cost.usage, look.cost.stored]
+    return Call(_SETTLE, [], args, _nothing)
+
+
 def shares(own: str) -> Call[frozenset[str]]:
     """Notes the weights by which a process shares out what is submitted, and tells all by which any did while an idempotency
     key that was used then may be used again."""
@@ -250,7 +281,9 @@ def unlist(ids: Sequence[str], owner: str = "") -> Call[None]:
     """Takes up to 100 generations out of the queue, of all lists and of `due`. `owner`: whose they are where that is not
     noted."""
     touched = [keys.DUE, keys.EXPIRING, keys.STARTING, keys.RUNNING, keys.TENANTS]
-    return Call(_UNLIST, touched, [job_key_prefix, in_progress_key_prefix, MOST_JOBS, owner, *ids], _nothing)
+    return Call(
+        _UNLIST, touched, [job_key_prefix, in_progress_key_prefix, MOST_JOBS, owner, keys.INDEX_MS, *ids], _nothing
+    )
 
 
 def tagged(tags: Tags, state: State | None, before: Place | None, limit: int, owner: str = "") -> Call[Found]:

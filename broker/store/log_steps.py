@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, cast
 from broker import keys
 from broker.ids import EntryId
 from broker.record import Ending, Origin, State
-from broker.replies import Cancelled, Created, Finished, Granted, Look, Refused, Released, Watched
+from broker.replies import Cancelled, Cost, Created, Finished, Granted, Look, Refused, Released, Watched
 from broker.request import Durability
 from broker.schedule import AT_ONCE, Schedule
 from broker.store.lua import Argument, Call, Script
@@ -44,10 +44,12 @@ def create(
     tags: Tags = NO_TAGS,
     schedule: Schedule = AT_ONCE,
     sealed: bytes = b"",
+    *,
+    charged: bool = False,
 ) -> Call[Created]:
     """Makes the record. `sealed`: the wrapped data key that `request` is sealed with, if it is. `fingerprint` is the body's if
     the id is an idempotency key's, else empty; `owner` is empty where nobody is asked who they are; `abandon_ms` is None where
-    nobody need watch."""
+    nobody need watch. `charged`: its owner is, for what it costs."""
     args: list[Argument] = [
         keys.WAITING_MS,
         keys.REMEMBERED_MS,
@@ -64,6 +66,7 @@ def create(
         "" if schedule.start_ms is None else schedule.start_ms,
         "" if schedule.delay_ms is None else schedule.delay_ms,
         sealed,
+        "1" if charged else "",
     ]
     return Call(_CREATE, [keys.record(id_), keys.tombstone(id_)], args, _created)
 
@@ -122,9 +125,9 @@ def _finished(reply: Sequence[Any]) -> Finished:
     match reply:
         case [b"behind", seq]:
             return Finished("behind", int(seq))
-        case [b"ended", state, ordinal, created_ms, retention_ms, hooked, owner]:
-            how = cast(State, state.decode())
-            look = Look(how, ordinal, created_ms, 0, retention_ms, 0, hooked == 1, owner=owner.decode())
+        case [b"ended", state, ordinal, created_ms, retention_ms, hooked, owner, *cost]:
+            how, whose = cast(State, state.decode()), owner.decode()
+            look = Look(how, ordinal, created_ms, 0, retention_ms, 0, hooked == 1, owner=whose, cost=_cost(*cost))
             return Finished("ended", look=look)
     return Finished(cast('Literal["ended", "fenced"]', reply[0].decode()))
 
@@ -184,18 +187,23 @@ def revoke(id_: str, attempt: int | None = None) -> Call[bool]:
 
 def look(id_: str) -> Call[Look | None]:
     """What a sweeper must know, or None if there is no record."""
-    return Call(_LOOK, [keys.record(id_), keys.webhook(id_)], [], _looked)
+    return Call(_LOOK, [keys.record(id_), keys.webhook(id_), keys.log(id_)], [], _looked)
 
 
 def _looked(reply: Sequence[object]) -> Look | None:
     if not reply:
         return None
-    state, ordinal, created_ms, lease_ms, expires_ms, ended_ms, hooked, place_ms, start_ms, owner = cast(
-        "tuple[bytes, int, int, int, int, int, int, int, int, bytes]", reply
+    state, ordinal, created_ms, lease_ms, expires_ms, ended_ms, hooked, place_ms, start_ms, owner, usage, stored = cast(
+        "tuple[bytes, int, int, int, int, int, int, int, int, bytes, bytes | None, int | None]", reply
     )
     left = (lease_ms, expires_ms, ended_ms)
     how = cast(State, state.decode())
-    return Look(how, ordinal, created_ms, *left, hooked == 1, place_ms, start_ms, owner.decode())
+    cost = _cost(usage, stored)
+    return Look(how, ordinal, created_ms, *left, hooked == 1, place_ms, start_ms, owner.decode(), cost)
+
+
+def _cost(usage: bytes | None = None, stored: int | None = None) -> Cost | None:
+    return None if usage is None else Cost(usage, stored or 0)
 
 
 def confirm(id_: str, end: EntryId) -> Call[bool]:

@@ -370,6 +370,8 @@ class Logs:
         tags: Tags = NO_TAGS,
         schedule: Schedule = AT_ONCE,
         sealed: bytes = b"",
+        *,
+        charged: bool = False,
     ) -> bool:
         """Makes the record; False if it is there. Raises ExpiredGeneration if it was there and is gone, ErasedGeneration if
         it was erased, IdempotencyMismatch if it was made for a body of another fingerprint."""
@@ -387,6 +389,7 @@ class Logs:
             tags,
             schedule,
             sealed,
+            charged=charged,
         )
         created = await call.run(self.redis)
         if created == "mismatch":

@@ -8,8 +8,9 @@ from typing import Any, Final, NamedTuple
 from arq.constants import job_key_prefix
 
 from broker import keys
+from broker.limits import NO_DEMAND, Demand
 from broker.record import Ending
-from broker.replies import Created, Finished, Full
+from broker.replies import Allowance, Created, Finished, Full, Limited
 from broker.store import log_steps
 from broker.store.coordination_steps import EXPIRY_SLACK_MS, tagging
 from broker.store.lua import Argument, Call, Script
@@ -23,11 +24,12 @@ _FIRST_ORDINAL: Final = 1
 
 class Listed(NamedTuple):
     """When a generation was submitted, ms, and how many jobs of its owner were before its own then; None if it may not start
-    yet. `alone`: nobody else has any that wait."""
+    yet. `alone`: nobody else has any that wait. `allowance`: where requests are counted."""
 
     created_ms: int
     rank: int | None = None
     alone: bool = True
+    allowance: Allowance | None = None
 
 
 def accept(
@@ -37,26 +39,30 @@ def accept(
     tags: Tags = NO_TAGS,
     owner: str = "",
     most_waiting: int | None = None,
-) -> Call[Listed | Full | None]:
+    demand: Demand = NO_DEMAND,
+) -> Call[Listed | Full | Limited | None]:
     """All of a submit: the record, as `create` makes it for this owner, a first look after `first_due_ms`, the lists, the job
-    and the bell; nothing where `most_waiting` wait. May be repeated. None if the record was there."""
+    and the bell; nothing where `most_waiting` wait, or where it would pass a limit. May be repeated. None if the record was
+    there."""
     name = Job(id_, _FIRST_ORDINAL, owner).name
     touched = [
         *create.keys, keys.DUE, keys.index("all", owner), keys.index("queued", owner), keys.queue(owner), keys.WAKE,
         job_key_prefix + name, keys.STARTING, keys.TENANTS, *tagging(id_, tags, owner),
     ]  # fmt: skip
     args: list[Argument] = [*create.args, id_, first_due_ms, name, content(id_), keys.WAKE_MS, keys.INDEX_MS]
-    args.append("" if most_waiting is None else most_waiting)
+    args += ("" if most_waiting is None else most_waiting, demand.words())
     return Call(_ACCEPT, touched, args, _accepted)
 
 
-def _accepted(reply: Sequence[Any]) -> Listed | Full | None:
-    if reply[0] == b"full":
-        return Full()
-    if len(reply) < 2:
-        return None
-    created_ms, *waits = map(int, reply[1:])
-    return Listed(created_ms, waits[0], waits[1] == 1) if waits else Listed(created_ms)
+def _accepted(reply: Sequence[Any]) -> Listed | Full | Limited | None:
+    match reply:
+        case [b"full"]:
+            return Full()
+        case [b"limited", *_]:
+            return Limited.of(reply)
+        case [_, created_ms, rank, tenants, *left]:
+            return Listed(created_ms, rank, rank is None or tenants == 1, Allowance(*left) if left else None)
+    return None
 
 
 def conclude(

@@ -40,7 +40,8 @@ def test_every_command_of_a_script_may_be_called_by_those_who_run_scripts() -> N
     called = {name.lower() for text in texts for name in re.findall(r"redis\.p?call\('([A-Za-z]+)'", text)}
     assert called
     for role in acl.ROLES:
-        assert called - set(acl.COMMANDS[role].split()) <= (WORKERS_ALONE if role == "api" else APIS_ALONE)
+        allowed = {each.partition("|")[0] for each in acl.COMMANDS[role].split()}
+        assert called - allowed <= (WORKERS_ALONE if role == "api" else APIS_ALONE)
 
 
 @pytest.mark.parametrize("role", acl.ROLES)

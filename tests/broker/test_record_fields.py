@@ -21,7 +21,12 @@ from tests.broker.store.scripted import Generation, Server
 from tests.docs.pages import ROOT, page
 
 NAMES = {each.name for each in FIELDS}
-_SHARED = ("attempts", "clock", "common", "creating", "ending", "fingerprints", "hooks", "lease", "lists", "tenants")
+_SHARED = (
+    "attempts", "charges", "clock", "common", "cost", "creating", "ending", "fingerprints", "hooks", "lease", "limits", "lists",
+    "pace", "tenants",
+)  # fmt: skip
+_OF_UPSTREAMS = ("upstream_", "budget")
+"""Scripts of what upstreams allow: they know no generation."""
 _CALL = re.compile(r"redis\.call\('(H[A-Z]+)', (\w+(?:\[[12]\])?),\s*")
 _FUNCTION = re.compile(r"^local function (\w+)\(.*?\)\n(.*?)^end$", re.MULTILINE | re.DOTALL)
 
@@ -60,12 +65,13 @@ def touched_by(text: str) -> Touched:
     found = Touched()
     for call in _CALL.finditer(text):
         command, key = call[1], call[2]
-        if key in ("copy", "KEYS[2]", "tenants"):  # what was put aside of a record, for a webhook; whose each is
+        # What was put aside of a record, for a webhook; whose each is; what is charged for it.
+        if key in ("copy", "KEYS[2]", "tenants", "used", "ledger"):
             continue
         assert key in ("KEYS[1]", "K[1]", "record"), f"{key}: there is no other hash"
         given = list(arguments(text[call.end() :]))
         match command:
-            case "HGET" | "HMGET":
+            case "HGET" | "HMGET" | "HSTRLEN":
                 found.read |= names(given)
             case "HSET":
                 found.written |= names(given[::2])
@@ -103,7 +109,9 @@ def scripts() -> dict[str, Touched]:
     names = [
         each.name.removesuffix(".lua") for each in files("broker.store.lua").iterdir() if each.name.endswith(".lua")
     ]
-    return {name: with_shared(lua(name)) for name in names if name not in _SHARED}
+    return {
+        name: with_shared(lua(name)) for name in names if name not in _SHARED and not name.startswith(_OF_UPSTREAMS)
+    }
 
 
 @pytest.mark.parametrize("row", FIELDS, ids=lambda row: row.name)
@@ -149,6 +157,7 @@ def test_a_record_that_has_seen_everything_has_had_every_field_and_no_other(serv
         "tags": Tags({"a": "b"}),
         "schedule": Schedule(1, 1),
         "sealed": b"1 */a key",
+        "charged": True,
     }
     server.do(server.logs.create(generation.id, b"{}", "sim-1", 3_600_000, **how))
     lost = generation.granted()

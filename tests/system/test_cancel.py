@@ -16,6 +16,7 @@ from broker.ids import BEGINNING, new_generation_id
 from broker.record import Ending
 from broker.store.accepting import Submissions
 from broker.store.agreement import Agreement
+from broker.store.limiting import Limiter
 from broker.store.logs import Logs
 from broker.store.strict_end import StrictEnds
 from tests.broker.store.scripted import Generation as Scripted
@@ -89,9 +90,12 @@ def test_what_ran_when_the_cancel_came_is_202_though_it_has_ended_before_the_ans
     generation.granted()
     logs = Hasty(server.redis)
     hub = cast(Hub, SimpleNamespace(strict_ends=StrictEnds(logs)))
-    hasty = Service(logs, server.coordination, cast(Submissions, None), hub, cast(Agreement, None), "checked")
+    hasty = Service(
+        logs, server.coordination, cast(Submissions, None), hub, cast(Agreement, None), cast(Limiter, None), "checked"
+    )
     answers = [
-        server.do(cancel(ANONYMOUS, hasty, generation.id, Request({"type": "http", "headers": []}))) for _ in range(2)
+        server.do(cancel(ANONYMOUS, None, hasty, generation.id, Request({"type": "http", "headers": []})))
+        for _ in range(2)
     ]
     assert [(answer.status_code, orjson.loads(answer.body)["state"]) for answer in answers] == [
         (202, "cancelled"),

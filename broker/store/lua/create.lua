@@ -5,7 +5,8 @@
 -- ARGV  waiting ms, remembered ms, fingerprint of the body if the id is an idempotency key's (else ''), then the model, the
 --       request, the retention in ms, the durability, the owner or '', the origin or '', the ms without a viewer after which it
 --       counts as abandoned or '', the webhook or '', the tags or '', the ms at which it may start or '', the ms by which one in
---       the background is placed later in the queue or '', the wrapped data key or ''
+--       the background is placed later in the queue or '', the wrapped data key or '', '1' if its owner is charged
+--       for it or ''
 -- Returns 'created', 'exists', 'expired' if a record of this id was there and its retention is over, 'erased' if somebody had it
 -- erased, or 'mismatch' if it was made for another body.
 return create(KEYS, ARGV, now_ms())

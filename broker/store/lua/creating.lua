@@ -22,6 +22,7 @@ local function create(K, A, now)
   if A[11] ~= '' then redis.call('HSET', K[1], 'webhook', A[11]) end
   if A[12] ~= '' then redis.call('HSET', K[1], 'tags', A[12]) end
   if A[15] ~= '' then redis.call('HSET', K[1], 'sealed', A[15]) end
+  if A[16] ~= '' then redis.call('HSET', K[1], 'charged', A[16]) end
   local start, delay, life = tonumber(A[13]), tonumber(A[14]), tonumber(A[1])
   local place = place_of(now, start, delay)
   if place then

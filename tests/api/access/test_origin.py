@@ -8,7 +8,10 @@ from api.intake.problems import Code
 PAGE, HOST = b"https://app.example", b"api.example"
 OURS: Header = (b"host", HOST)
 ALLOW: Header = (b"access-control-allow-origin", PAGE)
-EXPOSE: Header = (b"access-control-expose-headers", b"Location, Retry-After, Generation-Id")
+EXPOSE: Header = (
+    b"access-control-expose-headers",
+    b"Location, Retry-After, Generation-Id, RateLimit, RateLimit-Policy",
+)
 
 
 @pytest.mark.parametrize("host", ["localhost", "a.localhost", "127.0.0.1", "127.9.9.9", "::1"])

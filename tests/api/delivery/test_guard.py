@@ -11,7 +11,10 @@ PAGE = b"https://app.example"
 OURS: Header = (b"host", b"api.example")
 NOSNIFF, VARY = (b"x-content-type-options", b"nosniff"), (b"vary", b"Origin")
 ALLOW: Header = (b"access-control-allow-origin", PAGE)
-EXPOSE: Header = (b"access-control-expose-headers", b"Location, Retry-After, Generation-Id")
+EXPOSE: Header = (
+    b"access-control-expose-headers",
+    b"Location, Retry-After, Generation-Id, RateLimit, RateLimit-Policy",
+)
 
 
 def answered(origins: Origins, *headers: Header, method: str = "GET", ours: bool = False) -> tuple[int, list[Header]]:

@@ -61,7 +61,7 @@ class Fake:
 
     def refuse_if_crowded(self) -> None: ...
 
-    async def accept(self, _: object, key: str | None, __: str) -> int:
+    async def accept(self, _: object, key: str | None, *__: str) -> int:
         self.accepted += 1
         if self.error is not None:
             raise self.error

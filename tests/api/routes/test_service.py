@@ -58,7 +58,7 @@ def service(calls: list[Any], strict_ends: StrictEnds | None = None, look: objec
     logs = SimpleNamespace(record=one, looks=looked, records=many)
     coordination = SimpleNamespace(retire=retire, listed=listed)
     hub = SimpleNamespace(strict_ends=strict_ends or StrictEnds(), transcripts=SimpleNamespace(told=told))
-    parts: list[Any] = [logs, coordination, None, hub, None, False]
+    parts: list[Any] = [logs, coordination, None, hub, None, None, False]
     return Service(*parts)
 
 

@@ -24,6 +24,7 @@ from broker.replies import Appended
 from broker.store.accepting import Submissions
 from broker.store.agreement import Agreement
 from broker.store.coordination import Coordination
+from broker.store.limiting import Limiter
 from broker.store.logs import Logs
 from tests.api.viewing.test_feed import PLAIN, take
 from tests.broker.store.scripted import Generation, Server
@@ -388,8 +389,9 @@ def test_a_record_whose_end_is_not_safe_is_listed_as_it_was_before(
 
 def _service(theatre: Theatre, logs: Logs) -> Service:
     return Service(
-        logs, cast(Coordination, None), cast(Submissions, None), theatre.hub, cast(Agreement, None), trust="checked"
-    )
+        logs, cast(Coordination, None), cast(Submissions, None), theatre.hub, cast(Agreement, None), cast(Limiter, None),
+        trust="checked",
+    )  # fmt: skip
 
 
 async def _begin(work: Coroutine[None, None, T]) -> asyncio.Task[T]:

@@ -1,16 +1,18 @@
 """How the replies of coordination's scripts read; no server. What they are told is tested with one (test_coordination.py)."""
 
 from broker import keys
-from broker.replies import Accepted, Announced, Full, Look, Mismatch, Overdue, Taken
+from broker.replies import Accepted, Allowance, Announced, Full, Limited, Look, Mismatch, Overdue, Taken
 from broker.store import coordination_steps
 
 
 def test_a_submit_is_accepted_or_known_or_of_another_body() -> None:
     call = coordination_steps.submit("g", None, "f", 3000)
-    assert call.args == ["g", "f", keys.IDEMPOTENCY_MS, 3000, keys.INDEX_MS, 0, 0, "", "", keys.COMING_MS]
+    assert call.args == ["g", "f", keys.IDEMPOTENCY_MS, 3000, keys.INDEX_MS, 0, 0, "", "", keys.COMING_MS, ""]
     assert call.read([b"accepted", b"g"]) == Accepted("g", known=False)
     assert call.read([b"known", b"h"]) == Accepted("h", known=True)
     assert call.read([b"mismatch", b"h"]) == Mismatch()
+    assert call.read([b"accepted", b"g", 3, 4]) == Accepted("g", known=False, allowance=Allowance(3, 4))
+    assert call.read([b"limited", b"rate_limited", 5]) == Limited("rate_limited", 5)
     assert call.read([b"full", b"g"]) == Full()
 
 

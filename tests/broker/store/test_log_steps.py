@@ -7,7 +7,7 @@ import pytest
 from broker import keys
 from broker.ids import EntryId
 from broker.record import Ending, Origin
-from broker.replies import Cancelled, Finished, Granted, Look, Refused, Released
+from broker.replies import Cancelled, Cost, Finished, Granted, Look, Refused, Released
 from broker.schedule import Schedule
 from broker.store import log_steps
 from broker.tags import Tags
@@ -36,10 +36,11 @@ def test_a_record_is_made_of_what_was_asked_for() -> None:
         Hook("u", ("failed",)),
         Tags({"a": "b"}),
         Schedule(8, 9),
+        charged=True,
     )
     assert call.keys == [keys.record("g"), keys.tombstone("g")]
     assert call.args[:10] == [keys.WAITING_MS, keys.REMEMBERED_MS, "f", "m", b"{}", 5000, "strict", "o", "retry h", 7]
-    assert call.args[10:] == ["failed u", b'{"labels":{"a":"b"}}', 8, 9, b""]
+    assert call.args[10:] == ["failed u", b'{"labels":{"a":"b"}}', 8, 9, b"", "1"]
     assert call.read(b"mismatch") == "mismatch"
 
 
@@ -120,7 +121,8 @@ def test_a_lease_is_taken_from_the_attempt_that_is_named_or_from_whichever_has_l
 def test_a_look_finds_a_record_or_none() -> None:
     call = log_steps.look("g")
     assert call.read([]) is None
-    assert call.keys == [keys.record("g"), keys.webhook("g")]
-    running = call.read([b"running", 1, 2, 3, 4, 5, 0, 8, 9, b"acme"])
+    assert call.keys == [keys.record("g"), keys.webhook("g"), keys.log("g")]
+    running = call.read([b"running", 1, 2, 3, 4, 5, 0, 8, 9, b"acme", None, None])
     assert running == Look("running", 1, 2, 3, 4, 5, place_ms=8, start_ms=9, owner="acme")
-    assert call.read([b"failed", 1, 2, 0, 4, 5, 1, 0, 0, b""]) == Look("failed", 1, 2, 0, 4, 5, hooked=True)
+    failed = call.read([b"failed", 1, 2, 0, 4, 5, 1, 0, 0, b"", b"{}", 9])
+    assert failed == Look("failed", 1, 2, 0, 4, 5, hooked=True, cost=Cost(b"{}", 9))
