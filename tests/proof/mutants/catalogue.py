@@ -2,6 +2,7 @@
 
 from tests.proof.mutants.doors import DOORS
 from tests.proof.mutants.erasures import ERASURES
+from tests.proof.mutants.limiting import LIMITING
 from tests.proof.mutants.links import LINKS
 from tests.proof.mutants.payloads import PAYLOADS
 from tests.proof.mutants.seeding import Edit as Edit
@@ -47,11 +48,12 @@ _CACHING = "tests/worker/upstreams/anthropic/test_caching.py::"
 _CHAT_FORM = "tests/system/test_chat.py::"
 _SUBMIT = (
     "accepted = await self.coordination.submit(\n"
-    "                    id_, idempotency_key, fingerprint, self.pickup_ms, tags, owner, self.most_waiting\n"
+    "                    id_, idempotency_key, fingerprint, self.pickup_ms, tags, owner, self.most_waiting, demand\n"
     "                )"
 )
 _CREATE = """created = await self.logs.create(
-                    id_, *stored, made_for, owner, request.origin, grace, hook, tags, schedule, wrapped
+                    id_, *stored, made_for, owner, request.origin, grace, hook, tags, schedule, wrapped,
+                    charged=demand.limits.charged,
                 )"""
 _LOST = "tests/system/test_coordination_lost.py::"
 
@@ -561,6 +563,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "the idempotency key is written after the record",
         (
             Edit("Submissions._accept", _SUBMIT, "pass"),
+            Edit("Submissions._accept", "allowance = accepted.allowance", "pass"),
             Edit("Submissions._accept", "if accepted.id != id_:", "if False:"),
             Edit("Submissions._accept", _CREATE, f"{_CREATE}; {_SUBMIT}; id_ = accepted.id"),
         ),
@@ -1348,6 +1351,8 @@ MUTANTS: tuple[Mutant, ...] = (
     *LINKS,
     # -- what all workers may ask of an upstream
     *SHARED,
+    # -- what tenants may ask for
+    *LIMITING,
     # -- payloads
     *PAYLOADS,
     # -- erasures and the audit log
