@@ -44,6 +44,7 @@ help:
 	@echo "make failover    promote a replica that lags, again and again (ROUNDS=12 SEED=1)"
 	@echo "make shards      logs on a cluster: move slots, replace, kill and freeze primaries, grow, shrink (EVENTS=12 SEED=1)"
 	@echo "make crash       crash Redis as with its machine whenever strict ends are shown (ENDS=200 FSYNC_MS=0)"
+	@echo "make fuzz        requests made of what the API says of itself, for SECONDS=60 (SEED=1)"
 	@echo "make mutants     seed known bugs, one by one, and see that a test notices each (WHAT=generated: bugs nobody thought of)"
 	@echo "make openapi     renew docs/openapi.json, which a test holds against what the API says of itself"
 	@echo "make constraints renew the pinned versions (PYTHON=python3.11)"
@@ -90,6 +91,9 @@ failover: $(VENV)/.test
 
 crash: $(VENV)/.test
 	@$(BIN)/python -m tests.proof.crash --ends $(ENDS) --fsync-ms $(FSYNC_MS)
+
+fuzz: $(VENV)/.test
+	@$(BIN)/python -m tests.proof.fuzz --seed $(SEED) --seconds $(SECONDS)
 
 mutants: $(VENV)/.test
 	@$(BIN)/python -m tests.proof.mutants $(WHAT)
@@ -143,4 +147,4 @@ $(VENV)/.browser: $(BIN)/python pyproject.toml constraints.txt
 	@$(PIP) -e '.[browser]'
 	@touch $(VENV)/.embedded $(VENV)/.test $(VENV)/.browser
 
-.PHONY: help up test browser check bench capacity rolling chaos failover shards crash mutants openapi constraints hashes audit clean
+.PHONY: help up test browser check bench capacity rolling chaos failover shards crash fuzz mutants openapi constraints hashes audit clean

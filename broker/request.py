@@ -98,7 +98,7 @@ class _Body(_Strict):
         return data
 
 
-class Message(_Strict):
+class Turn(_Strict):
     """One turn. Roles need not alternate and either may begin, as upstream allows."""
 
     role: Literal["user", "assistant"]
@@ -126,7 +126,7 @@ class Webhook(_Strict):
     )
 
 
-Messages = Annotated[list[Message], Field(min_length=1, max_length=MANY_MESSAGES, fail_fast=True)]
+Messages = Annotated[list[Turn], Field(min_length=1, max_length=MANY_MESSAGES, fail_fast=True)]
 
 
 class GenerationRequest(_Body):

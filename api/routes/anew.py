@@ -32,7 +32,7 @@ Make = Callable[[Changes], StoredRequest]
 
 
 @router.post(
-    "/generations/{id}/retry",
+    "/generations/{id:generation}/retry",
     **described(
         {202: views.Summary, 200: STREAM}, _ABOUT, scopes=("submit",), takes=("Idempotency-Key",),
         sends={202: KEPT, 200: SUBMITTED}, changes=_CHANGED,
@@ -47,7 +47,7 @@ async def retry(who: WhoSubmits, request: Request, cells: CellsOf, service: Serv
 
 
 @router.post(
-    "/generations/{id}/continue",
+    "/generations/{id:generation}/continue",
     **described(
         {202: views.Summary, 200: STREAM}, (*_ABOUT, Code.CANNOT_CONTINUE), scopes=("submit",), takes=("Idempotency-Key",),
         sends={202: KEPT, 200: SUBMITTED}, changes=_CHANGED,

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from starlette.convertors import Convertor, register_url_convertor
 
 from api.access.gate import WHO, Principal, Scope
 from api.dialects.chunks import Size
@@ -15,8 +16,7 @@ from api.intake.negotiate import JSON
 from api.intake.problems import ABOUT_STORAGE, Code, Problem
 from api.routes.cells import Cells
 from api.routes.service import Service
-from broker.errors import UnknownGeneration
-from broker.ids import GENERATION_ID, is_generation_id
+from broker.ids import GENERATION_ID
 from broker.store.accepting import Submitted
 
 NO_STORE: Final = {"cache-control": "no-store"}
@@ -78,14 +78,6 @@ async def _counted(request: Request, who: Annotated[Principal, Depends(who_asks)
     await cells.counting(request.path_params.get("id")).count(who.owner, who.key)
 
 
-async def _known_shape(
-    id_: Annotated[str, Path(alias="id", json_schema_extra={"pattern": f"^{GENERATION_ID}$"})],
-) -> str:
-    if not is_generation_id(id_):
-        raise UnknownGeneration
-    return id_
-
-
 Chunk = Annotated[
     Size,
     Query(description="How much text an event has, if it does not wait for long: a token's, a word's or a sentence's."),
@@ -97,7 +89,21 @@ WhoViews = Annotated[Principal, Depends(_holding("view"))]
 WhoCancels = Annotated[Principal, Depends(_holding("cancel"))]
 WhoAdmins = Annotated[Principal, Depends(_holding("admin"))]
 Counted = Annotated[None, Depends(_counted)]
-Id = Annotated[str, Depends(_known_shape)]
+Id = Annotated[str, Path(alias="id", json_schema_extra={"pattern": f"^{GENERATION_ID}$"})]
+"""Of a path with `{id:generation}`: another word there is another path, and known to nobody."""
+
+
+class _GenerationId(Convertor[str]):
+    regex = GENERATION_ID
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("generation", _GenerationId())
 
 
 def guarded() -> APIRouter:

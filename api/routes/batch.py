@@ -67,7 +67,9 @@ class _Verdicts(StreamingResponse):
 
 @router.post(
     "/generations/batch",
-    **described({200: _VERDICTS}, ABOUT_SUBMITTING, scopes=("submit",), takes=("Idempotency-Key",)),
+    **described(
+        {200: _VERDICTS}, ABOUT_SUBMITTING, scopes=("submit",), lines=GenerationRequest, takes=("Idempotency-Key",)
+    ),
 )
 async def batch(who: WhoSubmits, request: Request, cells: CellsOf) -> Response:
     """Accepts up to 1,000 generations, one a line of JSON Lines, and answers each line's verdict as soon as those before it are

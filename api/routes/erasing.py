@@ -54,7 +54,7 @@ class Erasures(TypedDict):
 
 
 @router.delete(
-    "/generations/{id}",
+    "/generations/{id:generation}",
     **described(
         {200: Erasure, 202: Erasure},
         (*ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.CROSS_SITE, Code.ENCRYPTION_UNAVAILABLE),

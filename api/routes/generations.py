@@ -95,7 +95,7 @@ async def answered(
 
 
 @router.get(
-    "/generations/{id}/events",
+    "/generations/{id:generation}/events",
     **described(
         {200: VIEWS, 204: None},
         (
@@ -138,7 +138,7 @@ async def events(
 
 
 @router.get(
-    "/generations/{id}",
+    "/generations/{id:generation}",
     **described(
         {200: views.Whole},
         (
@@ -211,7 +211,13 @@ async def listing(
     request: Request,
     state: State | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Query(description="A page's `next_cursor`: the page behind it.")] = None,
+    cursor: Annotated[
+        str | None,
+        Query(
+            description="A page's `next_cursor`: the page behind it.",
+            json_schema_extra={"pattern": f"^{_LIST_CURSOR.pattern}$"},
+        ),
+    ] = None,
     partial_: Annotated[
         bool,
         Query(alias="partial", description="Without what cells have that do not answer: `missing_cells` names them."),
@@ -238,7 +244,7 @@ async def listing(
 
 
 @router.post(
-    "/generations/{id}/cancel",
+    "/generations/{id:generation}/cancel",
     **described(
         {200: views.Summary, 202: views.Summary},
         (*ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.ALREADY_ENDED, Code.CROSS_SITE, Code.RATE_LIMITED),

@@ -17,6 +17,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from api.access.gate import ALL, Scope
+from api.intake.lines import JSONL
 from api.intake.negotiate import EVENT_STREAM, IDEMPOTENCY_KEY, JSON
 from api.intake.problems import MAX_ERRORS, Code, FieldError
 from broker.record import STATES
@@ -62,7 +63,8 @@ VIEWS: Final = Answer(
 )  # fmt: skip
 CHAT: Final = Answer(
     "The event stream, and behind it `data: [DONE]`.", EVENT_STREAM,
-    {"itemSchema": {"anyOf": [{"$ref": _REF.format(model="ChatFrame")}, _DONE]}}, STREAM.sends,
+    {"itemSchema": {"anyOf": [*({"$ref": _REF.format(model=model)} for model in ("ChatFrame", "ChatText")), _DONE]}},
+    STREAM.sends,
 )  # fmt: skip
 
 
@@ -82,6 +84,7 @@ def described(
     links: bool = False,
     body: type[BaseModel] | None = None,
     optional: bool = False,
+    lines: type[BaseModel] | None = None,
     example: object = None,
     changes: object = None,
     takes: Sequence[str] = (),
@@ -89,7 +92,7 @@ def described(
 ) -> Described:
     """What a route takes and answers. `scopes`: what a key must hold for it; none where it is open to all; `links`: a view link
     will do. `answers`: by status a shape, an Answer, or Nothing; `body`: the model that validates it, which may be left out if
-    it is `optional`; `changes`: an example of some of a request's
+    it is `optional`; `lines`: the model of each line of a body that is JSON Lines; `changes`: an example of some of a request's
     fields, which may be its body; `takes`: names of PARAMETERS; `sends`: by status, names of HEADERS beside those of every
     answer."""
     extra: Json = {"parameters": [{"$ref": f"#/components/parameters/{name}"} for name in takes]} if takes else {}
@@ -102,6 +105,9 @@ def described(
             "required": not optional,
             "content": {JSON: media if example is None else {**media, "example": example}},
         }
+    if lines is not None:
+        all_of_them: Json = {"type": "array", "items": {"$ref": _REF.format(model=lines.__name__)}}
+        extra["requestBody"] = {"required": True, "content": {form: {"schema": all_of_them} for form in JSONL}}
     if changes is not None:
         extra["requestBody"] = {"required": False, "content": {JSON: {"schema": _CHANGES, "example": changes}}}
     responses: dict[int | str, Json] = {
@@ -125,7 +131,8 @@ def _answer(shape: object, sends: Sequence[str]) -> Json:
         return {"description": shape.description, "headers": _headers(*shape.sends, *sends), "content": content}
     name, said = getattr(shape, "__name__", ""), getdoc(shape) or ""
     content = {JSON: {"schema": {"$ref": _REF.format(model=name)}}}
-    return {"description": said, "headers": _headers(*sends), "content": content}
+    links = {"links": _LINKS} if "Location" in sends else {}
+    return {"description": said, "headers": _headers(*sends), "content": content, **links}
 
 
 def _headers(*names: str) -> Json:
@@ -216,6 +223,14 @@ SECURITY: Final[Mapping[str, Json]] = {
     },
 }
 """How who asks says who it is: where the server asks for it, by one of these, once."""
+_LINKS: Final[Mapping[str, Json]] = {
+    name: {"operationId": f"{name}_v1_generations__id_{path}", "parameters": {"id": "$response.body#/id"}}
+    for name, path in {
+        "read": "_get", "events": "_events_get", "cancel": "_cancel_post", "retry": "_retry_post",
+        "continue_": "_continue_post", "redeliver": "_webhook_redeliver_post",
+    }.items()
+}  # fmt: skip
+"""What may be asked about a generation whose record an answer has."""
 _ABOUT: Final = (
     "docs/protocol.md says what all this means. A server that asks for no keys answers all of it without one. Where pages of "
     "other origins are let in, each answer has the headers of CORS besides, and preflights are answered."
@@ -253,7 +268,8 @@ _TEXT_FRAME: Final[Json] = {
     "description": "One server-sent event of the text view: bare text, or, where it has a name, JSON.",
     "required": ["data"],
     "properties": {
-        "event": {"enum": ["end", "discard", "queued", "gap", "drain"]},
+        "event": {"enum": ["message", "end", "discard", "queued", "gap", "drain"]},
+        # `message` is what server-sent events call those that name none.
         "data": {"type": "string"},
         **{name: _FRAME["properties"][name] for name in ("id", "retry")},
     },
@@ -262,7 +278,7 @@ _TEXT_FRAME: Final[Json] = {
 
 _CHAT_FRAME: Final[Json] = {
     "type": "object",
-    "description": "One frame of the chat form: `data:` and a blank line. With `view=text` it is bare text, at the end JSON.",
+    "description": "One frame of the chat form: `data:` and a blank line.",
     "required": ["data"],
     "properties": {
         "data": {
@@ -279,13 +295,25 @@ _CHAT_FRAME: Final[Json] = {
 }
 
 
+_CHAT_TEXT: Final[Json] = {
+    "type": "object",
+    "description": "One frame of the chat form with `view=text`: bare text, at the end JSON.",
+    "required": ["data"],
+    "properties": {"data": {"type": "string"}},
+}
+
+
 def _schemas(requests: Sequence[type[BaseModel]], shapes: Sequence[object]) -> Json:
+    """All shapes by their names. Raises ValueError if two have one name: the document would tell of one of them alone."""
     _, bodies = models_json_schema([(model, "validation") for model in requests], ref_template=_REF)
-    frames = {"Frame": _FRAME, "TextFrame": _TEXT_FRAME, "ChatFrame": _CHAT_FRAME}
+    frames = {"Frame": _FRAME, "TextFrame": _TEXT_FRAME, "ChatFrame": _CHAT_FRAME, "ChatText": _CHAT_TEXT}
     schemas: Json = {"Problem": _PROBLEM, **frames, **bodies.get("$defs", {})}
-    for shape in (FieldError, *shapes):
-        schemas |= _defined(getattr(shape, "__name__", ""), shape)
-    return schemas | _defined("Event", Event)
+    named = [(getattr(shape, "__name__", ""), shape) for shape in (FieldError, *shapes)]
+    for name, shape in (*named, ("Event", Event)):
+        for each, schema in _defined(name, shape).items():
+            if schemas.setdefault(each, schema) != schema:
+                raise ValueError(f"two shapes are called {each}")
+    return schemas
 
 
 def _defined(name: str, shape: Any) -> Json:

@@ -61,7 +61,7 @@ async def _link_id(link_id: Annotated[str, Path(json_schema_extra={"pattern": "^
 
 
 @router.post(
-    "/generations/{id}/view-links",
+    "/generations/{id:generation}/view-links",
     **described(
         {201: ViewLink}, (*ABOUT_ONE, *ABOUT_BODIES, Code.NOT_ACCEPTABLE, Code.CROSS_SITE), scopes=("view",),
         body=LinkRequest, optional=True, example={"expires_in": 600, "redact": True},
@@ -95,7 +95,7 @@ async def make(who: WhoViews, request: Request, service: ServiceOf, cells: Cells
 
 
 @router.delete(
-    "/generations/{id}/view-links/{link_id}",
+    "/generations/{id:generation}/view-links/{link_id}",
     **described({204: _REVOKED}, (*ABOUT_ONE, Code.STORAGE_FULL, Code.CROSS_SITE), scopes=("view",)),
 )
 async def revoke(
@@ -109,7 +109,7 @@ async def revoke(
 
 
 @router.delete(
-    "/generations/{id}/view-links",
+    "/generations/{id:generation}/view-links",
     **described({204: _REVOKED}, (*ABOUT_ONE, Code.STORAGE_FULL, Code.CROSS_SITE), scopes=("view",)),
 )
 async def revoke_all(who: WhoViews, request: Request, service: ServiceOf, id_: Id) -> Response:

@@ -19,7 +19,7 @@ from broker.webhooks import WebhookState
 Json = dict[str, Any]
 
 
-class Webhook(TypedDict):
+class Delivery(TypedDict):
     """What has become of the webhook. `skipped`: it was not to tell this end. `last_status` and `last_error` are of the latest
     of so many tries, `next_at_ms` is when the next one is."""
 
@@ -38,7 +38,7 @@ class Whole(Summary):
     text: str
     content: list[Json]
     last_event_id: str | None
-    webhook: NotRequired[Webhook]
+    webhook: NotRequired[Delivery]
     position: NotRequired[int]
     estimated_wait_ms: NotRequired[int | None]
 
@@ -46,7 +46,7 @@ class Whole(Summary):
 class Told(Summary):
     """A record without its output, and what has become of its webhook."""
 
-    webhook: Webhook
+    webhook: Delivery
 
 
 class Listing(TypedDict):

@@ -14,7 +14,7 @@ router = guarded()
 
 
 @router.post(
-    "/generations/{id}/webhook/redeliver",
+    "/generations/{id:generation}/webhook/redeliver",
     **described(
         {202: views.Told},
         (*ABOUT_ONE, Code.NOT_ACCEPTABLE, Code.NOT_ENDED, Code.NO_WEBHOOK, Code.CROSS_SITE, Code.RATE_LIMITED),

@@ -61,7 +61,7 @@ def routes(api: Api) -> list[tuple[str, str]]:
     """Each method of each path that the application serves."""
     found = [route for route in _flat(api.app.routes) if isinstance(route, APIRoute)]
     assert len(found) > len(OPEN)
-    return [(method, route.path) for route in found for method in sorted(route.methods or ())]
+    return [(method, route.path_format) for route in found for method in sorted(route.methods or ())]
 
 
 def _flat(routes_: Iterable[Any]) -> Iterable[Any]:

@@ -81,7 +81,7 @@ def test_it_is_a_valid_document(document: dict[str, Any]) -> None:
 
 
 def test_every_route_is_in_it(document: dict[str, Any]) -> None:
-    routes = {(method.lower(), route.path) for each in GUARDED for route in each.routes
+    routes = {(method.lower(), route.path_format) for each in GUARDED for route in each.routes
               if isinstance(route, APIRoute) for method in route.methods or ()}  # fmt: skip
     told = {(method, path) for path, operations in document["paths"].items() for method in operations}
     assert told == routes | {("get", path) for path in ("/healthz", "/readyz", "/openapi.json", "/docs")}
@@ -171,7 +171,7 @@ def test_its_examples_are_accepted(client: Client, document: dict[str, Any]) -> 
         for path, operations in document["paths"].items()
         for operation in operations.values()
         for media in operation.get("requestBody", {}).get("content", {}).values()
-        if "{" not in path and "/admin/" not in path  # which an open server answers to nobody
+        if "example" in media and "{" not in path and "/admin/" not in path  # which an open server answers to nobody
     ]
     assert len(examples) == 2
     for path, example in examples:

@@ -1,0 +1,11 @@
+"""A short run of what `make fuzz` does for longer."""
+
+from tests.conftest import StartStack
+from tests.proof.fuzz.running import PEPPER, fuzz, tracebacks
+
+
+def test_every_answer_is_as_the_api_describes_itself(start_stack: StartStack) -> None:
+    stack = start_stack(api_key_pepper=PEPPER)
+    code, said = fuzz(stack, seed=1, examples=2, seconds=16, phases=("examples", "coverage", "stateful"))
+    assert code == 0, said[-8000:]
+    assert tracebacks(stack) == []
