@@ -64,8 +64,6 @@ class ApiSettings(KeySettings):
     """Milliseconds that entries may wait for later ones to share a write with, where many viewers make writes dear."""
     background_delay: float = Field(default=60.0, ge=0, le=3600)
     """By how many seconds what has `priority: background` is placed later in the queue than its submit."""
-    audit_log: Path | None = None
-    """The folder of the audit log: who did what. Not set: there is none."""
     audit_required: bool = False
     """Where the audit log cannot be written, requests are refused."""
     queue_limit: int = Field(default=100_000, ge=1, le=10_000_000)

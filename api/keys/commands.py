@@ -11,13 +11,16 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from pydantic import ValidationError
 
 from api.access.api_keys import ApiKey, read_key
 from api.access.gate import Scope
 from api.access.peppers import Peppers
+from api.audit.journal import Journal, open_journal
+from api.audit.lines import Action
+from api.audit.trail import BadAudit
 from api.keys.everywhere import Everywhere
 from api.keys.issuing import GRACE_MS, SCOPES, Issued, Issuer, KeyRefused
 from api.keys.settings import KeySettings
@@ -27,6 +30,14 @@ from broker.settings import why
 from broker.store.client import connect
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+class _Operator(NamedTuple):
+    """Who, for the audit log."""
+
+    owner: str
+    key: str = ""
+    address: str = ""
 
 
 class Wrong(Exception):
@@ -108,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(why(error))
     except KeyRefused as error:
         return _fail(str(error))
-    except (Wrong, BrokerError, OSError) as error:
+    except (Wrong, BadAudit, BrokerError, OSError) as error:
         return _fail(str(error) or type(error).__name__)
     return 0
 
@@ -119,28 +130,40 @@ def _fail(text: str) -> int:
 
 
 async def _do(asked: argparse.Namespace, settings: KeySettings, peppers: Peppers) -> None:
+    journal = open_journal(settings.audit_log, "keys")  # what cannot be noted is not begun
     clients = [connect(cell.redis_url, connections=2, retries=1) for cell in settings.all_cells]
     store = Everywhere(clients)
     issuer = Issuer(store, peppers)
     try:
         match asked.way:
             case "create":
-                await _create(asked, issuer, store, peppers)
+                if (made := await _create(asked, issuer, store, peppers)) is not None:
+                    _note(journal, "key_create", made)
             case "rotate":
-                _show(await issuer.rotate(asked.id, asked.grace))
+                issued = await issuer.rotate(asked.id, asked.grace)
+                _note(journal, "key_rotate", issued.record)
+                _show(issued)
             case "revoke":
                 record = await issuer.revoke(asked.id)
+                _note(journal, "key_revoke", record)
                 _say(f"{record.id} of {record.tenant} is revoked: APIs refuse it within a second, or six")
             case _:
                 records, now_ms = await issuer.all(asked.tenant)
                 for line in table(records, now_ms):
                     print(line)
     finally:
+        await asyncio.to_thread(journal.close)
         for client in clients:
             await client.aclose(close_connection_pool=True)
 
 
-async def _create(asked: argparse.Namespace, issuer: Issuer, store: Everywhere, peppers: Peppers) -> None:
+def _note(journal: Journal, action: Action, record: KeyRecord) -> None:
+    """Done by whoever may run commands here: the tenant is the key's."""
+    journal.note(action, _Operator(record.tenant), record.id, "command")
+
+
+async def _create(asked: argparse.Namespace, issuer: Issuer, store: Everywhere, peppers: Peppers) -> KeyRecord | None:
+    """The record of a key that was made; None where there was one."""
     file: Path | None = asked.keep
     if file is not None and (key := _in(file)) is not None:
         found = await store.read((key.id,))
@@ -148,13 +171,15 @@ async def _create(asked: argparse.Namespace, issuer: Issuer, store: Everywhere, 
         valid = record is not None and record.state(found.now_ms) == "live"
         if record is not None and valid and peppers.matches(key, record.pepper, record.digest):
             _say(f"{file} has a key that is valid: {record.id} of {record.tenant}")
-            return print(key.text.decode())
+            print(key.text.decode())
+            return None
     issued = await issuer.create(asked.tenant, asked.scopes, asked.name, asked.expires)
     if file is not None:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as out:
             out.write(issued.text + "\n")
-    return _show(issued)
+    _show(issued)
+    return issued.record
 
 
 def _in(file: Path) -> ApiKey | None:

@@ -17,6 +17,8 @@ class KeySettings(BrokerSettings):
     another: the first is for new keys."""
     api_key_pepper_file: Path | None = None
     """A file that has this instead."""
+    audit_log: Path | None = None
+    """The folder of the audit log: who did what. Not set: there is none."""
 
     @property
     def peppers(self) -> Peppers | None:

@@ -31,7 +31,6 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "keep_alive": 15.0,
         "stalled_viewer": 90.0,
         "ring_bytes": 262_144,
-        "replay_cache_bytes": 33_554_432,
         "http": "direct",
         "tls_certfile": None,
         "tls_keyfile": None,

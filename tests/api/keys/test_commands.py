@@ -1,5 +1,6 @@
 """`python -m api.keys`, as an operator uses it."""
 
+import json
 import re
 from pathlib import Path
 
@@ -99,3 +100,23 @@ def test_peppers_may_stand_in_a_file(keys: object, tmp_path: Path, monkeypatch: 
     assert keys("list")[2] == "keys: RESPOOL_API_KEY_PEPPER_FILE: No such file or directory\n"
     file.write_text(PEPPER + "\n")
     assert keys("list")[0] == 0
+
+
+def test_what_is_done_to_a_key_is_in_the_audit_log(
+    keys: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert callable(keys)
+    monkeypatch.setenv("RESPOOL_AUDIT_LOG", str(tmp_path / "audit"))
+    _, key, _ = keys("create", "--tenant", "acme", "--scopes", "view")
+    id_ = key.split("_")[1]
+    _, successor, _ = keys("rotate", id_, "--grace", "1h")
+    keys("revoke", id_)
+    written = b"".join(file.read_bytes() for file in sorted((tmp_path / "audit").iterdir()))
+    lines = [line for line in map(json.loads, written.splitlines()) if line["action"] != "begin"]
+    assert [(line["action"], line["tenant"], line["id"]) for line in lines] == [
+        ("key_create", "acme", id_), ("key_rotate", "acme", successor.split("_")[1]), ("key_revoke", "acme", id_),
+    ]  # fmt: skip
+    assert key.split("_")[2].encode() not in written
+    monkeypatch.setenv("RESPOOL_AUDIT_LOG", "/proc/no-folder")
+    code, _, said = keys("create", "--tenant", "acme", "--scopes", "view")
+    assert (code, "RESPOOL_AUDIT_LOG cannot be written" in said) == (1, True)
