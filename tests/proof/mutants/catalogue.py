@@ -330,11 +330,11 @@ MUTANTS: tuple[Mutant, ...] = (
         _TENANTS + "test_a_generation_is_on_its_tenants_lists_from_its_submit_to_its_expiry_and_on_no_others",
     ),
     _mutant(
-        "ends are filed as nobody's", "log_steps._finished", ", owner=owner.decode()", "",
+        "ends are filed as nobody's", "log_steps._finished", "owner=whose", 'owner=""',
         _TENANTS + "test_a_generation_is_on_its_tenants_lists_from_its_submit_to_its_expiry_and_on_no_others",
     ),
     _mutant(
-        "a sweeper files as nobody's", "log_steps._looked", "start_ms, owner.decode())", "start_ms)",
+        "a sweeper files as nobody's", "log_steps._looked", "owner.decode()", '""',
         _TENANTS + "test_what_a_sweeper_finds_lost_or_ended_stays_its_tenants",
     ),
     _mutant(
