@@ -93,10 +93,9 @@ def test_what_ran_when_the_cancel_came_is_202_though_it_has_ended_before_the_ans
     hasty = Service(
         logs, server.coordination, cast(Submissions, None), hub, cast(Agreement, None), cast(Limiter, None), "checked"
     )
-    answers = [
-        server.do(cancel(ANONYMOUS, None, hasty, generation.id, Request({"type": "http", "headers": []})))
-        for _ in range(2)
-    ]
+    app = SimpleNamespace(state=SimpleNamespace(journal=SimpleNamespace(note=lambda *_: None)))
+    request = Request({"type": "http", "headers": [], "app": app})
+    answers = [server.do(cancel(ANONYMOUS, None, hasty, generation.id, request)) for _ in range(2)]
     assert [(answer.status_code, orjson.loads(answer.body)["state"]) for answer in answers] == [
         (202, "cancelled"),
         (200, "cancelled"),
