@@ -9,10 +9,9 @@ from api.access.gate import ANONYMOUS, Header, Open, Principal, Refusal
 from api.access.linked import ENDED, NO_LINK, READS_ONE, REVOKED, TWICE, Linked, Revoked
 from api.access.links import Link, Links, new_link_id
 from api.intake.problems import Code
-from broker.ids import new_generation_id
 
 NOW = 1_796_000_000
-ID, OTHER = new_generation_id(), new_generation_id()
+ID, OTHER = "gen_" + "1" * 26, "gen_" + "2" * 26
 LINK = Link(new_link_id(NOW * 1000), "acme", ID, True, (NOW + 60) * 1000)
 LINKS = Links({"a": b"s" * 32})
 TOKEN = LINKS.token(LINK)
