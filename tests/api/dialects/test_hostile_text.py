@@ -44,10 +44,12 @@ VALUES: Final = {TEXT: "text", THINKING: "thinking", TOOL_INPUT: "partial_json"}
 
 def log_of(said: Sequence[str], kinds: Sequence[bytes]) -> list[Entry]:
     """An attempt that says all of it, and fails with the last of it as its message."""
-    contents = [(START, event("stream_start", keep_blocks=0, labels={"user": said[0]}).value)]
-    contents.append(tuple(event("block_start", index=0, block={"type": "text", "text": ""})))
+    contents: list[tuple[bytes, bytes]] = [
+        (START, event("stream_start", keep_blocks=0, labels={"user": said[0]}).value)
+    ]
+    contents.append(event("block_start", index=0, block={"type": "text", "text": ""}))
     contents += [(kind, each.encode()) for kind, each in zip(kinds, said, strict=False)]
-    contents.append(tuple(event("upstream", event={"type": "odd", "said": said[-1]})))
+    contents.append(event("upstream", event={"type": "odd", "said": said[-1]}))
     entries = [Entry(EntryId(7, seq), kind, value) for seq, (kind, value) in enumerate(contents)]
     end = event("error", code="upstream_error", message=said[-1], status=502).value
     return [*entries, Entry(EntryId(8, 0), END, end)]
