@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from broker import keys
-from broker.errors import LimitReached
+from broker.errors import ExpiredGeneration, LimitReached
 from broker.events import TEXT, Content
 from broker.limits import DAY_MS, Limits, estimate
 from broker.rate import Rate
@@ -148,6 +148,15 @@ def test_a_repeat_with_its_key_is_charged_nothing(server: Server, submit: Submit
     before = used(server), everything(server).get(keys.rate(ACME, "k1").encode())
     assert [submit(LIMITS[which], key=f"key-{at}") for at in range(3)] == made
     assert (used(server), everything(server).get(keys.rate(ACME, "k1").encode())) == before
+
+
+def test_a_repeat_of_what_has_expired_is_charged_nothing(server: Server, submit: Submit) -> None:
+    id_ = submit(CHARGED, key="key")
+    server.command("DEL", *Generation(server, id_).keys[:2])
+    server.do(server.coordination.unlist([id_], ACME))
+    with pytest.raises(ExpiredGeneration):
+        submit(CHARGED, key="key")
+    assert used(server) == (0, 0)
 
 
 @pytest.mark.parametrize("key", [None, "key"])

@@ -5,7 +5,7 @@ from tests.proof.mutants.seeding import Mutant, mutant
 _LIMITS = "tests/broker/store/test_limits.py::"
 _EXACT = _LIMITS + "test_a_limit_is_reached_exactly_and_what_would_pass_it_leaves_nothing_behind"
 _ONCE = _LIMITS + "test_a_submit_whose_reply_was_lost_is_charged_once"
-_REPEAT = _LIMITS + "test_a_repeat_with_its_key_is_charged_nothing"
+_REPEAT = _LIMITS + "test_a_repeat_of_what_has_expired_is_charged_nothing"
 _END = _LIMITS + "test_an_end_is_charged_what_it_has_cost_and_keeps_once_however_often_that_is_filed"
 
 LIMITING: tuple[Mutant, ...] = (
