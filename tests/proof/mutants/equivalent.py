@@ -19,7 +19,6 @@ LEFT_OUT: Final = {
 _NOT_WHOLE = "pipe = self.redis.pipeline(transaction=False)"
 _NO_LOOK = "return [id_ for id_, *looks in zip(ids, due, starting, strict=True) if looks == [None, None]]"
 _LISTED_ROWS = 'rows = await self.redis.zrevrangebyscore(list_, top, "-inf", 0, limit + 8, withscores=True)'
-_BEAT = 'await self.redis.set(keys.worker(worker), b"1", px=keys.HEARTBEAT_MS)'
 _ERRORS = "error.errors("
 _BEST = "chosen, best = None, (0.0, 2)"
 _JUMPS = "if last == (attempt, seq"
@@ -148,7 +147,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         "Ring.add: if last == (attempt, seq + len(entries)): => if False:",
         "Feed.take: if prev is None and ring.synced and ring.last == (attempt, seq - 1): # nearly always"
         " => if False: # nearly always",
-        '_lines: if b"\\r" not in text: => if False:',
+        'text._lines: if b"\\r" not in text: => if False:',
         "Lane.send: if ResponseError in set(map(type, replies)): => if True:",
         f"{_RENDITION}.show: if len(following) < len(self.viewers): => if True:",
         f"{_RENDITION}.show: if len(following) < len(self.viewers): => if len(following) <= len(self.viewers):",
@@ -280,15 +279,14 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "what the parameter is by default": (
         "Coordination.enqueue: pipe = self.redis.pipeline(transaction=True) => pipe = self.redis.pipeline()",
-        "Coordination.put_back: pipe = self.redis.pipeline(transaction=True) => pipe = self.redis.pipeline()",
         "Coordination.enqueue_lost: pipe = self.redis.pipeline(transaction=True) => pipe = self.redis.pipeline()",
         "Agreement._identify: pipe = self._logs.pipeline(transaction=True) => pipe = self._logs.pipeline()",
     ),
     "there are as many replies as commands": (
-        "Logs.records: return [_record(id_, SHOWN, values) for id_, values in zip(ids, rows,"
-        " strict=True)] => return [_record(id_, SHOWN, values) for id_, values in zip(ids, rows, )]",
-        "Logs.records: return [_record(id_, SHOWN, values) for id_, values in zip(ids, rows,"
-        " strict=True)] => return [_record(id_, SHOWN, values) for id_, values in zip(ids, rows, strict=False)]",
+        "Logs.records: found = [_record(id_, SHOWN, values) for id_, values in zip(ids, rows,"
+        " strict=True)] => found = [_record(id_, SHOWN, values) for id_, values in zip(ids, rows, )]",
+        "Logs.records: found = [_record(id_, SHOWN, values) for id_, values in zip(ids, rows,"
+        " strict=True)] => found = [_record(id_, SHOWN, values) for id_, values in zip(ids, rows, strict=False)]",
         f"{_LOOKED}, strict=True)) => {_LOOKED.partition(': ')[2]}, ))",
         f"{_LOOKED}, strict=True)) => {_LOOKED.partition(': ')[2]}, strict=False))",
         f"{_RUN_ALL}, strict=True)] => {_RUN_ALL.partition(': ')[2]}, )]",
@@ -357,8 +355,8 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "none are asked for": ("overdue.lua -: if #ids < most then => if #ids <= most then",),
     "eleven jobs of one microsecond": (
-        "overdue.lua waits_again: for _, name in ipairs(redis.call('ZRANGE', KEYS[3], place, place,"
-        " 'BYSCORE', 'LIMIT', 0, 10)) do => for _, name in ipairs(redis.call('ZRANGE', KEYS[3], place, place,"
+        "overdue.lua waits_again: for _, name in ipairs(redis.call('ZRANGE', line_of(owner), place, place,"
+        " 'BYSCORE', 'LIMIT', 0, 10)) do => for _, name in ipairs(redis.call('ZRANGE', line_of(owner), place, place,"
         " 'BYSCORE', 'LIMIT', 0, 11)) do",
     ),
     "long ago, by a millisecond or a microsecond more": (
@@ -459,9 +457,8 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         f"{_DERIVATION}: {_CHOOSES} + micros // 1000, fingerprint) => {_CHOOSES} + micros / 1000, fingerprint)",
     ),
     "there are three of each": (
-        "choose: for id_, tombstone in zip(ids, made, strict=True): => for id_, tombstone in zip(ids, made, ):",
-        "choose: for id_, tombstone in zip(ids, made, strict=True): => for id_, tombstone in zip(ids, made,"
-        " strict=False):",
+        "choose: for id_, raw in zip(ids, made, strict=True): => for id_, raw in zip(ids, made, ):",
+        "choose: for id_, raw in zip(ids, made, strict=True): => for id_, raw in zip(ids, made, strict=False):",
         f"{_UNUSED}, strict=True) if tombstone is None] => {_UNUSED.partition(': ')[2]}, ) if tombstone is None]",
         f"{_UNUSED}, strict=True) if tombstone is None] => {_UNUSED.partition(': ')[2]}, strict=False) if tombstone is None]",
     ),
@@ -495,7 +492,6 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "one more row that is read and not given": (
         f"Coordination.listed: {_LISTED_ROWS} => {_LISTED_ROWS.replace('8', '9')}",
     ),
-    "a heartbeat is that it is there": (f"Coordination.beat: {_BEAT} => {_BEAT.replace('1', 'XX1')}",),
     "nothing that is said has these in it": tuple(
         f"from_validation_error: return _invalid({_ERRORS}include_url=False, include_input=False), in_body=True)"
         f" => return _invalid({_ERRORS}include_url={others}), in_body=True)"

@@ -147,7 +147,7 @@ def test_on_another_server_it_is_the_same_for_what_breaks_too() -> None:
     app = create_app(ApiSettings(cors_origins=PAGE))
 
     async def with_state(scope, receive, send) -> None:  # type: ignore[no-untyped-def]
-        await app({**scope, "state": {FAST_PATH: SimpleNamespace(admit=lambda *_: None)}}, receive, send)
+        await app({**scope, "state": {FAST_PATH: SimpleNamespace(admit=lambda *_, **_who: None)}}, receive, send)
 
     def refuse() -> NoReturn:
         raise Problem(Code.DRAINING)
