@@ -1,7 +1,7 @@
 """Every way in which a generation fails: the codes of `error` events, records and `retrying`, on one page. Pure.
 
 This is the one table: what ends a generation names a code of this type, the API describes itself with it, and the table of
-docs/protocol.md is made of it. What a request is refused for is another table: api/intake/problems.py.
+docs/protocol.md is made of it. What a request is refused for is another table: api/intake/codes.py.
 """
 
 from collections.abc import Mapping

@@ -5,6 +5,7 @@ lines.py      a body of many requests, a line each
 filters.py    what a list is asked for
 negotiate.py  what the headers ask for
 anew.py       a request that is made of an earlier one
-problems.py   every answer that is not a success
+codes.py      the table of what a request may be answered with that is no success
+problems.py   how each of these is answered
 lookout.py    looks once more, some seconds later, at what was accepted
 """

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from api.__main__ import main
+from api.access.gate import Open
 from api.access.origin import Origins, origins_of
 from api.app import create_app
 from api.delivery.fast_path import FAST_PATH
@@ -144,7 +145,7 @@ def test_what_is_refused_behind_another_page_s_request_is_answered_for_its_own(s
 
 
 def test_on_another_server_it_is_the_same_for_what_breaks_too() -> None:
-    app = create_app(ApiSettings(cors_origins=PAGE))
+    app = create_app(ApiSettings(cors_origins=PAGE), Open())
 
     async def with_state(scope, receive, send) -> None:  # type: ignore[no-untyped-def]
         await app({**scope, "state": {FAST_PATH: SimpleNamespace(admit=lambda *_, **_who: None)}}, receive, send)
