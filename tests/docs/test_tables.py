@@ -96,7 +96,7 @@ def test_the_chat_form_names_its_fields() -> None:
 
 def test_every_route_is_an_endpoint_and_no_other_is_told_of() -> None:
     routes = {
-        f"{method} {route.path}"
+        f"{method} {route.path_format}"
         for route in (
             *create_app(ApiSettings()).routes,
             *(route for router in GUARDED for route in router.routes),

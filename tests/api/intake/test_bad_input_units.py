@@ -134,6 +134,7 @@ BROKER_ERRORS: dict[str, tuple[errors.BrokerError, int, str, dict[str, str]]] = 
     "mismatch": (errors.IdempotencyMismatch(CANARY), 422, "idempotency_mismatch", {}),
     "ended": (errors.AlreadyEnded("completed"), 409, "already_ended", {"state": "completed"}),
     "away": (errors.StorageUnavailable("silent"), 503, "redis_unavailable", {}),
+    "queue_full": (errors.QueueFull(7), 503, "queue_full", {}),
     "crowded": (errors.TooBusy(), 503, "too_busy", {}),
     "loading": (errors.StorageUnavailable("LOADING"), 503, "storage_loading", {}),
     "busy": (errors.StorageUnavailable("BUSY"), 503, "storage_busy", {}),
