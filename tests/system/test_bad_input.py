@@ -193,8 +193,8 @@ def test_what_cannot_be_sent_is_406_with_what_can(
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("/v1/generations", "GET, POST"),
-        ("/v1/generations/{id}", "GET"),
+        ("/v1/generations", "GET, POST, DELETE"),
+        ("/v1/generations/{id}", "GET, DELETE"),
         ("/v1/generations/{id}/events", "GET"),
         ("/v1/generations/{id}/cancel", "POST"),
         ("/v1/chat/stream", "POST"),

@@ -84,16 +84,17 @@ local function depth()
   return nobodys and waiting + redis.call('ZCARD', line_of('')) or waiting
 end
 
--- Whether as many wait, or are about to, as `most`; '': any number may.
+-- Whether as many wait, or are about to, as `most`; '': any number may. Writes nothing: behind a write that needs no memory Redis
+-- lets a script write what it has no memory for.
 local function full(most)
   if most == '' then return false end
-  redis.call('ZREMRANGEBYSCORE', COMING, '-inf', int(now_ms()))
-  return depth() + redis.call('ZCARD', COMING) >= tonumber(most)
+  return depth() + redis.call('ZCOUNT', COMING, '(' .. int(now_ms()), '+inf') >= tonumber(most)
 end
 
 -- Keeps a place for what is submitted, and queued in another step.
 local function will_come(id, ms)
   redis.call('ZADD', COMING, int(now_ms() + ms), id)
+  redis.call('ZREMRANGEBYSCORE', COMING, '-inf', int(now_ms()))
   redis.call('PEXPIRE', COMING, ms)
 end
 

@@ -26,18 +26,20 @@ def full(server: Server, api: Api, *, most_waiting: int) -> Iterator[None]:
     """All connections of both roles are in use, by others who were served just now."""
     pools = [redis.connection_pool for redis in (api.service.coordination.redis, api.service.logs.redis)]
 
-    async def fill(pool: Pool) -> list[Any]:
+    async def fill(pool: Pool, listening: int) -> list[Any]:
+        while len(pool._in_use_connections) < listening:
+            await asyncio.sleep(0.01)
         await pool.release(await pool.get_connection())
-        return [await pool.get_connection() for _ in range(pool.max_connections)]
+        return [await pool.get_connection() for _ in range(pool.max_connections - listening)]
 
     async def empty(pool: Pool, held: list[Any]) -> None:
         for connection in held:
             await pool.release(connection)
 
     held = []
-    for pool in pools:
+    for pool, listening in zip(pools, (1, 0), strict=True):  # coordination tells of what is revoked
         assert isinstance(pool, Pool)
-        held.append((pool, server.do(fill(pool)), pool.most_waiting))
+        held.append((pool, server.do(fill(pool, listening)), pool.most_waiting))
         pool.most_waiting = most_waiting
     try:
         yield

@@ -5,6 +5,7 @@ import asyncio
 import httpx2
 import pytest
 
+from api.access.gate import Open
 from api.app import create_app
 from api.settings import ApiSettings
 from tests.harness.client import Client
@@ -97,7 +98,7 @@ def test_nothing_that_is_answered_is_sniffed(server: Server, ended: str) -> None
 
 def test_on_another_server_it_is_the_same() -> None:
     settings = ApiSettings(host="0.0.0.0", allow_anonymous=True, allowed_hosts="Respool.example.com, [2001:db8::1]:443")
-    transport = httpx2.ASGITransport(app=create_app(settings))
+    transport = httpx2.ASGITransport(app=create_app(settings, Open()))
 
     async def status(host: str, **headers: str) -> int:
         async with httpx2.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
