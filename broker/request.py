@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -87,8 +87,18 @@ class _Strict(BaseModel):
         return data
 
 
+def nullable(schema: dict[str, Any]) -> None:
+    """Says of each field that may be left out that it may be null."""
+    for name, field in schema.get("properties", {}).items():
+        if name not in schema.get("required", ()) and {"type": "null"} not in field.get("anyOf", ()):
+            about = {key: field.pop(key) for key in ("title", "default", "description") if key in field}
+            schema["properties"][name] = {"anyOf": [field, {"type": "null"}], **about}
+
+
 class _Body(_Strict):
     """A request's top level, where null means the same as not given (many clients send every field they know of)."""
+
+    model_config = ConfigDict(json_schema_extra=nullable)
 
     @model_validator(mode="before")
     @classmethod

@@ -30,7 +30,7 @@ _LONGEST_SECONDS: Final = 10 * 365 * 86_400
 class KeyRequest(BaseModel):
     """What a key is to be."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     tenant: str = Field(pattern=f"^{TENANT}$", description="Whose generations it makes and sees.")
     scopes: list[Scope] = Field(min_length=1, max_length=4, description="What it may do.")
@@ -43,7 +43,7 @@ class KeyRequest(BaseModel):
 class RotationRequest(BaseModel):
     """How a key is changed for another."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     grace_seconds: int = Field(
         default=GRACE_MS // 1000, ge=0, le=90 * 86_400, description="How much longer the key is valid; 0: not at all."

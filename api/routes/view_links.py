@@ -30,7 +30,7 @@ router = guarded()
 class LinkRequest(BaseModel):
     """What may be said of a link."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     expires_in: int = Field(default=USUAL_SECONDS, ge=1, le=LONGEST_SECONDS)
     """Seconds after which it ends."""
