@@ -4,7 +4,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.conftest import StartStack
@@ -19,7 +19,10 @@ ASKED: dict[str, Any] = {
 
 def race(stack: Stack, many: int, at_once: int = 32) -> Counter[str]:
     """So many submits, by turns to each API; how often each came out how."""
-    with ThreadPoolExecutor(at_once) as pool, httpx.Client(limits=httpx.Limits(max_connections=at_once)) as http:
+    # Each thread may have a connection to each API: none is closed for another's sake.
+    each = at_once * len(stack.urls)
+    limits = httpx2.Limits(max_connections=each, max_keepalive_connections=each)
+    with ThreadPoolExecutor(at_once) as pool, httpx2.Client(limits=limits) as http:
 
         def submit(number: int) -> str:
             key = {"Idempotency-Key": f"key-{number}"} if number % 3 == 0 else {}
@@ -47,7 +50,7 @@ def test_a_thousand_who_race_pass_no_limit_by_one(
     stack = start_stack(apis=2, workers=0, **settings)
     outcomes = race(stack, 1000)
     assert set(outcomes) == {"accepted", code}
-    use = httpx.get(f"{stack.urls[0]}/v1/limits").json()
+    use = httpx2.get(f"{stack.urls[0]}/v1/limits").json()
     if most is None:
         each, rest = divmod(use["tokens_today"]["used"], outcomes["accepted"])
         assert rest == 0
@@ -57,7 +60,7 @@ def test_a_thousand_who_race_pass_no_limit_by_one(
 
 def test_what_is_left_is_told_with_what_was_accepted_and_by_a_route_that_costs_none(start_stack: StartStack) -> None:
     stack = start_stack(requests_per_minute=1, request_burst=3, tokens_per_day=1000)
-    with httpx.Client(base_url=stack.urls[0]) as http:
+    with httpx2.Client(base_url=stack.urls[0]) as http:
         accepted = http.post("/v1/generations", json=ASKED)
         assert accepted.headers["ratelimit-policy"] == '"requests";q=3;w=180'
         assert accepted.headers["ratelimit"] == '"requests";r=2;t=60'
