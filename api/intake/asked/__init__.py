@@ -1,0 +1,8 @@
+"""Requests of other vocabularies, as the GenerationRequest that says the same. Pure.
+
+What a request says is either said in the words of Messages, or it is refused with a pointer to the place: nothing is left out
+in silence. What asks for nothing may be left out, and docs/protocol.md names it.
+
+reading.py           a value of a body, with its place: what may be read of it, and how it is refused
+openai.py            what both of OpenAI's APIs say alike: tools, tool choices, images, effort, who asks
+"""
