@@ -38,6 +38,8 @@ KEYS: Final[Mapping[str, frozenset[Role]]] = {
     "respool:tag:*": BOTH,
     "respool:*:tag:*": BOTH,
     "respool:tags:*": BOTH,
+    "respool:name:*": API,
+    "respool:*:name:*": API,
     "respool:rate:*": API,
     "respool:*:rate:*": API,
     "respool:used": BOTH,

@@ -25,6 +25,8 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | `respool:<tenant>:used` | hash | a tenant's, likewise | as `due` |
 | `respool:charges` | hash | what of that each generation is charged | as `due` |
 | `respool:<tenant>:charges` | hash | a tenant's, likewise | as `due` |
+| `respool:name:<kind>:<digest>` | string | nobody's chat or thread → its last generation | retention + NAME_SLACK |
+| `respool:<tenant>:name:<kind>:<digest>` | string | a tenant's, likewise | likewise |
 | `respool:idem:<sha256>` | string | idempotency key → generation and body fingerprint | IDEMPOTENCY |
 | `respool:queue` | zset | nobody's jobs that wait, by their places (ms) | INDEX, renewed by every job |
 | `respool:<tenant>:queue` | zset | a tenant's, likewise | as `queue` |
@@ -118,6 +120,8 @@ REMEMBERED_MS: Final = DAY_MS
 DELIVERY_MS: Final = 36 * 3600 * 1000
 """Longer than all tries of a webhook take: a day, and what is added to its pauses."""
 IDEMPOTENCY_MS: Final = DAY_MS
+NAME_SLACK_MS: Final = 2 * WAITING_MS
+"""By how much a name outlives the retention of its generation: so long that may wait for a worker, run, and wait again."""
 WEIGHTS_MS: Final = IDEMPOTENCY_MS + 60_000
 """As long as an idempotency key that was used by them, and a little more than the time between two notes."""
 KEY_REMEMBERED_MS: Final = 30 * DAY_MS
@@ -188,6 +192,11 @@ def index(state: str, owner: str = "") -> str:
 def tag(digest: str, owner: str = "") -> str:
     """As `index`."""
     return f"{_of(owner)}tag:{digest}"
+
+
+def name(kind: str, digest: str, owner: str = "") -> str:
+    """As `index`."""
+    return f"{_of(owner)}name:{kind}:{digest}"
 
 
 def rate(owner: str, key: str) -> str:

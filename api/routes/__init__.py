@@ -13,6 +13,7 @@ erasing.py      of one generation, or of all that have some labels, nothing stay
 auditing.py     what is noted in the audit log
 following.py    a generation as an event stream
 cells.py        the cells of a process as one: whose generation it is, where a new one goes
+naming.py       generations by the names that clients give them, in all cells
 merging.py      lists of several cells as one; readiness.py: how each cell is
 service.py      one cell, for the routes that have an id in their path
 views.py        records as JSON

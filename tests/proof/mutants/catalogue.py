@@ -4,6 +4,7 @@ from tests.proof.mutants.doors import DOORS
 from tests.proof.mutants.erasures import ERASURES
 from tests.proof.mutants.limiting import LIMITING
 from tests.proof.mutants.links import LINKS
+from tests.proof.mutants.naming import NAMING
 from tests.proof.mutants.payloads import PAYLOADS
 from tests.proof.mutants.seeding import Edit as Edit
 from tests.proof.mutants.seeding import Mutant as Mutant
@@ -1349,6 +1350,7 @@ MUTANTS: tuple[Mutant, ...] = (
     # -- who asks
     *DOORS,
     *LINKS,
+    *NAMING,
     # -- what all workers may ask of an upstream
     *SHARED,
     # -- what tenants may ask for
