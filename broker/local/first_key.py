@@ -1,4 +1,5 @@
-"""API keys on one machine: where `make up` is to ask for them, it keeps a pepper and a first key beside its data."""
+"""Secrets on one machine: `make up` draws those that are its own and keeps them beside its data, and a first API key where keys
+are asked for."""
 
 import os
 import secrets
@@ -27,12 +28,22 @@ def pepper(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
     """The setting of a pepper, unless there is one: it is drawn at the first start, and kept for the keys that it hashes."""
     if any(environ.get(name) for name in _PEPPERS):
         return {}
-    file = folder / "api_key_pepper"
+    return {"RESPOOL_API_KEY_PEPPER_FILE": str(_drawn(folder / "api_key_pepper", "p1:").resolve())}
+
+
+def secret(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """The setting of a secret of this installation, unless there is one. It goes with the data: with a server that others use
+    too, theirs is the one to give."""
+    return {} if environ.get("RESPOOL_SECRET") else {"RESPOOL_SECRET": _drawn(folder / "secret").read_text().strip()}
+
+
+def _drawn(file: Path, label: str = "") -> Path:
+    """The file of a secret that is drawn at the first start."""
     if not file.exists():
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-            out.write(f"p1:{secrets.token_hex(32)}\n")
-    return {"RESPOOL_API_KEY_PEPPER_FILE": str(file.resolve())}
+            out.write(f"{label}{secrets.token_hex(32)}\n")
+    return file
 
 
 def first_key(env: Mapping[str, str], folder: Path) -> str:

@@ -22,7 +22,7 @@ from typing import Final
 
 from broker.errors import BrokerError
 from broker.local.embedded import EmbeddedError, EmbeddedServer, free_port
-from broker.local.first_key import NoKey, asks_for_keys, first_key, pepper
+from broker.local.first_key import NoKey, asks_for_keys, first_key, pepper, secret
 from broker.processes.supervise import Child, Kept, Terminal
 from broker.store.client import connect
 from broker.store.coordination import Coordination
@@ -154,7 +154,7 @@ def bring_up(stack: Stack, port: int, valkey: EmbeddedServer, environ: Mapping[s
     if not environ.get("RESPOOL_REDIS_URL"):
         stack.start("valkey", valkey)
         stack.until(valkey.ready, "the embedded Valkey")
-        env["RESPOOL_REDIS_URL"] = valkey.url
+        env |= {"RESPOOL_REDIS_URL": valkey.url, **secret(environ, valkey.data_dir)}
     keyed = asks_for_keys(environ)
     if keyed:
         env |= pepper(environ, valkey.data_dir)

@@ -123,11 +123,13 @@ def test_a_password_is_drawn_once_that_valkey_asks_for_and_our_settings_know(
 
     drawn = draw()
     assert draw() == drawn, "the second start draws no other"
-    assert drawn.keys() == {"valkey_password", "valkey.conf", "respool_redis_url", "respool_api_key_pepper"}
+    ours = {"respool_redis_url", "respool_api_key_pepper", "respool_secret"}
+    assert drawn.keys() == {"valkey_password", "valkey.conf", *ours}
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o640}
     monkeypatch.setitem(BrokerSettings.model_config, "secrets_dir", tmp_path)
     monkeypatch.setitem(KeySettings.model_config, "secrets_dir", tmp_path)
     assert KeySettings().peppers is not None
+    assert BrokerSettings().keyed.secrets
     url = BrokerSettings().redis_url
     assert url == f"redis://:{drawn['valkey_password']}@valkey:6379/0"
     port = free_port()

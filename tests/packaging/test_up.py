@@ -195,6 +195,7 @@ def test_it_says_that_nobody_is_asked_for_a_key(tmp_path: Path) -> None:
         launcher.up()
         launcher.until("It asks nobody for a key")
         assert not (launcher.data / "api_key_pepper").exists()
+        assert (launcher.data / "secret").stat().st_mode & 0o777 == 0o600
 
 
 def test_where_keys_are_asked_for_it_makes_one_and_keeps_it(tmp_path: Path) -> None:
