@@ -36,6 +36,7 @@ help:
 	@echo "make up          start Respool on 127.0.0.1:$(PORT) (another port: make up PORT=8123); Ctrl-C stops it"
 	@echo "make test        run the tests"
 	@echo "make browser     what only a real browser can tell (needs Chromium, npm, nginx, Caddy)"
+	@echo "make interop     published clients, unmodified (needs Node 20 or newer, and npm)"
 	@echo "make check       ruff, mypy, the import contract"
 	@echo "make bench       measure, beside the naive way on this machine (WHAT='path fanout', or single names)"
 	@echo "make capacity    what a load takes (GENERATIONS=, at once, or STARTS=, a second; TOKENS=1000 RATE=50 VIEWERS=1)"
@@ -62,6 +63,10 @@ test: $(VENV)/.test
 # Chromium, nginx and Caddy are the system's (Debian: apt-get install chromium nginx-light caddy); what is missing is skipped.
 browser: $(VENV)/.browser
 	@$(BIN)/python -m pytest -m browser -rs
+
+# npm installs the packages of tests/interop/package.json beside it; without Node 20 the tests are skipped, and say so.
+interop: $(VENV)/.interop
+	@$(BIN)/python -m pytest -m interop -rs -n 2 --dist worksteal
 
 check: $(VENV)/.test
 	@$(BIN)/ruff check .
@@ -147,4 +152,9 @@ $(VENV)/.browser: $(BIN)/python pyproject.toml constraints.txt
 	@$(PIP) -e '.[browser]'
 	@touch $(VENV)/.embedded $(VENV)/.test $(VENV)/.browser
 
-.PHONY: help up test browser check bench capacity rolling chaos failover shards crash fuzz mutants openapi constraints hashes audit clean
+$(VENV)/.interop: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing what Respool and its tests of published clients need (pinned in constraints.txt)"
+	@$(PIP) -e '.[interop]'
+	@touch $(VENV)/.embedded $(VENV)/.test $(VENV)/.interop
+
+.PHONY: help up test browser interop check bench capacity rolling chaos failover shards crash fuzz mutants openapi constraints hashes audit clean

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = ("archive", "embedded", "guardrails", "openai", "test", "browser")
+EXTRAS = ("archive", "embedded", "guardrails", "openai", "test", "browser", "interop")
 # The first is the oldest: redis-py asks for one package more below 3.11.3.
 PYTHONS = ("3.11.0", "3.11.9", "3.12.0", "3.13.0", "3.14.0")
 PLATFORMS = (("linux", "Linux", "x86_64"), ("linux", "Linux", "aarch64"), ("darwin", "Darwin", "arm64"))

@@ -118,17 +118,19 @@ def test_an_environment_that_could_not_be_made_is_not_left_behind(tmp_path: Path
 
 def test_make_alone_says_what_there_is(tmp_path: Path) -> None:
     answer = Checkout(tmp_path).make()
-    for target in ("up", "test", "browser", "check", "bench", "constraints", "clean"):
+    for target in ("up", "test", "browser", "interop", "check", "bench", "constraints", "clean"):
         assert f"make {target}" in answer.stdout
 
 
-@pytest.mark.parametrize(("failing", "code"), [("nothing", 0), ("check", 1), ("browser", 1), ("test", 1)])
+@pytest.mark.parametrize(
+    ("failing", "code"), [("nothing", 0), ("check", 1), ("browser", 1), ("interop", 1), ("test", 1)]
+)
 def test_ci_runs_all_and_fails_if_any_does(tmp_path: Path, failing: str, code: int) -> None:
     checkout = Checkout(tmp_path, make=f'#!/bin/sh\necho "made $1"; [ "$1" != {failing} ]\n')
     (checkout.path / ".ci").mkdir()
     shutil.copy(ROOT / ".ci/run", checkout.path / ".ci/run")
     answer = checkout.run("bash", ".ci/run")
-    assert answer.stdout.splitlines() == ["made check", "made browser", "made test"]
+    assert answer.stdout.splitlines() == ["made check", "made browser", "made interop", "made test"]
     assert answer.returncode == code
 
 

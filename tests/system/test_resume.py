@@ -8,8 +8,8 @@ import httpx2
 import pytest
 
 from tests.harness.client import Client, Frame, check_log, frames, text_of
+from tests.harness.cutting import CuttingProxy
 from tests.harness.stack import Stack
-from tests.system.js.cutting import CuttingProxy
 from worker.simulator.text import markdown
 
 READERS = 24

@@ -8,8 +8,8 @@ import pytest
 
 from broker.vocabulary import Metrics
 from tests.harness.client import Client
+from tests.harness.cutting import CuttingProxy
 from tests.harness.stack import Stack
-from tests.system.js.cutting import CuttingProxy
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: make browser")

@@ -1,10 +1,7 @@
-// Follows event streams with the npm package `eventsource` and nothing of ours: node follow.mjs URL…
+// Follows event streams with the npm package `eventsource`: node eventsource.mjs URL…
 //
 // It never calls close(): each client must stop by itself, once the server answers 204 to the terminal id. Then one line of
-// JSON: for each URL its text, the ids in order, how it ended, its errors, and the status
-// that stopped it.
-//
-// (Written to a folder that has node_modules/eventsource, as Node looks for packages beside the script.)
+// JSON: for each URL its text, the ids in order, how it ended, its errors, and the status that stopped it.
 
 // A browser waits 3 s before it reconnects; the test has no need to.
 const timeout = globalThis.setTimeout;
