@@ -3,7 +3,8 @@
 native.py is ours, text.py bare text; chat.py and chat_text.py are the two of the chat form. sse.py is what server-sent events
 have in common, whatever they say, content.py what was produced so far, as JSON. chunks.py is around any of them, and shows
 words or sentences at once; boundaries.py says where these end. redacted.py is around any of them too, and shows text alone;
-redaction.py says what that is.
+redaction.py says what that is. responses/ is that of OpenAI's Responses API; openai_words.py is what it shares with Chat
+Completions.
 
     log       7-0 stream_start   7-1 block_start   7-2 "It"   7-3 " is"        state behind each: s1 s2 s3 s4
     frames    (begin, 7-0) → s1  (s1, 7-1) → s2    …          (s3, 7-3) → s4   one frame an entry, which may be empty
@@ -61,6 +62,14 @@ class Dialect(ABC):
     def passed(self, state: State) -> bool:
         """Whether what is held back has all of something that may be shown by itself."""
         return False
+
+    def count(self, state: State) -> int:
+        """How many events were said up to there, in a dialect that numbers them: those before the log's included."""
+        return 0
+
+    def weight(self, state: State) -> int:
+        """About how many bytes the state holds, if it holds what was said."""
+        return 0
 
     @abstractmethod
     def queued(self, wait: Wait) -> bytes:

@@ -135,7 +135,11 @@ class Chunks(Dialect):
         return self._inner.first(body)
 
 
-@cache
 def in_chunks(dialect: Dialect, size: Size) -> Dialect:
     """The dialect in chunks of this size: one and the same for all who ask, so that they share frames."""
-    return dialect if size == "token" else Chunks(dialect, size)
+    return dialect if size == "token" else _chunks(dialect, size)
+
+
+@cache
+def _chunks(dialect: Dialect, size: Size) -> Dialect:
+    return Chunks(dialect, size)

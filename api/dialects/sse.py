@@ -7,6 +7,8 @@ KEEP_ALIVE: Final = b": ka\n"
 RETRY: Final = b"retry: 500\n"
 """Milliseconds after which a browser comes back, said once a stream and only with an event: without it a browser waits for
 seconds, and alone it would be an empty message to some clients."""
+EVENT_END: Final = b"\n\n"
+"""Behind every event, and in none."""
 DONE: Final = b"data: [DONE]\n\n"
 _DATA: Final = b"data: "
 

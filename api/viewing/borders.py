@@ -1,33 +1,45 @@
 """States of dialects behind entries here and there in logs: a resume in a dialect that remembers something costs no more than
-what lies between two of them."""
+what lies between two of them, whether it is asked for by an entry or by a number of the dialect's own."""
 
 import asyncio
 from bisect import bisect_right, insort
 from collections import OrderedDict
 from operator import itemgetter
-from typing import Final
+from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
 from api.dialects import UNKNOWN, Dialect, State
+from api.dialects.sse import EVENT_END
 from api.viewing.folding import folded
+from broker.events import Entry
 from broker.ids import BEGINNING, EntryId
 from broker.store.logs import Logs
 from broker.turns import Turns
 
 _ENTRIES: Final = 1000
 _MOST_LOGS: Final = 2000
+_MOST_BYTES: Final = 64 << 20
 _by_id = itemgetter(0)
 
 
+class Placed(NamedTuple):
+    """Where a reader is who had so many events: behind this entry, whose frame it had but for `rest`."""
+
+    cursor: EntryId
+    state: State
+    rest: bytes
+
+
 class Borders:
-    """What is known of `_MOST_LOGS` logs, each in a dialect; the one that was not asked for for longest leaves first. All of it
-    can be found out again by reading the log."""
+    """What is known of `_MOST_LOGS` logs, each in a dialect, or of fewer whose states hold `_MOST_BYTES`; the one that was not
+    asked for for longest leaves first. All of it can be found out again by reading the log."""
 
     def __init__(self, logs: Logs, turns: Turns) -> None:
         self._logs = logs
         self._turns = turns
         self._folding: WeakValueDictionary[tuple[str, Dialect], asyncio.Lock] = WeakValueDictionary()
         self._known: OrderedDict[tuple[str, Dialect], list[tuple[EntryId, State]]] = OrderedDict()
+        self._bytes: dict[tuple[str, Dialect], int] = {}
 
     def note(self, id_: str, dialect: Dialect, cursor: EntryId, state: State) -> None:
         """Remembers the state behind this entry."""
@@ -37,16 +49,21 @@ class Borders:
         at = bisect_right(known, cursor, key=_by_id)
         if not at or known[at - 1][0] != cursor:
             insort(known, (cursor, state), key=_by_id)
-        while len(self._known) > _MOST_LOGS:
-            self._known.popitem(last=False)
+        if weight := dialect.weight(known[-1][1]):
+            self._bytes[key] = weight
+        while len(self._known) > _MOST_LOGS or (len(self._known) > 1 and sum(self._bytes.values()) > _MOST_BYTES):
+            dropped, _ = self._known.popitem(last=False)
+            self._bytes.pop(dropped, None)
 
     def forget(self, id_: str) -> None:
         """The log has gone or is not what it was."""
         for key in [key for key in self._known if key[0] == id_]:
             del self._known[key]
+            self._bytes.pop(key, None)
 
     def forget_all(self) -> None:
         self._known.clear()
+        self._bytes.clear()
 
     async def state(self, id_: str, dialect: Dialect, cursor: EntryId) -> State:
         """The state behind this entry of the log; UNKNOWN if the log does not have it. Raises StorageUnavailable. One at a time
@@ -74,6 +91,35 @@ class Borders:
                     self.note(id_, dialect, border, state)
         return state if border == cursor else UNKNOWN
 
+    async def numbered(self, id_: str, dialect: Dialect, had: int) -> Placed | None:
+        """Where a reader goes on who had the first `had` events; None if the log has not had so many. It costs as `state` does.
+        Raises StorageUnavailable."""
+        async with self._turn_at(id_, dialect):
+            border, state = self._before(id_, dialect, had)
+            while dialect.count(state) < had:
+                entries = await self._logs.from_(id_, border, _ENTRIES + 1)
+                if border != BEGINNING:
+                    if not entries or entries[0].id != border:
+                        self.forget(id_)
+                        border, state = BEGINNING, dialect.begin
+                        continue
+                    entries = entries[1:]
+                page = entries[:_ENTRIES]
+                after, _ = await folded(self._turns, dialect, state, page)
+                if dialect.count(after) >= had:
+                    return _placed(dialect, state, page, had)
+                if len(page) < _ENTRIES:
+                    return None
+                border, state = page[-1].id, after
+                self.note(id_, dialect, border, state)
+            return Placed(border, state, b"")
+
+    def _before(self, id_: str, dialect: Dialect, had: int) -> tuple[EntryId, State]:
+        """The last border up to which there were no more than so many events."""
+        known = self._known.get((id_, dialect), [])
+        at = bisect_right(known, had, key=lambda border: dialect.count(border[1]))
+        return known[at - 1] if at else (BEGINNING, dialect.begin)
+
     def _turn_at(self, id_: str, dialect: Dialect) -> asyncio.Lock:
         lock = self._folding.get((id_, dialect))
         if lock is None:
@@ -87,3 +133,13 @@ class Borders:
             return BEGINNING, dialect.begin
         self._known.move_to_end((id_, dialect))
         return known[at - 1]
+
+
+def _placed(dialect: Dialect, state: State, entries: list[Entry], had: int) -> Placed:
+    """The same among these entries, which begin with no more and end with no fewer events."""
+    for entry in entries:
+        state, (frame,) = dialect.fold(state, [entry])
+        if (more := dialect.count(state) - had) >= 0:
+            events = frame.split(EVENT_END)[:-1]
+            return Placed(entry.id, state, b"".join(each + EVENT_END for each in events[len(events) - more :]))
+    raise AssertionError("no entry has that event")

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import Final, NamedTuple
 
 from api.dialects import UNKNOWN, Dialect, State
-from api.viewing.borders import Borders
+from api.viewing.borders import Borders, Placed
 from api.viewing.folding import folded
 from broker.events import END, WITHDRAW, Entry
 from broker.ids import BEGINNING, EntryId
@@ -71,6 +71,10 @@ class Pages:
     def note(self, id_: str, dialect: Dialect, cursor: EntryId, state: State) -> None:
         """Remembers the state behind this entry."""
         self._borders.note(id_, dialect, cursor, state)
+
+    async def numbered(self, id_: str, dialect: Dialect, had: int) -> Placed | None:
+        """Where a reader goes on who had so many events, as Borders has it."""
+        return await self._borders.numbered(id_, dialect, had)
 
     def _read_done(self, key: _Key, read: asyncio.Task[Page]) -> None:
         if self._reads.get(key) is read:

@@ -89,6 +89,10 @@ class Viewer:
         self.position = None
         self._state = self.view.dialect.behind(cursor)
 
+    def knows(self, state: State) -> None:
+        """The state behind its cursor, which else would have to be found out."""
+        self._state = state
+
     # -- the hub's side
 
     def tell(self, frame: bytes) -> None:

@@ -15,6 +15,8 @@ from api.dialects.chat import CHAT_FORM
 from api.dialects.chat_text import CHAT_TEXT
 from api.dialects.native import NATIVE, Native
 from api.dialects.redacted import redacted
+from api.dialects.responses.fold import Responses
+from api.dialects.responses.head import Head
 from api.dialects.text import TEXT_VIEW
 from api.viewing.feed import Feed
 from api.viewing.framing import plain
@@ -51,6 +53,7 @@ class Counting(Native):
 
 DIALECTS: list[Dialect] = [NATIVE, TEXT_VIEW, CHAT_FORM, CHAT_TEXT, Counting()]
 DIALECTS += [redacted(each) for each in DIALECTS[:4]]
+DIALECTS += [Responses(Head.of(ID, "m", 0, {}))]
 
 
 def log_of(rng: random.Random, count: int, *, ended: bool = True) -> list[Entry]:
