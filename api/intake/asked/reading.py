@@ -76,3 +76,17 @@ class Given(NamedTuple):
         if said not in allowed:
             raise self.refused("not_allowed", f"must be {' or '.join(allowed)}")
         return said
+
+
+def in_their_words(problem: Problem, names: Mapping[str, str]) -> Problem:
+    """The problem of what a request was made into, with its pointers into the request itself: `names` are theirs, by ours. In
+    what is not named the place is not known closer than the field."""
+    places = problem.extensions.get("errors")
+    if not isinstance(places, list):
+        return problem
+    found: list[object] = []
+    for place in places:
+        first, *_ = str(place.get("pointer", "")).removeprefix("/").split("/")
+        found.append({**place, "pointer": f"/{names[first]}"} if first in names else place)
+    problem.extensions = {**problem.extensions, "errors": found}
+    return problem
