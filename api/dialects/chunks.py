@@ -141,5 +141,5 @@ def in_chunks(dialect: Dialect, size: Size) -> Dialect:
 
 
 @cache
-def _chunks(dialect: Dialect, size: Size) -> Dialect:
+def _chunks(dialect: Dialect, size: Kind) -> Dialect:
     return Chunks(dialect, size)

@@ -7,5 +7,6 @@ negotiate.py  what the headers ask for
 anew.py       a request that is made of an earlier one
 codes.py      the table of what a request may be answered with that is no success
 problems.py   how each of these is answered
+asked/        requests of other vocabularies
 lookout.py    looks once more, some seconds later, at what was accepted
 """
