@@ -20,7 +20,7 @@ from api.delivery.admission import Admission
 from api.delivery.asgi import FastPathFirst
 from api.delivery.fast_path import FAST_PATH, FastPath
 from api.delivery.guard import Guard
-from api.intake import problems
+from api.intake import problems, shapes
 from api.intake.problems import ABOUT_STORAGE, Code
 from api.keys.opened import Keys
 from api.routes import (
@@ -153,7 +153,7 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
     app.add_api_route("/healthz", _healthz, **described({200: Status}))
     app.add_api_route("/readyz", _readyz, **described({200: Status}, _NOT_READY))
     openapi.install(app, BODIES, SHAPES)
-    problems.install(app, note_denial)
+    problems.install(app, note_denial, shapes.answer_to)
     app.add_middleware(FastPathFirst)
     app.state.origins, app.state.peers = origins, peers
     if policy is not None:

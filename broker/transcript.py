@@ -4,7 +4,7 @@ This is the rule for readers as code: an attempt's `stream_start` tells how many
 `block_start` opens the block of its index or goes on with it, a delta belongs to the block that was opened last.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -103,11 +103,25 @@ class Kept:
     chunks: int
 
 
+def said_at_end(before: Mapping[str, object], now: Mapping[str, object]) -> dict[str, object]:
+    """What an upstream has said at its end, where it says it in parts: what is null says nothing new."""
+    merged = dict(before)
+    for name, value in now.items():
+        earlier = merged.get(name)
+        if isinstance(value, dict) and isinstance(earlier, dict):
+            merged[name] = said_at_end(earlier, value)
+        elif value is not None or name not in merged:
+            merged[name] = value
+    return merged
+
+
 class Transcript:
     """The fold of a log's entries; apply them in order, each once. `last` is the last one, `cursor` the last but for the end,
-    `end` the terminal one, `model` the one that was asked last. `size` is in bytes, and no less than what it holds."""
+    `end` the terminal one, `model` the one that was asked last. `message`: how the upstream began the answer of which the first
+    block is, without its content; `told`: what it said at the end of the latest answer, `stop_reason` and `usage` among it.
+    `size` is in bytes, and no less than what it holds."""
 
-    __slots__ = ("_open", "blocks", "cursor", "end", "last", "model", "size", "stop_reason")
+    __slots__ = ("_open", "blocks", "cursor", "end", "last", "message", "model", "size", "stop_reason", "told")
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self.blocks: list[Block] = []
@@ -116,6 +130,8 @@ class Transcript:
         self.end: Entry | None = None
         self.model = ""
         self.stop_reason: str | None = None
+        self.message: dict[str, object] = {}
+        self.told: dict[str, object] = {}
         self.size = 0
         for id_, kind, value in entries:
             self.apply(Run(id_, [(kind, value)]))
@@ -151,9 +167,7 @@ class Transcript:
             return
         self.cursor = entry.id
         if entry.kind == events.WITHDRAW:
-            self.blocks.clear()
-            self._open = -1
-            self.stop_reason = None
+            self.keep(0)
         elif entry.kind in (events.EVENT, events.START):
             self._apply_event(entry.id, orjson.loads(entry.value))
 
@@ -180,8 +194,12 @@ class Transcript:
             case {"type": "block_delta", "index": int(index), "delta": delta}:
                 self.blocks[index].deltas.append(delta)
                 self.blocks[index].last = id_
-            case {"type": "usage", "stop_reason": str(reason)}:
-                self.stop_reason = reason
+            case {"type": "message", "message": dict(message)} if not self.message:
+                self.message = message
+            case {"type": "usage", **told}:
+                self.told = said_at_end(self.told, told)
+                if isinstance(reason := told.get("stop_reason"), str):
+                    self.stop_reason = reason
             case {"type": "tool_start" | "tool_end", "index": int(index)}:
                 self.blocks[index].told = True
                 self.blocks[index].last = id_
@@ -191,12 +209,16 @@ class Transcript:
         del self.blocks[blocks:]
         self._open = -1
         self.stop_reason = None
+        self.told = {}
+        if not blocks:
+            self.message = {}
 
     def shown_as(self, shown: Callable[[Block], Block]) -> "Transcript":
         """The same with each block as it is `shown`. Nothing more is to be applied to it."""
         copy = Transcript()
         copy.blocks = [shown(block) for block in self.blocks]
         copy._open, copy.last, copy.cursor, copy.end = self._open, self.last, self.cursor, self.end
+        copy.message, copy.told, copy.stop_reason = self.message, self.told, self.stop_reason
         return copy
 
     @property

@@ -33,7 +33,7 @@ _VARY: Final[Header] = (b"vary", b"Origin")
 _ALLOW: Final = b"access-control-allow-origin"
 _EXPOSE: Final[Header] = (
     b"access-control-expose-headers",
-    b"Location, Retry-After, Generation-Id, RateLimit, RateLimit-Policy",
+    b"Location, Retry-After, Generation-Id, Respool-Generation, RateLimit, RateLimit-Policy",
 )
 PREFLIGHT: Final[Sequence[Header]] = (
     (b"access-control-allow-methods", b"GET, POST, DELETE"),

@@ -13,6 +13,7 @@ from api.access.gate import OPEN, WHO, Header, Policy, Refusal, admitted
 from api.access.peers import DIRECT, Peers
 from api.audit.journal import Journal
 from api.intake.problems import Code, Problem, from_broker_error
+from api.intake.shapes import worded
 from broker.errors import BrokerError
 from broker.ids import GENERATION_ID
 
@@ -36,7 +37,7 @@ class Admission:
             if problem is not None:
                 if _has_body(scope["headers"]):  # it is not read
                     problem.headers["Connection"] = "close"
-                await problem.response()(scope, receive, send)
+                await worded(problem, scope["path"], scope["headers"])(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

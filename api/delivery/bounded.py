@@ -15,6 +15,7 @@ from api.access.origin import ORIGINS, Header, Origins
 from api.delivery.connections import Connections, Owed
 from api.delivery.request_head import fault
 from api.intake.problems import Code, Problem, from_unexpected
+from api.intake.shapes import worded
 
 _MOST_HEAD: Final = 32 * 1024
 """Bytes of request line, headers and trailers. Without a bound one client makes a process hold whatever it sends."""
@@ -233,7 +234,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._connections.wait_for(self, Owed.END)
         if self.transport.is_closing():
             return
-        response = problem.response()
+        response = worded(problem, *self._asked())
         headers = [
             *self.server_state.default_headers, *self._sharing(), *response.raw_headers, (b"connection", b"close"),
         ]  # fmt: skip
@@ -242,6 +243,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write(b"".join(lines) + body)
         if self.transport.can_write_eof():
             self.transport.write_eof()
+
+    def _asked(self) -> tuple[str, Sequence[Header]]:
+        """The path and the headers, as far as they were read."""
+        if not (self._in_head or self._in_body):
+            return "", ()
+        return self.url.partition(b"?")[0].decode("latin-1"), self.headers
 
     def _sharing(self) -> Sequence[Header]:
         """Headers for the page that asked, as far as its request's head was read."""

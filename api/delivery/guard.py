@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.access.origin import PREFLIGHT, Header, Origins
 from api.delivery.uvicorn_direct import CUT
 from api.intake.problems import Problem
+from api.intake.shapes import worded
 
 
 class Guard:
@@ -27,7 +28,8 @@ class Guard:
         refused = self._origins.refusal(scope["method"], scope["path"], scope["headers"])
         if refused is not None:
             # What is left of the body is not read.
-            await Problem(refused, headers={"Connection": "close"}).response()(scope, receive, send)
+            problem = Problem(refused, headers={"Connection": "close"})
+            await worded(problem, scope["path"], scope["headers"])(scope, receive, send)
         elif self._origins.is_preflight(scope["method"], scope["headers"]):
             answer = Response(status_code=204)
             answer.raw_headers.extend(PREFLIGHT)

@@ -8,5 +8,7 @@ anew.py       a request that is made of an earlier one
 codes.py      the table of what a request may be answered with that is no success
 problems.py   how each of these is answered
 asked/        requests of other vocabularies
+shapes.py     in whose words: those of the vocabulary that the path belongs to
+shaped/       a problem in the words of each
 lookout.py    looks once more, some seconds later, at what was accepted
 """

@@ -160,6 +160,11 @@ class Code(Enum):
         503, "There are too many connections", "Only health checks are answered on new ones.", 1
     )
     DRAINING = Kind(503, "This process is shutting down", "Another one answers.", 1)
+    NOT_ENDED_IN_TIME = Kind(
+        504,
+        "The generation takes longer than its answer may",
+        "It goes on: `generation` is its id, by which it is followed.",
+    )
 
 
 AWAY: Mapping[Away, Code] = {

@@ -1,4 +1,5 @@
-"""Every answer that is not a success, as RFC 9457 `application/problem+json`: one way out for the codes of codes.py.
+"""Every answer that is not a success, as RFC 9457 `application/problem+json`: one way out for the codes of codes.py. Where a
+path belongs to another vocabulary, shapes.py puts it into that one's words.
 
 No answer carries a submitted value, an exception's text or a stack trace.
 """
@@ -72,9 +73,18 @@ class Problem(Exception):
         return Response(orjson.dumps(self.body()), self.status, self.headers, "application/problem+json")
 
 
-def install(app: FastAPI, told: Callable[[Request, Problem], object] | None = None) -> None:
+Answer = Callable[[Request, Problem], Response]
+
+
+def _as_problem(_: Request, problem: Problem) -> Response:
+    return problem.response()
+
+
+def install(
+    app: FastAPI, told: Callable[[Request, Problem], object] | None = None, answer: Answer = _as_problem
+) -> None:
     """Make a problem document of every exception that leaves a route, and of every unknown path or method. `told` is called
-    with each."""
+    with each, and `answer` puts it into the words of the request's path."""
     answers: tuple[tuple[type[Exception], Callable[[Request, Any], Problem]], ...] = (
         (Problem, lambda _, problem: problem),
         (broker.BrokerError, lambda _, error: from_broker_error(error)),
@@ -84,17 +94,17 @@ def install(app: FastAPI, told: Callable[[Request, Problem], object] | None = No
         (Exception, lambda _, error: from_unexpected(error)),
     )
     for error_type, problem_of in answers:
-        app.add_exception_handler(error_type, _handler(problem_of, told))
+        app.add_exception_handler(error_type, _handler(problem_of, told, answer))
 
 
 def _handler(
-    problem_of: Callable[[Request, Any], Problem], told: Callable[[Request, Problem], object] | None
+    problem_of: Callable[[Request, Any], Problem], told: Callable[[Request, Problem], object] | None, answer: Answer
 ) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def handle(request: Request, error: Exception) -> Response:
         problem = problem_of(request, error)
         if told is not None:
             told(request, problem)
-        return problem.response()
+        return answer(request, problem)
 
     return handle
 

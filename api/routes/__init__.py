@@ -11,11 +11,13 @@ view_links.py   links by which anybody reads one generation
 asking.py       who asks, and which cell it is about: before any route does anything
 erasing.py      of one generation, or of all that have some labels, nothing stays
 auditing.py     what is noted in the audit log
+accepting.py    what was asked for is accepted, and its whole is waited for
 following.py    a generation as an event stream
 cells.py        the cells of a process as one: whose generation it is, where a new one goes
 naming.py       generations by the names that clients give them, in all cells
 merging.py      lists of several cells as one; readiness.py: how each cell is
 service.py      one cell, for the routes that have an id in their path
 views.py        records as JSON
+foreign.py      what the description says of other vocabularies
 openapi.py      the description of all this, made of what validates it; docs_page.py, a page to try it
 """

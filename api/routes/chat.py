@@ -13,8 +13,8 @@ from api.dialects.chat_text import CHAT_TEXT
 from api.intake.body import read_json
 from api.intake.negotiate import EVENT_STREAM, idempotency_key, negotiate
 from api.intake.problems import Code, FieldError, Problem
+from api.routes.accepting import accepted_from
 from api.routes.asking import ABOUT_SUBMITTING, MESSAGES, SUBMITTED, CellsOf, Chunk, WhoSubmits, WhoViews, guarded
-from api.routes.auditing import journal_of
 from api.routes.cells import Cells
 from api.routes.following import follow_submitted, refuse_if_full
 from api.routes.openapi import CHAT, described
@@ -64,9 +64,7 @@ async def chat(
     if cursor and key is not None:
         accepted = await _made_before(cells, who, asked, key)
     else:
-        cells.refuse_unless_accepting()
-        accepted = await cells.accept(asked, key, who.owner, who.key)
-        journal_of(request).note("submit", who, accepted.id)
+        accepted = await accepted_from(request, cells, who, asked, key)
     dialect = _DIALECTS[view]
     return await follow_submitted(
         request, cells.of(accepted.id), who, accepted, cursor=cursor, dialect=dialect, chunk=chunk, last=dialect.done

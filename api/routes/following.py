@@ -1,6 +1,7 @@
 """A generation as an event stream: of what was accepted just now, or from behind a cursor."""
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
@@ -40,12 +41,13 @@ async def follow_submitted(
     dialect: Dialect = NATIVE,
     chunk: Size = "token",
     last: bytes = b"",
+    told: Mapping[str, str] | None = None,
 ) -> Response:
     """A stream of what was accepted, from its beginning or from behind the cursor. Of what was made just now nothing need be
-    asked."""
+    asked. `told`: headers that tell which generation it is, in lower case; ours, if there are none."""
     id_, view = accepted.id, _view(request, who, dialect, chunk)
-    told = {"location": f"/v1/generations/{id_}", "generation-id": id_, **paces(service, who, accepted)}
-    headers = [(name.encode(), value.encode()) for name, value in told.items()]
+    named = told if told is not None else {"location": f"/v1/generations/{id_}", "generation-id": id_}
+    headers = encoded({**named, **paces(service, who, accepted)})
     if accepted.record is None or service.hub.draining:
         return await follow(
             request, service, who, id_, cursor, dialect=dialect, chunk=chunk, headers=headers, last=last
@@ -121,6 +123,11 @@ async def follow(
         who=who, ended=ended, owner=visit.owner, wait=wait, abandonable=visit.abandonable,
     )  # fmt: skip
     return EventStream(service.hub, viewer, first=first, opening=opening, last=last, headers=headers)
+
+
+def encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """The headers of a stream, as `follow` takes them."""
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
 async def _wait_of(service: Service, owner: str, accepted: Submitted) -> Wait | None:

@@ -17,6 +17,7 @@ from api.intake.filters import tags_asked_for
 from api.intake.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
 from api.intake.problems import ABOUT_STORAGE, Code, Problem
 from api.routes import views
+from api.routes.accepting import accepted_from, has_waited
 from api.routes.asking import (
     ABOUT_ONE,
     ABOUT_SUBMITTING,
@@ -42,10 +43,9 @@ from api.routes.following import follow, follow_submitted, refuse_if_full
 from api.routes.merging import Part, Place
 from api.routes.openapi import STREAM, VIEWS, described
 from api.routes.service import Service
-from api.viewing.admissions import Closed
-from api.viewing.waiting import LONGEST_SECONDS, wait_for_end
+from api.viewing.waiting import LONGEST_SECONDS
 from broker.errors import AlreadyEnded
-from broker.record import TERMINAL, Record, State
+from broker.record import Record, State
 from broker.request import GenerationRequest
 
 _DIALECTS: Final[Mapping[str, Dialect]] = {"native": NATIVE, "text": TEXT_VIEW}
@@ -82,10 +82,8 @@ async def answered(
     if form == EVENT_STREAM:
         who.refuse_without("view")
         refuse_if_full(cells.admissions, who)
-    cells.refuse_unless_accepting()
-    accepted = await cells.accept(asked, key, who.owner, who.key)
+    accepted = await accepted_from(request, cells, who, asked, key)
     id_ = accepted.id
-    journal_of(request).note("submit", who, id_)
     service = cells.of(id_)
     location = f"/v1/generations/{id_}"
     if form == EVENT_STREAM:
@@ -166,33 +164,13 @@ async def read(
 ) -> Response:
     """The record, and everything that was produced so far; with `wait`, when the generation has ended or that time is over."""
     negotiate(request.headers, (JSON,))
-    if wait and not await _has_waited(request, service, who, id_, wait):
+    if wait and not await has_waited(request, service, who, id_, wait):
         return Response(status_code=204, headers=NO_STORE)  # to nobody
     record, told = await service.whole(id_, who)
     journal_of(request).note("view", who, id_)
     wait_yet = await service.wait_of(record)
     body = views.whole(record, told.pieces, redacted=who.redacted, wait=wait_yet)
     return Parts(body, headers=NO_STORE, media_type=JSON)
-
-
-async def _has_waited(request: Request, service: Service, who: Principal, id_: str, seconds: float) -> bool:
-    """Waits for the end; False if who asked has left meanwhile. Raises as `visit`, of what is not there for who asks, and
-    Problem: 429 if that one has as many streams as it may, 401 if what let it in has ended meanwhile."""
-    visit = await service.visit(id_, who)
-    if visit.state in TERMINAL:
-        return True
-    if (full := service.hub.admissions.full(who, id_)) is not None:
-        raise Problem(Code.TOO_MANY_STREAMS, limit=full)
-    try:
-        return await wait_for_end(service.hub, id_, visit, who, seconds, partial(_left, request))
-    except Closed:
-        raise Problem(Code.UNAUTHENTICATED, "What let you in has ended.") from None
-
-
-async def _left(request: Request) -> None:
-    """Returns when the client has gone."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 @router.get(

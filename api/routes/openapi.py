@@ -20,6 +20,8 @@ from api.access.gate import ALL, Scope
 from api.intake.lines import JSONL
 from api.intake.negotiate import EVENT_STREAM, IDEMPOTENCY_KEY, JSON
 from api.intake.problems import MAX_ERRORS, Code, FieldError
+from api.intake.shapes import is_retried
+from api.routes.foreign import SAY_WHETHER_TO_RETRY, SCHEMAS
 from broker.record import STATES
 from broker.tags import LONGEST_VALUE
 from broker.vocabulary import Event
@@ -89,12 +91,13 @@ def described(
     changes: object = None,
     takes: Sequence[str] = (),
     sends: Mapping[int, Sequence[str]] | None = None,
+    errors: str | None = None,
 ) -> Described:
     """What a route takes and answers. `scopes`: what a key must hold for it; none where it is open to all; `links`: a view link
     will do. `answers`: by status a shape, an Answer, or Nothing; `body`: the model that validates it, which may be left out if
     it is `optional`; `lines`: the model of each line of a body that is JSON Lines; `changes`: an example of some of a request's
     fields, which may be its body; `takes`: names of PARAMETERS; `sends`: by status, names of HEADERS beside those of every
-    answer."""
+    answer; `errors`: the schema of what problems are there, where the path has another vocabulary's (api/intake/shapes.py)."""
     extra: Json = {"parameters": [{"$ref": f"#/components/parameters/{name}"} for name in takes]} if takes else {}
     if scopes:
         extra["security"] = [{name: list(scopes)} for name in SECURITY if links or name != "view-link"]
@@ -114,7 +117,7 @@ def described(
         status: _answer(shape, (sends or {}).get(status, ())) for status, shape in answers.items()
     }
     return {
-        "responses": {**responses, **_problems((*problems, *EVERYWHERE))},
+        "responses": {**responses, **_problems((*problems, *EVERYWHERE), errors)},
         "openapi_extra": extra,
         "response_class": Response,
     }
@@ -139,26 +142,32 @@ def _headers(*names: str) -> Json:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in (*_ON_EVERY_ANSWER, *names)}
 
 
-def _problems(codes: Sequence[Code]) -> dict[int | str, Json]:
+def _problems(codes: Sequence[Code], errors: str | None) -> dict[int | str, Json]:
     """The problems by status, each status with its codes and what they mean. Any other status is a problem too."""
     by_status: dict[int, list[Code]] = {}
     for code in dict.fromkeys(codes):
         by_status.setdefault(code.value.status, []).append(code)
     return {
-        **{status: _problem(group) for status, group in sorted(by_status.items())},
-        "default": _problem([Code.HTTP_ERROR]),
+        **{status: _problem(group, errors) for status, group in sorted(by_status.items())},
+        "default": _problem([Code.HTTP_ERROR], errors),
     }
 
 
-def _problem(codes: list[Code]) -> Json:
+def _problem(codes: list[Code], errors: str | None) -> Json:
     names = {"properties": {"code": {"enum": [code.name.lower() for code in codes]}}}
     retry = ("Retry-After",) if any(code.value.retry_after for code in codes) else ()
     allow = ("Allow",) if Code.METHOD_NOT_ALLOWED in codes else ()
     challenge = ("WWW-Authenticate",) if Code.UNAUTHENTICATED in codes else ()
+    ours: Json = {"application/problem+json": {"schema": {"allOf": [{"$ref": _REF.format(model="Problem")}, names]}}}
+    theirs: Json = {JSON: {"schema": {"$ref": _REF.format(model=errors)}}} if errors is not None else {}
+    if errors is not None and not any(code in EVERYWHERE or code is Code.HTTP_ERROR for code in codes):
+        ours = {}  # a head that is not read yet has no path: then a problem is told as ours
+    retried = errors in SAY_WHETHER_TO_RETRY and is_retried(codes[0].value.status)
+    asks_again = ("X-Should-Retry",) if retried else ()
     return {
         "description": " ".join(f"`{code.name.lower()}`: {code.value.meaning}" for code in codes),
-        "headers": _headers(*retry, *allow, *challenge),
-        "content": {"application/problem+json": {"schema": {"allOf": [{"$ref": _REF.format(model="Problem")}, names]}}},
+        "headers": _headers(*retry, *allow, *challenge, *asks_again),
+        "content": {**ours, **theirs},
     }
 
 
@@ -187,6 +196,7 @@ PARAMETERS: Final[Mapping[str, Json]] = {
 HEADERS: Final[Mapping[str, Json]] = {
     "Location": {"description": "The generation's record.", "schema": {"type": "string"}},
     "Generation-Id": {"description": "The generation's id.", "schema": {"type": "string"}},
+    "Respool-Generation": {"description": "The generation's id.", "schema": {"type": "string"}},
     "RateLimit": {
         "description": "Where the requests of an API key are limited: how many more may come at once, `r`, and seconds until a"
         " whole burst may, `t` (draft-ietf-httpapi-ratelimit-headers-10).",
@@ -199,6 +209,10 @@ HEADERS: Final[Mapping[str, Json]] = {
         "example": '"requests";q=10;w=10',
     },
     "Retry-After": {"description": "Seconds after which the same request may succeed.", "schema": {"type": "integer"}},
+    "X-Should-Retry": {
+        "description": "Whether the same request may fare better: it tells the vendor's SDK whether to repeat it.",
+        "schema": {"enum": ["true", "false"]},
+    },
     "Allow": {"description": "The methods that the path has.", "schema": {"type": "string"}},
     "Cache-Control": {"description": "No answer may be kept.", "schema": {"const": "no-store"}},
     "X-Content-Type-Options": {"description": "It is what it says.", "schema": {"const": "nosniff"}},
@@ -307,7 +321,7 @@ def _schemas(requests: Sequence[type[BaseModel]], shapes: Sequence[object]) -> J
     """All shapes by their names. Raises ValueError if two have one name: the document would tell of one of them alone."""
     _, bodies = models_json_schema([(model, "validation") for model in requests], ref_template=_REF)
     frames = {"Frame": _FRAME, "TextFrame": _TEXT_FRAME, "ChatFrame": _CHAT_FRAME, "ChatText": _CHAT_TEXT}
-    schemas: Json = {"Problem": _PROBLEM, **frames, **bodies.get("$defs", {})}
+    schemas: Json = {"Problem": _PROBLEM, **frames, **SCHEMAS, **bodies.get("$defs", {})}
     named = [(getattr(shape, "__name__", ""), shape) for shape in (FieldError, *shapes)]
     for name, shape in (*named, ("Event", Event)):
         for each, schema in _defined(name, shape).items():

@@ -10,7 +10,7 @@ from api.intake.problems import Code, Problem
 from api.routes.merging import Part, Place
 from api.routes.views import produced, produced_redacted
 from api.viewing.hub import Hub
-from api.viewing.transcripts import Told
+from api.viewing.transcripts import Form, Told
 from broker.aside import Aside
 from broker.errors import BrokerError, ErasedGeneration, ExpiredGeneration, UnknownGeneration
 from broker.ids import EntryId
@@ -145,16 +145,18 @@ class Service:
     async def safe_record(self, id_: str, who: Principal) -> Record:
         """The record, when its end is safe, if it has one. Raises UnknownGeneration (if it is not there for the one who asks,
         too), ExpiredGeneration; StorageUnavailable if that takes too long."""
-        record, _ = await self._when_safe(id_, who, with_log=False)
+        record, _ = await self._when_safe(id_, who, None)
         return record
 
-    async def whole(self, id_: str, who: Principal) -> tuple[Record, Told]:
-        """The record and then what was produced, when their end is safe, if they have one. Raises as `safe_record`."""
-        record, told = await self._when_safe(id_, who, with_log=True)
+    async def whole(self, id_: str, who: Principal, form: Form | None = None) -> tuple[Record, Told]:
+        """The record and then what was produced, in this form, or in ours; when their end is safe, if they have one. Raises as
+        `safe_record`."""
+        usual = produced_redacted if who.redacted else produced
+        record, told = await self._when_safe(id_, who, form or usual)
         assert told is not None
         return record, told
 
-    async def _when_safe(self, id_: str, who: Principal, *, with_log: bool) -> tuple[Record, Told | None]:
+    async def _when_safe(self, id_: str, who: Principal, form: Form | None) -> tuple[Record, Told | None]:
         """Reads anew whenever it has waited: Redis may have lost meanwhile what was read."""
         strict_ends = self.hub.strict_ends
         with storage_errors():
@@ -164,8 +166,7 @@ class Service:
                         record = await self.logs.record(id_)
                     if not who.may_see(record.owner, id_):
                         raise UnknownGeneration
-                    form = produced_redacted if who.redacted else produced
-                    told = await self.hub.transcripts.told(id_, form) if with_log else None
+                    told = None if form is None else await self.hub.transcripts.told(id_, form)
                     end = strict_ends.held_end(record)
                     if end is None and told and told.end and strict_ends.holds(id_, told.end):
                         end = told.end.id

@@ -403,7 +403,8 @@ def test_whom_the_door_lets_in_has_a_stream_without_the_application(line: Line) 
     written = line.send(get("/door", b"Origin: https://app.example\r\n"))
     sharing = (
         b"access-control-allow-origin: https://app.example\r\n"
-        b"access-control-expose-headers: Location, Retry-After, Generation-Id, RateLimit, RateLimit-Policy\r\n"
+        b"access-control-expose-headers: "
+        b"Location, Retry-After, Generation-Id, Respool-Generation, RateLimit, RateLimit-Policy\r\n"
     )
     begins = BEGUN + sharing + STREAM
     assert written == begins + chunk(RETRY + TOLD)

@@ -39,6 +39,7 @@ FOR_GOOD = {
     422: "not_durable invalid_request idempotency_mismatch",
     431: "head_too_large",
     500: "internal_error",
+    504: "not_ended_in_time",
 }
 FOR_SECONDS = {
     (408, 1): "head_timeout body_timeout",

@@ -153,7 +153,7 @@ LINKS: tuple[Mutant, ...] = (
     ),
     mutant(
         "what was produced is not redacted",
-        "Service._when_safe",
+        "Service.whole",
         "produced_redacted if who.redacted else produced",
         "produced",
         _ROUTES + "test_what_is_withheld_is_in_no_answer",
