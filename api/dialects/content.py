@@ -9,7 +9,7 @@ from broker.transcript import Transcript, Written
 
 def text_json(transcript: Transcript) -> Iterator[bytes]:
     """All text, as one string."""
-    return _string(transcript.written)
+    return string_json(transcript.written)
 
 
 def content_json(transcript: Transcript) -> Iterator[bytes]:
@@ -27,15 +27,15 @@ def _object(fields: dict[str, object]) -> Iterator[bytes]:
     for name, value in fields.items():
         yield before + orjson.dumps(name) + b":"
         if isinstance(value, Written):
-            yield from _string(value.pieces)
+            yield from string_json(value.pieces)
         else:
             yield orjson.dumps(value)
         before = b","
     yield b"}" if fields else b"{}"
 
 
-def _string(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """What is escaped in JSON is one character each: pieces of a string are escaped one by one."""
+def string_json(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """A JSON string, of its pieces: what is escaped is one character each, so they are escaped one by one."""
     yield b'"'
     for piece in pieces:
         yield orjson.dumps(piece.decode())[1:-1]

@@ -1,7 +1,9 @@
 """What both of OpenAI's vocabularies have in common on their way out: errors, and what an answer has used. Pure."""
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeGuard
+
+from broker.failures import FAILURES
 
 Json = dict[str, object]
 
@@ -44,3 +46,16 @@ def counts(usage: Mapping[str, object]) -> Counts:
     return Counts(
         count("input_tokens") + read + written, count("output_tokens"), read, written, count("reasoning_tokens")
     )
+
+
+def failed(end: Mapping[str, object]) -> Json:
+    """The error of a generation that ended with this `error` entry."""
+    code = str(end.get("code"))
+    failure = FAILURES.get(code)  # type: ignore[call-overload]  # whatever was stored
+    status = end.get("status", 500 if failure is None else failure.status)
+    return error_body(str(end.get("message", code)), error_type(status if isinstance(status, int) else 500), code)
+
+
+def is_url_citation(citation: object) -> TypeGuard[Json]:
+    """Whether it is one that OpenAI has words for."""
+    return isinstance(citation, dict) and citation.get("type") == "url_citation"

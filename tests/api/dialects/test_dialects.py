@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from api.dialects import UNKNOWN, Dialect, State
 from api.dialects.chat import CHAT_FORM
 from api.dialects.chat_text import CHAT_TEXT
+from api.dialects.completions import COMPLETIONS_WITH_USAGE
 from api.dialects.native import NATIVE, Native
 from api.dialects.redacted import redacted
 from api.dialects.responses.fold import Responses
@@ -53,7 +54,7 @@ class Counting(Native):
 
 DIALECTS: list[Dialect] = [NATIVE, TEXT_VIEW, CHAT_FORM, CHAT_TEXT, Counting()]
 DIALECTS += [redacted(each) for each in DIALECTS[:4]]
-DIALECTS += [Responses(Head.of(ID, "m", 0, {}))]
+DIALECTS += [Responses(Head.of(ID, "m", 0, {})), COMPLETIONS_WITH_USAGE]
 
 
 def log_of(rng: random.Random, count: int, *, ended: bool = True) -> list[Entry]:
