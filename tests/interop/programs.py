@@ -27,6 +27,11 @@ class Programs:
 
     node: str
 
+    @property
+    def newer(self) -> str:
+        """A newer Node, of the npm package that carries it."""
+        return str(PACKAGES / "node" / "bin" / "node")
+
     def run(
         self, program: str | Path, *arguments: str, seconds: float = 60, node: str | None = None,
         flags: Sequence[str] = (), env: dict[str, str] | None = None,
@@ -43,7 +48,8 @@ class Programs:
 
     def beside(self, folder: Path) -> Path:
         """That folder, with the packages in it."""
-        (folder / "node_modules").symlink_to(PACKAGES)
+        if not (folder / "node_modules").exists():
+            (folder / "node_modules").symlink_to(PACKAGES)
         return folder
 
 

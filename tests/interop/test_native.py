@@ -1,46 +1,36 @@
 """Clients of plain server-sent events over a network that cuts them: each ends with the whole log, and sees nothing twice."""
 
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from tests.harness.client import Client
-from tests.harness.cutting import ALL, CuttingProxy
 from tests.harness.stack import Stack
+from tests.interop.cuts import SEEDS, cut_streams, judge
 from tests.interop.programs import Programs
-from worker.simulator.text import markdown
 
 pytestmark = pytest.mark.interop
-TOKENS = 400
-SEEDS = range(6)
-CUTS = 12
-"""Of each of these connections' streams: 72 in all."""
-CLIENTS = ("eventsource",)
 
 
-@pytest.mark.parametrize("name", CLIENTS)
+@pytest.mark.parametrize("name", ["eventsource", "eventsource-client", "fetch-event-source"])
 def test_a_client_that_is_cut_at_random_bytes_ends_with_the_whole_log_and_stops(
     client: Client, shared: Stack, programs: Programs, name: str
 ) -> None:
-    submitted = [client.submit(f"sim-1?tps=300&ttft_ms=20&tokens={TOKENS}&seed={seed}&thinking=1") for seed in SEEDS]
-    with ExitStack() as stack:
-        proxies = [
-            stack.enter_context(CuttingProxy(shared.urls, seed=seed, cuts=CUTS, most_bytes=5000, kinds=ALL))
-            for seed in SEEDS
-        ]
-        pairs = zip(proxies, submitted, strict=True)
+    with cut_streams(client, shared) as streams:
+        outcomes = programs.run(name, *streams.at())
+    for seed, id_, seen in zip(SEEDS, streams.ids, outcomes, strict=True):
+        judge(client, id_, seed, seen)
+
+
+def test_node_s_own_eventsource_that_is_cut_ends_with_the_whole_log_and_stops(
+    client: Client, shared: Stack, programs: Programs
+) -> None:
+    with cut_streams(client, shared) as streams:
         outcomes = programs.run(
-            name, *(f"{proxy.url}/v1/generations/{generation.id}/events" for proxy, generation in pairs)
+            "eventsource", *streams.at(), node=programs.newer, flags=["--experimental-eventsource"], env={"OWN": "1"}
         )
-        assert min(proxy.cut for proxy in proxies) > 5
-        assert sum(proxy.cut for proxy in proxies) >= 50
-    for seed, generation, seen in zip(SEEDS, submitted, outcomes, strict=True):
-        whole = [frame for frame in client.events(generation.id) if frame.id]
-        assert seen["text"] == "".join(markdown(seed, TOKENS)) == client.record(generation.id)["text"]
-        assert seen["ids"] == [frame.id for frame in whole]
-        assert seen["end"] == whole[-1].data
-        assert seen["gaps"] == 0
+    for seed, id_, seen in zip(SEEDS, streams.ids, outcomes, strict=True):
+        judge(client, id_, seed, seen)
 
 
 def follow(programs: Programs, *urls: str) -> list[dict[str, Any]]:
