@@ -14,8 +14,10 @@ Every actor writes what it did and saw, in order, into `history.jsonl` of the ro
 folder whose history proves something wrong stays in `.respool/chaos/`. The seed decides what is done, not how processes and
 networks race: running it again is likely to show the same, judging the folder again is sure to.
 
-Pure: history (what was written), judge (what it proves wrong: promises of a run, streams of viewers, results of tools,
-account of a generation, limits of figures, what was abandoned), summary (figures and their table), deck (which fault is
-next). With I/O: proxy, wire (HTTP), cluster and store (processes), viewers and clients (actors), hooks (hears webhooks),
-faults, calm, round; finding is the server tool of a run.
+Pure: setting (what a round is, by its seed), wishing (what is submitted), history (what was written), judge (what it proves
+wrong: promises of a run, streams of viewers, results of tools, account of a generation, limits of figures, what was abandoned,
+access, what was erased, who was limited, the fleet, what logs were told), summary (figures and their table), deck (which fault
+is next). With I/O: proxy, wire (HTTP), cluster and store (processes), desk and passes (API keys, view links), viewers, clients
+and tenants (actors), hooks (hears webhooks), faults, policies and pressing (what strikes), erasing, calm, round, evidence and
+traces (what is there in the end); finding is the server tool of a run.
 """

@@ -1,6 +1,6 @@
 """`python -m tests.proof.chaos --seed 7 --seconds 600 --faults all`: storms until the time is over; exit code 0 if nothing that
-the histories hold proves a promise broken, and every fault asked for was there. Every third seed has two servers: one for
-coordination, one for logs.
+the histories hold proves a promise broken, and every fault asked for was there. What a round is set to its seed decides
+(setting.py).
 
 `python -m tests.proof.chaos --judge FOLDER` judges a history again that a run has left behind.
 """
@@ -15,6 +15,7 @@ import uvloop
 
 from tests.proof.chaos.history import read
 from tests.proof.chaos.round import GROUPS, Round, kinds
+from tests.proof.chaos.setting import Setting
 from tests.proof.chaos.summary import Totals
 
 KEPT = Path(".respool/chaos")
@@ -23,12 +24,6 @@ ROUND_SECONDS = 180.0
 _SHOWN = 20
 _EFFECTS_SECONDS = 60.0
 """A run of so many seconds of storm must have fenced an attempt, written a tail again and reset a viewer."""
-
-
-APART = 3
-"""Every so many-th seed has two servers, one for coordination and one for logs."""
-ARCHIVE = 2
-"""Every so many-th seed has an archive, where logs go a second after their ends."""
 
 
 def main() -> int:
@@ -54,8 +49,7 @@ def main() -> int:
         seconds = min(left, ROUND_SECONDS)
         folder = KEPT / f"{time.strftime('%Y%m%d-%H%M%S')}-seed-{seed}"
         print(f"[{time.strftime('%H:%M:%S')}] round {totals.rounds + 1}: seed {seed}", file=sys.stderr, flush=True)
-        apart, archive = seed % APART == 0, seed % ARCHIVE == 0
-        next_round = Round(str(seed), asked, seconds, options.slots, folder, apart=apart, archive=archive)
+        next_round = Round(str(seed), asked, seconds, options.slots, folder, Setting.of(seed))
         if found := run(next_round, totals):
             tell(found)
             print(f"seed {seed} is kept in {folder}; judge it again: python -m tests.proof.chaos --judge {folder}")

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from broker import keys
-from tests.proof.chaos.clients import Generation, Wish
+from tests.proof.chaos import tenants
+from tests.proof.chaos.clients import Generation
 from tests.proof.chaos.cluster import Cluster, Member
 from tests.proof.chaos.faults import Injector
 from tests.proof.chaos.guard import refuses
@@ -16,6 +17,7 @@ from tests.proof.chaos.history import Recorder, now
 from tests.proof.chaos.limits import LEASE
 from tests.proof.chaos.store import SHORTEST
 from tests.proof.chaos.viewers import Habit, Viewer
+from tests.proof.chaos.wishing import Wish
 
 CROWD = 12
 _BEFORE_START = 2
@@ -53,7 +55,7 @@ class Calm:
         """The steps, then cancels of what runs and of what has not begun."""
         async with asyncio.TaskGroup() as group:
             for number in range(CROWD):
-                generation = Generation(self._wish(number), self._cluster.addresses, self._recorder)
+                generation = self._generation(self._wish(number))
                 self.generations.append(generation)
                 group.create_task(generation.run())
             await self._until(self._flows, 20)
@@ -61,11 +63,15 @@ class Calm:
                 async with self._clocked():
                     await self._steps[kind]()
             await asyncio.sleep(QUIET_SECONDS)
+            self.generations += await tenants.take_turns(self._cluster, self._recorder, self._rng)
             await self._nobody_watches()
             await self._cancels(self.generations[:_CANCELS])
             await asyncio.sleep(QUIET_SECONDS)
             await self._cancels_before_the_start()
             await self._cancels(self.generations[_CANCELS:])
+
+    def _generation(self, wish: Wish) -> Generation:
+        return Generation(wish, self._cluster.addresses, self._recorder, self._cluster.desk.of(0))
 
     def _wish(self, number: int) -> Wish:
         while refuses(seed := self._rng.randrange(10_000)):
@@ -144,7 +150,7 @@ class Calm:
     async def _nobody_watches(self) -> None:
         """Some lose their viewers, some keep one, each on an API of its own."""
         wishes = [replace(self._wish(200 + number), abandon_after=_GRACE) for number in range(_ABANDONED)]
-        made = [Generation(wish, self._cluster.addresses, self._recorder) for wish in wishes]
+        made = [self._generation(wish) for wish in wishes]
         self.generations += made
         async with asyncio.TaskGroup() as group:
             for generation in made:
@@ -174,9 +180,7 @@ class Calm:
     async def _cancels_before_the_start(self) -> None:
         """No worker takes it, as all of them are stopped, for less than their lease."""
         wishes = [self._wish(CROWD + number) for number in range(_BEFORE_START)]
-        made = [
-            Generation(replace(wish, viewers=("steady",)), self._cluster.addresses, self._recorder) for wish in wishes
-        ]
+        made = [self._generation(replace(wish, viewers=("steady",))) for wish in wishes]
         self.generations += made
         for member in self._cluster.workers:
             member.signal(signal.SIGSTOP)

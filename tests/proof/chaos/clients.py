@@ -1,131 +1,18 @@
 """Those who submit and cancel: with an idempotency key, again and again until they are answered."""
 
 import asyncio
-import json
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from urllib.parse import urlencode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from tests.proof.chaos import second
-from tests.proof.chaos.deck import Deck
+from tests.proof.chaos import erasing
 from tests.proof.chaos.history import Recorder, now
-from tests.proof.chaos.viewers import HABITS, Habit, Viewer
+from tests.proof.chaos.passes import Holder, Pass
+from tests.proof.chaos.viewers import Habit, Viewer, Word
 from tests.proof.chaos.wire import Address, Lost, ask
+from tests.proof.chaos.wishing import Wish
 
-UPSTREAM_FAULTS = (
-    "400", "401", "403", "404", "413", "429", "500", "529", "slow_headers",
-    "cut", "fin", "stall", "stall_pings", "eof", "json", "utf8", "error",
-)  # fmt: skip
-
-TOTAL_SECONDS = 15.0
-"""`total_timeout` of every attempt."""
 _GIVE_UP = 60.0
-_LONG_GRACE = 6.0
-"""Seconds; more than faults keep an API from the store, or a viewer from coming back."""
-_SHORT_GRACE = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A generation as the seed wants it; `text` names what upstream would say: (seed, tokens)."""
-
-    gen: str
-    model: str
-    text: tuple[int, int]
-    on_interrupt: str
-    viewers: tuple[Habit, ...]
-    cancel_after: float | None
-    asks_twice: bool
-    total_timeout: float = TOTAL_SECONDS
-    thinks: bool = False
-    strict: bool = False
-    keyed: bool = True
-    abandon_after: float | None = None
-    hooked: bool = False
-    rounds: int = 0
-    labelled: bool = False
-    """It has labels, and waits in the background."""
-    fallback: str | None = None
-    """The model that is asked when `model`, which is not there, has refused."""
-
-    def body(self) -> dict[str, object]:
-        return {
-            "model": self.model,
-            "max_tokens": 8192,
-            "messages": [{"role": "user", "content": f"Tell me something ({self.gen})."}],
-            "metadata": {"user_id": self.gen},
-            "on_interrupt": self.on_interrupt,
-            "durability": "strict" if self.strict else "normal",
-            "first_token_timeout": 1.5,
-            "idle_timeout": 1.2,
-            "total_timeout": self.total_timeout,
-            **(
-                {"labels": {"gen": self.gen}, "external_id": self.gen, "priority": "background"}
-                if self.labelled
-                else {}
-            ),
-            **(
-                {}
-                if self.abandon_after is None
-                else {
-                    "on_abandon": "cancel",
-                    "abandon_after": self.abandon_after,
-                    "abandon_unwatched": not self.viewers,
-                }
-            ),
-            **({"server_tools": ["find"]} if self.rounds else {}),
-            **({"fallback": [self.fallback]} if self.fallback else {}),
-        }
-
-
-def wishes(seed: str, faults: Sequence[str], *, tools: bool = False, two: bool = False) -> Iterator[Wish]:
-    """An endless row of generations, the same for the same seed; two of five meet an upstream fault, if there are any
-    to meet. `tools`: one of three has server tools. `two`: there is a second upstream, which some go to (second.py)."""
-    deck = Deck(random.Random(f"{seed} upstream"), faults)
-    number = 0
-    while True:
-        number += 1
-        rng = random.Random(f"{seed} {number}")
-        tokens, text_seed = rng.randrange(30, 140), rng.randrange(10_000)
-        model: dict[str, object] = {
-            "seed": text_seed, "tokens": tokens, "tps": rng.choice((20, 30, 50, 200)), "ttft_ms": rng.randrange(10, 200),
-        }  # fmt: skip
-        if thinks := rng.random() < 0.15:
-            model["thinking"] = 1
-        rounds = rng.randrange(1, 4) if tools and not thinks and rng.random() < 0.35 else 0
-        if rounds:
-            given = json.dumps({"seconds": round(rng.uniform(0.1, 1.0), 2)})
-            model |= {"tokens": tokens // 4, "tools": rounds, "calls": rng.randrange(1, 3), "input": given}
-            tokens //= 4
-        if faults and rng.random() < 0.4:
-            model |= {"fail": deck.draw(), "at": rng.randrange(0, tokens), "times": rng.choice((1, 1, 1, 1, 2, 9))}
-            if model["fail"] == "429":
-                model["retry_after"] = round(rng.uniform(0, 0.8), 2)
-        answering, before = second.models(number) if two else (second.FIRST, None)
-        answers = f"{answering}?{urlencode(model)}"
-        wish = Wish(
-            gen=f"{seed}-{number}",
-            model=f"{before}?seed={text_seed}&fail=404" if before else answers,
-            text=(text_seed, tokens),
-            on_interrupt=rng.choices(("continue", "restart", "fail"), (7, 2, 1))[0],
-            viewers=("steady", *rng.choices(HABITS, k=rng.randrange(1, 4))),
-            cancel_after=rng.uniform(0, 3) if rng.random() < 0.1 else None,
-            asks_twice=rng.random() < 0.15,
-            thinks=thinks,
-            strict=rng.random() < 0.15,
-            keyed=rng.random() > 0.15,
-            hooked=rng.random() < 0.3,
-            rounds=rounds,
-            labelled=number % 3 == 0,
-            fallback=answers if before else None,
-        )
-        abandoned = rng.random()
-        if abandoned < 0.1:
-            wish = replace(wish, abandon_after=_LONG_GRACE)
-        elif abandoned < 0.15:
-            wish = replace(wish, abandon_after=_SHORT_GRACE, viewers=())
-        yield wish
 
 
 @dataclass(slots=True)
@@ -135,10 +22,12 @@ class Generation:
     wish: Wish
     addresses: Sequence[Address]
     recorder: Recorder
+    holder: Holder
     ids: list[str] = field(default_factory=list)
     viewers: list[Viewer] = field(default_factory=list)
     hook: str = ""
     """Where its end is told; empty: nowhere."""
+    erased: bool = False
     _posted: int = 0
 
     @property
@@ -152,8 +41,9 @@ class Generation:
         if not await self.submit(rng, until or now() + _GIVE_UP):
             return
         async with asyncio.TaskGroup() as group:
-            for viewer in self.viewers:
-                group.create_task(viewer.watch())
+            watching = [group.create_task(viewer.watch()) for viewer in self.viewers]
+            if self.wish.erased is not None:
+                group.create_task(erasing.erase_later(self, self.wish.erased, watching, rng))
             if self.wish.asks_twice:
                 group.create_task(self._ask_again(rng))
             if self.wish.cancel_after is not None:
@@ -161,17 +51,20 @@ class Generation:
 
     async def submit(self, rng: random.Random, until: float) -> bool:
         """Until it is answered with 202, by whichever API."""
-        while not await self._post(rng):
+        while await self.post(rng) != 202:
             if now() > until:
                 self.recorder.write("note", text=f"{self.wish.gen} was never accepted")
                 return False
             await asyncio.sleep(rng.uniform(0.05, 0.3))
         for number, habit in enumerate(self.wish.viewers):
             name = f"{self.wish.gen}/{number}-{habit}"
-            self.viewers.append(
-                Viewer(self.wish.gen, name, self.ids[0], self.addresses, self.recorder, random.Random(name), habit)
-            )
+            self.viewers.append(self.viewer(name, self.holder, habit))
         return True
+
+    def viewer(self, name: str, pass_: Pass, habit: Habit = "steady", word: Word = "frame") -> Viewer:
+        """One more of what was accepted first, which nobody runs yet."""
+        about = (self.wish.gen, name, self.ids[0], self.addresses, self.recorder, random.Random(name), pass_)
+        return Viewer(*about, habit, word)
 
     async def _ask_again(self, rng: random.Random) -> None:
         """The client that lost the answer: it must get the same generation."""
@@ -179,22 +72,36 @@ class Generation:
         if not self.wish.keyed:
             return
         for _ in range(20):
-            if await self._post(rng):
+            if await self.post(rng) in (202, 410):
                 return
             await asyncio.sleep(rng.uniform(0.1, 0.4))
 
-    async def _post(self, rng: random.Random) -> bool:
-        """Whether it was accepted."""
-        headers = {"Accept": "application/json"} | ({"Idempotency-Key": self.wish.gen} if self.wish.keyed else {})
+    async def post(self, rng: random.Random) -> int:
+        """Once; the status that it was answered with, 0 for none."""
+        headers = {"Accept": "application/json", **self.holder.headers()}
+        headers |= {"Idempotency-Key": self.wish.gen} if self.wish.keyed else {}
         address, asked = rng.choice(list(self.addresses)), now()
         content = self.wish.body() | ({"webhook": {"url": self.hook}} if self.hook else {})
         self._posted += 1
         try:
             reply = await ask(address, "POST", "/v1/generations", headers=headers, content=content)
         except Lost:
-            return False
+            return 0
+        if reply.status == 401:
+            await self.holder.refused()
+        if reply.status in (410, 429):
+            code, after = reply.json["code"], reply.headers.get("retry-after")
+            self.recorder.write(
+                "turned_away",
+                gen=self.wish.gen,
+                tenant=self.holder.tenant,
+                status=reply.status,
+                code=code,
+                after=after,
+                asked=asked,
+            )
         if reply.status != 202:
-            return False
+            return reply.status
         seed, tokens = self.wish.text
         id_ = reply.json["id"]
         self.recorder.write(
@@ -202,10 +109,11 @@ class Generation:
             strict=self.wish.strict, keyed=self.wish.keyed, again=not self.wish.keyed and self._posted > 1,
             abandon_after=self.wish.abandon_after, rounds=self.wish.rounds,
             hooked=bool(self.hook), labelled=self.wish.labelled, fallback=self.wish.fallback,
+            tenant=self.holder.tenant, model=self.wish.model, api=self.addresses.index(address),
         )  # fmt: skip
         if id_ not in self.ids:
             self.ids.append(id_)
-        return True
+        return 202
 
     async def _cancel_later(self, rng: random.Random, after: float) -> None:
         await asyncio.sleep(after)
@@ -216,9 +124,15 @@ class Generation:
         for _ in range(40):
             asked = now()
             try:
-                reply = await ask(rng.choice(list(self.addresses)), "POST", f"/v1/generations/{self.id}/cancel")
+                reply = await ask(
+                    rng.choice(list(self.addresses)), "POST", f"/v1/generations/{self.id}/cancel",
+                    headers=self.holder.headers(),
+                )  # fmt: skip
             except Lost:
                 reply = None
+            if reply is not None and reply.status == 401:
+                await self.holder.refused()
+                continue
             if reply is not None and reply.status < 500:
                 self.recorder.write("cancelled", gen=self.wish.gen, status=reply.status, asked=asked)
                 return

@@ -11,10 +11,12 @@ from broker.processes.orphans import Orphans
 from tests.harness.processes import Child, python
 from tests.proof.chaos import second
 from tests.proof.chaos.account import ATTEMPTS_IN_ALL, MOST_ATTEMPTS
+from tests.proof.chaos.desk import Desk
 from tests.proof.chaos.history import Recorder, now
 from tests.proof.chaos.hooks import SECRET, TIMEOUT, Receiver
 from tests.proof.chaos.limits import LEASE
 from tests.proof.chaos.proxy import FaultProxy
+from tests.proof.chaos.setting import Setting
 from tests.proof.chaos.store import Store
 from tests.proof.chaos.wire import Address, Lost, ask
 
@@ -23,7 +25,8 @@ SETTINGS = {
     "sweep_every": 0.25, "drain": 0, "shutdown": 2, "keep_alive": 4, "stalled_viewer": 30,
     "webhook_secret": SECRET, "webhook_allow": "http loopback", "webhook_timeout": TIMEOUT,
     "guardrails": "tests.proof.chaos.guard:check",
-    "tools": "tests.proof.chaos.finding", "tool_timeout": 5,
+    "tools": "tests.proof.chaos.finding", "tool_timeout": 5, "max_jobs": 12,
+    "upstream_breaker_failures": 5, "upstream_breaker_pause": 0.5,
 }  # fmt: skip
 _READY_SECONDS = 60.0
 _EXIT_SECONDS = 10.0
@@ -99,32 +102,31 @@ class Member:
 
 
 class Cluster:
-    """Use it as an async context; everything in it ends with it. `apart`: coordination and logs have a server each.
-    `archive`: a second after their ends logs go to a folder. `two`: there are two upstreams."""
+    """Use it as an async context; everything in it ends with it."""
 
     def __init__(
         self,
         folder: Path,
         recorder: Recorder,
+        setting: Setting,
         *,
         apis: int = 2,
         workers: int = 3,
-        apart: bool = False,
-        archive: bool = False,
-        two: bool = False,
     ) -> None:
         self.folder = folder
         self.recorder = recorder
+        self.setting = setting
+        apart = setting.apart
         self.logs = Store(folder / "valkey" / "logs", "logs" if apart else "both")
         self.coordination = Store(folder / "valkey" / "coordination", "coordination") if apart else self.logs
         self.stores = [self.logs, self.coordination] if apart else [self.logs]
+        self.addresses: list[Address] = []
+        self.desk = Desk(self.coordination, recorder, self.addresses, keys=setting.keys)
         self.receiver = Receiver(recorder, folder.name)
         self.members: list[Member] = []
         self.proxies: list[FaultProxy] = []
         self.upstream: Address = ("127.0.0.1", free_port())
         self._counts = (apis, workers)
-        self._archive = f"file://{folder.absolute()}/archive" if archive else None
-        self._two = two
         self._orphans = Orphans()
         self._simulator = Child(
             "simulator", python("worker.simulator", "--port", str(self.upstream[1])), {}, folder, self._orphans
@@ -139,19 +141,17 @@ class Cluster:
     def workers(self) -> list[Member]:
         return [member for member in self.members if not member.is_api]
 
-    @property
-    def addresses(self) -> list[Address]:
-        return [member.address for member in self.apis]
-
     async def __aenter__(self) -> Self:
         try:
             for store in self.stores:
                 await store.start()
+            await self.desk.open()
             self._simulator.start()
             await self.receiver.start()
             apis, workers = self._counts
             for number in range(apis):
                 self.members.append(await self._member(f"api-{number}", is_api=True))
+                self.addresses.append(self.members[-1].address)
             for number in range(workers):
                 self.members.append(await self._member(f"worker-{number}", is_api=False))
             await asyncio.gather(*(member.start() for member in self.members))
@@ -185,11 +185,9 @@ class Cluster:
         environment["RESPOOL_REDIS_URL"] = self.coordination.server.url_at(redis[-1].port)
         if self.logs is not self.coordination:
             environment["RESPOOL_LOGS_URL"] = self.logs.server.url_at(redis[0].port)
-        if self._archive is not None:
-            environment |= {"RESPOOL_ARCHIVE_URL": self._archive, "RESPOOL_ARCHIVE_AFTER": "1"}
-        if self._two:
-            environment["RESPOOL_UPSTREAMS"] = second.setting(self.upstream)
+        environment |= self.setting.of_all(self.folder, self.upstream)
         if is_api:
+            environment |= self.setting.of_apis(self.folder)
             port = free_port()
             own = {"port": port} | (SMALL if len(self.apis) % 2 else {})
             environment |= {f"RESPOOL_{key.upper()}": str(value) for key, value in own.items()}
@@ -197,9 +195,9 @@ class Cluster:
             return Member(child, ("127.0.0.1", port), redis, None)
         upstream, other = await FaultProxy(self.upstream).start(), await FaultProxy(self.upstream).start()
         self.proxies += [upstream, other]
+        environment |= self.setting.of_all(self.folder, ("127.0.0.1", other.port))
         environment |= {"ANTHROPIC_BASE_URL": f"http://127.0.0.1:{upstream.port}", "ANTHROPIC_API_KEY": "simulated"}
-        if self._two:
-            environment |= {"RESPOOL_UPSTREAMS": second.setting(("127.0.0.1", other.port)), second.KEY: "simulated"}
+        environment[second.KEY] = "simulated"
         arguments = ("--name", name)
         child = Child(name, python("worker", *arguments), environment, self.folder, self._orphans)
         return Member(child, ("", 0), redis, upstream, other)

@@ -13,6 +13,7 @@ from broker import keys
 from tests.proof.chaos.clients import Generation
 from tests.proof.chaos.cluster import Cluster, Member
 from tests.proof.chaos.history import Recorder, now
+from tests.proof.chaos.passes import Holder
 from tests.proof.chaos.wire import Address, Lost, Reply, ask
 
 _TRIES = 40
@@ -35,22 +36,23 @@ async def outcome(cluster: Cluster, recorder: Recorder, generation: Generation) 
     else was made of its key is a generation of its own: the store had forgotten the first."""
     gen = generation.wish.gen
     for number, id_ in enumerate(generation.ids):
-        await _ended(cluster, recorder, gen, id_, f"{gen}+{number}" if number else gen)
+        await _ended(cluster, recorder, generation, id_, f"{gen}+{number}" if number else gen)
     if generation.ids:
-        calls = (await _get(cluster.upstream, f"/_sim/requests?user_id={gen}")).body
+        calls = (await _get(cluster.upstream, f"/_sim/requests?user_id={generation.holder.user(gen)}")).body
         recorder.write("asked", gen=gen, calls=[_call(call) for call in Reply(200, calls).json])
 
 
-async def _ended(cluster: Cluster, recorder: Recorder, gen: str, id_: str, name: str) -> None:
-    record = await _get(cluster.addresses[0], f"/v1/generations/{id_}")
+async def _ended(cluster: Cluster, recorder: Recorder, generation: Generation, id_: str, name: str) -> None:
+    holder = generation.holder
+    record = await _get(cluster.addresses[0], f"/v1/generations/{id_}", holder)
     if record.status != 200:
-        recorder.write("gone", gen=gen, id=id_, status=record.status)
+        recorder.write("gone", gen=generation.wish.gen, id=id_, status=record.status, code=record.json["code"])
         return
     recorder.write("record", gen=name, record=record.json)
     if record.json["state"] in ("queued", "running"):
         return
     for number, address in enumerate(cluster.addresses):
-        log = await _get(address, f"/v1/generations/{id_}/events")
+        log = await _get(address, f"/v1/generations/{id_}/events", holder)
         blocks = [block for block in log.body.decode().split("\n\n") if "data: " in block]
         recorder.write("read", gen=name, api=number, blocks=blocks)
 
@@ -68,11 +70,14 @@ def _call(call: Any) -> dict[str, Any]:
     return {**{name: call[name] for name in names}, **times, "input": asked}
 
 
-async def _get(address: Address, target: str) -> Reply:
+async def _get(address: Address, target: str, holder: Holder | None = None) -> Reply:
     for _ in range(_TRIES):
         try:
-            reply = await ask(address, "GET", target, headers={"Accept": "*/*"})
-            if reply.status < 500:
+            headers = holder.headers() if holder is not None else {}
+            reply = await ask(address, "GET", target, headers={"Accept": "*/*", **headers})
+            if reply.status == 401 and holder is not None:
+                await holder.refused()
+            elif reply.status < 500 and reply.status != 429:
                 return reply
         except Lost:
             pass

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.proof.chaos import second
+from tests.proof.chaos.clients import Generation
 from tests.proof.chaos.cluster import Cluster, Member
 from tests.proof.chaos.history import Recorder, now
 from tests.proof.chaos.hooks import has_socket
@@ -31,6 +32,10 @@ class Injector:
     cluster: Cluster
     recorder: Recorder
     rng: random.Random
+    generations: Sequence[Generation] = ()
+    """Those of the storm."""
+    left: list["asyncio.Task[None]"] = field(default_factory=list)
+    """Tasks that go on behind the fault, which whoever runs the storm awaits."""
     struck: set[str] = field(default_factory=set)
     rewinds: int = 0
 

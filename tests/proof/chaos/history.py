@@ -11,17 +11,30 @@ told       gen, id, state, webhook, signed,        a webhook told the end of gen
            status                                  signature was right
 cancelled  gen, status, asked                      a cancel, made at `asked`, was acknowledged
 fault      kind, target, at, until, hits           one was injected; it hit so many
+erased     gen, id, how, asked, status, complete   an erasure, asked for at `asked`, was answered so
+turned_away  gen, tenant, status, code, after,     a submit was answered with 410 or 429; `after`: when to come back
+           asked
+guest      gen, viewer, by                         a viewer that has a key or a link of its own
+redacted   gen, viewer, block                      a `frame` of one whose link is redacted
+barred     gen, viewer, how, asked, at             what let it in was revoked, or expired, at `at`
+refused    tenant, key, at, asked, made, until     a key was answered with 401 that was there since `made`, and valid until then
 rewind     at, mark, of, synced                    the store was stopped then, and came back as it was at `mark`: `of` names
                                                    the one of two that it was; `synced`: with all that was on disk
 died       name, code                              a process ended that nobody had ended
 healed                                             every fault is over and every process runs
 roll       gen, viewer, state, heard               10 s later: open, closed; and when it last heard anything
-gone       gen, id, status                         the API knows no such generation
+gone       gen, id, status, code                   the API knows no such generation
+remains    gen, id, places                         what was erased is still there
 read       gen, api, blocks                        the whole log, from one API
 record     gen, record                             GET of the generation; `+1` follows the name of one that was made
                                                    when the store had forgotten the first
 asked      gen, calls                              the upstream's account of the calls; `input`: the tokens of the request
 keys       eternal, left                           Redis keys without TTL; what should be empty and is not
+ledger     tenant, used, charges, queued, running  what the limited tenant is charged in the end
+audit      faults, lines, noted                    of the audit log; `noted`: ids, by what was done
+secrets    found                                   where prompts, keys and tokens can be read
+turns      crowd, before, most                     so many of another tenant's crowd were begun before one that came behind it
+clock      wall_ms, keys, sealed                   what the wall clock says now, and what the round is set to
 process    name, when, descriptors, threads, kib   from /proc, at the beginning and at the end
 figure     name, seconds, late                     something that was measured in the calm, by a process that was so late itself
 note       text                                    anything else, for whoever reads this

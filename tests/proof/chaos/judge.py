@@ -11,8 +11,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.proof import invariants
-from tests.proof.chaos import abandoned, account, limits, promises, results, streams
+from tests.proof.chaos import (
+    abandoned,
+    access,
+    account,
+    erased,
+    fleet,
+    limited,
+    limits,
+    promises,
+    results,
+    streams,
+    told,
+)
 from tests.proof.chaos.history import Line
+from tests.proof.chaos.second import FEW
+from tests.proof.chaos.setting import LIMITED
 
 
 @dataclass(slots=True)
@@ -28,23 +42,46 @@ class Told:
 
 def judge(lines: Sequence[Line]) -> list[str]:
     """What the history proves wrong; nothing is good news."""
-    told: dict[str, Told] = {}
+    tells: dict[str, Told] = {}
     general: dict[str, list[Line]] = defaultdict(list)
     for line in lines:
         if "gen" in line:
-            told.setdefault(line["gen"], Told(line["gen"])).lines.append(line)
+            tells.setdefault(line["gen"], Told(line["gen"])).lines.append(line)
         else:
             general[line["did"]].append(line)
     found: list[str] = []
-    for each in told.values():
+    for each in tells.values():
         found += [f"{each.gen}: {wrong}" for wrong in generation(each, general)]
-    return found + promises.of_the_run(general) + limits.beyond(figures(lines, timely=True))
+    return found + of_all(lines, general) + promises.of_the_run(general) + limits.beyond(figures(lines, timely=True))
+
+
+def of_all(lines: Sequence[Line], general: dict[str, list[Line]]) -> list[str]:
+    """I26, and I28 to I32: of all generations, and of all of one tenant or model, at once."""
+    accepted = [line for line in lines if line["did"] == "accepted"]
+    theirs = {line["id"]: line for line in reversed(accepted) if line.get("tenant") == LIMITED}  # each as it was first
+    records = [line["record"] for line in lines if line["did"] == "record" and line["record"].get("id") in theirs]
+    few = {line["gen"] for line in accepted if str(line.get("model", "")).startswith(FEW)}
+    calls = [call for line in lines if line["did"] == "asked" and line["gen"] in few for call in line["calls"]]
+    general["limited"] = [line for line in lines if line["did"] == "turned_away" and line["tenant"] == LIMITED]
+    return [
+        *access.refused(general["refused"], general["rewind"]),
+        *limited.wrong(general, list(theirs.values()), records),
+        *fleet.crowded(calls, general["fault"]),
+        *fleet.took_turns(general["turns"]),
+        *told.leaked(general["secrets"]),
+        *told.audited(general, [line for line in accepted if "api" in line]),
+    ]
 
 
 def generation(told: Told, general: dict[str, list[Line]]) -> list[str]:
     """What is wrong with one generation."""
     rewinds = of_logs(general["rewind"])
-    found = promises.accepted_once(told.of("accepted"), told.of("gone"), rewinds)
+    if erased.undone(told.lines, rewinds):
+        return streams.clean_ends(told.lines)
+    found = access.wrong(told.lines, general["fault"], general["rewind"])
+    found += erased.wrong(told.lines, general["fault"], rewinds)
+    gone = [] if told.of("erased") else told.of("gone")
+    found += promises.accepted_once(told.of("accepted"), gone, rewinds)
     found += promises.ended(told.of("accepted"), told.of("record"), told.of("gone"))
     found += promises.cancelled(
         told.of("accepted"), told.of("cancelled"), told.of("record"), told.of("asked"), general["fault"], rewinds
@@ -85,6 +122,7 @@ def _amount(told: Told, general: dict[str, list[Line]]) -> list[str]:
     found += account.figures(first, record, log, calls, read=records[-1]["t"], clock_moved=moved)
     rewinds = sum(line["t"] >= first["asked"] for line in of_logs(general["rewind"]))
     found += account.fallen_back(first, record, log)
+    found += fleet.lost(record, asked)
     rounds, models = first.get("rounds", 0), 2 if first.get("fallback") else 1
     return [*found, *account.attempts(record, log, calls, rewinds=rewinds, rounds=rounds, models=models)]
 
@@ -129,6 +167,8 @@ def counted(lines: Sequence[Line]) -> dict[str, int]:
     for line in lines:
         if line["did"] == "fault":
             fired[line["kind"]] += line["hits"] > 0
+        elif line["did"] == "erased":
+            fired[f"erase_{line['how']}"] += line["status"] in (200, 202)
         elif line["did"] == "asked":
             for call in line["calls"]:
                 if call["fault"]:

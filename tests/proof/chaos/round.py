@@ -2,20 +2,23 @@
 
 import asyncio
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tests.proof.chaos import evidence
+from tests.proof.chaos import evidence, policies, traces
 from tests.proof.chaos.account import ATTEMPTS_IN_ALL
 from tests.proof.chaos.calm import Calm
-from tests.proof.chaos.clients import TOTAL_SECONDS, UPSTREAM_FAULTS, Generation, Wish, wishes
+from tests.proof.chaos.clients import Generation
 from tests.proof.chaos.cluster import Cluster
 from tests.proof.chaos.faults import IN_TOOLS, ON_SECOND, STRIKES
 from tests.proof.chaos.history import Recorder, now
 from tests.proof.chaos.limits import LEASE
+from tests.proof.chaos.setting import AUDIT, Setting
 from tests.proof.chaos.storm import Storm
+from tests.proof.chaos.wishing import ERASED, TOTAL_SECONDS, UPSTREAM_FAULTS, Wish, wishes
 
 GROUPS = {
     "worker": ("worker_kill", "worker_pause", "worker_term", "webhook_kill"),
@@ -31,10 +34,17 @@ GROUPS = {
         if name.startswith(("api_redis", "worker_redis", "worker_upstream")) and name not in ON_SECOND
     ),
     "second": ON_SECOND,
+    "keys": policies.OF_KEYS,
+    "links": policies.OF_LINKS,
+    "limits": policies.OF_LIMITS,
+    "budgets": policies.OF_BUDGETS,
+    "erase": tuple(f"erase_{how}" for how in ERASED),
     "upstream": tuple(f"upstream_{name}" for name in UPSTREAM_FAULTS),
 }
 _APART = frozenset(("coordination_rewind",))
 """Faults that need two servers."""
+_KEYED = frozenset((*policies.OF_KEYS, *policies.OF_LINKS, *policies.OF_LIMITS))
+"""Those that need keys, and so tenants; the owner of a link's key ends it."""
 ENDS_WITHIN = ATTEMPTS_IN_ALL * (TOTAL_SECONDS + LEASE)
 """I9, in seconds."""
 _AT_ONCE = 20
@@ -54,21 +64,20 @@ def kinds(asked: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What is to be run: `storm` seconds of faults, `slots` generations at a time; `apart`: with two servers; `archive`:
-    with an archive."""
+    """What is to be run: `storm` seconds of faults, `slots` generations at a time."""
 
     seed: str
     faults: Sequence[str]
     storm: float
     slots: int
     folder: Path
-    apart: bool = False
-    archive: bool = False
+    setting: Setting
 
     @property
     def offered(self) -> list[str]:
         """The faults that can strike here, of those that are asked for."""
-        return [kind for kind in self.faults if self.apart or kind not in _APART]
+        never = (frozenset() if self.setting.apart else _APART) | (frozenset() if self.setting.keys else _KEYED)
+        return [kind for kind in self.faults if kind not in never]
 
     @property
     def two(self) -> bool:
@@ -79,14 +88,16 @@ class Round:
         """Leaves a history in the folder, and the processes' logs. Raises only what is wrong with the run itself."""
         recorder = Recorder(self.folder)
         try:
-            async with Cluster(self.folder, recorder, apart=self.apart, archive=self.archive, two=self.two) as cluster:
+            async with Cluster(self.folder, recorder, self.setting.with_two(self.two)) as cluster:
                 await self._run(cluster, recorder)
         finally:
             recorder.close()
-            for left in ("valkey", "archive"):
+            for left in ("valkey", "archive", AUDIT):
                 shutil.rmtree(self.folder / left, ignore_errors=True)
 
     async def _run(self, cluster: Cluster, recorder: Recorder) -> None:
+        about = {"keys": self.setting.keys, "sealed": self.setting.sealed}
+        recorder.write("clock", wall_ms=time.time() * 1000, **about)
         evidence.processes(cluster, recorder, "beginning")
         upstream = [kind.removeprefix("upstream_") for kind in self.faults if kind.startswith("upstream_")]
         storm = Storm(cluster, recorder, self._wishes(upstream), self.offered, self.seed)
@@ -101,10 +112,16 @@ class Round:
         for some in batched(everything, _AT_ONCE):
             await asyncio.gather(*(evidence.outcome(cluster, recorder, generation) for generation in some))
         await evidence.redis_keys(cluster, recorder)
+        await traces.erased(cluster, recorder, everything)
+        await traces.ledger(cluster, recorder)
+        traces.audit(cluster, recorder)
+        await traces.secrets(cluster, recorder)
         evidence.processes(cluster, recorder, "end")
 
     def _wishes(self, upstream: Sequence[str]) -> Iterator[Wish]:
-        return wishes(self.seed, upstream, tools=not IN_TOOLS.keys().isdisjoint(self.faults), two=self.two)
+        tools = not IN_TOOLS.keys().isdisjoint(self.faults)
+        erased = [how for how in ERASED if f"erase_{how}" in self.faults]
+        return wishes(self.seed, upstream, tools=tools, two=self.two, erased=erased)
 
     async def _settle(
         self, cluster: Cluster, recorder: Recorder, generations: list[Generation], going: list["asyncio.Task[None]"]

@@ -4,29 +4,35 @@ Every fifth generation goes there, by turns to a model that is asked to go on fr
 again. Two of twenty ask first, of one upstream, for a model that it has not, and fall back to one of the other.
 """
 
-import json
-
 from tests.proof.chaos.wire import Address
 
 PAIR = "worker_upstream_two"
 KEY = "OPENAI_API_KEY"
 FIRST = "sim-1"
+FEW = "sim-few"
+CONCURRENT = 2
+"""Calls of that model at a time, by all workers."""
 _QUOTED, _BEGUN_AGAIN = "sim-chat", "sim-responses"
 _EVERY = 5
 _FALLS_BACK = (7, 17)
 """Which of twenty."""
 
 
-def setting(address: Address) -> str:
-    """RESPOOL_UPSTREAMS, with the second upstream at this address; the first one is where its own variable says."""
+def entries(address: Address | None) -> list[dict[str, object]]:
+    """RESPOOL_UPSTREAMS, with the second upstream at this address, if there is one; the first one is where its own variable
+    says. One model of that may be called by few at a time."""
+    first: list[dict[str, object]] = [
+        {"name": "few", "kind": "anthropic", "models": [f"{FEW}?*"], "limits": {"concurrent": CONCURRENT}},
+        {"name": "first", "kind": "anthropic", "models": ["*"]},
+    ]
+    if address is None:
+        return first
     there = {"base_url": f"http://{address[0]}:{address[1]}/v1", "key": KEY}
-    return json.dumps(
-        [
-            {"name": "chat", "kind": "openai-chat", **there, "models": [f"{_QUOTED}?*"], "continuation": "quote"},
-            {"name": "responses", "kind": "openai-responses", **there, "models": [f"{_BEGUN_AGAIN}?*"]},
-            {"name": "first", "kind": "anthropic", "models": [f"{FIRST}?*"]},
-        ]
-    )
+    return [
+        {"name": "chat", "kind": "openai-chat", **there, "models": [f"{_QUOTED}?*"], "continuation": "quote"},
+        {"name": "responses", "kind": "openai-responses", **there, "models": [f"{_BEGUN_AGAIN}?*"]},
+        *first,
+    ]
 
 
 def models(number: int) -> tuple[str, str | None]:

@@ -4,13 +4,15 @@ import asyncio
 import random
 from collections.abc import Iterator, Sequence
 
-from tests.proof.chaos import evidence
-from tests.proof.chaos.clients import Generation, Wish
+from tests.proof.chaos import evidence, policies
+from tests.proof.chaos.clients import Generation
 from tests.proof.chaos.cluster import Cluster
 from tests.proof.chaos.deck import Deck
 from tests.proof.chaos.faults import LANES, RARE, STRIKES, Injector
 from tests.proof.chaos.history import Recorder, now
+from tests.proof.chaos.wishing import Wish
 
+EVERY = {**STRIKES, **policies.STRIKES}
 _MORE_SECONDS = 60.0
 LIVE_SECONDS = 10.0
 """I12: how long after the faults every viewer may take."""
@@ -30,19 +32,21 @@ class Storm:
         self._seed = seed
         self._over = asyncio.Event()
         self.generations: list[Generation] = []
+        self._left: list[asyncio.Task[None]] = []
+        """What faults have begun and left to itself."""
 
     async def rage(self, seconds: float, slots: int) -> list["asyncio.Task[None]"]:
         """Returns when every fault is undone and every process runs; the tasks are generations that still go on."""
         end = now() + seconds
         latest = end + max(seconds, _MORE_SECONDS)
-        lanes = [[fault for fault in lane if fault in self._faults] for lane in LANES]
+        lanes = [[fault for fault in lane if fault in self._faults] for lane in (*LANES, *policies.LANES)]
         slots_of = [asyncio.create_task(self._slot(latest)) for _ in range(slots)]
         striking = [
             asyncio.create_task(self._lane(str(number), lane, end, latest)) for number, lane in enumerate(lanes) if lane
         ]
         for task in striking:
             await task
-        while now() < end or (now() < latest and await self._missing_upstream()):
+        while now() < end or (now() < latest and await self._missing()):
             await asyncio.sleep(0.5)
         self._over.set()
         for member in self._cluster.members:
@@ -50,19 +54,22 @@ class Storm:
                 if not member.child.running:
                     await member.start()
         self._recorder.write("healed")
-        return slots_of
+        return slots_of + self._left
 
-    async def _missing_upstream(self) -> set[str]:
-        """What was asked for of upstream and has not happened yet."""
+    async def _missing(self) -> bool:
+        """Whether upstream has not yet failed, or a generation not been erased, in all ways that were asked for."""
         wanted = {fault.removeprefix("upstream_") for fault in self._faults if fault.startswith("upstream_")}
-        return wanted - await evidence.upstream_faults(self._cluster)
+        erasing = {fault.removeprefix("erase_") for fault in self._faults if fault.startswith("erase_")}
+        erased = {each.wish.erased for each in self.generations if each.erased}
+        return bool(erasing - erased or wanted - await evidence.upstream_faults(self._cluster))
 
     async def _slot(self, latest: float) -> None:
         """One generation after the other."""
         while not self._over.is_set():
             wish = next(self._wishes)
             hook = self._cluster.receiver.url(wish.gen) if wish.hooked else ""
-            generation = Generation(wish, self._cluster.addresses, self._recorder, hook=hook)
+            holder = self._cluster.desk.of(len(self.generations))
+            generation = Generation(wish, self._cluster.addresses, self._recorder, holder, hook=hook)
             self.generations.append(generation)
             await generation.run(until=latest + LIVE_SECONDS)
 
@@ -70,7 +77,7 @@ class Storm:
         """Until the time is over and each kind has struck."""
         rng = random.Random(f"{self._seed} lane {name}")
         deck = Deck(rng, faults)
-        injector = Injector(self._cluster, self._recorder, rng)
+        injector = Injector(self._cluster, self._recorder, rng, self.generations, self._left)
         await asyncio.sleep(rng.uniform(0.3, 1.0))
         while now() < end or (set(faults) - injector.struck and now() < latest):
             kind = deck.draw()
@@ -78,7 +85,7 @@ class Storm:
             if again and rng.random() > RARE.get(kind, 1.0):
                 continue
             if now() < end or not again:
-                await STRIKES[kind](injector)
+                await EVERY[kind](injector)
                 await asyncio.sleep(rng.uniform(0.05, 0.6))
 
     async def roll_call(self) -> None:

@@ -26,7 +26,7 @@ def clean_ends(lines: Sequence[Line]) -> list[str]:
     found, last = [], dict[str, str]()
     for line in lines:
         match line:
-            case {"did": "frame", "viewer": str(viewer), "block": str(block)}:
+            case {"did": "frame" | "redacted", "viewer": str(viewer), "block": str(block)}:
                 (frame,) = frames([block]) or (None,)
                 last[viewer] = frame.type if frame else "nothing"
             case {"did": "closed", "viewer": str(viewer), "how": str(how)}:
@@ -42,7 +42,8 @@ def told_the_end(lines: Sequence[Line]) -> list[str]:
     gone = any(line["did"] == "gone" for line in lines)
     end = next((frame.id for frame in reversed(frames(reads[-1]["blocks"]))), None) if reads else None
     found = []
-    for viewer in dict.fromkeys(line["viewer"] for line in lines if "viewer" in line):
+    guests = {line["viewer"] for line in lines if line["did"] == "guest"}
+    for viewer in dict.fromkeys(line["viewer"] for line in lines if "viewer" in line and line["viewer"] not in guests):
         seen = [line for line in lines if line.get("viewer") == viewer]
         answered = [line["status"] for line in seen if line["did"] == "opened"]
         if gone and answered[-1:] and answered[-1] in _GONE:
@@ -66,11 +67,17 @@ def gaps(lines: Sequence[Line], rewinds: Sequence[Line], *, strict: bool) -> lis
     all of the generation, that may be told as `expired`. What a strict generation has shown of its end was on disk: only a
     store that lost more than its disk excuses it."""
     gone = any(line["did"] == "gone" for line in lines)
+    erased = min((line["asked"] for line in lines if line["did"] == "erased"), default=None)
+    lines = [line for line in lines if erased is None or line["t"] < erased or not _tells_erased(line)]
     return [
         found
         for viewer in dict.fromkeys(line["viewer"] for line in lines if line["did"] == "frame")
         for found in _gaps(viewer, [line for line in lines if line.get("viewer") == viewer], rewinds, strict, gone)
     ]
+
+
+def _tells_erased(line: Line) -> bool:
+    return line["did"] == "frame" and any(frame.data.get("reason") == "erased" for frame in frames([line["block"]]))
 
 
 def _gaps(viewer: str, seen: Sequence[Line], rewinds: Sequence[Line], strict: bool, gone: bool) -> Iterator[str]:

@@ -11,6 +11,7 @@ from tests.proof.chaos import second
 from tests.proof.chaos.history import Line
 from tests.proof.chaos.judge import counted, figures, judge, resets
 from tests.proof.chaos.limits import LIMITS, Limit
+from tests.proof.chaos.wishing import ERASED
 
 _FENCED = re.compile(r"left: fenced")
 _REAPPENDED = re.compile(r"re-appending")
@@ -54,7 +55,13 @@ class Totals:
         for name, samples in figures(lines).items():
             self.figures.setdefault(name, []).extend(samples)
         for line in lines:
-            if line["did"] == "record":
+            if line["did"] == "turned_away":
+                self.seen["refused" if line["status"] == 429 else "repeats"] += 1
+            elif line["did"] == "audit":
+                self.seen["audited"] += line["lines"]
+            elif line["did"] == "clock":
+                self.seen.update({name: int(line.get(name, False)) for name in ("keys", "sealed")})
+            elif line["did"] == "record":
                 self.states[line["record"]["state"]] += 1
                 self.seen[_FALLEN_BACK] += "answered_by" in (line["record"].get("metrics") or {})
             elif line["did"] == "asked":
@@ -91,6 +98,14 @@ class Totals:
             ("server faults", f"{sum(fired[kind] for kind in server)} ({_counts({k: fired[k] for k in server})})"),
             ("server refuses writes", f"{sum(fired[kind] for kind in refusing)} ({_counts({k: fired[k] for k in refusing})})"),
             ("leases left an hour ahead", fired["clock_back"]),
+            ("keys revoked, rotated", f"{fired['key_revoke']}, {fired['key_rotate']}"),
+            ("view links followed, expired, revoked",
+             f"{fired['link_view']}, {fired['link_expire']}, {fired['link_revoke']}"),
+            ("races at a limit, submits refused", f"{fired['limit_race']}, {self.seen['refused']}"),
+            ("overloads of an upstream", fired["overloaded"]),
+            ("generations erased", f"{sum(fired[f'erase_{how}'] for how in ERASED)}, {self.seen['repeats']} repeats refused"),
+            ("rounds with keys, sealed", f"{self.seen['keys']}, {self.seen['sealed']}"),
+            ("lines of audit logs", self.seen["audited"]),
             ("network faults", sum(n for kind, n in fired.items() if kind.startswith(("api_redis", "worker_redis",
                                                                                       "worker_upstream")))),
             ("upstream faults", sum(n for kind, n in fired.items() if kind.startswith("upstream_"))),

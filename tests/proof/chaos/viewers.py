@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tests.proof.chaos.history import Recorder, now
+from tests.proof.chaos.passes import Pass
 from tests.proof.chaos.wire import Address, Call, Lost, call
 
 Habit = Literal["steady", "wanderer", "snapshot", "late", "slow"]
 HABITS: tuple[Habit, ...] = ("steady", "wanderer", "snapshot", "late", "slow")
+Word = Literal["frame", "redacted"]
 
 _HEAD_SECONDS = 15.0
 _SLOWLY = (0.1, 0.4)
@@ -22,7 +24,8 @@ _TOLD = (b'{"type":"stream_start"', *_ENDS)
 @dataclass(slots=True)
 class Viewer:
     """Watches one generation. `starts` is when it heard of each attempt, `heard` when it last heard anything, `done` why it
-    stopped: the generation's end was shown, the API said so (204), there is no such generation."""
+    stopped: the generation's end was shown, the API said so (204), there is no such generation, what let it in has ended
+    (`refused`). What it is shown it writes down under `word`."""
 
     gen: str
     name: str
@@ -30,7 +33,9 @@ class Viewer:
     addresses: Sequence[Address]
     recorder: Recorder
     rng: random.Random
+    pass_: Pass
     habit: Habit = "steady"
+    word: Word = "frame"
     cursor: str | None = None
     starts: list[tuple[float, int]] = field(default_factory=list)
     heard: float = 0.0
@@ -72,10 +77,12 @@ class Viewer:
         await self.watch()
 
     async def _visit(self, address: Address) -> None:
-        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": self.cursor} if self.cursor else {})
-        target = f"/v1/generations/{self.id}/events"
-        if self.habit == "snapshot" and self.cursor is None:
-            target += "?from=snapshot"
+        headers = {"Accept": "text/event-stream", **self.pass_.headers()}
+        if self.cursor:
+            headers["Last-Event-ID"] = self.cursor
+        queries = ["from=snapshot"] if self.habit == "snapshot" and self.cursor is None else []
+        queries += [query] if (query := self.pass_.query()) else []
+        target = f"/v1/generations/{self.id}/events" + ("?" + "&".join(queries) if queries else "")
         self._buffer = b""
         self._budget = self.rng.randrange(3, 40) if self.habit == "wanderer" else None
         pause = self.rng.uniform(*_SLOWLY) if self.habit == "slow" else 0.0
@@ -112,6 +119,8 @@ class Viewer:
             self.done = "204"
         elif status in (404, 410):
             self.done = "gone"
+        elif status == 401 and await self.pass_.refused():
+            self.done = "refused"
         else:
             await asyncio.sleep(self.rng.uniform(0.1, 0.3))
 
@@ -132,7 +141,7 @@ class Viewer:
         _, found, data = head.partition(b"data: ")
         if not found:
             return
-        self.recorder.write("frame", gen=self.gen, viewer=self.name, block=block.decode())
+        self.recorder.write(self.word, gen=self.gen, viewer=self.name, block=block.decode())
         self.frames += 1
         if self._marked and self.first_since_mark is None:
             self.first_since_mark = self.heard

@@ -21,10 +21,11 @@ class Lost(Exception):
 
 
 class Reply(NamedTuple):
-    """A whole answer."""
+    """A whole answer; names of headers are in lower case."""
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = {}
 
     @property
     def json(self) -> dict[str, Any]:
@@ -41,6 +42,7 @@ class Call(asyncio.Protocol):
         self.status: asyncio.Future[int] = loop.create_future()
         self.ended: asyncio.Future[bool] = loop.create_future()
         self.on_body = on_body
+        self.headers: dict[str, str] = {}
         self._request = request
         self._pause = pause
         self._parser = httptools.HttpResponseParser(self)
@@ -61,6 +63,9 @@ class Call(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(False)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.decode().lower()] = value.decode()
 
     def on_headers_complete(self) -> None:
         if not self.status.done():
@@ -103,7 +108,8 @@ async def call(
     lines = [f"{method} {target} HTTP/1.1", f"Host: {address[0]}:{address[1]}"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     if body:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+        lines += [] if "Content-Type" in (headers or {}) else ["Content-Type: application/json"]
+        lines.append(f"Content-Length: {len(body)}")
     request = "\r\n".join([*lines, "", ""]).encode() + body
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
@@ -139,15 +145,16 @@ async def ask(
     *,
     headers: Mapping[str, str] | None = None,
     content: object = None,
+    raw: bytes = b"",
     seconds: float = 8.0,
 ) -> Reply:
-    """The whole answer. Raises Lost."""
+    """The whole answer to `content` as JSON, or to `raw`. Raises Lost."""
     parts: list[bytes] = []
-    body = b"" if content is None else orjson.dumps(content)
+    body = raw if content is None else orjson.dumps(content)
     made = await call(address, method, target, headers=headers, body=body, on_body=parts.append, seconds=seconds)
     await asyncio.wait({made.ended}, timeout=seconds)
     whole = made.ended.done() and made.ended.result()
     made.leave()
     if not whole:
         raise Lost("cut")
-    return Reply(made.status.result(), b"".join(parts))
+    return Reply(made.status.result(), b"".join(parts), made.headers)
