@@ -41,7 +41,7 @@ ERASURES: tuple[Mutant, ...] = (
     mutant("an erasure needs no label", "erase_all", "if not tags:", "if False:", _LABELS),
     mutant("a dry run erases", "erase_all", "if not dry_run:", "if True:", _LABELS),
     mutant("a line that was changed is taken", "verify._lines", "if not is_as_written(raw[:-1]):", "if False:", _CHANGED),
-    mutant("a line may be missing", "_broken", "if line.seq > expected:", "if False:", _CHANGED),
+    mutant("a line may be missing", "verify._broken", "if line.seq > expected:", "if False:", _CHANGED),
     mutant(
         "what was seen elsewhere is not looked for", "_check_seen", "if seq not in there:", "if False:",
         _VERIFY + "test_lines_cut_off_the_end_are_missed_by_who_has_seen_them",
