@@ -32,7 +32,7 @@ class Written(NamedTuple):
 @dataclass(slots=True)
 class Block:
     """`head` is as `block_start` told it, `last` the last entry that belongs to it. `told`: of a tool's call, that it was begun
-    (`tool_start`); of its result, that its end was told (`tool_end`)."""
+    (`tool_start`); of its result, that its end was told (`tool_end`). `stopped`: that it is complete."""
 
     head: dict[str, object]
     last: EntryId
@@ -42,6 +42,7 @@ class Block:
     deltas: list[object] = field(default_factory=list)
     chunks: int = 0
     told: bool = False
+    stopped: bool = False
 
     @property
     def type(self) -> str:
@@ -117,17 +118,22 @@ def said_at_end(before: Mapping[str, object], now: Mapping[str, object]) -> dict
 
 class Transcript:
     """The fold of a log's entries; apply them in order, each once. `last` is the last one, `cursor` the last but for the end,
-    `end` the terminal one, `model` the one that was asked last. `message`: how the upstream began the answer of which the first
-    block is, without its content; `told`: what it said at the end of the latest answer, `stop_reason` and `usage` among it.
+    `end` the terminal one, `start` what the last attempt began with, `model` the one that was asked last. `message`: how the
+    upstream began the answer of which the first block is, without its content; `told`: what it said at the end of the latest
+    answer, `stop_reason` and `usage` among it. `answers`: before which blocks an answer began, all before it being complete.
     `size` is in bytes, and no less than what it holds."""
 
-    __slots__ = ("_open", "blocks", "cursor", "end", "last", "message", "model", "size", "stop_reason", "told")
+    __slots__ = (
+        "_open", "answers", "blocks", "cursor", "end", "last", "message", "model", "size", "start", "stop_reason", "told",
+    )  # fmt: skip
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self.blocks: list[Block] = []
         self._open = -1
         self.last = self.cursor = BEGINNING
         self.end: Entry | None = None
+        self.answers: list[int] = []
+        self.start: dict[str, object] = {}
         self.model = ""
         self.stop_reason: str | None = None
         self.message: dict[str, object] = {}
@@ -176,15 +182,19 @@ class Transcript:
             case {"type": "retrying", "model": str(model)}:
                 self.model = model
             case {"type": "stream_start", "keep_blocks": int(keep)}:
-                self.model = str(event.get("model", ""))
+                self.start, self.model = event, str(event.get("model", ""))
                 self.keep(keep)
             case {"type": "block_start", "index": int(index), "block": dict(head)}:
                 if index >= len(self.blocks):
+                    if self.blocks:
+                        self.blocks[-1].stopped = True
                     self.blocks.append(Block(head, id_))
                 self._open = index
                 self.blocks[index].last = id_
+                self.blocks[index].stopped = False
             case {"type": "block_stop", "index": int(index)}:
                 self.blocks[index].last = id_
+                self.blocks[index].stopped = True
             case {"type": "signature", "signature": str(signature)}:
                 self.blocks[self._open].signature.append(signature)
                 self.blocks[self._open].last = id_
@@ -194,8 +204,10 @@ class Transcript:
             case {"type": "block_delta", "index": int(index), "delta": delta}:
                 self.blocks[index].deltas.append(delta)
                 self.blocks[index].last = id_
-            case {"type": "message", "message": dict(message)} if not self.message:
-                self.message = message
+            case {"type": "message", "message": dict(message)}:
+                self.message = self.message or message
+                if self.blocks and self.blocks[-1].stopped:
+                    self.answers.append(len(self.blocks))
             case {"type": "usage", **told}:
                 self.told = said_at_end(self.told, told)
                 if isinstance(reason := told.get("stop_reason"), str):
@@ -207,6 +219,7 @@ class Transcript:
     def keep(self, blocks: int) -> None:
         """Drops all blocks behind so many, as an attempt does that begins."""
         del self.blocks[blocks:]
+        self.answers = [each for each in self.answers if each <= blocks]
         self._open = -1
         self.stop_reason = None
         self.told = {}
@@ -219,6 +232,7 @@ class Transcript:
         copy.blocks = [shown(block) for block in self.blocks]
         copy._open, copy.last, copy.cursor, copy.end = self._open, self.last, self.cursor, self.end
         copy.message, copy.told, copy.stop_reason = self.message, self.told, self.stop_reason
+        copy.start, copy.model, copy.answers = self.start, self.model, self.answers
         return copy
 
     @property

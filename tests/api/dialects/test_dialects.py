@@ -19,6 +19,7 @@ from api.dialects.redacted import redacted
 from api.dialects.responses.fold import Responses
 from api.dialects.responses.head import Head
 from api.dialects.text import TEXT_VIEW
+from api.dialects.ui import UI
 from api.viewing.feed import Feed
 from api.viewing.framing import plain
 from api.viewing.pages import Page, Pages
@@ -52,8 +53,8 @@ class Counting(Native):
         return state, frames
 
 
-DIALECTS: list[Dialect] = [NATIVE, TEXT_VIEW, CHAT_FORM, CHAT_TEXT, Counting()]
-DIALECTS += [redacted(each) for each in DIALECTS[:4]]
+DIALECTS: list[Dialect] = [NATIVE, TEXT_VIEW, CHAT_FORM, CHAT_TEXT, UI, Counting()]
+DIALECTS += [redacted(each) for each in DIALECTS[:5]]
 DIALECTS += [Responses(Head.of(ID, "m", 0, {})), COMPLETIONS_WITH_USAGE]
 
 
