@@ -126,7 +126,7 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
         app.state.issuer = None if keys is None else keys.issuer
         inner = policy or (keys.policy if keys is not None and settings.asks_for_keys else Open())
         app.state.policy = Linked(inner, links, revoked)
-        await asyncio.gather(*(cell.begin() for cell in opened.values()))
+        await asyncio.gather(*(cell.begin(keys.ring.look_again if keys else _nobody) for cell in opened.values()))
         own = [asyncio.create_task(each) for each in (Collector().run(), admissions.run(holds))]
         hubs = {number: cell.service.hub for number, cell in opened.items()}
         hub = Hubs(hubs) if len(hubs) > 1 else next(iter(hubs.values()))
@@ -189,6 +189,10 @@ async def _readyz(request: Request) -> Response:
     cells: Cells = request.app.state.cells
     found = await cells.ready()
     return _status("ready", **({"cells": [state.shown() for state in found]} if found else {}))
+
+
+def _nobody(_: str | None) -> None:
+    """Where there are no API keys, none is revoked."""
 
 
 def _status(word: str, **more: object) -> Response:

@@ -5,7 +5,7 @@ own generations alone.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -33,6 +33,7 @@ from broker.store.limiting import Limiter
 from broker.store.links import LinkStore
 from broker.store.logs import Logs
 from broker.store.recovery import put_back
+from broker.store.revocations import listen
 from broker.store.shares import Shares
 from broker.store.shelf import Shelf
 from broker.store.waits import Waits
@@ -76,9 +77,14 @@ class OpenCell:
         self._clients = (coordination_redis, logs_redis)
         self._running: set[asyncio.Task[None]] = set()
 
-    async def begin(self) -> None:
+    async def begin(self, revoked: Callable[[str | None], object]) -> None:
         """Says where it keeps its logs and how it shares submits out, and starts the tasks, which say it again: a Redis that
-        does not answer holds up the start for a moment only."""
+        does not answer holds up the start for a moment only. `revoked` is told of API keys, as `listen` tells."""
+
+        def tell(message: str | None) -> None:
+            revoked(message)
+            self._links.heard(message)
+
         service = self.service
         with suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_SECONDS):
@@ -88,6 +94,7 @@ class OpenCell:
             for each in (service.hub, service.agreement, self.shares, self._links, self._lookout, self._erasures)
             if each is not None
         ]
+        runners.append(listen(service.coordination.redis, tell))
         self._running = {asyncio.create_task(run) for run in runners}
 
     def _erased(self, ids: Collection[str]) -> None:

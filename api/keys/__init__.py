@@ -3,7 +3,6 @@
 keyed.py         the policy of a server that asks for keys
 ring.py          the keys that a process knows: held in memory, looked at again every few seconds
 lookups.py       asks the store for a key that is not known here: a few at a time
-revocations.py   hears at once of keys that were revoked
 everywhere.py    what all cells keep of keys, as one
 issuing.py       makes, changes and revokes keys
 opened.py        all of it in an API process

@@ -1,4 +1,4 @@
-"""The API keys of one API process: what it knows of them, who makes them, and the tasks of both."""
+"""The API keys of one API process: what it knows of them, who makes them, and the task that keeps them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ from api.access.peppers import Peppers
 from api.keys.everywhere import Everywhere
 from api.keys.issuing import Issuer
 from api.keys.keyed import Keyed
-from api.keys.revocations import listen
 from api.keys.ring import Ring
 
 
@@ -21,18 +20,15 @@ class Keys:
         self.ring = Ring(store, peppers)
         self.issuer = Issuer(store, peppers)
         self.policy = Keyed(self.ring)
-        self._clients = clients
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Starts to look at what is known, and to listen."""
-        runs = [self.ring.run(), *(listen(client, self.ring.look_again) for client in self._clients)]
-        self._running = {asyncio.create_task(run) for run in runs}
+        """Starts to look at what is known."""
+        self._running = asyncio.create_task(self.ring.run())
 
     async def end(self) -> None:
-        """Ends the tasks."""
-        for task in self._running:
-            task.cancel()
-        if self._running:
-            await asyncio.wait(self._running)
+        """Ends the task."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
         await self.ring.close()

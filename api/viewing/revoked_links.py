@@ -1,4 +1,4 @@
-"""What a process knows of view links that were revoked: it hears of each at once, reads anew every 5 s what it may not have
+"""What a process knows of view links that were revoked: it is told of each at once, reads anew every 5 s what it may not have
 heard, and has the secret that signs links where none is set. Redis being away, a link is good until it ends.
 """
 
@@ -7,19 +7,15 @@ import logging
 from contextlib import suppress
 from typing import Final
 
-from redis.exceptions import RedisError
-
 from api.access.linked import Revoked
 from api.access.links import Links
 from broker import keys
 from broker.errors import BrokerError
-from broker.refusals import word
 from broker.store.links import LinkStore, parsed
 
 log = logging.getLogger("respool.links")
 
 _EVERY_SECONDS: Final = 5.0
-_PAUSE_SECONDS: Final = 0.5
 _OVERLAP_MS: Final = 60_000
 """What was noted in so long before the last read is read again: Redis' clock may have been set back."""
 
@@ -34,12 +30,6 @@ class RevokedLinks:
         self._revoked = revoked
         self._since = 0
         self._knows_secret = not links.learns
-
-    async def run(self) -> None:
-        """Lives until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._listen())
-            group.create_task(self._read_forever())
 
     async def begin(self) -> None:
         """Knows what was revoked before anybody is let in, unless Redis does not tell."""
@@ -58,26 +48,16 @@ class RevokedLinks:
         self._revoked.forget_before(now_ms - keys.LINKS_REVOKED_MS)
         self._since = max(1, now_ms - _OVERLAP_MS)
 
-    async def _read_forever(self) -> None:
+    def heard(self, message: str | None) -> None:
+        """What was published; None: it may have been missed, and is read a little later."""
+        if message is not None and (found := parsed(message)) is not None:
+            self._revoked.note(*found)
+
+    async def run(self) -> None:
+        """Reads until cancelled."""
         while True:
             try:
                 await self.read()
             except BrokerError as error:
                 log.warning("links that were revoked are not read: %s", error)
             await asyncio.sleep(_EVERY_SECONDS)
-
-    async def _listen(self) -> None:
-        """What is not heard, as there is no connection, is read a little later."""
-        while True:
-            try:
-                async with self._store.redis.pubsub(ignore_subscribe_messages=True) as channel:
-                    await channel.subscribe(keys.REVOKED)
-                    while True:
-                        message = await channel.get_message(timeout=_EVERY_SECONDS)
-                        if message is None:
-                            await channel.ping()
-                        elif message["type"] == "message" and (found := parsed(message["data"].decode())) is not None:
-                            self._revoked.note(*found)
-            except (RedisError, OSError) as error:
-                log.warning("not hearing of links that are revoked: %s", word(error))
-                await asyncio.sleep(_PAUSE_SECONDS)

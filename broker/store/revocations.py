@@ -1,4 +1,5 @@
-"""Hears at once of API keys and view links that were revoked. What is kept is the truth; this makes it quick."""
+"""Hears at once of API keys and view links that were revoked, on one channel. What is kept is the
+truth; this makes it quick."""
 
 import asyncio
 import logging
@@ -11,14 +12,14 @@ from redis.exceptions import RedisError
 from broker import keys
 from broker.refusals import word
 
-log = logging.getLogger("respool.keys")
+log = logging.getLogger("respool.revocations")
 
 _PAUSE_SECONDS: Final = 0.5
 _LISTEN_SECONDS: Final = 5.0
 
 
 async def listen(redis: ArqRedis, told: Callable[[str | None], object]) -> None:
-    """Tells each id that this cell publishes, until cancelled; None when something may have been missed."""
+    """Tells each message that this cell publishes, until cancelled; None when something may have been missed."""
     while True:
         try:
             async with redis.pubsub(ignore_subscribe_messages=True) as channel:
@@ -31,5 +32,5 @@ async def listen(redis: ArqRedis, told: Callable[[str | None], object]) -> None:
                     elif message["type"] == "message":
                         told(message["data"].decode())
         except (RedisError, OSError) as error:
-            log.warning("not hearing of keys that are revoked: %s", word(error))
+            log.warning("not hearing of what is revoked: %s", word(error))
             await asyncio.sleep(_PAUSE_SECONDS)
