@@ -38,7 +38,7 @@ Where to read on, in this order:
     request.py, record.py what may be asked for; what is known of a generation, and record_fields.py who writes it
     messages.py, bounds.py what of a request is taken as it came; what it is held against besides its own rules
     cells.py, placing.py  independent pairs of the two roles of Redis, and which of them takes what is submitted
-    rates.py, breaker.py  how often something may be done; whether what is overloaded is called at all
+    rate.py, breaker.py   how often something may be done; whether what is overloaded is called at all
     budgets.py            what all workers together may ask of an upstream, by these two
     tenants.py            what an operator says of each tenant: models, tools, a key of its own, limits
     allowed.py            what a tenant asks for that it may not
@@ -50,7 +50,7 @@ Where to read on, in this order:
     waiting.py            what waits for a worker: who of many tenants is next, and for about how long it takes
     tombstones.py         what stays of a generation whose record has gone
     tags.py               what a submitter calls a generation, by which lists find it
-    limits.py, rate.py    how much a tenant may ask for
+    limits.py             how much a tenant may ask for
     api_keys.py           what is kept of an API key
     packing.py            a generation as one object of an archive
     sealing.py            what is stored of a generation, encrypted; tenant_keys.py: what its key is wrapped with

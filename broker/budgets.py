@@ -12,7 +12,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.breaker import Found, State
-from broker.rates import Rate
+from broker.rate import Rate
 
 Reason = Literal["concurrent", "requests", "tokens", "paused", "overloaded"]
 """Why a call waits: for a limit; as the upstream asked for a pause; as its breaker is open."""

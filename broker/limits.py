@@ -76,7 +76,11 @@ class Limits:
 
         chosen = LimitSettings.model_validate({name: said(name) for name in LimitSettings.model_fields})
         a_minute, burst = chosen.requests_per_minute, chosen.request_burst
-        rate = None if a_minute is None else Rate.of(a_minute, burst or max(1, round(a_minute * _BURST_SECONDS / 60)))
+        rate = (
+            None
+            if a_minute is None
+            else Rate.of_requests(a_minute, burst or max(1, round(a_minute * _BURST_SECONDS / 60)))
+        )
         at_once = chosen.max_queued == 0
         return cls(
             rate,
@@ -133,7 +137,7 @@ class Demand:
         limits = self.limits
         if not limits:
             return ""
-        pace = (None, None) if limits.rate is None else (limits.rate.interval_us, limits.rate.burst)
+        pace = (None, None) if limits.rate is None else (round(limits.rate.interval), limits.rate.burst)
         held = (limits.unfinished, limits.queued, limits.tokens, self.tokens, limits.stored, self.bytes)
         return " ".join("-" if each is None else str(each) for each in (self.key or None, *pace, *held))
 

@@ -3,6 +3,7 @@ answers share.
 
 A route names its `Who…` first: who may not is told so, whatever it asked about."""
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
@@ -118,7 +119,7 @@ def paces(service: Service, who: Principal, accepted: Submitted) -> dict[str, st
     if pace is None or left is None:
         return {}
     return {
-        "ratelimit-policy": f'"requests";q={pace.burst};w={-(-pace.window_us // 1_000_000)}',
+        "ratelimit-policy": f'"requests";q={pace.burst};w={math.ceil(pace.window / 1_000_000)}',
         "ratelimit": f'"requests";r={left.left};t={-(-left.full_ms // 1000)}',
     }
 

@@ -67,7 +67,7 @@ def in_use(who: Principal, uses: Sequence[Use]) -> LimitsInUse:
     return {
         "tenant": who.owner,
         "requests": {
-            "per_minute": round(sum(60_000_000 / pace.interval_us for pace in paces), 3) if counted else None,
+            "per_minute": round(sum(60_000_000 / pace.interval for pace in paces), 3) if counted else None,
             "burst": sum(pace.burst for pace in paces) if counted else None,
             "remaining": sum(use.left or 0 for use in uses) if counted else None,
             "full_in_ms": max(use.full_ms for use in uses),

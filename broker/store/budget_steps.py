@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 from broker import keys
 from broker.breaker import HALF_WINDOW_MS, LONGEST_PAUSE_MS, Rules, State
 from broker.budgets import Allowance, Budget, Outcome, Permit, Reason, Troubled, Wait
-from broker.rates import Rate
+from broker.rate import Rate
 from broker.store.lua import Argument, Call, Script
 
 _PERMIT: Final = Script("upstream_permit")
@@ -78,7 +78,7 @@ def leave(budget: Budget, back: Mapping[str, int]) -> Call[int]:
     """Calls are over: so many tokens of each go back; below 0, so many more are counted. How many had a permit still."""
     hash_, calls, _ = keys.upstream(budget.name)
     tokens = budget.limits.tokens
-    args: list[Argument] = [keys.BUDGET_MS, f"{tokens.interval_ms:.6f}" if tokens else 0]
+    args: list[Argument] = [keys.BUDGET_MS, f"{tokens.interval:.6f}" if tokens else 0]
     for each in back.items():
         args += each
     return Call(_LEAVE, [hash_, calls], args, int)
@@ -103,14 +103,14 @@ def _troubled(reply: Sequence[Sequence[Any]]) -> list[Troubled]:
 
 
 def _rate(rate: Rate | None) -> tuple[Argument, Argument]:
-    return ("0", 0) if rate is None else (f"{rate.interval_ms:.6f}", rate.burst)
+    return ("0", 0) if rate is None else (f"{rate.interval:.6f}", rate.burst)
 
 
 def _told(allowance: Allowance | None) -> tuple[Argument, Argument, Argument]:
     if allowance is None:
         return (0, 0, 0)
     rate = allowance.rate
-    return (-1, 0, 0) if rate is None else (f"{allowance.full_ms:.3f}", f"{rate.interval_ms:.6f}", rate.burst)
+    return (-1, 0, 0) if rate is None else (f"{allowance.full_ms:.3f}", f"{rate.interval:.6f}", rate.burst)
 
 
 def _nothing(_: object) -> None:

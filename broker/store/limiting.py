@@ -23,7 +23,7 @@ _RATE: Final = Script("rate")
 
 def rate(owner: str, key: str, pace: Rate) -> Call[Allowance | Limited]:
     """Counts a request of this API key, if it may come."""
-    return Call(_RATE, [keys.rate(owner, key)], [pace.interval_us, pace.burst], _rated)
+    return Call(_RATE, [keys.rate(owner, key)], [round(pace.interval), pace.burst], _rated)
 
 
 def _rated(reply: Sequence[int]) -> Allowance | Limited:

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from broker.rates import Rate
+from broker.rate import Rate
 from tests.harness.client import Client, Generation
 from tests.harness.stack import LEASE, Stack, until
 from worker.budgets.teller import LOOK_SECONDS
@@ -102,7 +102,7 @@ def test_no_time_has_more_calls_than_its_share_of_a_minute(stack: Stack, client:
     assert len(made) == 60
     for first, began in enumerate(made):
         for last in range(first, len(made)):
-            may = rate.burst + (made[last] - began) * 1000 / rate.interval_ms
+            may = rate.burst + (made[last] - began) * 1000 / rate.interval
             assert last - first + 1 <= may + 3, "three may have been on their way"
     assert made[-1] - made[0] < 5, "nor does it wait for longer than it must"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from broker.breaker import Breaker, Rules
 from broker.budgets import Allowance, Budget, Outcome, Permit, Reason, Wait
-from broker.rates import Rate
+from broker.rate import Rate
 
 
 @dataclass(slots=True)
@@ -18,7 +18,7 @@ class _Bucket:
     full_ms: float = 0.0
 
     def wait_ms(self, now_ms: float, cost: float) -> float:
-        return 0.0 if self.rate is None else self.rate.wait_ms(self.full_ms, now_ms, cost)
+        return 0.0 if self.rate is None else self.rate.wait(self.full_ms, now_ms, cost)
 
     def take(self, now_ms: float, cost: float) -> None:
         if self.rate is not None:

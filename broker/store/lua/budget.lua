@@ -1,5 +1,5 @@
--- Shared by the scripts of upstreams' budgets: each begins with `-- uses clock, budget`. The arithmetic is that of broker/rates.py
--- and broker/breaker.py, where it is explained.
+-- Shared by the scripts of upstreams' budgets: each begins with `-- uses clock, budget`, or `-- uses clock, pace, budget`. The
+-- arithmetic is that of broker/rate.py (pace.lua) and broker/breaker.py, where it is explained.
 
 -- Milliseconds by Redis's clock, with what is less than one.
 local function now_exactly()
@@ -8,15 +8,6 @@ end
 
 local function exactly(n)
   return string.format('%.3f', n)
-end
-
--- How long until `cost` may be taken from a bucket that is full again at `full`, gets one every `each` ms and holds `burst`.
-local function wait_for(full, now, each, burst, cost)
-  return math.max(0, math.max(full - now, 0) + (math.min(cost, burst) - burst) * each)
-end
-
-local function taken(full, now, each, cost)
-  return exactly(math.max(full, now) + cost * each)
 end
 
 -- The fields of a budget as a table, numbers as such; what is not there is 0, or empty.

@@ -1,5 +1,5 @@
 #!lua
--- uses clock, budget
+-- uses clock, pace, budget
 -- A call of an upstream is over: its permit is given back, and of its tokens what it was counted with too much, or too little. May
 -- be repeated, and does nothing for a permit that has lapsed.
 --
@@ -18,7 +18,7 @@ local set = {}
 for _, each in ipairs({ { 'tokens', tonumber(ARGV[2]) }, { 'told_tokens', b.told_tokens_each } }) do
   local name, ms = each[1], each[2]
   if b[name] > 0 and ms > 0 then
-    set[#set + 1], set[#set + 2] = name, taken(b[name], now, ms, -back)
+    set[#set + 1], set[#set + 2] = name, exactly(with_taken(b[name], now, ms, -back))
   end
 end
 if #set > 0 then redis.call('HSET', KEYS[1], unpack(set)) end

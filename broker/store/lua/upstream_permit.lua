@@ -1,5 +1,5 @@
 #!lua
--- uses clock, budget
+-- uses clock, pace, budget
 -- Permits a call of an upstream, or says why it must wait. Whoever waits has its place: so much as those before it may take is
 -- left to them. May be repeated: what is permitted stays so.
 --
@@ -61,9 +61,9 @@ local function note(name, value)
   set[#set + 1], set[#set + 2] = name, value
 end
 for reason, needs in pairs({ requests = 1, tokens = cost }) do
-  if burst[reason] > 0 then note(reason, taken(b[reason], now, each[reason], needs)) end
+  if burst[reason] > 0 then note(reason, exactly(with_taken(b[reason], now, each[reason], needs))) end
   local told = 'told_' .. reason
-  if b[told] > now then note(told, taken(b[told], now, b[told .. '_each'], needs)) end
+  if b[told] > now then note(told, exactly(with_taken(b[told], now, b[told .. '_each'], needs))) end
 end
 if state ~= 'closed' then
   note('probe', call)

@@ -37,7 +37,7 @@ SHARED: tuple[Mutant, ...] = (
     ),
     mutant(
         "a minute with more calls than may", "Rate.of_calls", "(per_minute - burst + 1)", "per_minute",
-        "tests/broker/test_rates.py::test_nor_has_one_in_which_everybody_calls_as_soon_as_may_be",
+        "tests/broker/test_rate.py::test_nor_has_one_in_which_everybody_calls_as_soon_as_may_be",
     ),
     mutant(
         "tokens are not settled", "upstream_leave.lua", "left, back = left + 1, back + ARGV[i + 1]", "left = left + 1",

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.budgets import NOTHING_TOLD, Allowance, Told
-from broker.rates import Rate
+from broker.rate import Rate
 from worker.upstreams.told import duration, of_anthropic, of_openai
 
 DATE = {"date": "Sun, 29 Nov 2026 20:00:00 GMT"}
