@@ -33,6 +33,7 @@ from api.routes import (
     generations,
     limits,
     openapi,
+    responses,
     view_links,
     webhooks,
 )  # fmt: skip
@@ -55,6 +56,7 @@ from broker.turns import Turns
 GUARDED = (
     generations.router,
     chat.router,
+    responses.router,
     anew.router,
     batch.router,
     erasing.router,
@@ -64,7 +66,14 @@ GUARDED = (
     limits.router,
 )
 """All that is asked about generations."""
-BODIES = (GenerationRequest, ChatRequest, admin_keys.KeyRequest, admin_keys.RotationRequest, view_links.LinkRequest)
+BODIES = (
+    GenerationRequest,
+    ChatRequest,
+    responses.ResponsesRequest,
+    admin_keys.KeyRequest,
+    admin_keys.RotationRequest,
+    view_links.LinkRequest,
+)
 SHAPES = (
     Whole,
     Listing,
@@ -78,6 +87,8 @@ SHAPES = (
     admin_keys.KeyListing,
     view_links.ViewLink,
     limits.LimitsInUse,
+    responses.ResponseObject,
+    responses.DeletedResponse,
 )
 _NOT_READY = (Code.DRAINING, *ABOUT_STORAGE, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH)
 

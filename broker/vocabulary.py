@@ -20,7 +20,8 @@ Json = dict[str, object]
 
 
 class StreamStart(TypedDict):
-    """The first entry of every attempt that calls the upstream. `keep_blocks` blocks are kept, up to entry `keep_through`."""
+    """The first entry of every attempt that calls the upstream. `keep_blocks` blocks are kept, up to entry `keep_through`.
+    `server_tools`: names of the tools that the server runs, where there are some."""
 
     type: Literal["stream_start"]
     generation: str
@@ -31,6 +32,7 @@ class StreamStart(TypedDict):
     attempt: int
     labels: NotRequired[dict[str, str]]
     external_id: NotRequired[str]
+    server_tools: NotRequired[list[str]]
 
 
 class Message(TypedDict):

@@ -2,6 +2,7 @@
 
 generations.py  `/v1/generations`
 chat.py         the chat form: submit and follow in one
+responses.py    `/v1/responses`, as OpenAI has it
 webhooks.py     an end is told again
 batch.py        many submits in one request
 limits.py       what a tenant may use, and what it does
@@ -12,6 +13,7 @@ asking.py       who asks, and which cell it is about: before any route does anyt
 erasing.py      of one generation, or of all that have some labels, nothing stays
 auditing.py     what is noted in the audit log
 accepting.py    what was asked for is accepted, and its whole is waited for
+cancelling.py   somebody asks for its end
 following.py    a generation as an event stream
 cells.py        the cells of a process as one: whose generation it is, where a new one goes
 naming.py       generations by the names that clients give them, in all cells

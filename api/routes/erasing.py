@@ -67,7 +67,7 @@ async def erase(who: WhoCancels, service: ServiceOf, id_: Id, request: Request) 
     negotiate(request.headers, (JSON,))
     await service.refuse_unless_there(id_, who)
     receipt = await service.erasing.erase(id_)
-    _note(journal_of(request), who, receipt)
+    note_erasure(journal_of(request), who, receipt)
     shown = Erasure(object="erasure", id=id_, was=receipt.was, complete=receipt.complete, durable=receipt.durable)
     return as_json(shown, 200 if receipt.complete else 202)
 
@@ -122,14 +122,14 @@ async def _erase(cells: Cells, who: Principal, ids: Sequence[str], journal: Jour
             except BrokerError as error:
                 journal.note("erase", who, id_, type(error).__name__)
                 return None
-        _note(journal, who, receipt)
+        note_erasure(journal, who, receipt)
         return receipt
 
     found = await asyncio.gather(*(one(id_) for id_ in ids))
     return [receipt for receipt in found if receipt is not None]
 
 
-def _note(journal: Journal, who: Principal, receipt: Receipt) -> None:
+def note_erasure(journal: Journal, who: Principal, receipt: Receipt) -> None:
     """The receipt that stays."""
     again = "again" if receipt.was is None else "erased"
     journal.note("erase", who, receipt.id, again if receipt.complete else "incomplete")

@@ -42,15 +42,16 @@ async def follow_submitted(
     chunk: Size = "token",
     last: bytes = b"",
     told: Mapping[str, str] | None = None,
+    before: bytes = b"",
 ) -> Response:
     """A stream of what was accepted, from its beginning or from behind the cursor. Of what was made just now nothing need be
-    asked. `told`: headers that tell which generation it is, in lower case; ours, if there are none."""
+    asked. `told`: headers that tell which generation it is, in lower case; ours, if there are none. `before` as in `follow`."""
     id_, view = accepted.id, _view(request, who, dialect, chunk)
     named = told if told is not None else {"location": f"/v1/generations/{id_}", "generation-id": id_}
     headers = encoded({**named, **paces(service, who, accepted)})
     if accepted.record is None or service.hub.draining:
         return await follow(
-            request, service, who, id_, cursor, dialect=dialect, chunk=chunk, headers=headers, last=last
+            request, service, who, id_, cursor, dialect=dialect, chunk=chunk, headers=headers, last=last, before=before
         )
     if service.hub.admissions.full(who, id_):
         return _turned_away(service, id_, view, headers)
@@ -61,7 +62,7 @@ async def follow_submitted(
         who=who, ended=False, owner=who.owner, wait=wait, abandonable=accepted.abandonable,
     )  # fmt: skip
     first = b"" if wait is None else view.dialect.queued(wait)
-    return EventStream(service.hub, viewer, first=first, last=last, headers=headers)
+    return EventStream(service.hub, viewer, first=before + first, last=last, headers=headers)
 
 
 async def follow(
@@ -77,8 +78,10 @@ async def follow(
     new: bool = False,
     headers: list[tuple[bytes, bytes]] | None = None,
     last: bytes = b"",
+    before: bytes = b"",
 ) -> Response:
-    """A stream from behind the cursor; one that points at nothing in the log is answered with a `gap` and a replay. Raises
+    """A stream from behind the cursor; one that points at nothing in the log is answered with a `gap` and a replay. `before`:
+    frames that the reader lacks, and that are in front of all others, wherever those begin. Raises
     Problem (429) if who asks has as many streams as it may, and `new` says that it has not just lost one of them: who comes
     back is sent away for a moment, as its old connection may not be known to be dead yet."""
     view = _view(request, who, dialect, chunk)
@@ -98,8 +101,9 @@ async def follow(
     if visit.withdrawn:
         service.hub.pages.forget(id_)
     if after is not None and after == visit.terminal_id:
+        rest = before + last
         return (
-            _nothing_more(dialect.keep_alive + last, headers) if last else Response(status_code=204, headers=NO_STORE)
+            _nothing_more(dialect.keep_alive + rest, headers) if rest else Response(status_code=204, headers=NO_STORE)
         )
     first, wait, opening = b"", None, None
     if cursor and not known:
@@ -122,7 +126,7 @@ async def follow(
         id_, after or BEGINNING, view,
         who=who, ended=ended, owner=visit.owner, wait=wait, abandonable=visit.abandonable,
     )  # fmt: skip
-    return EventStream(service.hub, viewer, first=first, opening=opening, last=last, headers=headers)
+    return EventStream(service.hub, viewer, first=before + first, opening=opening, last=last, headers=headers)
 
 
 def encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

@@ -38,13 +38,13 @@ from api.routes.asking import (
     paces,
 )
 from api.routes.auditing import journal_of
+from api.routes.cancelling import cancel_for
 from api.routes.cells import Cells
 from api.routes.following import follow, follow_submitted, refuse_if_full
 from api.routes.merging import Part, Place
 from api.routes.openapi import STREAM, VIEWS, described
 from api.routes.service import Service
 from api.viewing.waiting import LONGEST_SECONDS
-from broker.errors import AlreadyEnded
 from broker.record import Record, State
 from broker.request import GenerationRequest
 
@@ -233,15 +233,5 @@ async def cancel(who: WhoCancels, _: Counted, service: ServiceOf, id_: Id, reque
     """Asks for the end. 200 with the record if nobody ran it, so that it has ended here, or had before; 202 if its worker has
     been told, who may have ended it by the time that the record is read; 409 if it has ended otherwise."""
     negotiate(request.headers, (JSON,))
-    await service.refuse_unless_seen(id_, who)
-    try:
-        outcome = await service.logs.cancel(id_)
-    except AlreadyEnded:
-        await service.safe_record(id_, who)
-        outcome = await service.logs.cancel(id_)  # Redis may have lost that end meanwhile
-    if outcome == "cancelled":
-        await service.file_ended(id_)
-    journal_of(request).note("cancel", who, id_, outcome)
-    record = await service.safe_record(id_, who)
-    cancelled = outcome == "cancelled" and record.state == "cancelled"
+    record, cancelled = await cancel_for(service, journal_of(request), who, id_)
     return as_json(views.summary(record), 200 if cancelled else 202)

@@ -40,6 +40,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Either:
+    """In place of a shape: one JSON object of this shape, or what is asked for instead of it."""
+
+    shape: object
+    other: Answer
+
+
+@dataclass(frozen=True, slots=True)
 class Nothing:
     """In place of a shape: there is no body, and what that says."""
 
@@ -94,10 +102,11 @@ def described(
     errors: str | None = None,
 ) -> Described:
     """What a route takes and answers. `scopes`: what a key must hold for it; none where it is open to all; `links`: a view link
-    will do. `answers`: by status a shape, an Answer, or Nothing; `body`: the model that validates it, which may be left out if
-    it is `optional`; `lines`: the model of each line of a body that is JSON Lines; `changes`: an example of some of a request's
-    fields, which may be its body; `takes`: names of PARAMETERS; `sends`: by status, names of HEADERS beside those of every
-    answer; `errors`: the schema of what problems are there, where the path has another vocabulary's (api/intake/shapes.py)."""
+    will do. `answers`: by status a shape, an Answer, Either, or Nothing; `body`: the model that validates it, which may be left
+    out if it is `optional`; `lines`: the model of each line of a body that is JSON Lines; `changes`: an example of some of a
+    request's fields, which may be its body; `takes`: names of PARAMETERS; `sends`: by status, names of HEADERS beside those of
+    every answer; `errors`: the schema of what problems are there, where the path has another vocabulary's
+    (api/intake/shapes.py)."""
     extra: Json = {"parameters": [{"$ref": f"#/components/parameters/{name}"} for name in takes]} if takes else {}
     if scopes:
         extra["security"] = [{name: list(scopes)} for name in SECURITY if links or name != "view-link"]
@@ -127,6 +136,13 @@ def _answer(shape: object, sends: Sequence[str]) -> Json:
     """A success: its description is the shape's own."""
     if shape is None:
         shape = Nothing("There is nothing behind the cursor, and never will be.")
+    if isinstance(shape, Either):
+        one, other = _answer(shape.shape, sends), _answer(shape.other, sends)
+        return {
+            **one,
+            "headers": {**one["headers"], **other["headers"]},
+            "content": {**one["content"], **other["content"]},
+        }
     if isinstance(shape, Nothing):
         return {"description": shape.description, "headers": _headers(*sends)}
     if isinstance(shape, Answer):

@@ -61,6 +61,7 @@ class Plan:
                 "keep_through": None if self.keep_through is None else str(self.keep_through),
                 "keep_blocks": self.keep_blocks,
                 **self.record.tags.given(),
+                **({"server_tools": list(names)} if (names := self.options.server_tools) else {}),
             }
         )
 

@@ -50,10 +50,14 @@ class Head:
         }
         return cls(generation, orjson.dumps({**known, **_NOT_ASKED, "metadata": dict(labels)})[:-1])
 
-    def response(self, status: Status, output: object, **more: object) -> orjson.Fragment:
-        """The whole object. `output` is a list of items, or that as a Fragment."""
-        rest = {"status": status, "error": None, "incomplete_details": None, "usage": None, **more, "output": output}
-        return orjson.Fragment(self.said + b"," + orjson.dumps(rest)[1:])
+    def up_to_output(self, status: Status, **more: object) -> bytes:
+        """The whole object up to its last member, the list of items."""
+        rest = {"status": status, "error": None, "incomplete_details": None, "usage": None, **more}
+        return self.said + b"," + orjson.dumps(rest)[1:-1] + b',"output":'
+
+    def response(self, status: Status, output: list[Json], **more: object) -> orjson.Fragment:
+        """The whole object."""
+        return orjson.Fragment(self.up_to_output(status, **more) + orjson.dumps(output) + b"}")
 
 
 @dataclass(frozen=True, slots=True)

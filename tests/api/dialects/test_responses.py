@@ -123,8 +123,8 @@ def test_the_whole_says_what_the_stream_has_said(seed: int, blocks: int, end: Js
     log = log_of(random.Random(seed), blocks, end, cut=cut)
     streamed = all_of(log)[-1]["response"]
     ended = end_of(end)
-    output = orjson.Fragment(b"".join(Output(ID)(Transcript(log))))
-    whole = orjson.loads(orjson.dumps(HEAD.response(ended.status, output, **ended.more)))
+    output = b"".join(Output(ID)(Transcript(log)))
+    whole = orjson.loads(HEAD.up_to_output(ended.status, **ended.more) + output + b"}")
     Response.model_validate(whole, strict=True)
     if not ended.complete:  # whether its last blocks were whole is not known any more
         for each in (*whole["output"], *streamed["output"]):  # type: ignore[index]

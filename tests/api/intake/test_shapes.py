@@ -54,7 +54,7 @@ def test_openais_clients_find_the_first_place_as_its_param() -> None:
     assert told == {
         "message": "/messages: is required",
         "type": "invalid_request_error",
-        "param": "/messages",
+        "param": "messages",
         "code": "invalid_request",
     }
 
