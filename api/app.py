@@ -18,6 +18,7 @@ from api.audit.journal import NO_JOURNAL, Journal, open_journal
 from api.cell import OpenCell
 from api.delivery.admission import Admission
 from api.delivery.asgi import FastPathFirst
+from api.delivery.bounded import SOCKETS
 from api.delivery.fast_path import FAST_PATH, FastPath
 from api.delivery.guard import Guard
 from api.intake import problems, shapes
@@ -34,6 +35,7 @@ from api.routes import (
     limits,
     openapi,
     responses,
+    socket,
     view_links,
     webhooks,
 )  # fmt: skip
@@ -64,6 +66,7 @@ GUARDED = (
     admin_keys.router,
     view_links.router,
     limits.router,
+    socket.router,
 )
 """All that is asked about generations."""
 BODIES = (
@@ -142,7 +145,10 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
         hubs = {number: cell.service.hub for number, cell in opened.items()}
         hub = Hubs(hubs) if len(hubs) > 1 else next(iter(hubs.values()))
         try:
-            yield {FAST_PATH: FastPath(hub, origins, app.state.policy, journal, peers), ORIGINS: origins}
+            yield {
+                FAST_PATH: FastPath(hub, origins, app.state.policy, journal, peers), ORIGINS: origins,
+                SOCKETS: frozenset((socket.PATH.encode(),)),
+            }  # fmt: skip
         finally:
             for task in own:
                 task.cancel()
@@ -161,6 +167,7 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
     )  # fmt: skip
     for router in (*GUARDED, docs_page.router):
         app.include_router(router)
+    app.router.routes.append(socket.SOCKET_ROUTE)
     app.add_api_route("/healthz", _healthz, **described({200: Status}))
     app.add_api_route("/readyz", _readyz, **described({200: Status}, _NOT_READY))
     openapi.install(app, BODIES, SHAPES)

@@ -17,6 +17,8 @@ from api.access.origin import Origins
 from api.app import create_app
 from api.delivery.connections import Connections, bound
 from api.delivery.uvicorn_direct import DirectProtocol, HttpProtocol
+from api.delivery.uvicorn_socket import PONG_SECONDS, DirectSocketProtocol, SocketProtocol
+from api.intake.socket_messages import MOST_BYTES
 from api.routes.cells import Cells
 from api.settings import ApiSettings
 from broker.processes.children import CannotRun
@@ -72,12 +74,17 @@ def serve(
     app = create_app(settings)
     origins: Origins = app.state.origins
     connections = Connections(bound(settings.connections, len(settings.all_cells)), time.monotonic)
-    protocol = DirectProtocol if settings.http == "direct" else HttpProtocol
+    direct = settings.http == "direct"
+    protocol, sockets = (DirectProtocol, DirectSocketProtocol) if direct else (HttpProtocol, SocketProtocol)
     config = uvicorn.Config(
         app,
         loop="uvloop",
         http=partial(protocol, connections),  # type: ignore[arg-type]  # it is only called
-        ws="none",
+        ws=partial(sockets, connections),  # type: ignore[arg-type]  # likewise
+        ws_max_size=MOST_BYTES,
+        ws_per_message_deflate=False,
+        ws_ping_interval=settings.keep_alive,
+        ws_ping_timeout=PONG_SECONDS,
         lifespan="on",
         log_config=None,
         ssl_context_factory=(lambda *_: tls) if tls is not None else None,

@@ -11,6 +11,8 @@ from api.access.gate import Header, Refusal
 
 TOKEN: Final = b"token"
 """The parameter of the query that has a view link's token."""
+SUBPROTOCOL: Final = b"respool.bearer."
+"""How an entry of `Sec-WebSocket-Protocol` begins that stands for `Authorization: Bearer`: a page can send no other header."""
 _NAMES: Final = (b"authorization", b"x-api-key")
 NOBODY: Final = Refusal()
 SAID_TWICE: Final = Refusal(detail="Who asks is named more than once: in headers, or in a header and the query.")
@@ -31,6 +33,16 @@ def credential(target: bytes, headers: Iterable[Header]) -> Credential | Refusal
     if len(named) + len(in_query) == 1:
         return in_query[0] if in_query else _in_header(*named[0])
     return SAID_TWICE if named or in_query else NOBODY
+
+
+def with_subprotocols(headers: Iterable[Header]) -> list[Header]:
+    """The headers of what opens a WebSocket, with what its subprotocols say of who asks."""
+    found = list(headers)
+    offered = (
+        entry.strip() for name, value in found if name == b"sec-websocket-protocol" for entry in value.split(b",")
+    )
+    said = [entry.removeprefix(SUBPROTOCOL) for entry in offered if entry.startswith(SUBPROTOCOL)]
+    return [*found, *((b"authorization", b"Bearer " + text) for text in said)]
 
 
 def _in_header(name: bytes, value: bytes) -> Credential | Refusal:

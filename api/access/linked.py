@@ -17,6 +17,8 @@ from broker.ids import GENERATION_ID
 
 SESSION: Final = b"/v1/view-links/session"
 """Where a token is exchanged for a cookie."""
+SOCKET: Final = b"/v1/ws"
+"""Where one connection follows generations: of a link, its one."""
 COOKIE: Final = "__Host-respool-"
 """How a cookie's name begins; behind it is the generation's id. A browser keeps such a one for this host alone, over TLS."""
 _READS: Final = re.compile(rb"/v1/generations/(%s)(?:/events)?" % GENERATION_ID.encode())
@@ -95,7 +97,7 @@ class Linked:
             return ENDED
         if self._revoked.has(link.generation, link.id):
             return REVOKED
-        if not _ANY.fullmatch(path) and path != SESSION:
+        if not _ANY.fullmatch(path) and path not in (SESSION, SOCKET):
             return READS_ONE
         return Principal(
             link.owner, link.id, _VIEW, only=link.generation, redacted=link.redacted, expires_ms=link.expires_ms

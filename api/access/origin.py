@@ -19,6 +19,8 @@ from api.intake.problems import Code
 ORIGINS: Final = "respool.origins"
 """Under which name the application's life span puts the process's `Origins` into its state."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+SOCKET: Final = "WEBSOCKET"
+"""In the place of a method: a page of any origin may open one, and what it then reads no browser withholds from it."""
 _OWN: Final = frozenset({b"same-origin", b"none"})
 _HEALTH: Final = frozenset({"/healthz", "/readyz"})
 """Asked by machines, for a host of their own choice; they tell nothing."""

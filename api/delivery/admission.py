@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.access.credentials import with_subprotocols
 from api.access.gate import OPEN, WHO, Header, Policy, Refusal, admitted
 from api.access.peers import DIRECT, Peers
 from api.audit.journal import Journal
@@ -32,10 +33,10 @@ class Admission:
         self._journal = journal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN:
+        if scope["type"] in ("http", "websocket") and scope["path"] not in OPEN:
             problem = await self._ask(scope)
             if problem is not None:
-                if _has_body(scope["headers"]):  # it is not read
+                if scope["type"] == "http" and _has_body(scope["headers"]):  # it is not read
                     problem.headers["Connection"] = "close"
                 await worded(problem, scope["path"], scope["headers"])(scope, receive, send)
                 return
@@ -46,12 +47,15 @@ class Admission:
         query: bytes = scope["query_string"]
         raw: bytes = scope.get("raw_path") or scope["path"].encode()
         client = scope.get("client")
-        address = self._peers.address(client[0] if client else "", scope["headers"])
+        headers: list[Header] = scope["headers"]
+        if scope["type"] == "websocket":
+            headers = with_subprotocols(headers)
+        address = self._peers.address(client[0] if client else "", headers)
         journal = self._journal()
         if journal.refuses:
             return Problem(Code.AUDIT_UNAVAILABLE)
         try:
-            who = await admitted(self._policy(), raw + (b"?" + query if query else b""), scope["headers"], address)
+            who = await admitted(self._policy(), raw + (b"?" + query if query else b""), headers, address)
         except Problem as problem:
             return problem
         except BrokerError as error:

@@ -42,6 +42,19 @@ def framing_of(scope: Scope) -> Framing:
     return chunk if LEND in scope.get("extensions", {}) else plain
 
 
+async def open_viewer(hub: Hub | Hubs, viewer: Viewer, opening: Callable[[], Awaitable[Told]]) -> None:
+    """Gives the viewer what stands for all that is before its frames. Whoever would wait too long for it is sent away: it is
+    made meanwhile."""
+    try:
+        async with asyncio.timeout(_OPEN_SECONDS):
+            told = await opening()
+    except (BrokerError, TimeoutError):
+        hub.send_away(viewer)
+    else:
+        if told.cursor != BEGINNING:
+            viewer.open_with(told.pieces, told.cursor)
+
+
 class EventStream(Response):
     """Sends a viewer's frames until the terminal one, then closes cleanly; in any other case it cuts the connection. It owns
     the viewer. `first` goes before the frames, `last` behind them. `opening` is awaited when the client has been told that its
@@ -66,7 +79,7 @@ class EventStream(Response):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": self._first, "more_body": True})
             if self._opening is not None:
-                await self._open(self._opening)
+                await open_viewer(self._hub, self._viewer, self._opening)
             if (extension := extensions.get(LEND)) is not None:
                 lent = True
                 extension["lend"](self._viewer, self._hub.detach, self._last)
@@ -83,17 +96,6 @@ class EventStream(Response):
                 self._hub.detach(self._viewer)
         if whole:
             await send({"type": "http.response.body", "body": self._last, "more_body": False})
-
-    async def _open(self, opening: Callable[[], Awaitable[Told]]) -> None:
-        """Whoever would wait too long for it is sent away: it is made meanwhile."""
-        try:
-            async with asyncio.timeout(_OPEN_SECONDS):
-                told = await opening()
-        except (BrokerError, TimeoutError):
-            self._hub.send_away(self._viewer)
-        else:
-            if told.cursor != BEGINNING:
-                self._viewer.open_with(told.pieces, told.cursor)
 
     async def _pump(self, receive: Receive, send: Send) -> bool:
         """Sends until the viewer is done; False if the client left first. Raises Dropped, Stalled."""

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from api.access.origin import ORIGINS, Header, Origins
 from api.delivery.connections import Connections, Owed
-from api.delivery.request_head import fault
+from api.delivery.request_head import fault, opens_socket
 from api.intake.problems import Code, Problem, from_unexpected
 from api.intake.shapes import worded
 
@@ -27,6 +27,10 @@ _MOST_WAITING: Final = 8
 """Requests behind one that is being answered. A read of 64 KiB may hold thousands."""
 _HEALTH: Final = frozenset({b"/healthz", b"/readyz"})
 _OF_THIS_HOP: Final = frozenset({b"connection", b"upgrade", b"http2-settings"})
+
+
+SOCKETS: Final = "respool.sockets"
+"""Under which name the application's life span puts the paths at which it speaks WebSocket into its state."""
 
 
 class _Refused(Exception):
@@ -119,7 +123,30 @@ class BoundedProtocol(HttpToolsProtocol):
                     raise _Refused(Code.HEAD_TOO_LARGE)
         else:
             return
-        self._parse(self._without_upgrade() + rest)
+        if self._becomes_socket():
+            self._hand_over(rest)
+        else:
+            self._parse(self._without_upgrade() + rest)
+
+    def _becomes_socket(self) -> bool:
+        """Whether what was parsed opens a WebSocket, and nothing is being answered before it."""
+        sockets: frozenset[bytes] = self.app_state.get(SOCKETS, frozenset())
+        return (
+            self.url.partition(b"?")[0] in sockets
+            and self.parser.get_method() == b"GET"
+            and not self._is_busy()
+            and self._should_upgrade_to_ws()
+            and opens_socket(self.headers)
+        )
+
+    def _hand_over(self, rest: bytes) -> None:
+        """To uvicorn's protocol for WebSockets, which counts as this connection from now on."""
+        self._deaf = True
+        self._connections.leave(self)
+        self.scope["method"] = "GET"
+        self.handle_websocket_upgrade()
+        if rest and isinstance(successor := self.transport.get_protocol(), asyncio.Protocol):
+            successor.data_received(rest)
 
     def _without_upgrade(self) -> bytes:
         """The head that was parsed, as one that asks for no upgrade, and for the connection's end. The parser takes whatever is

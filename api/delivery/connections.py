@@ -32,9 +32,11 @@ class Owed(Enum):
     """The rest of a head, since its first byte, or since the answer that it waited behind."""
     NEXT = auto()
     """Another request, since the last answer."""
+    FOLLOW = auto()
+    """Something to carry, of a WebSocket that carries nothing."""
 
 
-SECONDS: Final = {Owed.END: 2.0, Owed.REQUEST: 10.0, Owed.HEAD: 10.0, Owed.NEXT: 75.0}
+SECONDS: Final = {Owed.END: 2.0, Owed.REQUEST: 10.0, Owed.HEAD: 10.0, Owed.NEXT: 75.0, Owed.FOLLOW: 600.0}
 """For how long. The last one is longer than balancers keep idle connections, so that none writes into one that is closing."""
 
 

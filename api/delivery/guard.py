@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.access.origin import PREFLIGHT, Header, Origins
+from api.access.origin import PREFLIGHT, SOCKET, Header, Origins
 from api.delivery.uvicorn_direct import CUT
 from api.intake.problems import Problem
 from api.intake.shapes import worded
@@ -20,6 +20,13 @@ class Guard:
         self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            refused = self._origins.refusal(SOCKET, scope["path"], scope["headers"])
+            if refused is not None:
+                await worded(Problem(refused), scope["path"], scope["headers"])(scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

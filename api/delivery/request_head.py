@@ -10,6 +10,7 @@ from collections.abc import Iterable
 _ONCE = frozenset({b"host", b"content-length", b"transfer-encoding"})
 _HOST = re.compile(rb"(?:[0-9a-z._-]+|\[[0-9a-f:.]+\])(?::[0-9]*)?", re.IGNORECASE)
 _ABSOLUTE = re.compile(rb"https?://([^/?]*)(/.*)", re.IGNORECASE)
+_SOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 _AMBIGUOUS = re.compile(rb"[%\\#]|/\.\.?(?:/|$)")
 
 
@@ -54,3 +55,17 @@ def _wrong_target(target: bytes, host: bytes | None) -> str | None:
     if _AMBIGUOUS.search(target.partition(b"?")[0]):
         return "No path here has `%`, a backslash, `#`, or a segment of dots alone."
     return None
+
+
+def opens_socket(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether these are the headers of a GET that opens a WebSocket (RFC 6455, section 4.2.1)."""
+    told: dict[bytes, bytes] = {}
+    for name, value in headers:
+        told[name] = told[name] + b"," + value if name in told else value
+    connection = {token.strip().lower() for token in told.get(b"connection", b"").split(b",")}
+    return (
+        b"upgrade" in connection
+        and told.get(b"upgrade", b"").strip().lower() == b"websocket"
+        and told.get(b"sec-websocket-version", b"").strip() == b"13"
+        and _SOCKET_KEY.fullmatch(told.get(b"sec-websocket-key", b"").strip()) is not None
+    )

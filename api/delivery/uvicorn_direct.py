@@ -15,7 +15,6 @@ ASGI call, and, per viewer, all that uvicorn keeps for a response; what remains 
 
 import asyncio
 from collections.abc import Callable
-from socket import SocketType
 from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,17 +22,16 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from api.delivery.bounded import BoundedProtocol
 from api.delivery.fast_path import FAST_PATH, FastPath
+from api.delivery.lending import MOST_BUFFERED, Borrowed
 from api.delivery.progress import bytes_taken
 from api.dialects.native import NATIVE
 from api.intake.negotiate import EVENT_STREAM_HEADERS
 from api.viewing.framing import chunk
-from api.viewing.rendition import Loan
 from api.viewing.viewer import Viewer
 
 LEND: Final = "respool.lend"
 CUT: Final = "respool.cut"
 _CLOSE_SECONDS: Final = 5.0
-_MOST_BUFFERED: Final = 64 * 1024
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
@@ -58,7 +56,7 @@ class HttpProtocol(BoundedProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         # What it is without TLS anyway; on it uvloop would hold half a megabyte for a client that does not read.
-        transport.set_write_buffer_limits(high=_MOST_BUFFERED)
+        transport.set_write_buffer_limits(high=MOST_BUFFERED)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -125,7 +123,7 @@ class DirectProtocol(HttpProtocol):
     _last: bytes
     _keep_alive: bool
     _paused = False
-    _socket: SocketType | None = None
+    _borrowed: Borrowed | None = None
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -182,25 +180,10 @@ class DirectProtocol(HttpProtocol):
         viewer.wake = self._write
         viewer.abort = self.transport.abort
         viewer.taken = self.taken
-        self._borrow()
+        self._borrowed = Borrowed(self.transport)
         if head:  # the fast path lets in nobody whose stream is over: there is a first write, and more to come
             self.transport.write(head + viewer.take())
         self._lets_write(not self._paused)
-
-    def _borrow(self) -> None:
-        """Without TLS the rendition gets the socket itself, to send to while the transport holds nothing back: with a mark of 0
-        that is whenever the transport has not paused us. (On TLS such a mark would pause us for ever.)"""
-        if self.transport.get_extra_info("sslcontext") is None:
-            self.transport.set_write_buffer_limits(high=0)
-            lent = self.transport.get_extra_info("socket")
-            self._socket = SocketType(lent.family, lent.type, lent.proto, lent.fileno())
-
-    def _return(self) -> None:
-        """The transport alone has the socket again, and closes it."""
-        if self._socket is not None:
-            self._socket.detach()
-            self._socket = None
-            self.transport.set_write_buffer_limits(high=_MOST_BUFFERED)
 
     def _write(self) -> None:
         """Everything that the viewer has and the transport takes."""
@@ -232,7 +215,9 @@ class DirectProtocol(HttpProtocol):
         viewer, self._viewer = self._viewer, None
         if viewer is not None:
             viewer.release()
-            self._return()
+            if self._borrowed is not None:
+                self._borrowed.give_back()
+                self._borrowed = None
             self._left(viewer)
         return viewer
 
@@ -270,18 +255,13 @@ class DirectProtocol(HttpProtocol):
         if viewer is None or viewer.done is not None:
             return
         viewer.blocked_since = None if lets else self.loop.time()
-        viewer.lend(Loan(self._socket.send if self._socket else _take_nothing, self.transport.write) if lets else None)
+        viewer.lend(self._borrowed.loan if lets and self._borrowed is not None else None)
         if lets:
             self._write()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._give_back()
-
-
-def _take_nothing(_: bytes) -> int:
-    """There is no socket to send to: the transport gets it all."""
-    return 0
 
 
 class _Complete(RequestResponseCycle):

@@ -2,8 +2,9 @@
 
 native.py is ours, text.py bare text; chat.py and chat_text.py are the two of the chat form. sse.py is what server-sent events
 have in common, whatever they say, content.py what was produced so far, as JSON. chunks.py is around any of them, and shows
-words or sentences at once; boundaries.py says where these end. redacted.py is around any of them too, and shows text alone;
-redaction.py says what that is. responses/ is that of OpenAI's Responses API; openai_words.py is what it shares with Chat
+words or sentences at once; boundaries.py says where these end. as_messages.py is around any of them, and makes messages of a
+WebSocket of their frames; websocket.py is what these have in common. redacted.py is around any of them too, and shows text
+alone; redaction.py says what that is. responses/ is that of OpenAI's Responses API; openai_words.py is what it shares with Chat
 Completions.
 completions.py has the chunks of OpenAI's Chat Completions, completion.py the whole that they come to. ui/ is what the AI SDK
 reads.

@@ -70,6 +70,9 @@ class Code(Enum):
         "There is no text to go on from",
         "It runs yet, is complete, has no text, stopped inside anything but a text, or has more than 1 MiB of it.",
     )
+    ALREADY_FOLLOWED = Kind(
+        409, "The generation is followed here already", "On one connection a generation is followed once at a time."
+    )
     ERASED = Kind(410, "The generation was erased", "Somebody had it erased; its Idempotency-Key makes nothing either.")
     EXPIRED = Kind(410, "The generation has expired", "Its retention is over and its text is gone.")
     BODY_TOO_LARGE = Kind(413, "The body is too large", "A body has at most 1 MiB, chunked or not.")
@@ -82,6 +85,11 @@ class Code(Enum):
     INVALID_REQUEST = Kind(422, "The request is not valid", "`errors` names the places and what is wrong there.")
     IDEMPOTENCY_MISMATCH = Kind(
         422, "The Idempotency-Key came with another body before", "A key belongs to the first body it came with."
+    )
+    UPGRADE_REQUIRED = Kind(
+        426,
+        "This is spoken to as a WebSocket",
+        "The request opens one, of version 13, and offers the subprotocol `respool.v1`.",
     )
     TOO_MANY_PIPELINED = Kind(429, "Too many requests wait", "On one connection 8 may wait behind the one before.", 1)
     RATE_LIMITED = Kind(
@@ -106,7 +114,7 @@ class Code(Enum):
     TOO_MANY_STREAMS = Kind(
         429,
         "Too many streams are open",
-        "`limit` has as many as it may in this process: the `key`, the `generation` or the `address`.",
+        "`limit` has as many as it may in this process: the `key`, the `generation`, the `address` or the `connection`.",
         5,
     )
     HEAD_TOO_LARGE = Kind(

@@ -13,8 +13,9 @@ asking.py       who asks, and which cell it is about: before any route does anyt
 erasing.py      of one generation, or of all that have some labels, nothing stays
 auditing.py     what is noted in the audit log
 accepting.py    what was asked for is accepted, and its whole is waited for
+arriving.py     what is found out before somebody follows; following.py: a generation as an event stream
+socket.py       `/v1/ws`: one connection follows many generations
 cancelling.py   somebody asks for its end
-following.py    a generation as an event stream
 cells.py        the cells of a process as one: whose generation it is, where a new one goes
 naming.py       generations by the names that clients give them, in all cells
 merging.py      lists of several cells as one; readiness.py: how each cell is

@@ -22,11 +22,14 @@ def journal_of(request: Request) -> Journal:
 
 def note_denial(request: Request, problem: Problem) -> None:
     """Notes a request that was answered with this problem, if that says that it may not."""
-    if problem.status not in _DENIALS:
-        return
     who = request.scope.get(WHO)
     id_ = request.path_params.get("id", "")
     about = id_ if isinstance(id_, str) and is_generation_id(id_) else ""
-    if problem.status == HTTPStatus.NOT_FOUND and not about:
-        return  # a path that there is not
-    journal_of(request).note("deny", who if isinstance(who, Principal) else None, about, problem.code)
+    if is_denial(problem, about):
+        journal_of(request).note("deny", who if isinstance(who, Principal) else None, about, problem.code)
+
+
+def is_denial(problem: Problem, about: str) -> bool:
+    """Whether this says that somebody may not do something; `about` is a generation's id, or empty: then what is not there is a
+    path that there is not."""
+    return problem.status in _DENIALS and (problem.status != HTTPStatus.NOT_FOUND or bool(about))

@@ -7,7 +7,7 @@
     watched.py       notes in records that somebody watches, of generations that are cancelled where nobody does
     chunking.py      the same, of words and sentences: when what is held back is shown
     framing.py       how what is written at once lies on its connection
-    viewer.py        one open event stream: a cursor and a socket, no queue
+    viewer.py        one open event stream: a cursor and a socket, no queue; bundle.py: several that share a connection
     admissions.py    who has which streams open: how many, and which close when what let them in has ended; stream_limits.py
     revoked_links.py what a process knows of view links that were revoked
     waiting.py       waits for an end without watching

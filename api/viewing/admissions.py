@@ -42,11 +42,12 @@ class Admission:
 class _Standing:
     """One key, or view link, that has streams open."""
 
-    __slots__ = ("streams", "who")
+    __slots__ = ("connections", "streams", "who")
 
     def __init__(self, who: Principal) -> None:
         self.who = who
         self.streams: dict[Admission, None] = {}
+        self.connections: dict[Admission, None] = {}
 
 
 class Admissions:
@@ -77,15 +78,27 @@ class Admissions:
             return None
         admission = Admission(who.key, id_, counted(who.address) if who.address else "", close)
         if who.key:
-            standing = self._standing.get(who.key)
-            if standing is None:
-                standing = self._standing[who.key] = _Standing(who)
-            standing.streams[admission] = None
+            self._of(who).streams[admission] = None
         if self._counts:
             self._generations[id_] += 1
             if admission.address:
                 self._addresses[admission.address] += 1
         return admission
+
+    def connect(self, who: Principal, close: Callable[[ClosedReason], None]) -> Admission | None:
+        """A connection has been opened that may carry streams, and is none itself: to be given back to `leave`. None if nothing
+        need be known of it."""
+        if not who.key:
+            return None
+        admission = Admission(who.key, "", "", close)
+        self._of(who).connections[admission] = None
+        return admission
+
+    def _of(self, who: Principal) -> _Standing:
+        standing = self._standing.get(who.key)
+        if standing is None:
+            standing = self._standing[who.key] = _Standing(who)
+        return standing
 
     def leave(self, admission: Admission | None) -> None:
         """It has ended, for whatever reason. Once for each."""
@@ -94,9 +107,10 @@ class Admissions:
         standing = self._standing.get(admission.key)
         if standing is not None:
             standing.streams.pop(admission, None)
-            if not standing.streams:
+            standing.connections.pop(admission, None)
+            if not standing.streams and not standing.connections:
                 del self._standing[admission.key]
-        if self._counts:
+        if self._counts and admission.id:
             _less(self._generations, admission.id)
             _less(self._addresses, admission.address)
 
@@ -112,7 +126,7 @@ class Admissions:
             who = standing.who
             ended = who.expires_ms is not None and who.expires_ms <= now_ms
             if ended or not holds(who):
-                for admission in list(standing.streams):
+                for admission in (*standing.streams, *standing.connections):
                     admission.close("expired" if ended else "revoked")
 
 

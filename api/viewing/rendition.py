@@ -175,6 +175,10 @@ class Rendition:
             self._begin(position, state)
         return position if position >= self.base and self._state is not UNKNOWN else None
 
+    def id_before(self, position: int) -> EntryId:
+        """The cursor of whoever is at this position."""
+        return self._ring.id_before(position)
+
     def take(self, position: int, most: int) -> tuple[bytes, int]:
         """Frames from a position on, joined, about `most` bytes; and the position behind them."""
         at = position - self.base

@@ -163,6 +163,19 @@ class Viewer:
 
     # -- the socket's side
 
+    @property
+    def midway(self) -> bool:
+        """Whether it has given a part of a frame: nothing else may be written until it gives the rest."""
+        return self._midway
+
+    @property
+    def place(self) -> EntryId:
+        """The cursor behind all that it was given."""
+        self.halt()
+        if self.rendition is None or self.position is None:
+            return self.cursor
+        return self.rendition.id_before(self.position)
+
     def begin(self, body: bytes) -> bytes:
         """What is sent, with what must be said once a stream."""
         if not self._begun and (first := self.view.dialect.first(body)) is not None:

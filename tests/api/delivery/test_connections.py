@@ -29,7 +29,7 @@ class Clock:
 
 
 def test_each_wait_has_its_own_bound_and_starts_anew_only_with_what_was_owed() -> None:
-    assert SECONDS == {Owed.END: 2, Owed.REQUEST: 10, Owed.HEAD: 10, Owed.NEXT: 75}
+    assert SECONDS == {Owed.END: 2, Owed.REQUEST: 10, Owed.HEAD: 10, Owed.NEXT: 75, Owed.FOLLOW: 600}
     clock = Clock()
     connections = Connections(100, clock)
     for owed in Owed:

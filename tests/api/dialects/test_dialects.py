@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.dialects import UNKNOWN, Dialect, State
+from api.dialects.as_messages import in_messages
 from api.dialects.chat import CHAT_FORM
 from api.dialects.chat_text import CHAT_TEXT
 from api.dialects.completions import COMPLETIONS_WITH_USAGE
@@ -56,6 +57,7 @@ class Counting(Native):
 DIALECTS: list[Dialect] = [NATIVE, TEXT_VIEW, CHAT_FORM, CHAT_TEXT, UI, Counting()]
 DIALECTS += [redacted(each) for each in DIALECTS[:5]]
 DIALECTS += [Responses(Head.of(ID, "m", 0, {})), COMPLETIONS_WITH_USAGE]
+DIALECTS += [in_messages(NATIVE, ID), in_messages(redacted(NATIVE))]
 
 
 def log_of(rng: random.Random, count: int, *, ended: bool = True) -> list[Entry]:

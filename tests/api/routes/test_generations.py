@@ -205,7 +205,7 @@ def test_a_stream_without_redis_is_told_to_come_back_and_cut(
     id_ = api.post(path, ASKED, 1, idempotency_key="key", **STREAM).headers["generation-id"]
     for visit in (away, silent):
         monkeypatch.setattr(Logs, "visit", visit)
-        monkeypatch.setattr("api.routes.following._VISIT_SECONDS", 0.01)
+        monkeypatch.setattr("api.routes.arriving._VISIT_SECONDS", 0.01)
         answer = api.get(f"{GENERATIONS}/{id_}/events")
         assert (answer.status, answer.types, answer.cut) == (200, ["drain"], True)
         answer = api.post(path, ASKED, idempotency_key="key", **STREAM)

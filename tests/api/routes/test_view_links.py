@@ -143,6 +143,8 @@ def test_a_link_opens_no_route_but_two(keyed: Api, server: Server, redact: bool)
                 never = ask(keyed, method, told + query, new_generation_id(), 1, **headers)
                 assert theirs.code == never.code == (404, "not_found"), "its own tenant's, too"
                 assert theirs.body == never.body
+            elif path == "/v1/ws":  # where it follows its one
+                assert answer.code == (426, "upgrade_required")
             elif path == SESSION:
                 assert answer.status in (204, 401)
             else:

@@ -146,7 +146,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _HUB + "test_what_is_withdrawn_is_shown_to_nobody_any_more",
     ),
     _mutant(
-        "a page that nobody watches outlives a withdrawal", "following.follow", "service.hub.pages.forget(id_)", "pass",
+        "a page that nobody watches outlives a withdrawal", "arriving.arrive", "hub.pages.forget(id_)", "pass",
         "tests/system/test_guardrails.py::test_a_page_that_is_kept_of_what_nobody_watches_is_not_given_again",
     ),
     _mutant(

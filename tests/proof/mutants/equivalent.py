@@ -52,7 +52,7 @@ _SILENT_FEED = f"{_HUB}._check: silent = self._clock() - feed.changed_at"
 _TOLD = f"{_HUB}._tell_waits: for feed, wait in zip(feeds, waits, strict=True): => for feed, wait in zip(feeds, waits, "
 _HELD_END = "StrictEnds.held_end: return end if end is not None and (record.id, end) not in self._safe else None =>"
 
-_LOAN = "viewer.lend(Loan(self._socket.send if self._socket else _take_nothing, self.transport.write)"
+_LOAN, _LENT = "viewer.lend(self._borrowed.loan", "lets and self._borrowed is not None"
 
 _BOUNDED = "BoundedProtocol"
 _STEP_0, _OF_THREE = "_step = ", "# changes with each of these three"
@@ -468,7 +468,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "how long a wait is at most: no test asserts a time": (
         "service -: _CONFIRM_SECONDS = 6.0 => _CONFIRM_SECONDS = 7.0",
-        "routes.following -: _VISIT_SECONDS: Final = 6.0 => _VISIT_SECONDS: Final = 7.0",
+        "arriving -: _VISIT_SECONDS: Final = 6.0 => _VISIT_SECONDS: Final = 7.0",
         "service -: _READY_SECONDS = 3.0 => _READY_SECONDS = 4.0",
     ),
     "each id has its record or None": (
@@ -482,7 +482,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "whose answer is complete is told that its client left, either way": (f"{_LEAVES} if self._running is not None:",),
     "while the transport takes nothing, nothing is written": ("DirectProtocol._lets_write: if lets: => if True:",),
     "a viewer follows only once it was asked for more, and while the transport takes nothing it is not": (
-        f"DirectProtocol._lets_write: {_LOAN} if lets else None) => {_LOAN} if (lets) or True else None)",
+        f"DirectProtocol._lets_write: {_LOAN} if {_LENT} else None) => {_LOAN} if ({_LENT}) or True else None)",
     ),
     "no range is more specific than the offer's own name": (f"wants: {_BEST} => {_BEST.replace('2', '3')}",),
     "Redis answers for each of those that it is asked for": tuple(
@@ -536,7 +536,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         "Wire.exchange: if not self._answered.done() or self._answered.cancelled(): => if self._answered.cancelled():",
     ),
     "only who has a viewer looks at it, and each viewer gets its own": (
-        "DirectProtocol._return: self._socket = None => pass",
+        "Borrowed.give_back: self._socket = None => pass",
     ),
 }
 

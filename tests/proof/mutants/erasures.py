@@ -59,7 +59,7 @@ ERASURES: tuple[Mutant, ...] = (
         "tests/api/delivery/test_fast_path.py::test_who_is_let_in_is_noted_and_where_nothing_can_be_noted_nobody_is",
     ),
     mutant(
-        "a denial is not noted", "note_denial", "if problem.status not in _DENIALS:", "if True:",
+        "a denial is not noted", "note_denial", "if is_denial(problem, about):", "if False:",
         _NOTES + "test_whoever_may_not_is_noted_with_why",
     ),
     mutant(

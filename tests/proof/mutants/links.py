@@ -51,7 +51,7 @@ LINKS: tuple[Mutant, ...] = (
     mutant(
         "a link opens any route",
         "Linked._let_in",
-        "if not _ANY.fullmatch(path) and path != SESSION:",
+        "if not _ANY.fullmatch(path) and path not in (SESSION, SOCKET):",
         "if False:",
         _LISTED,
     ),
