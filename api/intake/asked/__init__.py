@@ -7,4 +7,5 @@ reading.py           a value of a body, with its place: what may be read of it, 
 openai.py            what both of OpenAI's APIs say alike: tools, tool choices, images, effort, who asks
 responses.py         a request of OpenAI's Responses API, and one that goes on from an earlier response
 responses_input.py   its input: messages, calls and their results, reasoning
+ui.py                a request of the AI SDK's chat transports; ui_messages.py: its messages
 """
