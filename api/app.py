@@ -36,6 +36,7 @@ from api.routes import (
     openapi,
     responses,
     socket,
+    ui_chat,
     view_links,
     webhooks,
 )  # fmt: skip
@@ -59,6 +60,7 @@ GUARDED = (
     generations.router,
     chat.router,
     responses.router,
+    ui_chat.router,
     anew.router,
     batch.router,
     erasing.router,
@@ -76,6 +78,7 @@ BODIES = (
     admin_keys.KeyRequest,
     admin_keys.RotationRequest,
     view_links.LinkRequest,
+    ui_chat.UIChatRequest,
 )
 SHAPES = (
     Whole,
@@ -92,6 +95,7 @@ SHAPES = (
     limits.LimitsInUse,
     responses.ResponseObject,
     responses.DeletedResponse,
+    ui_chat.StoppedChat,
 )
 _NOT_READY = (Code.DRAINING, *ABOUT_STORAGE, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH)
 

@@ -35,7 +35,8 @@ _VARY: Final[Header] = (b"vary", b"Origin")
 _ALLOW: Final = b"access-control-allow-origin"
 _EXPOSE: Final[Header] = (
     b"access-control-expose-headers",
-    b"Location, Retry-After, Generation-Id, Respool-Generation, RateLimit, RateLimit-Policy",
+    b"Location, Retry-After, Generation-Id, Respool-Generation, RateLimit, RateLimit-Policy, "
+    b"X-Workflow-Run-Id, X-Workflow-Stream-Tail-Index",
 )
 PREFLIGHT: Final[Sequence[Header]] = (
     (b"access-control-allow-methods", b"GET, POST, DELETE"),

@@ -4,7 +4,7 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import aclosing, suppress
 from itertools import accumulate
 from typing import Never, TypeVar
@@ -13,6 +13,7 @@ import orjson
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 
+from api.intake.negotiate import JSON
 from api.intake.problems import Code, Problem
 from broker.aside import Aside
 
@@ -36,10 +37,12 @@ STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 HALF_A_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-async def read_json(request: Request, make: Callable[[dict[str, object]], T], aside: Aside) -> T:
-    """What `make`, which is pure, makes of the JSON object that the request carries. Raises Problem for anything that is not
-    one, and what `make` raises."""
-    check_content_type(request.headers)
+async def read_json(
+    request: Request, make: Callable[[dict[str, object]], T], aside: Aside, media_types: Collection[str] = (JSON,)
+) -> T:
+    """What `make`, which is pure, makes of the JSON object that the request carries, whichever of these it calls it. Raises
+    Problem for anything that is not one, and what `make` raises."""
+    check_content_type(request.headers, media_types)
     try:
         async with asyncio.timeout(TIMEOUT):
             raw = await _read(request)
@@ -57,14 +60,14 @@ def has_body(headers: Headers) -> bool:
     return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
-def check_content_type(headers: Headers) -> None:
-    """Raises Problem (415) unless the body is declared as plain `application/json`, in UTF-8 if it says."""
+def check_content_type(headers: Headers, media_types: Collection[str] = (JSON,)) -> None:
+    """Raises Problem (415) unless the body is declared as one of these and plain, in UTF-8 if it says."""
     declared = headers.getlist("content-type")
     if len(declared) != 1 or headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise Problem(Code.UNSUPPORTED_MEDIA_TYPE)
     media_type, *parameters = declared[0].split(";")
     charsets = {"".join(parameter.split()).lower().replace('"', "") for parameter in parameters}
-    if media_type.strip().lower() != "application/json" or not charsets <= {"", "charset=utf-8", "charset=utf8"}:
+    if media_type.strip().lower() not in media_types or not charsets <= {"", "charset=utf-8", "charset=utf8"}:
         raise Problem(Code.UNSUPPORTED_MEDIA_TYPE)
 
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from api.intake.negotiate import JSON
 from api.intake.problems import Problem
-from api.intake.shaped import anthropic, openai
+from api.intake.shaped import anthropic, openai, ui
 
 Header = tuple[bytes, bytes]
 
@@ -46,10 +46,12 @@ def _retried(problem: Problem) -> Mapping[str, str]:
 PROBLEM: Final = Shape(Problem.body, "application/problem+json")
 ANTHROPIC: Final = Shape(anthropic.error, headers=_retried)
 OPENAI: Final = Shape(openai.error, headers=_retried)
+AI_SDK: Final = Shape(ui.error)
 FOREIGN: Final[Sequence[tuple[str, Shape]]] = (
     ("/v1/messages", ANTHROPIC),
     ("/v1/responses", OPENAI),
     ("/v1/chat/completions", OPENAI),
+    ("/api/chat", AI_SDK),
 )
 """By the beginning of a path, up to its end or a slash."""
 _MODELS: Final = "/v1/models"

@@ -3,6 +3,7 @@
 generations.py  `/v1/generations`
 chat.py         the chat form: submit and follow in one
 responses.py    `/v1/responses`, as OpenAI has it
+ui_chat.py      `/api/chat`: the AI SDK's chat
 webhooks.py     an end is told again
 batch.py        many submits in one request
 limits.py       what a tenant may use, and what it does

@@ -107,9 +107,9 @@ class _GenerationId(Convertor[str]):
 register_url_convertor("generation", _GenerationId())
 
 
-def guarded() -> APIRouter:
+def guarded(prefix: str = "/v1") -> APIRouter:
     """For routes of the API: none is answered whom the gate has not let in, whatever the route looks at."""
-    return APIRouter(prefix="/v1", dependencies=[Depends(who_asks)])
+    return APIRouter(prefix=prefix, dependencies=[Depends(who_asks)])
 
 
 def paces(service: Service, who: Principal, accepted: Submitted) -> dict[str, str]:

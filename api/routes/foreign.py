@@ -26,6 +26,12 @@ ERRORS: Final[Mapping[str, Json]] = {
             },
         },
     },
+    "UIError": {
+        "type": "object",
+        "description": "An error as the AI SDK's client raises it: an `error` chunk, with what a problem has besides.",
+        "required": ["type", "errorText", "code"],
+        "properties": {"type": {"const": "error"}, "errorText": {"type": "string"}, "code": {"type": "string"}},
+    },
     "OpenAIError": {
         "type": "object",
         "description": "An error as OpenAI's APIs tell it.",

@@ -213,6 +213,15 @@ HEADERS: Final[Mapping[str, Json]] = {
     "Location": {"description": "The generation's record.", "schema": {"type": "string"}},
     "Generation-Id": {"description": "The generation's id.", "schema": {"type": "string"}},
     "Respool-Generation": {"description": "The generation's id.", "schema": {"type": "string"}},
+    "X-Workflow-Run-Id": {
+        "description": "The generation's id, as WorkflowChatTransport asks for it.",
+        "schema": {"type": "string"},
+    },
+    "X-Workflow-Stream-Tail-Index": {
+        "description": "The number of the last chunk, where chunks were counted from the end.",
+        "schema": {"type": "integer"},
+    },
+    "X-Vercel-Ai-Ui-Message-Stream": {"description": "The version of the vocabulary.", "schema": {"const": "v1"}},
     "RateLimit": {
         "description": "Where the requests of an API key are limited: how many more may come at once, `r`, and seconds until a"
         " whole burst may, `t` (draft-ietf-httpapi-ratelimit-headers-10).",

@@ -2,6 +2,7 @@
 what lies between two of them, whether it is asked for by an entry or by a number of the dialect's own."""
 
 import asyncio
+import sys
 from bisect import bisect_right, insort
 from collections import OrderedDict
 from operator import itemgetter
@@ -97,14 +98,10 @@ class Borders:
         async with self._turn_at(id_, dialect):
             border, state = self._before(id_, dialect, had)
             while dialect.count(state) < had:
-                entries = await self._logs.from_(id_, border, _ENTRIES + 1)
-                if border != BEGINNING:
-                    if not entries or entries[0].id != border:
-                        self.forget(id_)
-                        border, state = BEGINNING, dialect.begin
-                        continue
-                    entries = entries[1:]
-                page = entries[:_ENTRIES]
+                page = await self._behind(id_, border)
+                if page is None:
+                    border, state = BEGINNING, dialect.begin
+                    continue
                 after, _ = await folded(self._turns, dialect, state, page)
                 if dialect.count(after) >= had:
                     return _placed(dialect, state, page, had)
@@ -113,6 +110,31 @@ class Borders:
                 border, state = page[-1].id, after
                 self.note(id_, dialect, border, state)
             return Placed(border, state, b"")
+
+    async def total(self, id_: str, dialect: Dialect) -> int:
+        """How many events the log has now. It costs as `state` does. Raises StorageUnavailable."""
+        async with self._turn_at(id_, dialect):
+            border, state = self._before(id_, dialect, sys.maxsize)
+            while True:
+                page = await self._behind(id_, border)
+                if page is None:
+                    border, state = BEGINNING, dialect.begin
+                    continue
+                state, _ = await folded(self._turns, dialect, state, page)
+                if len(page) < _ENTRIES:
+                    return dialect.count(state)
+                border = page[-1].id
+                self.note(id_, dialect, border, state)
+
+    async def _behind(self, id_: str, border: EntryId) -> list[Entry] | None:
+        """A page of the log. None if it does not have this border: then nothing is known of it any more."""
+        entries = await self._logs.from_(id_, border, _ENTRIES + 1)
+        if border == BEGINNING:
+            return entries[:_ENTRIES]
+        if not entries or entries[0].id != border:
+            self.forget(id_)
+            return None
+        return entries[1:]
 
     def _before(self, id_: str, dialect: Dialect, had: int) -> tuple[EntryId, State]:
         """The last border up to which there were no more than so many events."""

@@ -76,6 +76,10 @@ class Pages:
         """Where a reader goes on who had so many events, as Borders has it."""
         return await self._borders.numbered(id_, dialect, had)
 
+    async def total(self, id_: str, dialect: Dialect) -> int:
+        """How many events there are, as Borders has it."""
+        return await self._borders.total(id_, dialect)
+
     def _read_done(self, key: _Key, read: asyncio.Task[Page]) -> None:
         if self._reads.get(key) is read:
             del self._reads[key]

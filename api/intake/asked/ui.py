@@ -1,7 +1,7 @@
 """The body of `POST /api/chat`, as the AI SDK's transports send it, as a request for a generation. Pure.
 
-`id`, `trigger` and `messageId` say which chat it is, and ask for nothing of a model. What else is beside `messages` is a field of
-a GenerationRequest by its own name: a page gives them as `body`.
+`id`, `trigger` and `messageId` say which chat it is, and ask for nothing of a model. What else there is is a field of a
+GenerationRequest, by its own name: a page gives them as `body`.
 """
 
 from collections.abc import Mapping

@@ -2,6 +2,7 @@
 
 anthropic.py  Anthropic's Messages API
 openai.py     OpenAI's APIs
+ui.py         the AI SDK's chat
 """
 
 from api.intake.problems import Problem

@@ -10,7 +10,8 @@ OURS: Header = (b"host", HOST)
 ALLOW: Header = (b"access-control-allow-origin", PAGE)
 EXPOSE: Header = (
     b"access-control-expose-headers",
-    b"Location, Retry-After, Generation-Id, Respool-Generation, RateLimit, RateLimit-Policy",
+    b"Location, Retry-After, Generation-Id, Respool-Generation, RateLimit, RateLimit-Policy, "
+    b"X-Workflow-Run-Id, X-Workflow-Stream-Tail-Index",
 )
 
 

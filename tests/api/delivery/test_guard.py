@@ -13,7 +13,8 @@ NOSNIFF, VARY = (b"x-content-type-options", b"nosniff"), (b"vary", b"Origin")
 ALLOW: Header = (b"access-control-allow-origin", PAGE)
 EXPOSE: Header = (
     b"access-control-expose-headers",
-    b"Location, Retry-After, Generation-Id, Respool-Generation, RateLimit, RateLimit-Policy",
+    b"Location, Retry-After, Generation-Id, Respool-Generation, RateLimit, RateLimit-Policy, "
+    b"X-Workflow-Run-Id, X-Workflow-Stream-Tail-Index",
 )
 
 

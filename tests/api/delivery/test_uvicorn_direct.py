@@ -404,7 +404,8 @@ def test_whom_the_door_lets_in_has_a_stream_without_the_application(line: Line) 
     sharing = (
         b"access-control-allow-origin: https://app.example\r\n"
         b"access-control-expose-headers: "
-        b"Location, Retry-After, Generation-Id, Respool-Generation, RateLimit, RateLimit-Policy\r\n"
+        b"Location, Retry-After, Generation-Id, Respool-Generation, RateLimit, RateLimit-Policy, "
+        b"X-Workflow-Run-Id, X-Workflow-Stream-Tail-Index\r\n"
     )
     begins = BEGUN + sharing + STREAM
     assert written == begins + chunk(RETRY + TOLD)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from api.intake.problems import Code, Problem
-from api.intake.shapes import ANTHROPIC, OPENAI, PROBLEM, Shape, shape_of, worded
+from api.intake.shapes import AI_SDK, ANTHROPIC, OPENAI, PROBLEM, Shape, shape_of, worded
 
 VERSION = [(b"host", b"a"), (b"anthropic-version", b"2023-06-01")]
 WRONG = [{"pointer": "/messages", "code": "missing", "detail": "is required"}]
@@ -20,6 +20,7 @@ WRONG = [{"pointer": "/messages", "code": "missing", "detail": "is required"}]
         ("/v1/responses/resp_1", OPENAI),
         ("/v1/chat/completions", OPENAI),
         ("/v1/chat/stream", PROBLEM),
+        ("/api/chat/c-1/stop", AI_SDK),
         ("/v1/generations", PROBLEM),
         ("", PROBLEM),
     ],
@@ -64,3 +65,10 @@ def test_an_sdk_repeats_what_may_fare_better_and_nothing_else(path: str) -> None
     busy, ended = worded(Problem(Code.QUEUE_FULL), path, []), worded(Problem(Code.ALREADY_ENDED), path, [])
     assert (busy.headers["x-should-retry"], busy.headers["retry-after"]) == ("true", "30")
     assert ended.headers["x-should-retry"] == "false"
+
+
+def test_the_ai_sdks_client_finds_what_an_error_chunk_has_and_what_else_there_is() -> None:
+    answer = worded(Problem(Code.INVALID_REQUEST, errors=WRONG), "/api/chat", [])
+    assert json.loads(bytes(answer.body)) == {
+        "type": "error", "errorText": "/messages: is required", "code": "invalid_request", "errors": WRONG,
+    }  # fmt: skip

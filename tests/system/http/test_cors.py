@@ -23,7 +23,10 @@ from tests.system.http.wire import Address, Answer
 LONG = "sim-1?tps=50&tokens=5000&ttft_ms=0&seed=6"
 BODY = {"model": "sim-1?tps=0&tokens=5&ttft_ms=0", "messages": [{"role": "user", "content": "?"}]}
 ALLOW = "access-control-allow-origin"
-EXPOSED = "Location, Retry-After, Generation-Id, Respool-Generation, RateLimit, RateLimit-Policy"
+EXPOSED = (
+    "Location, Retry-After, Generation-Id, Respool-Generation, RateLimit, RateLimit-Policy, "
+    "X-Workflow-Run-Id, X-Workflow-Stream-Tail-Index"
+)
 
 
 def asked(server: Server, method: str, path: str, body: object = None, **headers: str) -> Answer:
