@@ -34,7 +34,9 @@ def lost(record: dict[str, object], calls: Sequence[Line]) -> Iterator[str]:
     """I29: it fails for an overload only when it has been refused as often as it may ask."""
     error = record.get("error")
     if isinstance(error, dict) and error.get("code") == "upstream_overloaded":
-        refused = sum(call["status"] == 529 for call in calls)
+        refused = sum(
+            call["status"] == 529 or call["fault"] == "error" for call in calls
+        )  # it says so in mid-stream too
         if refused < MOST_CALLS:
             yield f"I29 failed as overloaded, and upstream had refused it {refused} times"
 

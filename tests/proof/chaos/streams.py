@@ -6,6 +6,7 @@ I12  when all is over every viewer has been told the end, or that there is no su
 I17  a `gap` is told only where the store has lost something; what a `strict` generation showed of its end it never takes back
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 
 from tests.harness.client import Frame, parse
@@ -16,8 +17,12 @@ _GONE = (404, 410)
 _LOST = ("rewound", "unknown_cursor")
 
 
+_parsed = functools.lru_cache(maxsize=1 << 19)(parse)
+"""Each is looked at by many: nothing changes what it says."""
+
+
 def frames(blocks: Sequence[str]) -> list[Frame]:
-    return [frame for block in blocks if (frame := parse(block)) is not None]
+    return [frame for block in blocks if (frame := _parsed(block)) is not None]
 
 
 def clean_ends(lines: Sequence[Line]) -> list[str]:
