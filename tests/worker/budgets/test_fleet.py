@@ -12,11 +12,20 @@ from broker.breaker import Rules
 from broker.budgets import Allowance, Budget, Limits, Outcome, Told, Wait
 from broker.store.client import connect
 from tests.broker.store.scripted import Server
+from worker.budgets import fleet
 from worker.budgets.fleet import Budgets
 from worker.budgets.made import Made
 
 RULES = Rules(failures=3, pause_ms=300)
+LIVES_MS = 1000
+"""For how long permits of a process hold that renews them: longer than a busy machine keeps it from that."""
 OVERLOADED = Outcome("overloaded")
+
+
+@pytest.fixture(autouse=True)
+def redis_may_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine; a process that takes it for away counts by itself."""
+    monkeypatch.setattr(fleet, "_ASK_SECONDS", 15.0)
 
 
 def budget(**limits: int) -> Budget:
@@ -54,6 +63,16 @@ async def begun(budgets: Budgets, of: Budget, tokens: int = 1, told: list[Wait] 
     return await budgets.begin(of, lambda: tokens, nobody_waits if told is None else told.append)
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Whoever runs this bounds it."""
+    while not condition():
+        await asyncio.sleep(0.005)
+
+
+async def all_hear_of_it(*those: Budgets) -> None:
+    await until(lambda: all(each.statistics().troubled for each in those))
+
+
 def test_where_nothing_is_set_and_nothing_was_refused_redis_is_not_asked(server: Server) -> None:
     async def test(one: Budgets) -> None:
         for _ in range(20):
@@ -81,10 +100,10 @@ def test_a_place_that_is_given_back_goes_to_who_has_waited_longest_whatever_proc
             made.over(1)
 
         tasks = []
-        for name, process in (("b1", b), ("a1", a), ("b2", b), ("a2", a)):
+        for number, (name, process) in enumerate((("b1", b), ("a1", a), ("b2", b), ("a2", a)), 1):
             tasks.append(asyncio.create_task(waits(name, process)))
-            await asyncio.sleep(0.02)
-        assert (a.statistics().waiting, b.statistics().waiting) == (2, 2)
+            await until(lambda number=number: a.statistics().waiting + b.statistics().waiting == number)  # type: ignore[misc]
+            await asyncio.sleep(0.02)  # who has waited longer is known by milliseconds
         first.over(1)
         await asyncio.gather(*tasks)
         assert order == ["b1", "a1", "b2", "a2"]
@@ -96,11 +115,11 @@ def test_who_is_cancelled_while_it_waits_leaves_its_place_to_the_next(server: Se
     async def test(one: Budgets) -> None:
         first = await begun(one, budget(concurrent=1))
         gone, stays = (asyncio.create_task(begun(one, budget(concurrent=1), told=[])) for _ in range(2))
-        await asyncio.sleep(0.1)
+        await until(lambda: one.statistics().waiting == 2)
         gone.cancel()
         await asyncio.wait({gone})
         first.over(1)
-        (await asyncio.wait_for(stays, 1)).over(1)
+        (await asyncio.wait_for(stays, 10)).over(1)
         await one.close()
         assert (one.statistics().running, one.statistics().waiting) == (0, 0)
 
@@ -116,37 +135,38 @@ def test_the_places_of_a_process_that_dies_lapse_and_those_of_one_that_lives_do_
         await begun(dies, two)
         kept = await begun(lives, two)
         began = asyncio.get_running_loop().time()
-        third = await begun(other, two, told=[])
-        assert 0.1 < asyncio.get_running_loop().time() - began < 1
+        third = await asyncio.wait_for(begun(other, two, told=[]), 10)
+        assert asyncio.get_running_loop().time() - began > 0.1
         fourth = asyncio.create_task(begun(other, two, told=[]))
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(LIVES_MS * 1.2 / 1000)
         assert not fourth.done()
         kept.over(1)
-        (await asyncio.wait_for(fourth, 1)).over(1)
+        (await asyncio.wait_for(fourth, 10)).over(1)
         third.over(1)
         await redis.aclose(close_connection_pool=True)
 
-    run(server, test, number=2, holds_ms=300)
+    run(server, test, number=2, holds_ms=LIVES_MS)
 
 
 def test_an_open_breaker_lets_exactly_one_call_through_and_all_when_that_is_answered(server: Server) -> None:
-    async def test(*fleet: Budgets) -> None:
+    async def test(*all_of_them: Budgets) -> None:
         for _ in range(3):
-            made = await begun(fleet[0], budget())
+            made = await begun(all_of_them[0], budget())
             made.found(OVERLOADED)
             made.over(0)
-        await asyncio.sleep(0.3)  # all hear of it
+        await all_hear_of_it(*all_of_them)
         told: list[Wait] = []
-        asking = [asyncio.create_task(begun(each, budget(), told=told)) for each in fleet for _ in range(20)]
-        await asyncio.sleep(0.8)
+        asking = [asyncio.create_task(begun(each, budget(), told=told)) for each in all_of_them for _ in range(20)]
+        await until(lambda: any(task.done() for task in asking))
+        await until(lambda: {each.state for one in all_of_them for each in one.statistics().troubled} == {"half_open"})
+        await asyncio.sleep(0.3)
         through = [task.result() for task in asking if task.done()]
         assert [made.probe for made in through] == [True]
         assert {wait.reason for wait in told} == {"overloaded"}
-        assert {each.state for member in fleet for each in member.statistics().troubled} == {"half_open"}
         through[0].answered()
-        for made in await asyncio.wait_for(asyncio.gather(*asking), 3):
+        for made in await asyncio.wait_for(asyncio.gather(*asking), 10):
             made.over(1)
-        assert sum(each.statistics().probes for each in fleet) == 1
+        assert sum(each.statistics().probes for each in all_of_them) == 1
 
     run(server, test, number=3)
 
@@ -157,14 +177,14 @@ def test_a_probe_that_is_broken_off_leaves_that_to_the_next(server: Server) -> N
             made = await begun(a, budget())
             made.found(OVERLOADED)
             made.over(0)
-        await asyncio.sleep(0.3)  # all hear of it
+        await all_hear_of_it(a, b)
         probe = await begun(a, budget(), told=[])
         assert probe.probe
         after = asyncio.create_task(begun(b, budget(), told=[]))
         await asyncio.sleep(0.2)
         assert not after.done()
         probe.over(None)
-        made = await asyncio.wait_for(after, 2)
+        made = await asyncio.wait_for(after, 10)
         assert made.probe
         made.over(1)
 
@@ -176,14 +196,14 @@ def test_what_an_upstream_says_is_left_is_shared_out(server: Server) -> None:
 
     async def test(a: Budgets, b: Budgets) -> None:
         made = await begun(a, budget())
-        made.answered(Told(Allowance(10, 0, 1.0)))
-        made.over(1)
-        await asyncio.sleep(0.3)
         clock = asyncio.get_running_loop().time
         began = clock()
+        made.answered(Told(Allowance(10, 0, 1.0)))
+        made.over(1)
+        await all_hear_of_it(a, b)
         for each in await asyncio.gather(*(begun(process, budget(), told=[]) for process in (a, b) * 6)):
             each.over(1)
-        assert 0.7 < clock() - began < 2.0, "12 calls: three or so at once, then ten a second"
+        assert 1.0 < clock() - began < 5.0, "12 calls, ten a second from when it was said"
 
     run(server, test, number=2)
 
@@ -193,12 +213,12 @@ def test_while_redis_is_away_each_process_keeps_to_the_limits_by_itself() -> Non
         redis = connect("redis://127.0.0.1:1/0", connections=1, retries=0)
         alone = Budgets(redis, RULES, 10_000, 20.0)
         running = asyncio.create_task(alone.run())
-        made = [await asyncio.wait_for(begun(alone, budget(concurrent=2)), 2) for _ in range(2)]
+        made = [await asyncio.wait_for(begun(alone, budget(concurrent=2)), 10) for _ in range(2)]
         third = asyncio.create_task(begun(alone, budget(concurrent=2), told=[]))
         await asyncio.sleep(0.2)
         assert not third.done()
         made[0].over(1)
-        await asyncio.wait_for(third, 2)
+        await asyncio.wait_for(third, 10)
         assert alone.statistics().alone == 3
         running.cancel()
         await asyncio.wait({running})
@@ -216,7 +236,7 @@ def test_tokens_that_a_call_did_not_use_are_there_for_the_next(server: Server) -
         await asyncio.sleep(0.1)
         assert not second.done()
         first.over(10)
-        (await asyncio.wait_for(second, 2)).over(None)
+        (await asyncio.wait_for(second, 10)).over(None)
         third = asyncio.create_task(begun(one, minute, 80, told=[]))
         await asyncio.sleep(0.1)
         assert not third.done(), "nobody knows what the second has cost: all that it was counted with"
@@ -234,6 +254,7 @@ def test_all_wait_as_long_as_one_was_asked_to_but_not_longer_than_may_be(server:
         made.over(0)
         await one.close()
 
+    before = server.now_ms()
     run(server, test)
-    ms = float(server.command("HGET", keys.upstream(budget().name)[0], "paused")) - server.now_ms()
-    assert 1000 * (min(asked, 20) - 1) < ms <= 1000 * min(asked, 20)
+    since = float(server.command("HGET", keys.upstream(budget().name)[0], "paused")) - 1000 * min(asked, 20)
+    assert before <= since <= server.now_ms()
