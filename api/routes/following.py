@@ -6,7 +6,7 @@ from fastapi import Request, Response
 
 from api.access.gate import Principal
 from api.delivery.asgi import EventStream, framing_of
-from api.dialects import Dialect
+from api.dialects import UNKNOWN, Dialect, State
 from api.dialects.chunks import Size, in_chunks
 from api.dialects.native import NATIVE
 from api.dialects.redacted import redacted
@@ -71,9 +71,10 @@ async def follow(
     headers: list[tuple[bytes, bytes]] | None = None,
     last: bytes = b"",
     before: bytes = b"",
+    state: State = UNKNOWN,
 ) -> Response:
     """A stream from behind the cursor. `before`: frames that the reader lacks, and that are in front of all others, wherever
-    those begin. Raises as `arrive`."""
+    those begin. `state`: that behind the cursor, if it is known. Raises as `arrive`."""
     view = _view(request, who, dialect, chunk)
     arrival = await arrive(service, journal_of(request), who, id_, cursor, view, snapshot=snapshot, new=new)
     if arrival is None:
@@ -85,6 +86,8 @@ async def follow(
         )
     if arrival.turned_away:
         return EventStream(service.hub, arrival.viewer, headers=headers)
+    if state is not UNKNOWN and arrival.viewer.cursor != BEGINNING:
+        arrival.viewer.knows(state)
     return EventStream(
         service.hub,
         arrival.viewer,

@@ -16,6 +16,7 @@ from typing_extensions import TypedDict
 
 from api.access.gate import Principal
 from api.delivery.parts import Parts
+from api.dialects import UNKNOWN
 from api.dialects.responses.fold import Responses
 from api.dialects.responses.head import Head, end_of, generation_id, response_id
 from api.dialects.responses.output import Output
@@ -225,15 +226,15 @@ async def retrieve(
         return _whole(record, told.pieces)
     record = await service.safe_record(id_, who)
     dialect = Responses(_head(record))
-    cursor, before = None, dialect.created(starting_after)
+    cursor, before, state = None, dialect.created(starting_after), UNKNOWN
     if starting_after is not None and not (record.end or {}).get("withdrawn"):
         placed = await service.hub.pages.numbered(id_, dialect, starting_after + 1)
         if placed is None:
             raise Problem(Code.INVALID_REQUEST, errors=[_NO_SUCH_EVENT])
         before += placed.rest
-        cursor = str(placed.cursor) if placed.cursor != BEGINNING else None
+        cursor, state = str(placed.cursor) if placed.cursor != BEGINNING else None, placed.state
     return await follow(
-        request, service, who, id_, cursor, dialect=dialect, headers=encoded(naming(id_)), before=before
+        request, service, who, id_, cursor, dialect=dialect, headers=encoded(naming(id_)), before=before, state=state
     )
 
 

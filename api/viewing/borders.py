@@ -158,10 +158,15 @@ class Borders:
 
 
 def _placed(dialect: Dialect, state: State, entries: list[Entry], had: int) -> Placed:
-    """The same among these entries, which begin with no more and end with no fewer events."""
-    for entry in entries:
-        state, (frame,) = dialect.fold(state, [entry])
-        if (more := dialect.count(state) - had) >= 0:
-            events = frame.split(EVENT_END)[:-1]
-            return Placed(entry.id, state, b"".join(each + EVENT_END for each in events[len(events) - more :]))
-    raise AssertionError("no entry has that event")
+    """The same among these entries, which begin with fewer and end with no fewer events."""
+    while len(entries) > 1:
+        half = entries[: len(entries) // 2]
+        behind, _ = dialect.fold(state, half)
+        if dialect.count(behind) >= had:
+            entries = half
+        else:
+            state, entries = behind, entries[len(half) :]
+    state, (frame,) = dialect.fold(state, entries)
+    events = frame.split(EVENT_END)[:-1]
+    more = dialect.count(state) - had
+    return Placed(entries[0].id, state, b"".join(each + EVENT_END for each in events[len(events) - more :]))

@@ -14,6 +14,7 @@ from api.dialects import Dialect, State, sse
 from api.dialects.openai_words import error_body
 from api.dialects.responses.head import Head, end_of
 from api.dialects.responses.items import Event
+from api.dialects.responses.rope import PART_BYTES, Rope
 from api.dialects.responses.said import Said, Step, block_started, block_stopped, ended, kept
 from broker.events import DELTAS, END, EVENT, START, WITHDRAW, Entry
 from broker.ids import EntryId
@@ -22,6 +23,7 @@ from broker.vocabulary import ClosedReason, GapReason, Json
 from broker.waiting import Wait
 
 _dumps: Final = orjson.dumps
+_new: Final = tuple.__new__
 _BEGUN_ANEW: Final = (
     "The answer was begun anew after a crash: what was shown does not hold. Retrieve it when it has ended."
 )
@@ -68,8 +70,9 @@ class Responses(Dialect):
         return state.weight if isinstance(state, Said) else 0
 
     def fold(self, state: State, entries: Sequence[Entry]) -> tuple[State, list[bytes]]:
-        assert isinstance(state, Said)
-        said, frames, pieces = state, list[bytes](), list[bytes]()
+        said: Said = state  # type: ignore[assignment]  # by whoever keeps it; to look takes a tenth of the time
+        frames: list[bytes] = []
+        pieces: list[bytes] = []
         number, delta = said.number, said.delta
         for entry in entries:
             (attempt, seq), kind, value = entry
@@ -153,11 +156,15 @@ class Responses(Dialect):
 
 
 def _grown(said: Said, number: int, pieces: list[bytes]) -> Said:
-    """With these pieces behind the text of the open block."""
+    """With these pieces behind the text of the open block. This is done for every append that is heard: `_replace` and a
+    NamedTuple by its own constructor take several times as long."""
     if not pieces:
         return said
-    _, items, open_, text, delta, shown, server, begun, broken = said  # `_replace` takes three times as long
-    return Said(number, items, open_, text.with_more(b"".join(pieces)), delta, shown, server, begun, broken)
+    more = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    _, items, open_, (parts, tail, size), delta, shown, server, begun, broken = said
+    tail += more
+    rope = _new(Rope, (parts, tail, size + len(more))) if len(tail) < PART_BYTES else said.text.with_more(more)
+    return _new(Said, (number, items, open_, rope, delta, shown, server, begun, broken))
 
 
 def _broken(said: Said, id_: EntryId) -> bytes:

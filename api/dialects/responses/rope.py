@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple, TypeAlias
 
-_PART_BYTES: Final = 2048
+PART_BYTES: Final = 2048
 _Parts: TypeAlias = "tuple[_Parts, bytes] | None"
 
 
@@ -16,8 +16,8 @@ class Rope(NamedTuple):
 
     def with_more(self, more: bytes) -> "Rope":
         parts, tail = self.parts, self.tail + more
-        while len(tail) >= _PART_BYTES:
-            parts, tail = (parts, tail[:_PART_BYTES]), tail[_PART_BYTES:]
+        while len(tail) >= PART_BYTES:
+            parts, tail = (parts, tail[:PART_BYTES]), tail[PART_BYTES:]
         return Rope(parts, tail, self.size + len(more))
 
     def text(self) -> str:
