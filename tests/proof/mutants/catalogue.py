@@ -6,6 +6,7 @@ from tests.proof.mutants.limiting import LIMITING
 from tests.proof.mutants.links import LINKS
 from tests.proof.mutants.naming import NAMING
 from tests.proof.mutants.payloads import PAYLOADS
+from tests.proof.mutants.responses import RESPONSES
 from tests.proof.mutants.seeding import Edit as Edit
 from tests.proof.mutants.seeding import Mutant as Mutant
 from tests.proof.mutants.seeding import mutant as _mutant
@@ -1351,6 +1352,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *DOORS,
     *LINKS,
     *NAMING,
+    *RESPONSES,
     # -- what all workers may ask of an upstream
     *SHARED,
     # -- what tenants may ask for
