@@ -2,11 +2,14 @@
 refused by its place."""
 
 import random
+from contextlib import suppress
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from api.intake.asked.reading import Json
-from api.intake.asked.responses import going_on, made, read
+from api.intake.asked.responses import _KNOWN, going_on, made, read
 from api.intake.problems import Problem
 from broker.request import GenerationRequest
 from tests.api.dialects.test_responses import ENDS, RESPONSES, events_of, log_of
@@ -150,3 +153,22 @@ def test_it_goes_on_from_an_earlier_response() -> None:
         ],
     }
     assert going_on(read({"input": "And?", "instructions": "Long."}), earlier, [])["system"] == "Long."
+
+
+WORDS = st.sampled_from([
+    "type", "role", "content", "text", "input", "user", "system", "message", "function", "function_call", "reasoning", "id",
+    "name", "arguments", "output", "call_id", "summary", "tools", "tool_choice", "format", "json_schema", "effort", "auto",
+    "image_url", "input_image", "input_text", "data:,", "mcp_call", "server_label", "respool", "error", "metadata", "{}",
+])  # fmt: skip
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | WORDS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=6),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(st.sampled_from(_KNOWN), JSON, max_size=6))
+def test_whatever_comes_is_a_request_or_a_problem(body: Json) -> None:
+    with suppress(Problem):
+        made(read(body).fields, {})
