@@ -22,6 +22,7 @@ from api.delivery.bounded import SOCKETS
 from api.delivery.fast_path import FAST_PATH, FastPath
 from api.delivery.guard import Guard
 from api.intake import problems, shapes
+from api.intake.asked.messages import MessagesRequest
 from api.intake.problems import ABOUT_STORAGE, Code
 from api.keys.opened import Keys
 from api.routes import (
@@ -33,6 +34,8 @@ from api.routes import (
     erasing,
     generations,
     limits,
+    messages,
+    models,
     openapi,
     responses,
     socket,
@@ -43,6 +46,7 @@ from api.routes import (
 from api.routes.auditing import note_denial
 from api.routes.cells import Cells, OneCell
 from api.routes.openapi import described
+from api.routes.upstream import Asking
 from api.routes.views import Listing, Status, Told, Whole
 from api.settings import ApiSettings
 from api.viewing.admissions import Admissions
@@ -69,12 +73,15 @@ GUARDED = (
     view_links.router,
     limits.router,
     socket.router,
+    messages.router,
+    models.router,
 )
 """All that is asked about generations."""
 BODIES = (
     GenerationRequest,
     ChatRequest,
     responses.ResponsesRequest,
+    MessagesRequest,
     admin_keys.KeyRequest,
     admin_keys.RotationRequest,
     view_links.LinkRequest,
@@ -125,6 +132,7 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
         each = settings.model_copy(update={"replay_cache_bytes": cached // len(listed)})
         admissions, links, revoked = Admissions(settings.stream_limits), Links(settings.link_keys), Revoked()
         app.state.links = links
+        app.state.asking = asking = Asking(settings.upstreams, settings.all_tenants)
 
         def holds(who: Principal) -> bool:
             held: Policy = app.state.policy
@@ -157,6 +165,7 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
             for task in own:
                 task.cancel()
             await asyncio.wait(own)
+            await asking.aclose()
             if keys is not None:
                 await keys.end()
             await asyncio.gather(*(cell.end() for cell in opened.values()))

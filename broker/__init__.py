@@ -44,6 +44,7 @@ Where to read on, in this order:
     allowed.py            what a tenant asks for that it may not
     keyed.py              digests under the installation's secret: of bodies, of users
     upstreams.py          which model APIs there are, and which model goes to which
+    credentials.py        keys by the names that an operator gives them
     settings.py, tasks.py, journal.py   how processes are configured, own their tasks, and log
     summary.py            a record as it is shown; webhooks.py: where one may go, what became of it
     schedule.py           when a generation may start, and how urgent it is

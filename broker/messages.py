@@ -3,7 +3,15 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, GetCoreSchemaHandler, GetPydanticSchema, WithJsonSchema, WrapValidator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetPydanticSchema,
+    WithJsonSchema,
+    WrapValidator,
+)
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from typing_extensions import TypedDict
 
@@ -23,6 +31,19 @@ def _as_it_came(value: dict[str, object], check: Callable[[object], object]) -> 
 Block = Annotated[dict[str, object], GetPydanticSchema(lambda _, handler: handler(_Typed)), WrapValidator(_as_it_came)]
 # fail_fast is a denial-of-service guard: 1 MiB of wrong items would be 500,000 errors and 2.5 s of a stopped API.
 Blocks = Annotated[list[Block], Field(min_length=1, fail_fast=True)]
+
+
+def _text_or_object(value: object) -> object:
+    if isinstance(value, str | dict):
+        return value
+    raise PydanticCustomError("text_or_object", "must be a string or an object")
+
+
+TextOrObject = Annotated[
+    object,
+    AfterValidator(_text_or_object),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
+]
 
 
 def _text_or_blocks(_source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

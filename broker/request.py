@@ -1,6 +1,7 @@
 """What a submitter may ask for: the Messages fields, handed to upstream as they came, and our own options."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
@@ -11,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from broker.bounds import CHAT_SYSTEM, AllowedUrl, Model, Named, Retention, ServerTools, StartAfter, not_given, signed
 from broker.errors import BrokerError
-from broker.messages import Block, Content
+from broker.messages import Block, Content, TextOrObject
 from broker.record import Origin
 from broker.schedule import Priority, Schedule, unix_ms
 from broker.tags import Labels, Tags, TagValue
@@ -19,6 +20,7 @@ from broker.webhooks import EVENTS, Hook, WebhookEvent
 
 MANY_FIELDS = 64  # denial-of-service guard: to report each of 90,000 unknown fields takes half a second
 MANY_FALLBACKS = 5
+MANY_BETAS = 20
 MANY_MESSAGES = 10_000  # the same: to check 25,000 of one letter and to store them takes 0.1 s
 
 OnInterrupt = Literal["continue", "restart", "fail"]
@@ -72,6 +74,12 @@ MaxSpend = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Silence = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
 Grace = Annotated[float, Field(ge=1, le=3600, allow_inf_nan=False)]
 Total = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+
+
+ShortText = Annotated[str, Field(min_length=1, max_length=256)]
+BETA = re.compile(r"[A-Za-z0-9._-]{1,64}")
+Beta = Annotated[str, Field(pattern=f"^{BETA.pattern}$")]
+"""What the upstream is asked to try out: a word of the `anthropic-beta` header."""
 
 
 class _Strict(BaseModel):
@@ -152,6 +160,17 @@ class GenerationRequest(_Body):
     tool_choice: dict[str, object] | None = None
     metadata: Metadata | None = None
     cache_control: Block | None = None
+    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    top_k: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    output_config: dict[str, object] | None = None
+    service_tier: Literal["auto", "standard_only"] | None = None
+    speed: Literal["standard", "fast"] | None = None
+    inference_geo: ShortText | None = None
+    container: TextOrObject | None = None
+    diagnostics: dict[str, object] | None = None
+    context_management: dict[str, object] | None = None
+    betas: Annotated[list[Beta], Field(min_length=1, max_length=MANY_BETAS)] | None = None
 
     on_interrupt: OnInterrupt = "continue"
     first_token_timeout: Silence | None = None

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from standardwebhooks import Webhook
 
 from broker.collecting import Collector
+from broker.credentials import found_key
 from broker.errors import BrokerError
 from broker.refusals import word
 from broker.store.agreement import Agreement
@@ -44,7 +45,7 @@ from worker.rescan import Rescan
 from worker.rewriting import Rewriting, servers_behind
 from worker.settings import WorkerSettings
 from worker.sweeper import Sweeper
-from worker.upstreams.opening import found_key, open_upstreams
+from worker.upstreams.opening import open_upstreams
 from worker.upstreams.tenants import Upstreams
 from worker.webhooks.deliverer import Deliverer
 from worker.webhooks.posting import Poster

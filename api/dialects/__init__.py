@@ -1,6 +1,7 @@
 """The vocabularies in which a log is shown: each is a fold over its entries, and the cursor is always the log's own. Pure.
 
-native.py is ours, text.py bare text; chat.py and chat_text.py are the two of the chat form. sse.py is what server-sent events
+native.py is ours, text.py bare text; messages.py is Anthropic's (messages_words.py: errors and ends; messages_whole.py: an
+answer that is no stream); chat.py and chat_text.py are the two of the chat form. sse.py is what server-sent events
 have in common, whatever they say, content.py what was produced so far, as JSON. chunks.py is around any of them, and shows
 words or sentences at once; boundaries.py says where these end. as_messages.py is around any of them, and makes messages of a
 WebSocket of their frames; websocket.py is what these have in common. redacted.py is around any of them too, and shows text

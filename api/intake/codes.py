@@ -168,6 +168,10 @@ class Code(Enum):
         503, "There are too many connections", "Only health checks are answered on new ones.", 1
     )
     DRAINING = Kind(503, "This process is shutting down", "Another one answers.", 1)
+    UPSTREAM_AWAY = Kind(502, "The upstream does not answer", "It was asked for something that is no generation.", 1)
+    NO_UPSTREAM_KEY = Kind(
+        503, "There is no key for the upstream", "This process has none to ask it with: an operator's work.", 30
+    )
     NOT_ENDED_IN_TIME = Kind(
         504,
         "The generation takes longer than its answer may",

@@ -219,6 +219,7 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "dict_type": ("wrong_type", "must be an object"),
     "model_type": ("wrong_type", "must be an object"),
     "text_or_blocks": ("wrong_type", "must be a string or a list of content blocks"),
+    "text_or_object": ("wrong_type", "must be a string or an object"),
     "literal_error": ("not_allowed", "must be {expected}"),
     "finite_number": ("out_of_range", "must be a finite number"),
     "greater_than": ("out_of_range", "must be more than {gt:.12g}"),

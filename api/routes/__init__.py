@@ -22,6 +22,8 @@ naming.py       generations by the names that clients give them, in all cells
 merging.py      lists of several cells as one; readiness.py: how each cell is
 service.py      one cell, for the routes that have an id in their path
 views.py        records as JSON
+messages.py     Anthropic's Messages; models.py: the models, and how many tokens a prompt has
+upstream.py     what this process asks an upstream for itself
 foreign.py      what the description says of other vocabularies
 openapi.py      the description of all this, made of what validates it; docs_page.py, a page to try it
 """

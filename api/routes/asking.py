@@ -36,7 +36,8 @@ ABOUT_SUBMITTING: Final = (
     Code.ENCRYPTION_UNAVAILABLE, Code.DRAINING, Code.CROSS_SITE, Code.TOO_MANY_STREAMS, Code.MODEL_NOT_ALLOWED,
     Code.TOOL_NOT_ALLOWED, *LIMITED,
 )  # fmt: skip
-KEPT: Final = ("Location", "RateLimit", "RateLimit-Policy")
+PACED: Final = ("RateLimit", "RateLimit-Policy")
+KEPT: Final = ("Location", *PACED)
 SUBMITTED: Final = ("Generation-Id", *KEPT)
 """Headers of what was accepted: as JSON, and as events."""
 MESSAGES: Final = [{"role": "user", "content": "Tell me a story"}]

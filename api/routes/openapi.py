@@ -78,6 +78,17 @@ CHAT: Final = Answer(
 )  # fmt: skip
 
 
+MESSAGE: Final = Either(
+    Answer(
+        "The message; with `stream`, its events.", JSON, {"schema": {"$ref": _REF.format(model="AnthropicMessage")}}
+    ),
+    Answer("Its events.", EVENT_STREAM, {"itemSchema": {"$ref": _REF.format(model="AnthropicFrame")}}, STREAM.sends),
+)
+COUNTED: Final = Answer("How many tokens.", JSON, {"schema": {"$ref": _REF.format(model="TokenCount")}})
+MODELS: Final = Answer("The models.", JSON, {"schema": {"$ref": _REF.format(model="ModelPage")}})
+MODEL: Final = Answer("The model.", JSON, {"schema": {"$ref": _REF.format(model="VendorsModel")}})
+
+
 class Described(TypedDict):
     """What FastAPI's decorators take."""
 
@@ -100,13 +111,16 @@ def described(
     takes: Sequence[str] = (),
     sends: Mapping[int, Sequence[str]] | None = None,
     errors: str | None = None,
+    taken: str | None = None,
+    fails: Sequence[int] = (),
 ) -> Described:
     """What a route takes and answers. `scopes`: what a key must hold for it; none where it is open to all; `links`: a view link
     will do. `answers`: by status a shape, an Answer, Either, or Nothing; `body`: the model that validates it, which may be left
     out if it is `optional`; `lines`: the model of each line of a body that is JSON Lines; `changes`: an example of some of a
     request's fields, which may be its body; `takes`: names of PARAMETERS; `sends`: by status, names of HEADERS beside those of
     every answer; `errors`: the schema of what problems are there, where the path has another vocabulary's
-    (api/intake/shapes.py)."""
+    (api/intake/shapes.py), `taken` that of a body that another vendor defines, and `fails` the statuses with which it tells
+    how a generation has failed."""
     extra: Json = {"parameters": [{"$ref": f"#/components/parameters/{name}"} for name in takes]} if takes else {}
     if scopes:
         extra["security"] = [{name: list(scopes)} for name in SECURITY if links or name != "view-link"]
@@ -117,6 +131,9 @@ def described(
             "required": not optional,
             "content": {JSON: media if example is None else {**media, "example": example}},
         }
+    if taken is not None:
+        foreign: Json = {"schema": {"$ref": _REF.format(model=taken)}, "example": example}
+        extra["requestBody"] = {"required": True, "content": {JSON: foreign}}
     if lines is not None:
         all_of_them: Json = {"type": "array", "items": {"$ref": _REF.format(model=lines.__name__)}}
         extra["requestBody"] = {"required": True, "content": {form: {"schema": all_of_them} for form in JSONL}}
@@ -126,7 +143,7 @@ def described(
         status: _answer(shape, (sends or {}).get(status, ())) for status, shape in answers.items()
     }
     return {
-        "responses": {**responses, **_problems((*problems, *EVERYWHERE), errors)},
+        "responses": {**_failures(errors, fails), **responses, **_problems((*problems, *EVERYWHERE), errors)},
         "openapi_extra": extra,
         "response_class": Response,
     }
@@ -156,6 +173,12 @@ def _answer(shape: object, sends: Sequence[str]) -> Json:
 
 def _headers(*names: str) -> Json:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in (*_ON_EVERY_ANSWER, *names)}
+
+
+def _failures(errors: str | None, statuses: Sequence[int]) -> dict[int | str, Json]:
+    content: Json = {JSON: {"schema": {"$ref": _REF.format(model=errors)}}}
+    about = "The generation has failed, or was cancelled."
+    return {status: {"description": about, "headers": _headers(), "content": content} for status in statuses}
 
 
 def _problems(codes: Sequence[Code], errors: str | None) -> dict[int | str, Json]:
@@ -212,6 +235,7 @@ PARAMETERS: Final[Mapping[str, Json]] = {
 HEADERS: Final[Mapping[str, Json]] = {
     "Location": {"description": "The generation's record.", "schema": {"type": "string"}},
     "Generation-Id": {"description": "The generation's id.", "schema": {"type": "string"}},
+    "Request-Id": {"description": "The generation's id, where a vendor's SDK looks.", "schema": {"type": "string"}},
     "Respool-Generation": {"description": "The generation's id.", "schema": {"type": "string"}},
     "X-Workflow-Run-Id": {
         "description": "The generation's id, as WorkflowChatTransport asks for it.",

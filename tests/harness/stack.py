@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -89,14 +89,14 @@ class Stack(Reached):
         }
         return {"RESPOOL_REDIS_URL": self.server.url, **settings}
 
-    def add_api(self, *, wait: bool = True, **settings: object) -> str:
-        """Starts one more API; its base URL."""
+    def add_api(self, *, wait: bool = True, raw: Mapping[str, str] | None = None, **settings: object) -> str:
+        """Starts one more API; its base URL. `raw`: variables that are no settings of ours."""
         port = free_port()
         name = f"api-{len(self.apis)}"
         # Every other one writes through plain ASGI: both ways to the socket must show the same.
         http = ("direct", "plain")[len(self.apis) % 2]
         own = {f"RESPOOL_{key.upper()}": str(value) for key, value in settings.items()}
-        environment = {"RESPOOL_HTTP": http, **self.environment(), "RESPOOL_PORT": str(port), **own}
+        environment = {"RESPOOL_HTTP": http, **self.environment(), "RESPOOL_PORT": str(port), **own, **(raw or {})}
         self.apis.append(Child(name, python("api", "--alone"), environment, self.folder, self._orphans).start())
         self.urls.append(f"http://127.0.0.1:{port}")
         if wait:

@@ -88,7 +88,7 @@ def test_a_body_that_is_not_plain_json_is_400(client: Client, path: str, raw: by
         ({"total_timeout": 3601}, "/total_timeout", "out_of_range"),
         ({"retention": 59}, "/retention", "out_of_range"),
         ({"retention": 60.5}, "/retention", "wrong_type"),
-        ({"temperature": 0.5}, "/temperature", "unknown_field"),
+        ({"frequency_penalty": 0.5}, "/frequency_penalty", "unknown_field"),
         ({"streaming": True}, "/streaming", "unknown_field"),
         ({"max_tokns": CANARY}, "/max_tokns", "unknown_field"),
     ],

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from broker import credentials
 from broker.upstreams import UpstreamSetting, parsed
 from tests.harness.processes import ROOT
 from worker.upstreams import Call, NoCredentials, UpstreamFailure, opening
@@ -69,7 +70,7 @@ def test_a_key_may_be_in_a_secret_file_and_the_environment_comes_first(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("GPT_KEY", raising=False)
-    monkeypatch.setattr(opening, "_SECRETS", tmp_path)
+    monkeypatch.setattr(credentials, "_SECRETS", tmp_path)
     (setting,) = upstreams(GPT)
     with pytest.raises(NoCredentials, match="upstream gpt"):
         check_upstreams([setting])

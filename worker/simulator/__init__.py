@@ -20,6 +20,7 @@ says at its beginning that it is simulated.
 | tools        | 0       | so many rounds of calls of the request's own tools, one after the other, then text   |
 | calls        | 1       | tool_use blocks of such a round                                                      |
 | input        | schema  | JSON object: the input of every call; unset: the examples in the tool's schema       |
+| refuse       | 0       | 1: it stops with `refusal`                                                            |
 | citations    | 0       | 1: citations_delta events among the text                                             |
 | echo         | 0       | 1: the text is the last user message, `tokens` is not looked at                      |
 | pings        | 0       | a ping every so many milliseconds                                                    |
@@ -49,8 +50,11 @@ Marked prompts (`cache_control`) are cached for five minutes: `usage` tells what
 `GET /_sim/requests[?model=&user_id=]` tells what was asked, how many tokens went out, and when and by whom the stream was
 closed (`client`, `server`, `fault`); `DELETE` forgets that. `GET /_sim/health` answers 200.
 
+`POST /v1/messages/count_tokens` and `GET /v1/models` are answered too.
+
 Pure: plan.py (the model's name), asked.py (the request), refused.py (how it says no), text.py, answer.py (which blocks),
-caching.py (prompts), limits.py (limits), script.py (which frames), protocol.py (bytes); tongue.py (which protocol), and of
-OpenAI's openai_asked.py (the request), openai_staging.py, openai_responses.py and openai_chat.py (the frames). With I/O:
-stream.py (pacing and faults), connection.py (HTTP/1.1), server.py (routes), record.py (what happened).
+caching.py (prompts), limits.py (limits), script.py (which frames), protocol.py (bytes), beside.py (the other routes);
+tongue.py (which protocol), and of OpenAI's openai_asked.py (the request), openai_staging.py, openai_responses.py and
+openai_chat.py (the frames). With I/O: stream.py (pacing and faults), connection.py (HTTP/1.1), server.py (routes), record.py
+(what happened).
 """

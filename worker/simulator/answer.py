@@ -14,7 +14,7 @@ from worker.simulator.plan import BlockKind, Plan
 from worker.simulator.refused import Refused
 from worker.simulator.text import after, banner, markdown, thought, tokenize, until
 
-StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use"]
+StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use", "refusal"]
 
 _QUOTED = re.compile(r"<partial_answer>(.*?)</partial_answer>", re.DOTALL)
 _OF_TYPE: dict[object, object] = {"integer": 1, "number": 1.5, "boolean": True, "array": [], "object": {}, "null": None}
@@ -59,7 +59,7 @@ def compose(plan: Plan, asked: Asked) -> Answer:
         blocks.append(Block("text", text))
     calls = _calls(plan, asked, "".join(whole)) if stop_sequence is None else []
     blocks += calls
-    reason: StopReason = "tool_use" if calls else "end_turn"
+    reason: StopReason = "refusal" if plan.refuse else "tool_use" if calls else "end_turn"
     answer = Answer(tuple(blocks), "stop_sequence" if stop_sequence else reason, stop_sequence, continued)
     return _capped(answer, asked.max_tokens)
 

@@ -37,6 +37,7 @@ _KNOWN = frozenset(
         "calls",
         "input",
         "citations",
+        "refuse",
         "echo",
         "pings",
         "stamp",
@@ -81,6 +82,7 @@ class Plan:
     calls: int = 1
     input: dict[str, object] | None = None
     citations: bool = False
+    refuse: bool = False
     echo: bool = False
     pings: float = 0.0
     stamp: bool = False
@@ -130,6 +132,7 @@ def parse_model(model: str) -> Plan:
         calls=given.integer("calls", 1, MAX_CALLS),
         input=given.object("input"),
         citations=given.flag("citations"),
+        refuse=given.flag("refuse"),
         echo=given.flag("echo"),
         pings=given.integer("pings", 0, int(MAX_SECONDS) * 1000) / 1000,
         stamp=given.flag("stamp"),

@@ -11,6 +11,7 @@ import orjson
 
 from worker.simulator.answer import compose
 from worker.simulator.asked import Asked, user_id_of
+from worker.simulator.beside import COUNT_TOKENS, MODELS, count_tokens, models
 from worker.simulator.caching import PromptCache
 from worker.simulator.connection import Connection, Request
 from worker.simulator.limits import Meters
@@ -67,6 +68,9 @@ class Simulator:
         if path.startswith("/_sim/"):
             self._tell(wire, request, unquote(path), query)
             return None
+        if path in (COUNT_TOKENS, MODELS):
+            self._beside(wire, request, path)
+            return None
         tongue = TONGUES.get(path)
         if tongue is None:
             self._refuse(wire, request.id, Refused(404, "Not found"))
@@ -86,11 +90,7 @@ class Simulator:
 
     def _play(self, wire: Connection, request: Request, record: Record, tongue: Tongue) -> Response:
         """Starts the answer. Raises Refused for a bad request, and where the plan says so."""
-        if (
-            not request.headers.get("x-api-key")
-            and not request.headers.get("authorization", "")[:7].lower() == "bearer "
-        ):
-            raise Refused(401, "x-api-key header is required")
+        check_key(request)
         asked = tongue.parse(bytes(request.body))
         plan = parse_model(asked.model)
         answer = compose(plan, asked)
@@ -125,6 +125,14 @@ class Simulator:
     def _refuse(self, wire: Connection, request_id: str, refused: Refused, tongue: Tongue = MESSAGES) -> None:
         wire.reply(*tongue.refusal(refused, request_id), refused.headers())
 
+    def _beside(self, wire: Connection, request: Request, path: str) -> None:
+        try:
+            check_key(request)
+            told = count_tokens(bytes(request.body)) if path == COUNT_TOKENS else models(request.headers)
+            wire.reply(200, orjson.dumps(told), {})
+        except Refused as refused:
+            self._refuse(wire, request.id, refused)
+
     def _tell(self, wire: Connection, request: Request, path: str, query: str) -> None:
         """The simulator's own routes."""
         asked = parse_qs(query, keep_blank_values=True)
@@ -150,6 +158,13 @@ class Simulator:
             wire.reply(204, b"", {})
         else:
             self._refuse(wire, request.id, Refused(404, "Not found"))
+
+
+def check_key(request: Request) -> None:
+    """Raises Refused (401) without one. Any will do."""
+    headers = request.headers
+    if not headers.get("x-api-key") and not headers.get("authorization", "")[:7].lower() == "bearer ":
+        raise Refused(401, "x-api-key header is required")
 
 
 async def listen(simulator: Simulator, host: str, port: int) -> tuple[asyncio.Server, int]:

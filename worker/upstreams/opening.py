@@ -1,21 +1,16 @@
 """From RESPOOL_UPSTREAMS to upstreams that can be called: keys are looked up, SDKs imported, and what is missing is named
 before a worker starts."""
 
-import os
 from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Final
 
 from broker.budgets import NO_LIMITS, Limits
+from broker.credentials import found_key
 from broker.upstreams import DEFAULT_NAME, UpstreamSetting
 from worker.upstreams import NoCredentials, Upstream
 from worker.upstreams.anthropic.credentials import check_credentials
 from worker.upstreams.routed import Route, Routed
 from worker.upstreams.tenants import NO_VARIABLES, Keyless, Variables
-
-_SECRETS: Final = Path("/run/secrets")
-"""Where containers have theirs."""
 
 
 def check_upstreams(settings: Sequence[UpstreamSetting] | None) -> None:
@@ -85,17 +80,3 @@ def _key(setting: UpstreamSetting) -> str | None:
     raise NoCredentials(
         f"upstream {setting.name}: no key to call it with: set {name}, or give a secret file of that name"
     )
-
-
-def found_key(name: str) -> str | None:
-    """The key in the variable or the secret file of this name."""
-    return os.environ.get(name) or _secret(name)
-
-
-def _secret(name: str) -> str | None:
-    """Of a secret file of this name, in any case, as all settings are read."""
-    try:
-        files = {path.name.lower(): path for path in _SECRETS.iterdir()}
-        return files[name.lower()].read_text().strip()
-    except (OSError, KeyError):
-        return None

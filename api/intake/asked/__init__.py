@@ -4,6 +4,7 @@ What a request says is either said in the words of Messages, or it is refused wi
 in silence. What asks for nothing may be left out, and docs/protocol.md names it.
 
 reading.py           a value of a body, with its place: what may be read of it, and how it is refused
+messages.py          Anthropic's own Messages
 openai.py            what both of OpenAI's APIs say alike: tools, tool choices, images, effort, who asks
 responses.py         a request of OpenAI's Responses API, and one that goes on from an earlier response
 responses_input.py   its input: messages, calls and their results, reasoning

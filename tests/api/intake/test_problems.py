@@ -54,8 +54,10 @@ FOR_SECONDS = {
     ): "redis_unavailable too_busy storage_loading storage_busy storage_read_only storage_cluster outcome_unknown"
     " too_many_connections draining",
     (503, 5): "storage_replicas archive_unavailable audit_unavailable",
+    (502, 1): "upstream_away",
     (503, 10): "storage_full storage_disk",
-    (503, 30): "queue_full storage_forbidden unsafe_storage storage_mismatch payload_unreadable encryption_unavailable",
+    (503, 30): "queue_full storage_forbidden unsafe_storage storage_mismatch payload_unreadable encryption_unavailable"
+    " no_upstream_key",
 }
 ROWS: dict[str, tuple[int, int | None]] = {
     **{name: (status, None) for status, names in FOR_GOOD.items() for name in names.split()},
@@ -81,6 +83,7 @@ FIELDS = {
     "missing": "missing no_model",
     "unknown_field": "extra_forbidden",
     "wrong_type": "string_type int_type int_parsing bool_parsing float_type list_type dict_type model_type text_or_blocks"
+    " text_or_object"
     " bool_type float_parsing",
     "not_allowed": "literal_error string_pattern_mismatch tool_twice named_twice forbidden_url",
     "unknown_tool": "unknown_tool",

@@ -171,9 +171,12 @@ def test_its_examples_are_accepted(client: Client, document: dict[str, Any]) -> 
         for path, operations in document["paths"].items()
         for operation in operations.values()
         for media in operation.get("requestBody", {}).get("content", {}).values()
-        if "example" in media and "{" not in path and "/admin/" not in path  # which an open server answers to nobody
+        if "example" in media
+        and "{" not in path
+        and "count_tokens" not in path
+        and "/admin/" not in path  # which an open server answers to nobody
     ]
-    assert len(examples) == 4
+    assert len(examples) == 5
     for path, example in examples:
         assert client.http.post(path, json=example).status_code in (200, 202)
 

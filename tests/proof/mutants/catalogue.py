@@ -4,6 +4,7 @@ from tests.proof.mutants.doors import DOORS
 from tests.proof.mutants.erasures import ERASURES
 from tests.proof.mutants.limiting import LIMITING
 from tests.proof.mutants.links import LINKS
+from tests.proof.mutants.messages import MESSAGES
 from tests.proof.mutants.naming import NAMING
 from tests.proof.mutants.payloads import PAYLOADS
 from tests.proof.mutants.responses import RESPONSES
@@ -1353,6 +1354,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *LINKS,
     *NAMING,
     *RESPONSES,
+    *MESSAGES,
     # -- what all workers may ask of an upstream
     *SHARED,
     # -- what tenants may ask for

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from broker import credentials
 from broker.budgets import NO_LIMITS
 from broker.settings import why
 from broker.tenants import Tenants
 from broker.upstreams import parsed
 from worker.settings import WorkerSettings
-from worker.upstreams import Call, UpstreamFailure, opening
+from worker.upstreams import Call, UpstreamFailure
 from worker.upstreams.anthropic.client import AnthropicUpstream
 from worker.upstreams.opening import open_upstreams
 from worker.upstreams.tenants import Keyless, Upstreams
@@ -31,7 +32,7 @@ def opened(tenants: object, *entries: dict[str, Any]) -> Upstreams:
 
 @pytest.fixture(autouse=True)
 def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "_SECRETS", opening._SECRETS / "none")
+    monkeypatch.setattr(credentials, "_SECRETS", credentials._SECRETS / "none")
     for name in ("ACME_KEY", "ACME_GPT_KEY", "ANTHROPIC_AUTH_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ANTHROPIC_API_KEY", "of all")

@@ -13,6 +13,7 @@ import anthropic
 import httpx2
 import orjson
 from anthropic import AsyncAnthropic, AsyncStream, DefaultAioHttpClient
+from anthropic._types import RequestOptions
 
 from broker.budgets import NO_LIMITS, Budget, Ledger, Limits, Told
 from broker.events import Content
@@ -94,10 +95,20 @@ class AnthropicUpstream:
         translator = Translator(call.keep_blocks, call.unshown, new_turn=call.new_turn)
         asked = call.body if call.cache is None else marked(call.body, call.cache)
         # As `messages.create` does, but for the body: to walk through 10,000 messages and write them takes the SDK 20 ms.
-        body = orjson.dumps({**asked, "stream": call.stream})
+        fields = {**asked, "stream": call.stream}
+        betas = fields.pop("betas", None)
+        options: RequestOptions = (
+            {"headers": {"anthropic-beta": ",".join(map(str, betas))}} if isinstance(betas, list) else {}
+        )
+        body = orjson.dumps(fields)
         with Failures(_of_sdk):
             async with await self._client.post(
-                "/v1/messages", content=body, cast_to=object, stream=True, stream_cls=AsyncStream[object]
+                "/v1/messages",
+                content=body,
+                options=options,
+                cast_to=object,
+                stream=True,
+                stream_cls=AsyncStream[object],
             ) as stream:
                 told = of_anthropic(stream.response.headers)
                 yield (_Answer if call.stream else _Whole)(body_of(stream.response), translator, told)

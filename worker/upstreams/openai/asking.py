@@ -122,6 +122,28 @@ def chosen(choice: Json) -> tuple[str, str | None, bool]:
     raise Unsaid("tool_choice.type")
 
 
+def sampling(body: Json) -> Json:
+    """How the next token is chosen, and by which capacity: alike in both APIs. Raises Unsaid."""
+    said: Json = {name: body[name] for name in ("temperature", "top_p") if name in body}
+    if (tier := body.get("service_tier")) is not None:
+        said["service_tier"] = "auto" if tier == "auto" else "default"
+    return said
+
+
+def output_of(body: Json) -> tuple[str | None, Json | None]:
+    """The effort that is asked for, and the schema that the answer must follow."""
+    config = cast("Json | None", body.get("output_config")) or {}
+    only(config, "output_config", "effort", "format")
+    format_ = config.get("format")
+    match config.get("effort"), format_:
+        case (None | str() as effort_, None):
+            return effort_, None
+        case (None | str() as effort_, {"type": "json_schema", "schema": dict(schema)}):
+            only(cast(Json, format_), "output_config.format", "schema")
+            return effort_, schema
+    raise Unsaid("output_config.format" if format_ is not None else "output_config.effort")
+
+
 def effort(thinking: Json) -> str | None:
     """How much a model shall reason: of a budget in tokens the nearest of OpenAI's words; None leaves it to the model."""
     only(thinking, "thinking", "budget_tokens")
@@ -144,7 +166,10 @@ def user_of(body: Json) -> str | None:
 
 def check_fields(body: Json, *more: str) -> None:
     """Raises Unsaid for a field of the request that is none of Messages' known ones, nor of `more`."""
-    known = ("model", "messages", "system", "max_tokens", "thinking", "tools", "tool_choice", "metadata", *more)
+    known = (
+        "model", "messages", "system", "max_tokens", "thinking", "tools", "tool_choice", "metadata", "temperature", "top_p",
+        "service_tier", "output_config", *more,
+    )  # fmt: skip
     for name in body:
         if name not in known and name not in _ALWAYS:
             raise Unsaid(name)

@@ -16,6 +16,8 @@ from worker.upstreams.openai.asking import (
     function,
     image_url,
     only,
+    output_of,
+    sampling,
     string,
     text_of,
     user_of,
@@ -33,8 +35,13 @@ def ask(body: Json, *, newest: bool) -> Json:
     }
     if body.get("stop_sequences"):
         asked["stop"] = body["stop_sequences"]
-    if "thinking" in body and (word := effort(cast(Json, body["thinking"]))) is not None:
+    asked |= sampling(body)
+    wanted, schema = output_of(body)
+    if (word := _effort(body) or wanted) is not None:
         asked["reasoning_effort"] = word
+    if schema is not None:
+        named = {"name": "answer", "schema": schema, "strict": True}
+        asked["response_format"] = {"type": "json_schema", "json_schema": named}
     if "tools" in body:
         tools = cast("list[Json]", body["tools"])
         asked["tools"] = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools)]
@@ -46,6 +53,10 @@ def ask(body: Json, *, newest: bool) -> Json:
     if (user := user_of(body)) is not None:
         asked["user"] = user
     return asked
+
+
+def _effort(body: Json) -> str | None:
+    return effort(cast(Json, body["thinking"])) if "thinking" in body else None
 
 
 def _system(body: Json) -> Iterator[Json]:

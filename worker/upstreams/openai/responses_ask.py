@@ -18,6 +18,8 @@ from worker.upstreams.openai.asking import (
     function,
     image_url,
     only,
+    output_of,
+    sampling,
     string,
     text_of,
     user_of,
@@ -45,8 +47,14 @@ def ask(body: Json) -> Json:
         asked["include"] = ["reasoning.encrypted_content"]
     if "system" in body:
         asked["instructions"] = text_of(body["system"], "system")
+    asked |= sampling(body)
+    wanted, schema = output_of(body)
     if "thinking" in body:
         asked["reasoning"] = _reasoning(cast(Json, body["thinking"]))
+    if wanted is not None:
+        asked["reasoning"] = {"effort": wanted, **cast(Json, asked.get("reasoning", {}))}
+    if schema is not None:
+        asked["text"] = {"format": {"type": "json_schema", "name": "answer", "schema": schema, "strict": True}}
     if "tools" in body:
         tools = cast("list[Json]", body["tools"])
         asked["tools"] = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools)]
