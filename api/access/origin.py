@@ -36,13 +36,22 @@ _ALLOW: Final = b"access-control-allow-origin"
 _EXPOSE: Final[Header] = (
     b"access-control-expose-headers",
     b"Location, Retry-After, Generation-Id, Respool-Generation, RateLimit, RateLimit-Policy, "
-    b"X-Workflow-Run-Id, X-Workflow-Stream-Tail-Index",
+    b"X-Should-Retry, Request-Id, X-Workflow-Run-Id, X-Workflow-Stream-Tail-Index",
 )
+SENT_BY_SDKS: Final = (
+    "Anthropic-Version", "Anthropic-Beta", "Anthropic-Dangerous-Direct-Browser-Access", "OpenAI-Organization", "OpenAI-Project",
+    *(f"X-Stainless-{name}" for name in (
+        "Arch", "Async", "Helper", "Helper-Method", "Lang", "OS", "Package-Version", "Poll-Helper", "Read-Timeout",
+        "Retry-Count", "Runtime", "Runtime-Version", "Timeout",
+    )),
+)  # fmt: skip
+"""Headers that the SDKs of Anthropic and OpenAI send with all that they ask, in a browser too."""
 PREFLIGHT: Final[Sequence[Header]] = (
     (b"access-control-allow-methods", b"GET, POST, DELETE"),
     (
         b"access-control-allow-headers",
-        b"Content-Type, Accept, Last-Event-ID, Idempotency-Key, Authorization, X-Api-Key",
+        b"Content-Type, Accept, Last-Event-ID, Idempotency-Key, Authorization, X-Api-Key, "
+        + ", ".join(SENT_BY_SDKS).encode(),
     ),
     (b"access-control-max-age", b"600"),
 )

@@ -11,7 +11,7 @@ ALLOW: Header = (b"access-control-allow-origin", PAGE)
 EXPOSE: Header = (
     b"access-control-expose-headers",
     b"Location, Retry-After, Generation-Id, Respool-Generation, RateLimit, RateLimit-Policy, "
-    b"X-Workflow-Run-Id, X-Workflow-Stream-Tail-Index",
+    b"X-Should-Retry, Request-Id, X-Workflow-Run-Id, X-Workflow-Stream-Tail-Index",
 )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from api.access.origin import PREFLIGHT, Header, Origins
+from api.access.origin import PREFLIGHT, SENT_BY_SDKS, Header, Origins
 from api.delivery.guard import Guard
 from api.delivery.uvicorn_direct import CUT
 
@@ -14,7 +14,7 @@ ALLOW: Header = (b"access-control-allow-origin", PAGE)
 EXPOSE: Header = (
     b"access-control-expose-headers",
     b"Location, Retry-After, Generation-Id, Respool-Generation, RateLimit, RateLimit-Policy, "
-    b"X-Workflow-Run-Id, X-Workflow-Stream-Tail-Index",
+    b"X-Should-Retry, Request-Id, X-Workflow-Run-Id, X-Workflow-Stream-Tail-Index",
 )
 
 
@@ -56,14 +56,15 @@ def test_a_preflight_is_answered_if_its_page_is_named() -> None:
     named = Origins(None, frozenset({PAGE.decode()}))
     status, headers = answered(named, OURS, (b"origin", PAGE), asks, method="OPTIONS")
     assert (status, headers) == (204, [*PREFLIGHT, NOSNIFF, VARY, ALLOW, EXPOSE])
-    assert PREFLIGHT == (
+    assert (
         (b"access-control-allow-methods", b"GET, POST, DELETE"),
         (
             b"access-control-allow-headers",
-            b"Content-Type, Accept, Last-Event-ID, Idempotency-Key, Authorization, X-Api-Key",
+            b"Content-Type, Accept, Last-Event-ID, Idempotency-Key, Authorization, X-Api-Key, "
+            + ", ".join(SENT_BY_SDKS).encode(),
         ),
         (b"access-control-max-age", b"600"),
-    )
+    ) == PREFLIGHT
     for origins, method, given in (
         (named, "GET", (OURS, (b"origin", PAGE), asks)),
         (named, "OPTIONS", (OURS, (b"origin", PAGE))),

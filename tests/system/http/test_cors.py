@@ -10,7 +10,7 @@ import pytest
 
 from api.__main__ import main
 from api.access.gate import Open
-from api.access.origin import Origins, origins_of
+from api.access.origin import SENT_BY_SDKS, Origins, origins_of
 from api.app import create_app
 from api.delivery.fast_path import FAST_PATH
 from api.intake.problems import Code, Problem
@@ -25,7 +25,7 @@ BODY = {"model": "sim-1?tps=0&tokens=5&ttft_ms=0", "messages": [{"role": "user",
 ALLOW = "access-control-allow-origin"
 EXPOSED = (
     "Location, Retry-After, Generation-Id, Respool-Generation, RateLimit, RateLimit-Policy, "
-    "X-Workflow-Run-Id, X-Workflow-Stream-Tail-Index"
+    "X-Should-Retry, Request-Id, X-Workflow-Run-Id, X-Workflow-Stream-Tail-Index"
 )
 
 
@@ -110,7 +110,7 @@ def test_a_browser_that_asks_first_is_told_what_the_page_may_send(server: Server
         assert told.headers["access-control-allow-methods"] == "GET, POST, DELETE"
         assert (
             told.headers["access-control-allow-headers"]
-            == "Content-Type, Accept, Last-Event-ID, Idempotency-Key, Authorization, X-Api-Key"
+            == f"Content-Type, Accept, Last-Event-ID, Idempotency-Key, Authorization, X-Api-Key, {', '.join(SENT_BY_SDKS)}"
         )
         assert told.headers["access-control-max-age"] == "600"
     foreign = asked(server, "OPTIONS", "/v1/generations", Origin="https://evil.example", **asks)
