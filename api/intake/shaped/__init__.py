@@ -12,7 +12,7 @@ def sentence(problem: Problem) -> str:
     """What is wrong, and where, for vocabularies that have one text for it."""
     errors = problem.extensions.get("errors")
     if not isinstance(errors, list) or not errors:
-        return problem.detail
+        return problem.detail.replace("`scope`", f"The scope `{problem.extensions.get('scope')}`")
     return "; ".join(
         f"{each.get('pointer') or each.get('parameter') or 'the body'}: {each['detail']}" for each in errors
     )
