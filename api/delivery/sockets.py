@@ -69,6 +69,7 @@ class Socket:
         if self._ending is None:
             self._ending = Ending(code, reason)
             self._over.set_result(None)
+            self.bundle.wake()
 
     def _abort(self) -> None:
         self.close(0, "")
@@ -97,6 +98,10 @@ class Socket:
             running.append(asyncio.create_task(self._pump()))
         try:
             await asyncio.wait([*running, self._over], return_when=asyncio.FIRST_COMPLETED)
+            if self._ending is not None and self._ending.code:
+                self.bundle.settle()
+                if pumping := running[1:]:
+                    await asyncio.wait(pumping, timeout=CLOSE_SECONDS)
         finally:
             self._tasks.cancel()
             for task in running:
@@ -133,6 +138,7 @@ class Socket:
             self._tasks.spawn(_in_turn(hear(text), slots))
 
     async def _pump(self) -> None:
+        """Sends what the bundle has, until that is all and there is to be no more."""
         bundle, texts, more = self.bundle, Texts(), asyncio.Event()
         bundle.wake = more.set
         while True:
@@ -142,8 +148,12 @@ class Socket:
                 for text in texts.of(body):
                     await self._send({"type": "websocket.send", "text": text.decode()})
                 bundle.lend(None)
-            else:
-                await more.wait()
+                continue
+            if self._over.done():
+                bundle.settle()  # who is done says so
+                if not more.is_set():
+                    return
+            await more.wait()
 
 
 async def _in_turn(hearing: Coroutine[None, None, None], slots: asyncio.Semaphore) -> None:

@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "sse.h"
+#include "messages.h"
 
 #define GROUPS 8
 #define BUCKETS 2048
@@ -163,7 +163,7 @@ static void request(struct viewer *v) {
         return;
     }
     char text[512];
-    int n = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n%s%s%s\r\n", v->path,
+    int n = is_socket(v->path) ? handshake(text, sizeof text) : snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n%s%s%s\r\n", v->path,
                      v->reader.id[0] ? "Last-Event-ID: " : "", v->reader.id, v->reader.id[0] ? "\r\n" : "");
     if (send(v->fd, text, (size_t)n, MSG_NOSIGNAL) != n) {
         groups[v->group].cuts++;
@@ -197,6 +197,11 @@ static void receive(struct viewer *v) {
             v->reader.status = 1; /* it was answered */
             close_viewer(v, DONE, 0);
             return;
+        }
+        if (is_socket(v->path)) {
+            char text[256];
+            int size = follow(text, sizeof text, v->path, v->reader.id);
+            if (send(v->fd, text, (size_t)size, MSG_NOSIGNAL) != size) g->cuts++;
         }
         answered++;
         if (v->resuming) g->resumes++;

@@ -10,17 +10,23 @@ from tests.bench.figures import median, shown, table
 from tests.bench.load import LoadFailed
 from tests.bench.nchan import Nchan, NchanRedis, nchan
 from tests.bench.reach import verdicts
-from tests.bench.servers import Floor, Naive, Paced, Plain, PubSub, Respool, Server
+from tests.bench.servers import Floor, Naive, Paced, Plain, PlainSockets, PubSub, Respool, Server, Sockets
 from tests.bench.system import Skipped, compiled
 
 _TOO_MUCH = {"nchan": ("B500", "B1000", "idle"), "nchan + Redis": ("B500", "B1000", "idle"), "naive": ("A8000",)}
 """What takes minutes to show no more than that the server falls behind."""
 
-_ONLY = {Paced.name: ("A4000",), Plain.name: ("A1000", "B1000"), PubSub.name: ("A1000", "B1000")}
+_ONLY = {
+    Paced.name: ("A4000",),
+    Plain.name: ("A1000", "B1000"),
+    PubSub.name: ("A1000", "B1000"),
+    Sockets.name: ("A1000", "B1000", "C", "D1000"),
+    PlainSockets.name: ("A1000",),
+}
 """What is to be seen in one scenario."""
 
 
-_OURS: list[type[Server]] = [Respool, Plain, PubSub, Paced]
+_OURS: list[type[Server]] = [Respool, Plain, Sockets, PlainSockets, PubSub, Paced]
 
 
 class Fanout:

@@ -139,6 +139,22 @@ class Plain(Respool):
     settings: Mapping[str, str] = {"RESPOOL_HTTP": "plain"}
 
 
+class Sockets(Respool):
+    """Each viewer is a WebSocket that follows one generation."""
+
+    name = "respool, WebSocket"
+
+    def paths(self) -> list[str]:
+        return [f"/v1/ws?{generation.path.split('/')[3]}" for generation in self._claimed]
+
+
+class PlainSockets(Sockets):
+    """Likewise, through ASGI."""
+
+    name = "respool, WebSocket, plain"
+    settings: Mapping[str, str] = {"RESPOOL_HTTP": "plain"}
+
+
 class PubSub(Respool):
     """Without our own subscription."""
 

@@ -15,6 +15,7 @@
 struct reader;
 static void on_event(struct reader *r, uint64_t stamp);
 static void on_terminal(struct reader *r);
+static void read_messages(struct reader *r, const char *p, size_t n); /* messages.h */
 
 struct reader {
     char id[ID_MAX];          /* the last complete event's, as the server wrote it */
@@ -25,7 +26,7 @@ struct reader {
     uint32_t carried;
     uint64_t left;            /* bytes left of the chunk */
     int status;               /* HTTP status, 0 while the head is read */
-    uint8_t phase;            /* 0 head, 1 chunk size, 2 chunk data, 3 behind chunk data, 4 body without chunks */
+    uint8_t phase;            /* 0 head, 1 chunk size, 2 chunk data, 3 behind chunk data, 4 body without chunks, 5 messages */
     uint8_t seq_known, has_data, terminal, gap_told, coming_terminal, coming_known;
 };
 
@@ -128,7 +129,8 @@ static void read_bytes(struct reader *r, char *p, size_t n) {
         size_t head = (size_t)(end + 4 - r->carry);
         *end = 0;
         r->status = atoi(r->carry + 9);
-        r->phase = strcasestr(r->carry, "transfer-encoding: chunked") ? 1 : 4;
+        if (r->status == 101) r->status = 200, r->phase = 5;
+        else r->phase = strcasestr(r->carry, "transfer-encoding: chunked") ? 1 : 4;
         r->left = 0;
         n = r->carried - head;
         memcpy(body, r->carry + head, n);
@@ -140,6 +142,10 @@ static void read_bytes(struct reader *r, char *p, size_t n) {
         memcpy(rest, body, n);
         read_bytes(r, rest, n);
         free(rest);
+        return;
+    }
+    if (r->phase == 5) {
+        read_messages(r, p, n);
         return;
     }
     if (r->phase == 4) {

@@ -47,6 +47,11 @@ class Dashboard:
             self.records.append(said["record"])
         return said
 
+    def hear_all(self) -> None:
+        """Until the connection is closed. Raises ConnectionClosed."""
+        while True:
+            self.hear()
+
     def until_stopped(self, *ids: str) -> None:
         while not set(ids) <= set(self.stopped):
             self.hear()
