@@ -49,7 +49,7 @@ class Told(NamedTuple):
     broken: bool = False
 
 
-class Messages(Dialect):
+class AnthropicMessages(Dialect):
     begin = Told()
     keep_alive = sse.KEEP_ALIVE
     done = b""
@@ -168,4 +168,4 @@ def _frame(name: str, said: Mapping[str, object], id_: EntryId | None = None) ->
     return body + (b"\n" if id_ is None else b"id: %d-%d\n\n" % id_)
 
 
-MESSAGES: Final = Messages()
+MESSAGES: Final = AnthropicMessages()

@@ -12,7 +12,7 @@ MESSAGES: tuple[Mutant, ...] = (
         _FOLD + "test_what_was_shown_and_is_taken_back_ends_in_an_error_and_nothing_is_spliced",
     ),
     mutant(
-        "what follows an error is shown", "Messages.fold", "is not None and not broken:", "is not None:",
+        "what follows an error is shown", "AnthropicMessages.fold", "is not None and not broken:", "is not None:",
         _FOLD + "test_what_was_shown_and_is_taken_back_ends_in_an_error_and_nothing_is_spliced",
     ),
     mutant(
