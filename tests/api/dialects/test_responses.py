@@ -144,6 +144,17 @@ def test_the_deltas_of_an_item_joined_are_its_text(seed: int) -> None:
             assert joined.get(each["item_id"], "") == each.get("text", each.get("arguments"))
 
 
+def test_a_call_that_the_server_makes_is_none_that_a_client_would_make() -> None:
+    contents = [start()]
+    for index, name in enumerate(("mine", "clock")):
+        head = {"type": "tool_use", "id": f"call_{index}", "name": name, "input": {}}
+        contents += [event("block_start", index=index, block=head), event("block_stop", index=index)]
+    log = [Entry(EntryId(7, seq), *each) for seq, each in enumerate(contents)]
+    found = all_of([*log, Entry(EntryId(8, 0), END, orjson.dumps(ENDS[0]))])
+    added = [each["item"]["type"] for each in found if each["type"] == "response.output_item.added"]  # type: ignore[index]
+    assert added == ["function_call", "mcp_call"]
+
+
 def test_an_attempt_that_goes_on_with_the_text_opens_no_second_item() -> None:
     text = event("block_start", index=0, block={"type": "text", "text": ""})
     first = [start(), text, Content(TEXT, b"It "), event("block_stop", index=0)]

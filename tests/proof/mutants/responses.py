@@ -7,7 +7,6 @@ _NUMBERED = "tests/api/viewing/test_numbered.py::"
 _ASKED = "tests/api/intake/asked/test_responses.py::"
 _OPENAI = "tests/api/intake/asked/test_openai.py::"
 _TYPES = _FOLD + "test_events_are_of_the_sdks_types_and_numbered_without_holes"
-_WHOLE = _FOLD + "test_the_whole_says_what_the_stream_has_said"
 _REST = _NUMBERED + "test_whichever_event_was_had_last_the_rest_follows_without_a_hole"
 _UNSAID = _ASKED + "test_what_cannot_be_said_is_named"
 
@@ -35,7 +34,7 @@ RESPONSES: tuple[Mutant, ...] = (
         "responses.items._kind",
         'return "mcp_call" if of_the_server else "function_call"',
         'return "function_call"',
-        _WHOLE,
+        _FOLD + "test_a_call_that_the_server_makes_is_none_that_a_client_would_make",
     ),
     mutant(
         "what was withdrawn is in the response",
@@ -51,7 +50,13 @@ RESPONSES: tuple[Mutant, ...] = (
         "events",
         _REST,
     ),
-    mutant("a reader goes on an event too late", "borders._placed", ">= had", "> had", _REST),
+    mutant(
+        "a reader goes on an event too late",
+        "borders._placed",
+        "more = dialect.count(state) - had",
+        "more = max(0, dialect.count(state) - had - 1)",
+        _REST,
+    ),
     mutant(
         "states that hold texts have no bound",
         "Borders.note",
@@ -64,11 +69,11 @@ RESPONSES: tuple[Mutant, ...] = (
         _OPENAI + "test_what_cannot_be_said_is_named",
     ),
     mutant(
-        "a system's message is the user's",
-        "responses_input._role",
-        "if role.value in _SYSTEM:",
-        "if False:",
-        _UNSAID,
+        "what the developer says first is no system prompt",
+        "responses_input._SYSTEM",
+        '("system", "developer")',
+        '("system",)',
+        _ASKED + "test_what_the_developer_says_first_is_the_system_prompt",
     ),
     mutant(
         "calls go side by side that may not",
