@@ -53,7 +53,7 @@ def read(body: Json) -> Asked:
     _reasoning(given.given("reasoning"), asked)
     _text(given.given("text"), asked)
     openai.who_asks(given.given("safety_identifier") or given.given("user"), asked)
-    _modes(given)
+    _modes(given, asked)
     if (store := given.given("store")) is not None and not store.flag():
         asked["retention"] = NOT_STORED_SECONDS
     stream = given.given("stream")
@@ -114,16 +114,16 @@ def _text(text: Given | None, asked: Json) -> None:
         openai.json_schema(form, asked, "type")
 
 
-def _modes(given: Given) -> None:
-    """What may be said in one way alone, which is how it is."""
+def _modes(given: Given, asked: Json) -> None:
+    """What may be said in a way or two, one of which is how it is."""
     if (background := given.given("background")) is not None:
         background.flag()
     if (key := given.given("prompt_cache_key")) is not None:
         key.text()
     if (truncation := given.given("truncation")) is not None:
         truncation.word("disabled")
-    if (tier := given.given("service_tier")) is not None:
-        tier.word("auto", "default")
+    if (tier := given.given("service_tier")) is not None and tier.word("auto", "default") == "default":
+        asked["service_tier"] = "standard_only"
     if (options := given.given("stream_options")) is not None:
         options.only("include_obfuscation")
         if (obfuscated := options.given("include_obfuscation")) is not None and obfuscated.flag():

@@ -44,6 +44,8 @@ def test_a_conversation_comes_out_at_a_model_of_openais_as_it_was() -> None:
     body: Json = {
         "model": "gpt-5.1", "input": CONVERSATION, "instructions": "Be brief.", "max_output_tokens": 100, "tools": [TOOL],
         "tool_choice": {"type": "function", "name": "weather"}, "parallel_tool_calls": False, "safety_identifier": "u1",
+        "temperature": 0.5, "top_p": 0.9, "service_tier": "default", "reasoning": {"effort": "high", "summary": "auto"},
+        "text": {"format": {"type": "json_schema", "name": "answer", "schema": {"type": "object"}, "strict": True}},
     }  # fmt: skip
     request = made(read(body).fields, {})
     said = ask(request.upstream_body())
