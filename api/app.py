@@ -30,6 +30,7 @@ from api.routes import (
     anew,
     batch,
     chat,
+    completions,
     docs_page,
     erasing,
     generations,
@@ -63,6 +64,7 @@ from broker.turns import Turns
 GUARDED = (
     generations.router,
     chat.router,
+    completions.router,
     responses.router,
     ui_chat.router,
     anew.router,
@@ -82,6 +84,7 @@ BODIES = (
     ChatRequest,
     responses.ResponsesRequest,
     MessagesRequest,
+    completions.CompletionRequest,
     admin_keys.KeyRequest,
     admin_keys.RotationRequest,
     view_links.LinkRequest,
@@ -101,6 +104,7 @@ SHAPES = (
     view_links.ViewLink,
     limits.LimitsInUse,
     responses.ResponseObject,
+    completions.ChatCompletion,
     responses.DeletedResponse,
     ui_chat.StoppedChat,
 )

@@ -33,7 +33,6 @@ _WAITS: Final = b": queued\n"
 _OVER: Final = b": end\n\n"
 _ANEW: Final = "The answer was begun anew after a crash: what was shown is no part of it."
 _WITHDRAWN: Final = "A guardrail has withdrawn the answer."
-_CANCELLED: Final = "The generation was cancelled."
 _GAP: Final = "What was shown is not what there is: the generation may be read anew by its id."
 _CLOSED: Final = "What let you in has ended."
 
@@ -127,14 +126,13 @@ class Completions(Dialect):
         if end["type"] == "error":
             return _error(openai_words.failed(end))
         if end["status"] == "cancelled":
-            return _error(openai_words.error_body(_CANCELLED, "server_error", "cancelled"))
-        unsaid = b"".join(_chunk(said, _delta(said, {"arguments": "{}"}, block)) for block in said.bare)
+            return _error(openai_words.cancelled())
         empty = b"{}" if said.text or said.calls else b'{"content":""}'
         reason = orjson.dumps(finish_reason(end.get("stop_reason")))
         last = b'%b%b,"finish_reason":%b}]}\n' % (said.head, empty, reason)
         usage = end.get("usage")
         told = self._usage_chunk(said, usage) if self._usage and isinstance(usage, dict) else b""
-        return _apart(unsaid) + (_apart(last) + told if told else last)
+        return last + b"\n" + told if told else last
 
     @staticmethod
     def _usage_chunk(said: Said, usage: Json) -> bytes:
@@ -188,7 +186,7 @@ def _told(said: Said, id_: EntryId, event: Json) -> tuple[Said, bytes]:
 def _begun(said: Said, id_: EntryId, event: Json, keep: int) -> tuple[Said, bytes]:
     """Only the first attempt is a beginning."""
     if keep < said.shown:
-        return _broken(said, _ANEW, "restarted")
+        return _broken(said, _ANEW, "begun_anew")
     if said.head:
         return said._replace(open=-1, call=-1), b""
     said = Said(_head(str(event.get("generation", "")), id_.attempt // 1000, str(event.get("model", ""))))
@@ -239,11 +237,6 @@ def _delta(said: Said, function: Json, block: int, **more: object) -> bytes:
 
 def _chunk(said: Said, delta: bytes) -> bytes:
     return said.head + delta + _GOES_ON
-
-
-def _apart(chunk: bytes) -> bytes:
-    """Before another one of the same entry."""
-    return chunk and chunk + b"\n"
 
 
 def _broken(said: Said, message: str, code: str) -> tuple[Said, bytes]:

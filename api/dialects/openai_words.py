@@ -56,6 +56,11 @@ def failed(end: Mapping[str, object]) -> Json:
     return error_body(str(end.get("message", code)), error_type(status if isinstance(status, int) else 500), code)
 
 
+def cancelled() -> Json:
+    """The error of a generation that was cancelled."""
+    return error_body("The generation was cancelled.", "server_error", "cancelled")
+
+
 def is_url_citation(citation: object) -> TypeGuard[Json]:
     """Whether it is one that OpenAI has words for."""
     return isinstance(citation, dict) and citation.get("type") == "url_citation"

@@ -2,7 +2,7 @@
 
 generations.py  `/v1/generations`
 chat.py         the chat form: submit and follow in one
-responses.py    `/v1/responses`, as OpenAI has it
+responses.py    `/v1/responses`, as OpenAI has it; completions.py: `/v1/chat/completions`
 ui_chat.py      `/api/chat`: the AI SDK's chat
 webhooks.py     an end is told again
 batch.py        many submits in one request

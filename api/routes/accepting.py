@@ -6,15 +6,17 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from fastapi import Request
+from starlette.datastructures import Headers
 
 from api.access.gate import Principal
-from api.intake.problems import Code, Problem
+from api.intake.problems import Code, FieldError, Problem
 from api.routes.auditing import journal_of
 from api.routes.cells import Cells
 from api.routes.service import Service
 from api.viewing.admissions import Closed
 from api.viewing.transcripts import Form
 from api.viewing.waiting import wait_for_end
+from broker.errors import UnknownGeneration
 from broker.record import TERMINAL, Record
 from broker.request import GenerationRequest
 from broker.store.accepting import Submitted
@@ -22,6 +24,13 @@ from broker.store.accepting import Submitted
 LONGEST_ANSWER_SECONDS: Final = 3600.0
 """How long an answer that is no stream may be waited for: as long as a generation may take."""
 _ROUNDS: Final = 5
+_NO_KEY: Final[FieldError] = {
+    "parameter": "Idempotency-Key", "code": "missing",
+    "detail": "is required with Last-Event-ID: it says which generation is resumed",
+}  # fmt: skip
+_NOT_MADE: Final = (
+    "This Idempotency-Key has made no generation that could be resumed. Without Last-Event-ID it makes one."
+)
 
 
 class Ended(NamedTuple):
@@ -39,6 +48,27 @@ async def accepted_from(
     accepted = await cells.accept(asked, key, who.owner, who.key)
     journal_of(request).note("submit", who, accepted.id)
     return accepted
+
+
+def cursor_of(headers: Headers, key: str | None) -> str:
+    """The entry behind which a submit is to be resumed; empty if it is none. Raises Problem (422) if nothing says of what."""
+    cursor = ", ".join(headers.getlist("last-event-id"))
+    if cursor and key is None:
+        raise Problem(Code.INVALID_REQUEST, errors=[_NO_KEY])
+    return cursor
+
+
+async def accepted_or_resumed(
+    request: Request, cells: Cells, who: Principal, asked: GenerationRequest, key: str | None, cursor: str
+) -> Submitted:
+    """As `accepted_from`; with a cursor what this key has made before: whoever has seen a part of it starts no second one.
+    Raises Problem (404) if it has made nothing."""
+    if not cursor or key is None:
+        return await accepted_from(request, cells, who, asked, key)
+    try:
+        return await cells.made_before(asked, key, who.owner)
+    except UnknownGeneration:
+        raise Problem(Code.NOT_FOUND, _NOT_MADE) from None
 
 
 def naming(id_: str) -> Mapping[str, str]:

@@ -9,4 +9,5 @@ openai.py            what both of OpenAI's APIs say alike: tools, tool choices, 
 responses.py         a request of OpenAI's Responses API, and one that goes on from an earlier response
 responses_input.py   its input: messages, calls and their results, reasoning
 ui.py                a request of the AI SDK's chat transports; ui_messages.py: its messages
+completions.py       a request of OpenAI's Chat Completions; completions_messages.py: its messages
 """

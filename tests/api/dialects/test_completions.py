@@ -171,7 +171,7 @@ def test_what_goes_on_after_a_crash_goes_on_here() -> None:
 def test_what_was_shown_is_never_taken_back_in_silence(shown: list[Content]) -> None:
     again = [start(), opened(0, "text", text=""), Content(TEXT, b"other")]
     chunks = said(log([start(), *shown], again, [ended()]))
-    assert chunks[-1]["error"]["code"] == "restarted"
+    assert chunks[-1]["error"]["code"] == "begun_anew"
     assert len(chunks) == 3
     chunks = said(log([start(), *shown], [Content(WITHDRAW, b'{"type":"withdraw"}')], [ended()]))
     assert chunks[-1]["error"]["code"] == "blocked"

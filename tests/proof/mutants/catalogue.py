@@ -12,6 +12,7 @@ from tests.proof.mutants.seeding import Edit as Edit
 from tests.proof.mutants.seeding import Mutant as Mutant
 from tests.proof.mutants.seeding import mutant as _mutant
 from tests.proof.mutants.shared import SHARED
+from tests.proof.mutants.vocabularies import VOCABULARIES
 
 _LUA = "tests/broker/store/test_lua.py::"
 _HUB = "tests/api/viewing/test_hub.py::"
@@ -1164,7 +1165,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     # -- the chat form, and what an end tells
     _mutant(
-        "whoever resumes starts a second generation", "routes.chat.chat", "if cursor and key is not None:", "if False:",
+        "whoever resumes starts a second generation", "accepted_or_resumed", "if not cursor or key is None:", "if True:",
         _CHAT_FORM + "test_whoever_resumes_what_is_not_there_starts_nothing",
     ),
     _mutant(
@@ -1352,6 +1353,7 @@ MUTANTS: tuple[Mutant, ...] = (
     # -- who asks
     *DOORS,
     *LINKS,
+    *VOCABULARIES,
     *NAMING,
     *RESPONSES,
     *MESSAGES,
