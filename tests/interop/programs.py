@@ -13,7 +13,14 @@ from typing import Any, Final
 FOLDER: Final = Path(__file__).parent
 PACKAGES: Final = FOLDER / "node_modules"
 _OLDEST: Final = 20
-_OPTIONS: Final = ("--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error", "--save-exact")
+_OPTIONS: Final = (
+    "--no-audit",
+    "--no-fund",
+    "--no-package-lock",
+    "--loglevel=error",
+    "--save-exact",
+    "--legacy-peer-deps",
+)
 _INSTALL_SECONDS: Final = 600
 
 
