@@ -12,6 +12,7 @@ from tests.proof.mutants.seeding import Edit as Edit
 from tests.proof.mutants.seeding import Mutant as Mutant
 from tests.proof.mutants.seeding import mutant as _mutant
 from tests.proof.mutants.shared import SHARED
+from tests.proof.mutants.sockets import SOCKETS
 from tests.proof.mutants.vocabularies import VOCABULARIES
 
 _LUA = "tests/broker/store/test_lua.py::"
@@ -1355,6 +1356,8 @@ MUTANTS: tuple[Mutant, ...] = (
     *LINKS,
     *VOCABULARIES,
     *NAMING,
+    # -- WebSockets
+    *SOCKETS,
     *RESPONSES,
     *MESSAGES,
     # -- what all workers may ask of an upstream
