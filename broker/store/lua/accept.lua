@@ -16,8 +16,9 @@ local us = now_us()
 local now = math.floor(us / 1000)
 local id, first_ms, name, job, wake_ms, index_ms, most, held = unpack(ARGV, #ARGV - 7)
 local left, full_ms
-if (most ~= '' or held ~= '') and redis.call('EXISTS', KEYS[1], KEYS[2]) == 0 then
-  if full(most) then return { 'full' } end
+local close = may_be_full(most, KEYS[3])
+if (close or held ~= '') and redis.call('EXISTS', KEYS[1], KEYS[2]) == 0 then
+  if close and full(most, now) then return { 'full' } end
   local reached
   reached, left, full_ms = charge(ARGV[8], held, id, us, index_ms)
   if reached then return { 'limited', reached, left } end

@@ -10,5 +10,4 @@ local place = tonumber(ARGV[8]) or submitted_us and tonumber(submitted_us) / 100
 queue_job(KEYS[1], KEYS[2], KEYS[5], ARGV[2], ARGV[3], ARGV[4], place, ARGV[6], ARGV[7])
 redis.call('ZREM', COMING, ARGV[1])
 -- An API process that was paused for long may find that a sweeper has taken the id for one never submitted.
-redis.call('ZADD', KEYS[3], 'NX', 0, ARGV[1])
-redis.call('PEXPIRE', KEYS[3], ARGV[7])
+if redis.call('ZADD', KEYS[3], 'NX', 0, ARGV[1]) == 1 then redis.call('PEXPIRE', KEYS[3], ARGV[7]) end

@@ -8,33 +8,43 @@
 --       score there, which of KEYS is the list of its next look, ms until that, first and last of the attempts whose jobs are
 --       removed (20 at most)
 local now = now_ms()
-local ids, owners, jobs, stood = {}, {}, {}, {}
-local function list(key, mode, score, id)
-  redis.call('ZADD', key, mode, score, id)
-  redis.call('PEXPIRE', key, ARGV[1])
+local ids, owners, jobs, added, removed = {}, {}, {}, {}, {}
+
+-- What each list loses, and gets, is gathered first: however many are filed, each is written once.
+local function remove(key, ...)
+  removed[key] = removed[key] or {}
+  for _, member in ipairs({ ... }) do table.insert(removed[key], member) end
 end
+local function add(key, mode, score, id)
+  added[key] = added[key] or { mode }
+  table.insert(added[key], score)
+  table.insert(added[key], id)
+end
+
 for i = 5, #ARGV, 8 do
   local id, owner, state, score, looks, in_ms, first, last = unpack(ARGV, i, i + 7)
   ids[#ids + 1] = id
   for _, each in ipairs(STATES) do
-    if each ~= state then redis.call('ZREM', list_of(owner, 'index:' .. each), id) end
+    if each ~= state then remove(list_of(owner, 'index:' .. each), id) end
   end
-  list(list_of(owner, 'index:all'), 'NX', score, id)
-  list(list_of(owner, 'index:' .. state), 'CH', score, id)
-  list(KEYS[tonumber(looks)], 'CH', int(now + tonumber(in_ms)), id)
-  if looks == '2' then stood[#stood + 1] = id end
-  local names = {}
+  add(list_of(owner, 'index:all'), 'NX', score, id)
+  add(list_of(owner, 'index:' .. state), 'CH', score, id)
+  add(KEYS[tonumber(looks)], 'CH', int(now + tonumber(in_ms)), id)
+  if looks == '2' then remove(KEYS[1], id) end
   for ordinal = first, last do
     local name = job_name(id, ordinal, owner)
-    names[#names + 1] = name
+    remove(line_of(owner), name)
     jobs[#jobs + 1] = ARGV[2] .. name
     jobs[#jobs + 1] = ARGV[3] .. name
   end
-  redis.call('ZREM', line_of(owner), unpack(names))
   owners[owner] = true
 end
-redis.call('ZREM', KEYS[4], unpack(ids))
-redis.call('ZREM', KEYS[5], unpack(ids))
-if #stood > 0 then redis.call('ZREM', KEYS[1], unpack(stood)) end
+remove(KEYS[4], unpack(ids))
+remove(KEYS[5], unpack(ids))
+for key, members in pairs(removed) do redis.call('ZREM', key, unpack(members)) end
+for key, rows in pairs(added) do
+  redis.call('ZADD', key, unpack(rows))
+  redis.call('PEXPIRE', key, ARGV[1])
+end
 redis.call('DEL', unpack(jobs))
 for owner in pairs(owners) do leave_slot(owner, KEYS[3], ARGV[4], ARGV[1]) end

@@ -1,14 +1,17 @@
 -- Shared by the scripts that list and queue what was submitted.
 
+local HOUR_US = 3600000000
+
 -- Lists a generation as submitted now, behind all others of its owner; returns its score (µs). The order of
 -- submits, and with it the queue's, stands even where the clock jumps back.
 local function list_submitted(all, queued, id, us, index_ms)
-  local newest = redis.call('ZRANGE', all, -1, -1, 'WITHSCORES')
-  local score = math.max(us, tonumber(newest[2] or '0') + 1)
-  for _, list in ipairs({ all, queued }) do
-    redis.call('ZADD', list, 'NX', int(score), id)
-    redis.call('PEXPIRE', list, index_ms)
-  end
+  local newest = tonumber(redis.call('ZRANGE', all, -1, -1, 'WITHSCORES')[2] or '0')
+  local score = math.max(us, newest + 1)
+  redis.call('ZADD', all, 'NX', int(score), id)
+  -- The first of an hour has the list of all live on: that lives for very much longer, and is never empty meanwhile.
+  if newest > us or math.floor(newest / HOUR_US) ~= math.floor(us / HOUR_US) then redis.call('PEXPIRE', all, index_ms) end
+  redis.call('ZADD', queued, 'NX', int(score), id)
+  redis.call('PEXPIRE', queued, index_ms)
   return score
 end
 

@@ -30,8 +30,18 @@ end
 local found = { #ids }
 if #ids == 0 then return found end
 
+-- Where the jobs of first attempts stand, of those that have one in the line; and of which owners any of later attempts wait.
+local places, begun = {}, {}
+local function find_places(owner, ids)
+  local names = {}
+  for i, id in ipairs(ids) do names[i] = job_name(id, 1, owner) end
+  for i, place in ipairs(redis.call('ZMSCORE', line_of(owner), unpack(names))) do places[ids[i]] = place end
+  begun[owner] = redis.call('ZCOUNT', line_of(owner), '-inf', '(0') > 0
+end
+
 -- Whether a job of a later attempt stands in the generation's place.
 local function waits_again(id, owner)
+  if not begun[owner] then return false end
   local submitted_us = redis.call('ZSCORE', list_of(owner, 'index:all'), id)
   if not submitted_us then return false end
   local place = string.format('%.3f', tonumber(submitted_us) / 1000 - BEGUN)
@@ -41,15 +51,21 @@ local function waits_again(id, owner)
   return false
 end
 
-local tenants, looks, lines = KEYS[4], {}, {}
-local owners = redis.call('HMGET', tenants, unpack(ids))
+local looks, lines, of_owner = {}, {}, {}
+local owners = redis.call('HMGET', KEYS[4], unpack(ids))
+for i, id in ipairs(ids) do
+  local owner = owners[i] or ''
+  of_owner[owner] = of_owner[owner] or {}
+  table.insert(of_owner[owner], id)
+end
+for owner, theirs in pairs(of_owner) do find_places(owner, theirs) end
 local again = int(now + tonumber(ARGV[2]))
 -- The more wait, the later is their turn, and the next look.
 local turn = math.max(tonumber(ARGV[3]), depth() * ARGV[4])
 turn = int(now + math.min(turn, ARGV[5] - 1000))
 for i, id in ipairs(ids) do
   local owner = owners[i] or ''
-  local place = redis.call('ZSCORE', line_of(owner), job_name(id, 1, owner))
+  local place = places[id]
   local waits = place or waits_again(id, owner)
   if waits then lines[owner] = math.min(lines[owner] or math.huge, tonumber(place or '0')) end
   looks[2 * i - 1], looks[2 * i] = waits and turn or again, id

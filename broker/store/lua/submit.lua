@@ -12,6 +12,7 @@
 --   {'full', generation id}    as many wait as may
 --   {'limited', which, ms}     it would pass this limit; the same may fare better then
 local us = now_us()
+local now = math.floor(us / 1000)
 local verdict, id = 'accepted', ARGV[1]
 local key = KEYS[tonumber(ARGV[6])]
 local before = key and redis.call('GET', key)
@@ -21,18 +22,19 @@ if before then
   if known ~= id then verdict, id = 'known', known end
 end
 local left, full_ms
+local close = may_be_full(ARGV[9], KEYS[1])
+local held = close or ARGV[11] ~= ''
 -- What is listed was accepted by the same call, whose reply was lost.
-local held = ARGV[9] ~= '' or ARGV[11] ~= ''
 if held and verdict == 'accepted' and not redis.call('ZSCORE', KEYS[2], id) then
-  if full(ARGV[9]) then return { 'full', id } end
+  if close and full(ARGV[9], now) then return { 'full', id } end
   local reached
   reached, left, full_ms = charge(ARGV[8], ARGV[11], id, us, ARGV[5])
   if reached then return { 'limited', reached, left } end
-  if ARGV[9] ~= '' then will_come(id, tonumber(ARGV[10])) end
+  if close then will_come(id, now, tonumber(ARGV[10])) end
 end
 if key and not before then redis.call('SET', key, id .. ' ' .. kept(ARGV[2]), 'PX', ARGV[3]) end
 -- Of a known one too: a sweeper may have taken the id for one that was never made.
-redis.call('ZADD', KEYS[1], 'NX', int(math.floor(us / 1000) + tonumber(ARGV[4])), id)
+redis.call('ZADD', KEYS[1], 'NX', int(now + tonumber(ARGV[4])), id)
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 if verdict == 'accepted' then
   local score = list_submitted(KEYS[2], KEYS[3], id, us, ARGV[5])

@@ -48,13 +48,15 @@ local function run(owner, jobs)
     if redis.call('SET', ARGV[2] .. name, '1', 'PX', ARGV[3], 'NX') then
       local id = parts_of(name)
       ids[#ids + 1] = id
-      places[#places + 1] = redis.call('ZSCORE', list_of(owner, 'index:all'), id) or int(jobs[i + 1] % BEGUN * 1000)
-      places[#places + 1] = id
+      places[#places + 1], places[#places + 2] = int(jobs[i + 1] % BEGUN * 1000), id
       looks[#looks + 1], looks[#looks + 2] = look, id
       taken[#taken + 1], taken[#taken + 2] = name, jobs[i + 1]
     end
   end
   if #ids == 0 then return end
+  for i, submitted in ipairs(redis.call('ZMSCORE', list_of(owner, 'index:all'), unpack(ids))) do
+    places[2 * i - 1] = submitted or places[2 * i - 1]
+  end
   redis.call('ZREM', list_of(owner, 'index:queued'), unpack(ids))
   for _, list in ipairs({ list_of(owner, 'index:running'), KEYS[3] }) do
     redis.call('ZADD', list, 'NX', unpack(places))

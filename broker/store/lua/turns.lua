@@ -84,17 +84,22 @@ local function depth()
   return nobodys and waiting + redis.call('ZCARD', line_of('')) or waiting
 end
 
--- Whether as many wait, or are about to, as `most`; '': any number may. Writes nothing: behind a write that needs no memory Redis
--- lets a script write what it has no memory for.
-local function full(most)
-  if most == '' then return false end
-  return depth() + redis.call('ZCOUNT', COMING, '(' .. int(now_ms()), '+inf') >= tonumber(most)
+-- Whether it may be that as many wait as `most`; '': any number may. All that wait are in `due`, and all that are about to: while
+-- that has 10,000 fewer, nobody need count them, nor keep places for those that are submitted and not queued yet.
+local function may_be_full(most, due)
+  return most ~= '' and redis.call('ZCARD', due) + 10000 >= tonumber(most)
+end
+
+-- Whether as many wait, or are about to, as `most`. Writes nothing: behind a write that needs no memory Redis lets a script write what
+-- it has no memory for.
+local function full(most, now)
+  return depth() + redis.call('ZCOUNT', COMING, '(' .. int(now), '+inf') >= tonumber(most)
 end
 
 -- Keeps a place for what is submitted, and queued in another step.
-local function will_come(id, ms)
-  redis.call('ZADD', COMING, int(now_ms() + ms), id)
-  redis.call('ZREMRANGEBYSCORE', COMING, '-inf', int(now_ms()))
+local function will_come(id, now, ms)
+  redis.call('ZADD', COMING, int(now + ms), id)
+  redis.call('ZREMRANGEBYSCORE', COMING, '-inf', int(now))
   redis.call('PEXPIRE', COMING, ms)
 end
 

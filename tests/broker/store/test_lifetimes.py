@@ -11,6 +11,7 @@ from tests.broker.store.scripted import Generation, Server
 _SLACK_MS = 30_000
 RETENTION_MS = 200_000
 SHORTEST_MS = 100_000
+HOUR_US = 3600 * 1_000_000
 """Any life is longer: so that one is not taken for another."""
 
 
@@ -119,8 +120,18 @@ def test_the_lists_outlive_what_they_list_whoever_wrote_them_last(server: Server
     assert all(lives(server.command("PTTL", key), keys.INDEX_MS) for key in lists)
     for key in lists:
         server.command("PEXPIRE", key, SHORTEST_MS)
+    # The list of all is kept alive by the first submit of an hour.
+    server.command("ZINCRBY", keys.index("all"), -HOUR_US, first)
     server.do(server.coordination.submit(second, None, "fingerprint", 0))
     assert all(lives(server.command("PTTL", key), keys.INDEX_MS) for key in lists)
+
+
+def test_the_list_of_all_lives_on_where_the_clock_has_jumped_back(server: Server) -> None:
+    server.do(server.coordination.submit(first := new_generation_id(), None, "fingerprint", 0))
+    server.command("ZINCRBY", keys.index("all"), 60_000_000, first)
+    server.command("PEXPIRE", keys.index("all"), SHORTEST_MS)
+    server.do(server.coordination.submit(new_generation_id(), None, "fingerprint", 0))
+    assert lives(server.command("PTTL", keys.index("all")), keys.INDEX_MS)
 
 
 def test_a_sweep_that_finds_something_keeps_due_alive(server: Server) -> None:

@@ -79,3 +79,11 @@ def test_a_place_that_is_kept_for_a_submit_that_breaks_off_is_free_again(server:
     assert 0 < server.command("PTTL", "respool:coming") <= keys.COMING_MS
     server.command("ZADD", "respool:coming", server.now_ms() - 1, "gen_a")
     server.do(here.submit(request(), "key"))
+
+
+@pytest.mark.parametrize("two", [False, True], ids=["one server", "two servers"])
+def test_where_far_fewer_wait_than_may_nobody_counts_them(server: Server, two: bool) -> None:
+    server.do(submissions(server, 10_001, two=two).submit(request(), "key"))
+    assert server.command("EXISTS", "respool:coming") == 0
+    server.do(submissions(server, 10_001, two=two).submit(request(), "another"))
+    assert (server.command("EXISTS", "respool:coming"), server.do(server.coordination.standing()).depth) == (0, 2)

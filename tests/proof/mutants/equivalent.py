@@ -360,8 +360,8 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         " 'BYSCORE', 'LIMIT', 0, 11)) do",
     ),
     "long ago, by a millisecond or a microsecond more": (
-        "lists.lua list_submitted: local score = math.max(us, tonumber(newest[2] or '0') + 1) => local score ="
-        " math.max(us, tonumber(newest[2] or '1') + 1)",
+        "lists.lua list_submitted: local newest = tonumber(redis.call('ZRANGE', all, -1, -1, 'WITHSCORES')[2] or '0')"
+        " => local newest = tonumber(redis.call('ZRANGE', all, -1, -1, 'WITHSCORES')[2] or '1')",
         "lease.lua lease_left: local left, most = tonumber(lease_until or '0') - now,"
         " tonumber(lease_ms or LONGEST_LEASE_MS) => local left, most = tonumber(lease_until or '1') - now,"
         " tonumber(lease_ms or LONGEST_LEASE_MS)",

@@ -20,7 +20,7 @@ LIMITING: tuple[Mutant, ...] = (
     ),
     mutant(
         "a lost reply is charged twice", "accept.lua",
-        "(most ~= '' or held ~= '') and redis.call('EXISTS', KEYS[1], KEYS[2]) == 0", "most ~= '' or held ~= ''", _ONCE,
+        "(close or held ~= '') and redis.call('EXISTS', KEYS[1], KEYS[2]) == 0", "close or held ~= ''", _ONCE,
     ),
     mutant(
         "a lost reply with a key is charged twice", "submit.lua",
