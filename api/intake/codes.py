@@ -35,6 +35,11 @@ class Code(Enum):
     IDEMPOTENCY_KEY_INVALID = Kind(
         400, "The Idempotency-Key is not usable", "It must be 1 to 255 visible ASCII characters, given once."
     )
+    OFFSET_INVALID = Kind(
+        400,
+        "The offset is not usable",
+        "It is none that a stream has told, nor `-1` or `now`; or there is none, with `live`.",
+    )
     UNAUTHENTICATED = Kind(
         401, "Who asks is not known", "A request names its API key, once: in `Authorization: Bearer` or in `X-Api-Key`."
     )
@@ -75,6 +80,11 @@ class Code(Enum):
     )
     ERASED = Kind(410, "The generation was erased", "Somebody had it erased; its Idempotency-Key makes nothing either.")
     EXPIRED = Kind(410, "The generation has expired", "Its retention is over and its text is gone.")
+    OFFSET_GONE = Kind(
+        410,
+        "The stream does not have this offset",
+        "What was before it is not, or no more, what was read: begin again.",
+    )
     BODY_TOO_LARGE = Kind(413, "The body is too large", "A body has at most 1 MiB, chunked or not.")
     UNSUPPORTED_MEDIA_TYPE = Kind(
         415, "The media type is not supported", "Send `application/json`, in UTF-8 and not compressed."

@@ -9,6 +9,7 @@ batch.py        many submits in one request
 limits.py       what a tenant may use, and what it does
 anew.py         the same request again, and what goes on from its text
 admin_keys.py   `/v1/admin/keys`: API keys are made and revoked
+durable.py      a generation as a durable stream, to read
 view_links.py   links by which anybody reads one generation
 asking.py       who asks, and which cell it is about: before any route does anything
 erasing.py      of one generation, or of all that have some labels, nothing stays

@@ -107,12 +107,12 @@ async def has_waited(request: Request, service: Service, who: Principal, id_: st
     if (full := service.hub.admissions.full(who, id_)) is not None:
         raise Problem(Code.TOO_MANY_STREAMS, limit=full)
     try:
-        return await wait_for_end(service.hub, id_, visit, who, seconds, partial(_left, request))
+        return await wait_for_end(service.hub, id_, visit, who, seconds, partial(left, request))
     except Closed:
         raise Problem(Code.UNAUTHENTICATED, "What let you in has ended.") from None
 
 
-async def _left(request: Request) -> None:
+async def left(request: Request) -> None:
     """Returns when the client has gone."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

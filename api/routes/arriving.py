@@ -52,7 +52,7 @@ async def arrive(
     after = EntryId.parse(cursor) if cursor else None
     try:
         async with asyncio.timeout(_VISIT_SECONDS):
-            visit, known = await _visit(service, who, id_, after)
+            visit, known = await visited(service, who, id_, after)
     except (ArchiveUnavailable, PayloadUnreadable):
         raise  # it has ended: nobody waits for more of it; or it takes an operator to read it
     except (StorageUnavailable, TimeoutError):
@@ -92,7 +92,7 @@ async def _wait_of(service: Service, id_: str, visit: Visit) -> Wait | None:
     return None if rank is None else await service.hub.waits.of(visit.owner, rank)
 
 
-async def _visit(service: Service, who: Principal, id_: str, after: EntryId | None) -> tuple[Visit, bool]:
+async def visited(service: Service, who: Principal, id_: str, after: EntryId | None) -> tuple[Visit, bool]:
     """What is known of a generation that is there for the one who asks, and whether its log has this entry. What the archive
     cannot give, or nobody here can read, is found out before a stream begins. Raises as Logs.visit, ArchiveUnavailable and
     PayloadUnreadable."""

@@ -38,7 +38,7 @@ async def follow_submitted(
 ) -> Response:
     """A stream of what was accepted, from its beginning or from behind the cursor. Of what was made just now nothing need be
     asked. `told`: headers that tell which generation it is, in lower case; ours, if there are none. `before` as in `follow`."""
-    id_, view = accepted.id, _view(request, who, dialect, chunk)
+    id_, view = accepted.id, view_of(request, who, dialect, chunk)
     named = told if told is not None else {"location": f"/v1/generations/{id_}", "generation-id": id_}
     headers = encoded({**named, **paces(service, who, accepted)})
     if accepted.record is None or service.hub.draining:
@@ -75,12 +75,12 @@ async def follow(
 ) -> Response:
     """A stream from behind the cursor. `before`: frames that the reader lacks, and that are in front of all others, wherever
     those begin. `state`: that behind the cursor, if it is known. Raises as `arrive`."""
-    view = _view(request, who, dialect, chunk)
+    view = view_of(request, who, dialect, chunk)
     arrival = await arrive(service, journal_of(request), who, id_, cursor, view, snapshot=snapshot, new=new)
     if arrival is None:
         rest = before + last
         return (
-            _nothing_more(view.dialect.keep_alive + rest, headers)
+            nothing_more(view.dialect.keep_alive + rest, headers)
             if rest
             else Response(status_code=204, headers=NO_STORE)
         )
@@ -120,7 +120,7 @@ def refuse_if_full(admissions: Admissions, who: Principal) -> None:
         raise Problem(Code.TOO_MANY_STREAMS, limit=full)
 
 
-def _view(request: Request, who: Principal, dialect: Dialect, chunk: Size) -> View:
+def view_of(request: Request, who: Principal, dialect: Dialect, chunk: Size) -> View:
     """How this reader is shown a log: whatever it asks for, text alone if that is all it may see."""
     shown = redacted(dialect) if who.redacted else dialect
     return View(in_chunks(shown, chunk), framing_of(request.scope))
@@ -130,7 +130,7 @@ def _turned_away(service: Service, id_: str, view: View, headers: list[tuple[byt
     return EventStream(service.hub, service.hub.turn_away(id_, view), headers=headers)
 
 
-def _nothing_more(body: bytes, headers: list[tuple[bytes, bytes]] | None) -> Response:
+def nothing_more(body: bytes, headers: list[tuple[bytes, bytes]] | None) -> Response:
     """For readers that wait for the last frame: a stream that has no other."""
     response = Response(body)
     response.raw_headers = [*EVENT_STREAM_HEADERS, *(headers or []), (b"content-length", b"%d" % len(body))]

@@ -267,6 +267,11 @@ HEADERS: Final[Mapping[str, Json]] = {
     "X-Content-Type-Options": {"description": "It is what it says.", "schema": {"const": "nosniff"}},
     "WWW-Authenticate": {"description": "How to say who asks.", "schema": {"const": "Bearer"}},
     "Set-Cookie": {"description": "`__Host-respool-` and the generation's id.", "schema": {"type": "string"}},
+    "Stream-Next-Offset": {"description": "Where to read on.", "schema": {"type": "string"}},
+    "Stream-Up-To-Date": {"description": "Nothing is behind it yet.", "schema": {"const": "true"}},
+    "Stream-Closed": {"description": "Nothing will ever be behind it.", "schema": {"const": "true"}},
+    "Stream-Cursor": {"description": "To be sent as `cursor` with the next read.", "schema": {"type": "string"}},
+    "ETag": {"description": "Names what was read.", "schema": {"type": "string"}},
     "X-Accel-Buffering": {"description": "Tells a proxy to hand on at once.", "schema": {"const": "no"}},
     "Content-Security-Policy": {"description": "The page loads nothing from elsewhere.", "schema": {"type": "string"}},
 }

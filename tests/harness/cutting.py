@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import socket
 import struct
 import threading
@@ -119,31 +120,31 @@ class _Anywhere:
 
 class _Ending:
     """Ends a chunked body behind so many bytes of it, or behind the `line`-th line of an event that begins there, as if it were
-    whole. Answers with other bodies pass."""
+    whole. Answers with other bodies, ahead of it on its connection, pass."""
 
     def __init__(self, budget: int, line: int) -> None:
         self._budget, self._line = budget, line
         self._raw, self._body, self._sent = b"", b"", 0
-        self._in_body: bool | None = None
+        self._chunked, self._others = False, 0
 
     def take(self, data: bytes) -> tuple[bytes, bool]:
-        if self._in_body is False:
-            return data, False
         self._raw += data
-        head = b""
-        if self._in_body is None:
+        passed = b""
+        while not self._chunked:
+            other, self._raw = self._raw[: self._others], self._raw[self._others :]
+            passed, self._others = passed + other, self._others - len(other)
             head, blank, rest = self._raw.partition(b"\r\n\r\n")
             if not blank:
-                return b"", False
-            self._in_body = b"transfer-encoding: chunked" in head.lower()
-            if not self._in_body:
-                return self._raw, False
-            head, self._raw = head + blank, rest
+                return passed, False
+            passed, self._raw = passed + head + blank, rest
+            self._chunked = b"transfer-encoding: chunked" in head.lower()
+            length = re.search(rb"content-length: (\d+)", head.lower())
+            self._others = int(length[1]) if length else 0
         whole = self._unchunk()
         end = self._end()
         upto = len(self._body) if end is None else end
         part, self._sent = self._body[self._sent : upto], upto
-        passed = head + (b"%x\r\n%b\r\n" % (len(part), part) if part else b"")
+        passed += b"%x\r\n%b\r\n" % (len(part), part) if part else b""
         return passed + (b"0\r\n\r\n" if end is not None or whole else b""), end is not None
 
     def _unchunk(self) -> bool:
@@ -162,7 +163,7 @@ class _Ending:
         """Where the body ends, if it has come so far."""
         if self._line == 0:
             return self._budget if self._budget <= len(self._body) else None
-        at = self._body.find(b"\n\ndata: ", self._budget)
+        at = self._body.find(b"\n\n", self._budget)
         if at < 0:
             return None
         end = at + len(b"\n\n")

@@ -15,7 +15,6 @@ TOKENS: Final = 400
 SEEDS: Final = range(6)
 _CUTS: Final = 12
 """Of the first connections of each: 72 in all, unless an end comes first."""
-_LEAST: Final = 50
 _MOST_BYTES: Final = 5000
 
 
@@ -32,8 +31,8 @@ class CutStreams:
 
 
 @contextmanager
-def cut_streams(client: Client, stack: Stack, *, kinds: Sequence[Cut] = ALL) -> Iterator[CutStreams]:
-    """Fails the test, once the client is done, unless at least 50 of its connections were cut, and each stream's often."""
+def cut_streams(client: Client, stack: Stack, *, kinds: Sequence[Cut] = ALL, least: int = 50) -> Iterator[CutStreams]:
+    """Fails the test, once the client is done, unless at least so many of its connections were cut, and some of each stream."""
     made = [client.submit(f"sim-1?tps=300&ttft_ms=20&tokens={TOKENS}&seed={seed}&thinking=1").id for seed in SEEDS]
     with ExitStack() as proxies:
         cutting = [
@@ -41,8 +40,8 @@ def cut_streams(client: Client, stack: Stack, *, kinds: Sequence[Cut] = ALL) -> 
             for seed in SEEDS
         ]
         yield CutStreams(made, [proxy.url for proxy in cutting])
-        assert min(proxy.cut for proxy in cutting) > 5
-        assert sum(proxy.cut for proxy in cutting) >= _LEAST
+        assert min(proxy.cut for proxy in cutting) > 0
+        assert sum(proxy.cut for proxy in cutting) >= least
         print("cut:", dict(sum((proxy.cut_so for proxy in cutting), Counter())))
 
 

@@ -15,6 +15,7 @@ from api.dialects.as_messages import in_messages
 from api.dialects.chat import CHAT_FORM
 from api.dialects.chat_text import CHAT_TEXT
 from api.dialects.completions import COMPLETIONS_WITH_USAGE
+from api.dialects.durable import ARRAY, DURABLE
 from api.dialects.messages import MESSAGES
 from api.dialects.native import NATIVE, Native
 from api.dialects.redacted import redacted
@@ -56,6 +57,7 @@ class Counting(Native):
 
 
 DIALECTS: list[Dialect] = [NATIVE, TEXT_VIEW, CHAT_FORM, CHAT_TEXT, UI, MESSAGES, Counting()]
+DIALECTS += [DURABLE, ARRAY]
 DIALECTS += [redacted(each) for each in DIALECTS[:5]]
 DIALECTS += [Responses(Head.of(ID, "m", 0, {})), COMPLETIONS_WITH_USAGE]
 DIALECTS += [in_messages(NATIVE, ID), in_messages(redacted(NATIVE))]

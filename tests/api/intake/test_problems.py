@@ -25,6 +25,7 @@ from broker.refusals import Away
 
 FOR_GOOD = {
     400: "malformed_json duplicate_key not_utf8 unsupported_json incomplete_body malformed_head idempotency_key_invalid"
+    " offset_invalid"
     " http_error",
     401: "unauthenticated",
     403: "forbidden model_not_allowed tool_not_allowed cross_site",
@@ -32,7 +33,7 @@ FOR_GOOD = {
     405: "method_not_allowed",
     406: "not_acceptable",
     409: "already_ended already_followed not_ended key_has_ended too_many_keys no_webhook cannot_continue",
-    410: "expired erased",
+    410: "expired erased offset_gone",
     413: "body_too_large",
     415: "unsupported_media_type",
     421: "host_not_allowed",

@@ -160,7 +160,7 @@ LINKS: tuple[Mutant, ...] = (
     ),
     mutant(
         "a stream is not redacted",
-        "_view",
+        "view_of",
         "redacted(dialect) if who.redacted else dialect",
         "dialect",
         _ROUTES + "test_what_is_withheld_is_in_no_answer",

@@ -25,7 +25,8 @@ BODY = {"model": "sim-1?tps=0&tokens=5&ttft_ms=0", "messages": [{"role": "user",
 ALLOW = "access-control-allow-origin"
 EXPOSED = (
     "Location, Retry-After, Generation-Id, Respool-Generation, RateLimit, RateLimit-Policy, "
-    "X-Should-Retry, Request-Id, X-Workflow-Run-Id, X-Workflow-Stream-Tail-Index"
+    "X-Should-Retry, Request-Id, X-Workflow-Run-Id, X-Workflow-Stream-Tail-Index, "
+    "Stream-Next-Offset, Stream-Up-To-Date, Stream-Closed, Stream-Cursor, ETag"
 )
 
 

@@ -1,0 +1,36 @@
+// Follows generations as durable streams with the npm package `@durable-streams/client`, in the mode that LIVE names.
+//
+// The client resumes within its session what ends cleanly; from a cut connection it throws, and whoever uses it goes on from the
+// offset of the last batch. `repeats` is how many messages it gave twice: each has its cursor, by which they are dropped.
+
+import { stream } from "@durable-streams/client";
+import { Joined, main } from "./joining.mjs";
+
+// It takes streams that end soon for those of a proxy that holds them back, and would read by polling.
+const RESILIENCE = { maxShortConnections: 1000, backoffMaxDelay: 10, logWarnings: false };
+
+await main(async (url) => {
+  const joined = new Joined();
+  const seen = new Set();
+  let offset = "-1";
+  let repeats = 0;
+  let sessions = 0;
+  while (!joined.end) {
+    sessions += 1;
+    try {
+      const session = await stream({ url, offset, live: process.env.LIVE, json: true, sseResilience: RESILIENCE });
+      session.subscribeJson((batch) => {
+        for (const message of batch.items) {
+          if (seen.has(message.id)) repeats += 1;
+          else joined.take(message.id, JSON.stringify(message));
+          seen.add(message.id);
+        }
+        offset = batch.offset;
+      });
+      await session.closed;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+  return { ...joined, repeats, sessions };
+});
