@@ -32,7 +32,7 @@ SOCKETS: tuple[Mutant, ...] = (
         "who leaves is told of no place", "Bundle.settle", "None if place == BEGINNING else place", "None",
         _WHOLE, _BUNDLE + "test_who_is_asked_to_leave_says_where_it_was_and_nothing_behind_it",
     ),
-    mutant("a length has two bytes too early", "websocket.head", "if size < _SHORT:", "if size < _SHORT - 1:", _LENGTHS),
+    mutant("a length has two bytes too late", "websocket.head", "if size < _SHORT:", "if size <= _SHORT:", _LENGTHS),
     mutant("a long message has a short head", "websocket.head", "if size < _MEDIUM:", "if size <= _MEDIUM:", _LENGTHS),
     mutant(
         "a page of any origin opens a WebSocket", "Guard.__call__",
