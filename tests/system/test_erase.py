@@ -62,7 +62,7 @@ def test_viewers_of_every_api_are_told_and_cut_and_the_upstream_is_closed(
     generation = client.submit(SLOW)
     with ThreadPoolExecutor(4) as pool:
         watching = [pool.submit(watched_to_its_cut, each, generation.id) for each in (client, other_client) * 2]
-        until(lambda: client.record(generation.id)["state"] == "running", "it runs")
+        until(lambda: shared.asked(generation.user_id), "upstream is asked")
         receipt = erase(other_client, generation.id)
         for watcher in watching:
             seen = watcher.result(PATIENCE)
