@@ -32,7 +32,7 @@ def test_npm_s_client_that_is_cut_has_all_and_nothing_twice(
 def test_what_npm_s_client_gives_twice_behind_a_clean_end_is_known_by_its_cursor(
     client: Client, shared: Stack, programs: Programs
 ) -> None:
-    with cut_streams(client, shared, kinds=ENDED_EARLY, least=25) as streams:
+    with cut_streams(client, shared, kinds=ENDED_EARLY, least=10) as streams:
         outcomes = programs.run("durable-streams", *streams.at(STREAM), env={"LIVE": "sse"})
     for seed, id_, seen in zip(SEEDS, streams.ids, outcomes, strict=True):
         told(client, id_, seed, seen)

@@ -1,7 +1,8 @@
 // Follows generations as durable streams with the npm package `@durable-streams/client`, in the mode that LIVE names.
 //
-// The client resumes within its session what ends cleanly; from a cut connection it throws, and whoever uses it goes on from the
-// offset of the last batch. `repeats` is how many messages it gave twice: each has its cursor, by which they are dropped.
+// The client resumes within its session what ends cleanly; from a cut connection it throws, and whoever uses it goes on behind
+// the last message, as the session's own offset may be ahead of that. `repeats` is how many messages it gave twice: each has its
+// cursor, by which they are dropped.
 
 import { stream } from "@durable-streams/client";
 import { Joined, main } from "./joining.mjs";
@@ -19,15 +20,14 @@ await main(async (url) => {
     sessions += 1;
     try {
       const session = await stream({ url, offset, live: process.env.LIVE, json: true, sseResilience: RESILIENCE });
-      session.subscribeJson((batch) => {
-        for (const message of batch.items) {
-          if (seen.has(message.id)) repeats += 1;
-          else joined.take(message.id, JSON.stringify(message));
-          seen.add(message.id);
-        }
-        offset = batch.offset;
-      });
-      await session.closed;
+      for await (const message of session.jsonStream()) {
+        if (seen.has(message.id)) repeats += 1;
+        else joined.take(message.id, JSON.stringify(message));
+        seen.add(message.id);
+        if (joined.end) break;
+        const [attempt, seq] = message.id.split("-");
+        offset = `${attempt.padStart(15, "0")}-${seq.padStart(10, "0")}`;
+      }
     } catch {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
