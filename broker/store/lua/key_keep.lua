@@ -2,7 +2,8 @@
 -- uses clock
 -- Keeps what there is to know of an API key, unless something newer is kept already; and tells the APIs of one that was
 -- revoked.
--- An end that was set stays: a key that was revoked is never valid again, and none expires later than it was to.
+-- An end that was set stays: a key that was revoked is never valid again, and none expires later than it was to. So a record is
+-- kept only if it is what `agreed_on` (broker/api_keys.py) makes of it and the one before.
 --
 -- KEYS  the key's record, the list of all keys
 -- ARGV  the record, its `changed_ms`, ms that it is kept, its member of the list ('tenant:id'), ms that the list lives, the channel
@@ -13,13 +14,17 @@ local function set(value)
   return value ~= nil and value ~= cjson.null
 end
 
+local function ends_later(new, before)
+  return set(before) and (not set(new) or new > before)
+end
+
 local tenant, id = string.match(ARGV[4], '^([^:]*):(.*)$')
 local raw, new = redis.call('GET', KEYS[1]), cjson.decode(ARGV[1])
 if raw then
   local before = cjson.decode(raw)
   if before['changed_ms'] >= tonumber(ARGV[2])
-    or (set(before['revoked_ms']) and not set(new['revoked_ms']))
-    or (set(before['expires_ms']) and (not set(new['expires_ms']) or new['expires_ms'] > before['expires_ms'])) then
+    or ends_later(new['revoked_ms'], before['revoked_ms'])
+    or ends_later(new['expires_ms'], before['expires_ms']) then
     return 'older'
   end
 elseif tonumber(ARGV[7]) > 0 then

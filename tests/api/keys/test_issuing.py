@@ -1,6 +1,7 @@
 """Keys are made, changed for others and revoked: what is kept of them, where, and how long."""
 
 import asyncio
+import itertools
 
 import pytest
 from arq.connections import ArqRedis
@@ -12,6 +13,7 @@ from api.keys.issuing import KeyRefused
 from broker import keys
 from broker.api_keys import MOST_LIVE, KeyRecord, agreed_on, read_record
 from broker.errors import BrokerError
+from broker.store.api_keys import keep
 from broker.store.client import connect
 from tests.api.keys.keyed import Desk
 from tests.broker.store.scripted import Server
@@ -173,6 +175,21 @@ def test_what_is_right_has_every_end_and_is_as_late_as_any(records: list[KeyReco
             (e for each in records if (e := getattr(each, ends)) is not None), default=None
         )
     assert agreed_on([*records, right]) == right
+
+
+def test_a_cell_keeps_what_is_right_of_a_record_and_the_one_before_and_nothing_else(server: Server) -> None:
+    def record(changed_ms: int, expires_ms: int | None, revoked_ms: int | None) -> KeyRecord:
+        return KeyRecord(
+            id="a", tenant="t", scopes=(), pepper="p", digest="d", created_ms=0, changed_ms=changed_ms,
+            expires_ms=expires_ms, revoked_ms=revoked_ms,
+        )  # fmt: skip
+
+    ends = (None, 1, 2)
+    all_of_them = [record(*each) for each in itertools.product((0, 1), ends, ends)]
+    for before, new in itertools.product(all_of_them, repeat=2):
+        server.command("SET", keys.api_key("a"), before.model_dump_json(), "EX", 60)
+        is_right = new.changed_ms > before.changed_ms and agreed_on([before, new]) == new
+        assert server.do(keep(new, 0).run(server.redis)) == ("kept" if is_right else "older"), (before, new)
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"{}", b"[]", b'{"id":"a"}'])
