@@ -38,11 +38,11 @@ def redacted_entry(entry: Entry) -> Entry | None:
         return entry
     if kind not in (START, EVENT, WITHDRAW, END):
         return None
-    shown = _event(orjson.loads(value))
+    shown = _what_is_shown(orjson.loads(value))
     return None if shown is None else Entry(id_, kind, orjson.dumps(shown))
 
 
-def _event(event: Json) -> Json | None:
+def _what_is_shown(event: Json) -> Json | None:
     match event:
         case {"type": "block_start", "index": int(index), "block": dict(head)}:
             return {"type": "block_start", "index": index, "block": _head(head)}

@@ -140,7 +140,7 @@ LINKS: tuple[Mutant, ...] = (
         "if True else {}",
         _REDACTED + "test_blocks_keep_their_numbers_and_say_that_they_are_withheld",
     ),
-    mutant("an end tells the usage", "_event", '"usage": None, "cost": None}', "**event}", _NO_BYTE),
+    mutant("an end tells the usage", "_what_is_shown", '"usage": None, "cost": None}', "**event}", _NO_BYTE),
     mutant(
         "a snapshot is not redacted", "Redacted.snapshot", "redacted_transcript(transcript)", "transcript", _NO_BYTE
     ),
