@@ -39,7 +39,7 @@ _KEYS_SET = f"check_credentials: if {_KEY} or {_TOKEN}: =>"
 _TRANSCRIPT, _OPEN = "Transcript", "self._open = -1 => self._open ="
 _NO_OTHER_WAY = "# type: ignore[misc] # no other way to say so"
 _CONFIG = '__pydantic_config__ = ConfigDict(extra="allow"'
-_TYPED = f"messages -: {_CONFIG}, strict=True) {_NO_OTHER_WAY} => {_CONFIG}"
+_TYPED = f"broker.messages -: {_CONFIG}, strict=True) {_NO_OTHER_WAY} => {_CONFIG}"
 _STRICT = 'model_config = ConfigDict(strict=True, extra="forbid", frozen=True,'
 _FINITE = f"request -: {_STRICT} allow_inf_nan=False) => {_STRICT}"
 _STILL_OPEN = f"{_TRANSCRIPT}.open: return self._open if 0 <= self._open"

@@ -68,7 +68,7 @@ def texts() -> dict[str, str]:
     found: dict[str, str] = {}
     for file in (*files(".py", *ROOMS), *files(".lua", *ROOMS)):
         text = (ROOT / file).read_text()
-        found[label(file, "")] = found.get(label(file, ""), "") + _spaced(text)
+        found[label(file, "")] = _spaced(text)
         if file.endswith(".lua"):
             found |= {label(file, name): _spaced(text) for name in re.findall(r"(?m)^local function (\w+)", text)}
             continue
