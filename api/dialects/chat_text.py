@@ -17,7 +17,7 @@ from api.dialects import Dialect, State, sse
 from api.dialects.chat import KEEP_ALIVE, local, with_id
 from api.dialects.native import NATIVE, local_frame
 from api.dialects.text import TEXT_VIEW, Said, in_data, step
-from broker.events import END, Entry
+from broker.events import END, TEXT, Entry
 from broker.transcript import Transcript
 from broker.vocabulary import ClosedReason, GapReason
 from broker.waiting import Wait
@@ -30,6 +30,8 @@ _WORDS: Final = frozenset((b"true", b"false", b"null"))
 _CLOSED_BY: Final = {b'"': b'"', b"[": b"]", b"{": b"}"}
 _OPENING: Final = re.compile(rb"[\s\[{]*[\[{]")
 _QUOTES: Final = re.compile(rb'[\s"]*"')
+_PLAIN: Final = re.compile(rb'[ \t]*(?!(?:true|false|null)[ \t]*\Z)[^ \t\r\n\d"\[{][^\r\n\d]*').fullmatch
+"""Text of one line that cannot be taken for JSON, with no number in it."""
 _MOST_HELD: Final = 64
 """Bytes. Longer rows of numbers are sent as they come: nothing grows without a bound."""
 
@@ -50,11 +52,18 @@ class ChatText(Dialect):
 
     def fold(self, state: State, entries: Sequence[Entry]) -> tuple[State, list[bytes]]:
         assert isinstance(state, Told)
-        frames = []
+        frames, (said, held, long) = [], state
+        characters, cr = said.end
         for entry in entries:
-            state, frame = _step(state, entry)
-            frames.append(frame)
-        return state, frames
+            _, kind, value = entry
+            if kind == TEXT and not (held or long or cr) and _PLAIN(value):  # most of the time; as `_step` has it
+                characters += len(value) if value.isascii() else len(value.decode())
+                frames.append(b"data: %b\n\n" % value)
+            else:
+                (said, held, long), frame = _step(Told(said.at(characters), held, long), entry)
+                characters, cr = said.end
+                frames.append(frame)
+        return Told(said.at(characters), held, long), frames
 
     def queued(self, wait: Wait) -> bytes:
         """Nothing: the one JSON that every reader knows is the end's."""

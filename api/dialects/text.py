@@ -17,6 +17,8 @@ from broker.transcript import Transcript
 from broker.vocabulary import ClosedReason, GapReason
 from broker.waiting import Wait
 
+_new: Final = tuple.__new__
+
 
 class Mark(NamedTuple):
     """A place in the text: so many characters are before it; `cr`: the last of them was sent for a CR, so that an LF right
@@ -32,6 +34,11 @@ class Said(NamedTuple):
     end: Mark
     blocks: tuple[Mark, ...]
 
+    def at(self, characters: int) -> "Said":
+        """With text of these many characters, whose end is no CR if that is more than it was."""
+        end, blocks = self
+        return self if characters == end.characters else _new(Said, (_new(Mark, (characters, False)), blocks))
+
 
 class Text(Dialect):
     begin = Said(Mark(0, False), ())
@@ -40,11 +47,19 @@ class Text(Dialect):
 
     def fold(self, state: State, entries: Sequence[Entry]) -> tuple[State, list[bytes]]:
         assert isinstance(state, Said)
-        frames = []
+        frames, said = [], state
+        characters, cr = said.end
         for entry in entries:
-            state, frame = _step(state, entry)
-            frames.append(frame)
-        return state, frames
+            (attempt, seq), kind, value = entry
+            if kind == TEXT and value and not cr and b"\r" not in value:  # nearly always; as `_step` has it
+                characters += len(value) if value.isascii() else len(value.decode())
+                data = value if b"\n" not in value else in_data(value)
+                frames.append(b"data: %b\nid: %d-%d\n\n" % (data, attempt, seq))
+            else:
+                said, frame = _step(said.at(characters), entry)
+                characters, cr = said.end
+                frames.append(frame)
+        return said.at(characters), frames
 
     def queued(self, wait: Wait) -> bytes:
         return b"event: queued\n" + NATIVE.queued(wait)

@@ -6,6 +6,7 @@ only when they are named: `tokens` (token, cold, torrent, pauses) is a token's w
 `costs` (generations, queue) what a short generation costs each process, `waits` how right estimates of waits are,
 `scale` (long-logs, lists, paces, waiting, burst, follows) what grows, `capacity` (calibrate, predicted) what the capacity
 model is made of, kept in capacity_costs.json, and loads that it is held against, `doors` (gate) what it costs to know who asks,
+`dialects` (folds, viewers, resumes) what each dialect costs beside the native one,
 `sealed` what encryption at rest costs a token, `soak` takes ten minutes (two with --quick).
 """
 
@@ -20,6 +21,7 @@ from tests.bench import holding
 from tests.bench.bodies import bodies, prompts
 from tests.bench.calibration import CAPACITY
 from tests.bench.costs import COSTS
+from tests.bench.dialects import DIALECTS
 from tests.bench.doors import DOORS
 from tests.bench.fanout import SCENARIOS
 from tests.bench.path import Path as MainPath
@@ -100,7 +102,7 @@ def options() -> argparse.Namespace:
     given = parser.parse_args()
     groups = {
         "path": PATH, "fanout": SCENARIOS, "tokens": TOKENS, "costs": COSTS, "scale": SCALE, "capacity": CAPACITY,
-        "doors": DOORS, "sealed": SEALED, "estimates": WAITS,
+        "doors": DOORS, "dialects": DIALECTS, "sealed": SEALED, "estimates": WAITS,
     }  # fmt: skip
     unknown = set(given.names) - {"soak", *groups, *(name for group in groups.values() for name in group)}
     if unknown:
@@ -117,6 +119,7 @@ def main() -> int:
     names |= set(COSTS) if "costs" in names else set()
     names |= set(SCALE) if "scale" in names else set()
     names |= set(DOORS) if "doors" in names else set()
+    names |= set(DIALECTS) if "dialects" in names else set()
     names |= set(CAPACITY) if "capacity" in names else set()
     raise_limits()
     result: dict[str, object] = {"machine": machine()}
@@ -140,6 +143,7 @@ def main() -> int:
             ("capacity", "The capacity model", CAPACITY),
             ("waits", "Estimates of waits", WAITS),
             ("doors", "Who asks", DOORS),
+            ("dialects", "Dialects", DIALECTS),
         ):
             if names & set(group):
                 figures = measured(group, names, given.quick)

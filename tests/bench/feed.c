@@ -1,8 +1,9 @@
 /* Appends tokens to many generations at a steady pace, each with the time at which it was written.
  *
  *   feed resp|http PORT        on stdin, first the generations, then `go`:
- *   gen HEAD MIDDLE LF bytes   a generation's command but for what changes. resp: head, seq, middle, text, both as bulk
- *                              strings; http: head, then a JSON object of constant length
+ *   gen HEAD MIDDLE [SEQ] LF bytes
+ *                              a generation's command but for what changes. resp: head, seq, middle, text, both as bulk
+ *                              strings; http: head, then a JSON object of constant length. SEQ (1): that of the first token
  *   go RATE SECONDS BYTES      RATE tokens a second in each generation, in turn, BYTES long; answers
  *                              `done COUNT SECONDS LATEST_MS REFUSED` after SECONDS, or when stdin says or ends anything
  *
@@ -20,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-struct generation { char *head, *middle; size_t head_size, middle_size; };
+struct generation { char *head, *middle; size_t head_size, middle_size, first; };
 static struct generation *gens;
 static size_t count, refused;
 static int fd, http;
@@ -100,7 +101,7 @@ static void run(double rate, double seconds, int bytes) {
         if (poll(in, 1, 0) > 0) break;
         size_t size = 0;
         while (due <= now && size < sizeof out - 8192) {
-            size += command(out + size, &gens[n % count], n / count + 1, now, bytes);
+            size += command(out + size, &gens[n % count], gens[n % count].first + n / count, now, bytes);
             due = start + (uint64_t)(step * (double)++n);
         }
         put(out, size);
@@ -136,14 +137,14 @@ int main(int argc, char **argv) {
     }
     char line[256];
     while (fgets(line, sizeof line, stdin)) {
-        size_t head, middle;
+        size_t head, middle, first = 1;
         double rate, seconds;
         int bytes;
-        if (sscanf(line, "gen %zu %zu", &head, &middle) == 2) {
+        if (sscanf(line, "gen %zu %zu %zu", &head, &middle, &first) >= 2) {
             if (count % 1024 == 0) gens = realloc(gens, (count + 1024) * sizeof *gens);
             struct generation *g = &gens[count++];
             g->head = bytes_of(head), g->head_size = head;
-            g->middle = bytes_of(middle), g->middle_size = middle;
+            g->middle = bytes_of(middle), g->middle_size = middle, g->first = first;
         } else if (sscanf(line, "go %lf %lf %d", &rate, &seconds, &bytes) == 3 && count && bytes < 4096) {
             run(rate, seconds, bytes);
             return 0;

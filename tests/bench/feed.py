@@ -4,14 +4,14 @@ Each token's text begins with when it was handed to Redis (CLOCK_MONOTONIC ns) a
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import orjson
 from redis.asyncio.connection import parse_url
 
-from broker.events import TEXT, Content
+from broker.events import TEXT, Content, event
 from broker.ids import BEGINNING, new_generation_id
 from broker.record import Ending
 from broker.replies import Appended, AppendReply, Granted
@@ -25,6 +25,7 @@ TEXT_BYTES = 64
 """Of a token: with the rest of its frame they are the 120 bytes of an event."""
 _REQUEST = orjson.dumps({"model": "bench", "messages": [{"role": "user", "content": "bench"}]})
 _LEASE_MS = 3_600_000
+_AT_ONCE = 1000
 T = TypeVar("T")
 
 
@@ -35,6 +36,7 @@ class Claimed:
         self.id = id_
         self.attempt = attempt
         self.path = f"/v1/generations/{id_}/events"
+        self.next_seq = 1
 
     @property
     def log(self) -> AttemptLog:
@@ -70,18 +72,49 @@ def claim(url: str, count: int) -> list[Claimed]:
     async def one(logs: Logs) -> Claimed:
         id_ = new_generation_id()
         await logs.create(id_, _REQUEST, "bench", 3_600_000)
-        start = orjson.dumps({"type": "stream_start", "generation": id_, "model": "bench", "reason": "start"})
-        granted = await logs.claim(
-            id_, "bench", lease_ms=_LEASE_MS, most_attempts=3, planned_from=BEGINNING, run=True, start_json=start,
-            kept_chunks=0,
-        )  # fmt: skip
-        assert isinstance(granted, Granted), granted
-        return Claimed(id_, granted.attempt)
+        return await _run(logs, id_)
 
     async def all_(logs: Logs) -> list[Claimed]:
         return [await one(logs) for _ in range(count)]
 
     return with_logs(url, all_)
+
+
+def run(url: str, id_: str) -> Claimed:
+    """Claims a generation that somebody has submitted."""
+    return with_logs(url, lambda logs: _run(logs, id_))
+
+
+async def _run(logs: Logs, id_: str) -> Claimed:
+    start = orjson.dumps(
+        {"type": "stream_start", "generation": id_, "model": "bench", "reason": "start", "keep_blocks": 0}
+    )
+    granted = await logs.claim(
+        id_, "bench", lease_ms=_LEASE_MS, most_attempts=3, planned_from=BEGINNING, run=True, start_json=start,
+        kept_chunks=0,
+    )  # fmt: skip
+    assert isinstance(granted, Granted), granted
+    return Claimed(id_, granted.attempt)
+
+
+def open_block(url: str, generation: Claimed) -> None:
+    """Lets a message and a block of text begin, as those must have seen them who remember something."""
+    contents = [
+        event("message", message={"id": "msg_bench", "type": "message", "role": "assistant", "usage": {}}),
+        event("block_start", index=0, block={"type": "text", "text": ""}),
+    ]
+    reply = with_logs(url, lambda _: _appended(url, generation.log.append(1, contents)))
+    assert reply == Appended(len(contents))
+    generation.next_seq = 1 + len(contents)
+
+
+async def write(appends: Lane, generation: Claimed, contents: Sequence[Content]) -> None:
+    """Appends them, a thousand at a time."""
+    for at in range(0, len(contents), _AT_ONCE):
+        some = contents[at : at + _AT_ONCE]
+        (reply,) = await appends.send([generation.log.append(generation.next_seq, some)])
+        assert isinstance(reply, Appended), reply
+        generation.next_seq += len(some)
 
 
 def fill(url: str, generation: Claimed, entries: int) -> None:
@@ -126,4 +159,4 @@ def _template(generation: Claimed) -> bytes:
     call = generation.log.append(1, [Content(TEXT, b"")])
     head, _, behind = call.rpartition(b"$1\r\n1\r\n")
     middle = behind.removesuffix(b"$0\r\n\r\n")
-    return b"gen %d %d\n" % (len(head), len(middle)) + head + middle
+    return b"gen %d %d %d\n" % (len(head), len(middle), generation.next_seq) + head + middle

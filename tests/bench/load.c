@@ -1,7 +1,8 @@
 /* The load client: many viewers in one thread, as cheap as can be, that check what they count.
  *
  *   load PORT          commands on stdin, one a line; answers on stdout, one a line
- *   open GROUP PATH    one more viewer (GROUP: 0 to 7, figures are kept by group)
+ *   open GROUP PATH    one more viewer (GROUP: 0 to 7, figures are kept by group). PATH may also be `POST KEY PATH BODY`: JSON
+ *                      without a space, and the Idempotency-Key of what was made before
  *   connect            connect them all; answers `connected SECONDS` when each has its 200
  *   mark               forget what was counted: the window begins
  *   churn MS AWAY      each viewer drops about every MS, stays away AWAY ms and resumes from its last id
@@ -153,6 +154,18 @@ static uint64_t next_drop(void) {
     return churn ? now + churn / 2 + (uint64_t)(drand48() * (double)churn) : 0;
 }
 
+static int ask(char *into, size_t room, const char *path, const char *after) {
+    char key[65], where[129], body[513];
+    int posts = sscanf(path, "POST %64s %128s %512s", key, where, body) == 3;
+    int n = snprintf(into, room, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n%s%s%s",
+                     posts ? "POST" : "GET", posts ? where : path, after[0] ? "Last-Event-ID: " : "", after,
+                     after[0] ? "\r\n" : "");
+    if (!posts) return n + snprintf(into + n, room - (size_t)n, "\r\n");
+    return n + snprintf(into + n, room - (size_t)n,
+                        "Idempotency-Key: %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", key,
+                        strlen(body), body);
+}
+
 static void request(struct viewer *v) {
     int error = 0;
     socklen_t size = sizeof error;
@@ -162,9 +175,8 @@ static void request(struct viewer *v) {
         close_viewer(v, AWAY, now + 100000000u);
         return;
     }
-    char text[512];
-    int n = is_socket(v->path) ? handshake(text, sizeof text) : snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n%s%s%s\r\n", v->path,
-                     v->reader.id[0] ? "Last-Event-ID: " : "", v->reader.id, v->reader.id[0] ? "\r\n" : "");
+    char text[1024];
+    int n = is_socket(v->path) ? handshake(text, sizeof text) : ask(text, sizeof text, v->path, v->reader.id);
     if (send(v->fd, text, (size_t)n, MSG_NOSIGNAL) != n) {
         groups[v->group].cuts++;
         close_viewer(v, AWAY, now + 100000000u);

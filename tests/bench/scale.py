@@ -14,12 +14,11 @@ from typing import NamedTuple
 
 from broker.events import TEXT, Content, event
 from broker.record import Ending
-from broker.replies import Appended
 from broker.store.appends import Lane
 from broker.store.logs import Logs
 from tests.bench import systems
 from tests.bench.bursts import BURSTS
-from tests.bench.feed import Claimed, claim, with_logs
+from tests.bench.feed import Claimed, claim, with_logs, write
 from tests.bench.figures import median, percentile
 from tests.bench.load import Load
 from tests.bench.path import Path as MainPath
@@ -125,16 +124,14 @@ def _written(url: str, count: int) -> Iterator[Claimed]:
     contents = [event("block_start", index=0, block={"type": "text", "text": ""})]
     contents += [Content(TEXT, word[:_WORD_BYTES]) for word in words]
 
-    async def write(logs: Logs) -> None:
+    async def write_all(logs: Logs) -> None:
         appends, ending = Lane(url), Ending("completed", stop_reason="end_turn")
         for generation in claimed:
-            for at in range(0, len(contents), 1000):
-                (reply,) = await appends.send([generation.log.append(1 + at, contents[at : at + 1000])])
-                assert isinstance(reply, Appended), reply
-            await logs.finish(generation.id, generation.attempt, len(contents) + 1, ending)
+            await write(appends, generation, contents)
+            await logs.finish(generation.id, generation.attempt, generation.next_seq, ending)
         appends.close()
 
-    with_logs(url, write)
+    with_logs(url, write_all)
     return iter(claimed)
 
 

@@ -89,11 +89,14 @@ class OnLogs(Server):
     def _start(self) -> None:
         self.url = self._redis()
         self._api = self._serve()
-        until(self._ready, f"{self.name} is ready", 20)
+        self._await_ready()
         self._claimed = feed.claim(self.url, self.generations)
 
     def _serve(self) -> Child:
         raise NotImplementedError
+
+    def _await_ready(self) -> None:
+        until(self._ready, f"{self.name} is ready", 20)
 
     def _ready(self) -> bool:
         try:

@@ -40,20 +40,31 @@ static void reader_reset(struct reader *r) {
     r->stamp = 0;
 }
 
-/* `"text":"<ns> #<seq> ...`: the stamp of who wrote it, and a number for servers whose ids are not ours. */
+/* `...,"id":"7-2"}`, with a bracket behind it or none: of vocabularies whose ids are in the data. */
+static void read_id_within(struct reader *r, const char *p, size_t n) {
+    if (n && p[n - 1] == ']') n--;
+    if (n < 10 || p[n - 1] != '}' || p[n - 2] != '"' || p[n - 3] < '0' || p[n - 3] > '9') return;
+    size_t behind = n < 64 ? n : 64;
+    const char *id = memmem(p + n - behind, behind, ",\"id\":\"", 7);
+    if (!id) return;
+    size_t length = (size_t)(p + n - 2 - (id + 7));
+    memcpy(r->coming_id, id + 7, length);
+    r->coming_id[length] = 0;
+}
+
+/* `<ns> #<seq> ...`: the stamp of who wrote it, and a number for servers whose ids are not ours. */
 static void read_data(struct reader *r, const char *p, size_t n) {
     r->has_data = 1;
+    read_id_within(r, p, n);
     size_t head = n < 64 ? n : 64;
     if (memmem(p, head, "\"stream_end\"", 12) || memmem(p, head, "\"type\":\"error\"", 14)) r->coming_terminal = 1;
     if (memmem(p, head, "\"type\":\"gap\"", 12)) r->gap_told++;
-    const char *text = memmem(p, head, "\"text\":\"", 8);
-    if (!text || text[8] < '0' || text[8] > '9') return;
-    char *end;
-    r->stamp = strtoull(text + 8, &end, 10);
-    if (end[0] == ' ' && end[1] == '#') {
-        r->coming_seq = strtoull(end + 2, NULL, 10);
-        r->coming_known = 1;
-    }
+    const char *number = memmem(p, n < 320 ? n : 320, " #", 2), *text = number;
+    while (text > p && text[-1] >= '0' && text[-1] <= '9') text--;
+    if (text == number) return;
+    r->stamp = strtoull(text, NULL, 10);
+    r->coming_seq = strtoull(number + 2, NULL, 10);
+    r->coming_known = 1;
 }
 
 static void read_line(struct reader *r, const char *p, size_t n) {
