@@ -59,7 +59,7 @@ class Text(Dialect):
                 said, frame = _step(said.at(characters), entry)
                 characters, cr = said.end
                 frames.append(frame)
-        return said.at(characters), frames
+        return _new(Said, (_new(Mark, (characters, cr)), said.blocks)), frames
 
     def queued(self, wait: Wait) -> bytes:
         return b"event: queued\n" + NATIVE.queued(wait)
