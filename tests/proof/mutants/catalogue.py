@@ -13,6 +13,7 @@ from tests.proof.mutants.seeding import Mutant as Mutant
 from tests.proof.mutants.seeding import mutant as _mutant
 from tests.proof.mutants.shared import SHARED
 from tests.proof.mutants.sockets import SOCKETS
+from tests.proof.mutants.texts import TEXTS
 from tests.proof.mutants.ui import UI
 from tests.proof.mutants.vocabularies import VOCABULARIES
 
@@ -1368,6 +1369,7 @@ MUTANTS: tuple[Mutant, ...] = (
     # -- WebSockets
     *SOCKETS,
     *UI,
+    *TEXTS,
     *RESPONSES,
     *MESSAGES,
     # -- what all workers may ask of an upstream
