@@ -17,6 +17,9 @@ from tests.bench.system import compiled, family
 from tests.harness.processes import Child, python
 from tests.harness.stack import until
 
+_READY_SECONDS = 60
+"""A machine that does more than it can takes long to start a process."""
+
 
 class Feed(Protocol):
     """Appends to every generation from `go` to `stop`, which tells how many tokens it was and the latest one's ms."""
@@ -96,7 +99,7 @@ class OnLogs(Server):
         raise NotImplementedError
 
     def _await_ready(self) -> None:
-        until(self._ready, f"{self.name} is ready", 20)
+        until(self._ready, f"{self.name} is ready", _READY_SECONDS)
 
     def _ready(self) -> bool:
         try:
