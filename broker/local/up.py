@@ -159,7 +159,7 @@ def bring_up(stack: Stack, port: int, valkey: EmbeddedServer, environ: Mapping[s
     if keyed:
         env |= pepper(environ, valkey.data_dir)
     check_free(host, port)
-    # Only the worker calls a model, so only the worker is given the key.
+    # Generations need a worker's key alone, so only the worker is given a real one: whoever can reach the API is far from it.
     secrets = {name: env.pop(name) for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN") if env.get(name)}
     upstream = dict(secrets)
     if not secrets:
@@ -168,7 +168,8 @@ def bring_up(stack: Stack, port: int, valkey: EmbeddedServer, environ: Mapping[s
         upstream = {"ANTHROPIC_BASE_URL": f"http://127.0.0.1:{simulator_port}", "ANTHROPIC_API_KEY": "simulated"}
         stack.until(lambda: listens(simulator_port), "the simulated upstream")
     usual = {"RESPOOL_MODEL": MODELS[not secrets]}
-    stack.start("api", child("api", {**PAGES, **usual, **env}, stack.terminal))
+    simulated = {} if secrets else upstream
+    stack.start("api", child("api", {**PAGES, **usual, **env, **simulated}, stack.terminal))
     # README's experiment kills this checkout's worker, and no other.
     stack.start("worker", child("worker", {**env, **upstream}, stack.terminal, pid_file=valkey.data_dir / "worker.pid"))
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (compared, not bound)  # nosec B104

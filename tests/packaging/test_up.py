@@ -29,14 +29,14 @@ def test_it_says_where_it_is_and_loudly_that_the_model_is_simulated(tmp_path: Pa
     assert "Last-Event-ID" in output
 
 
-def test_only_the_worker_is_given_the_simulated_upstream_and_its_key(tmp_path: Path) -> None:
+def test_api_and_worker_are_given_the_simulated_upstream_and_its_key(tmp_path: Path) -> None:
     with Launcher(tmp_path) as stack:
         stack.up()
         given = stack.until(r"worker was given .* ANTHROPIC_BASE_URL=(\S+) ANTHROPIC_API_KEY=(\S+)")
         assert given[1].startswith("http://127.0.0.1:")
         assert given[2] == "simulated"
         api = stack.until("api was given .*")[0]
-        assert "ANTHROPIC" not in api
+        assert f"ANTHROPIC_BASE_URL={given[1]} ANTHROPIC_API_KEY=simulated" in api
         assert "RESPOOL_CORS_ORIGINS=loopback" in api
 
 

@@ -12,7 +12,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=int, default=300)
     given = parser.parse_args()
-    with Stack(api_key_pepper=PEPPER) as stack:
+    with Stack(apis=0, api_key_pepper=PEPPER) as stack:
         code, said = fuzz(
             stack, seed=given.seed, examples=10_000, seconds=given.seconds,
             phases=("examples", "coverage", "fuzzing", "stateful"),

@@ -1,4 +1,4 @@
-"""One run of the fuzzer against a running stack that asks for keys."""
+"""One run of the fuzzer against a stack that asks for keys, by an API of its own that may ask the upstream too."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from tests.harness.processes import ROOT, python
 from tests.harness.stack import Stack
 
 PEPPER: Final = "p1:" + "f" * 40
-"""`api_key_pepper` of the stack."""
+"""`api_key_pepper` of the stack, which needs no API."""
 _CONFIG: Final = Path(__file__).with_name("schemathesis.toml")
 _ADMIN: Final = "^/v1/admin/"
 _SLACK_SECONDS: Final = 300.0
@@ -30,6 +30,7 @@ def fuzz(stack: Stack, *, seed: int, examples: int, seconds: int, phases: Sequen
     """Runs it: with a tenant's key for most of the time, then as who may manage keys. The exit code, 0 if every answer was as
     described, and what was said. `examples`: how many of each operation at the most, `seconds`: after which it begins nothing
     more. Raises subprocess.TimeoutExpired if it hangs."""
+    stack.add_api(raw={"ANTHROPIC_BASE_URL": stack.upstream_url, "ANTHROPIC_API_KEY": "simulated"})
     limits = ["--seed", str(seed), "--max-examples", str(examples), "--phases", ",".join(phases)]
     tenants = _run(
         stack,
@@ -45,7 +46,7 @@ def _run(stack: Stack, key: str, seconds: int, limits: Sequence[str]) -> tuple[i
     command = [
         sys.executable, "-m", "schemathesis.cli", "--config-file", str(_CONFIG), "run", f"{stack.url}/openapi.json",
         "--url", stack.url, "--checks", "all", "--continue-on-failure", "--suppress-health-check", "all",
-        "--request-timeout", "3", "--max-time", str(seconds), "--no-color", *limits,
+        "--request-timeout", "20", "--max-time", str(seconds), "--no-color", *limits,
     ]  # fmt: skip
     ran = subprocess.run(
         command, cwd=stack.folder, env={**os.environ, "PYTHONPATH": str(ROOT), "KEY": key}, capture_output=True,

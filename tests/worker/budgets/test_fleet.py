@@ -257,4 +257,4 @@ def test_all_wait_as_long_as_one_was_asked_to_but_not_longer_than_may_be(server:
     before = server.now_ms()
     run(server, test)
     since = float(server.command("HGET", keys.upstream(budget().name)[0], "paused")) - 1000 * min(asked, 20)
-    assert before <= since <= server.now_ms()
+    assert before <= since <= server.now_ms() + 1, "a script knows of parts of a millisecond"
