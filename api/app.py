@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Final
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -21,7 +22,7 @@ from api.delivery.asgi import FastPathFirst
 from api.delivery.bounded import SOCKETS
 from api.delivery.fast_path import FAST_PATH, FastPath
 from api.delivery.guard import Guard
-from api.intake import problems, shapes
+from api.intake import chat_messages, problems, shapes, socket_messages
 from api.intake.asked.messages import MessagesRequest
 from api.intake.problems import ABOUT_STORAGE, Code
 from api.keys.opened import Keys
@@ -42,6 +43,7 @@ from api.routes import (
     responses,
     socket,
     ui_chat,
+    ui_socket,
     view_links,
     webhooks,
 )  # fmt: skip
@@ -68,6 +70,7 @@ GUARDED = (
     completions.router,
     responses.router,
     ui_chat.router,
+    ui_socket.router,
     anew.router,
     batch.router,
     durable.router,
@@ -111,6 +114,10 @@ SHAPES = (
     ui_chat.StoppedChat,
 )
 _NOT_READY = (Code.DRAINING, *ABOUT_STORAGE, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH)
+_SOCKETS: Final = {
+    socket.PATH.encode(): socket_messages.MOST_BYTES,
+    ui_socket.PATH.encode(): chat_messages.MOST_BYTES,
+}
 
 
 def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
@@ -165,7 +172,7 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
         try:
             yield {
                 FAST_PATH: FastPath(hub, origins, app.state.policy, journal, peers), ORIGINS: origins,
-                SOCKETS: frozenset((socket.PATH.encode(),)),
+                SOCKETS: _SOCKETS,
             }  # fmt: skip
         finally:
             for task in own:
@@ -186,7 +193,7 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
     )  # fmt: skip
     for router in (*GUARDED, docs_page.router):
         app.include_router(router)
-    app.router.routes.append(socket.SOCKET_ROUTE)
+    app.router.routes.extend((socket.SOCKET_ROUTE, ui_socket.SOCKET_ROUTE))
     app.add_api_route("/healthz", _healthz, **described({200: Status}))
     app.add_api_route("/readyz", _readyz, **described({200: Status}, _NOT_READY))
     openapi.install(app, BODIES, SHAPES)

@@ -5,7 +5,7 @@ behind it is parsed: the connection reads and drops until the client ends it, or
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import httptools
@@ -30,7 +30,8 @@ _OF_THIS_HOP: Final = frozenset({b"connection", b"upgrade", b"http2-settings"})
 
 
 SOCKETS: Final = "respool.sockets"
-"""Under which name the application's life span puts the paths at which it speaks WebSocket into its state."""
+"""Under which name the application's life span puts the paths at which it speaks WebSocket into its state, and how many bytes a
+message may have at each."""
 
 
 class _Refused(Exception):
@@ -130,7 +131,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _becomes_socket(self) -> bool:
         """Whether what was parsed opens a WebSocket, and nothing is being answered before it."""
-        sockets: frozenset[bytes] = self.app_state.get(SOCKETS, frozenset())
+        sockets: Mapping[bytes, int] = self.app_state.get(SOCKETS, {})
         return (
             self.url.partition(b"?")[0] in sockets
             and self.parser.get_method() == b"GET"

@@ -24,7 +24,7 @@ log = logging.getLogger("respool.sockets")
 BURST: Final = 400
 PER_SECOND: Final = 100
 """Messages of a client: those beyond a burst are read at this pace, and wait on its side until then."""
-_AT_ONCE: Final = 16
+AT_ONCE: Final = 16
 """Messages that are being answered: those behind them wait, as one may be about a cell that does not answer."""
 TEXT_ONLY: Final = 1003
 POLICY: Final = 1008
@@ -59,9 +59,9 @@ class Socket:
     def say(self, text: bytes) -> None:
         self.bundle.say(message(text))
 
-    def carry(self, viewer: Viewer) -> None:
-        """Writes what it has, until `left` is called with it, or the connection is gone."""
-        self.bundle.add(viewer)
+    def carry(self, viewer: Viewer, name: str = "", tail: bytes | None = None) -> None:
+        """Writes what it has, until `left` is called with it, or the connection is gone. `name` and `tail` as of a bundle."""
+        self.bundle.add(viewer, name, tail)
         self._tell_carries()
 
     def close(self, code: int, reason: str) -> None:
@@ -84,14 +84,14 @@ class Socket:
 
     # -- its life
 
-    async def run(self, subprotocol: str, hear: Hear) -> list[Viewer]:
+    async def run(self, subprotocol: str | None, hear: Hear, at_once: int = AT_ONCE) -> list[Viewer]:
         """Accepts it, and hears every message, a few at the same time, until either side ends it. Returns who was on it."""
         if (await self._receive())["type"] != "websocket.connect":
             return []
         await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
         self._tell_carries()
         carry = self._extension.get("carry")
-        running: list[asyncio.Task[None]] = [asyncio.create_task(self._read(hear))]
+        running: list[asyncio.Task[None]] = [asyncio.create_task(self._read(hear, at_once))]
         if carry is not None:
             carry(self.bundle)
         else:
@@ -123,8 +123,8 @@ class Socket:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self._send({"type": "websocket.close", "code": ending.code, "reason": ending.reason})
 
-    async def _read(self, hear: Hear) -> None:
-        slots, allowance, at = asyncio.Semaphore(_AT_ONCE), float(BURST), self._loop.time()
+    async def _read(self, hear: Hear, at_once: int) -> None:
+        slots, allowance, at = asyncio.Semaphore(at_once), float(BURST), self._loop.time()
         while (heard := await self._receive())["type"] == "websocket.receive":
             text = heard.get("text")
             if text is None:

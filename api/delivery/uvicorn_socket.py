@@ -12,6 +12,7 @@ from typing import Any, Final
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 
+from api.delivery.bounded import SOCKETS
 from api.delivery.connections import Connections, Owed
 from api.delivery.lending import MOST_BUFFERED, Borrowed
 from api.delivery.progress import bytes_taken
@@ -94,6 +95,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         if not self.close_sent:
+            self.conn.max_message_size = self.app_state[SOCKETS][event.path.partition("?")[0].encode()]
             self.scope["extensions"] = {**(self.scope["extensions"] or {}), SOCKET: self._extension()}
 
     def _extension(self) -> dict[object, object]:

@@ -31,6 +31,11 @@ def message(text: bytes) -> bytes:
     return head(len(text)) + text
 
 
+def ended_with(lines: bytes, tail: bytes) -> bytes:
+    """The messages whose texts are these lines, each with this behind it."""
+    return b"".join([message(line + tail) for line in lines.splitlines()])
+
+
 class Texts:
     """The other way: the texts of messages, as their bytes come, in whatever pieces."""
 

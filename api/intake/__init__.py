@@ -3,7 +3,7 @@
 body.py       from bytes to one JSON object
 lines.py      a body of many requests, a line each
 filters.py    what a list is asked for
-socket_messages.py  what may be said on a WebSocket
+socket_messages.py  what may be said on a WebSocket; chat_messages.py: on one of the AI SDK's
 negotiate.py  what the headers ask for
 anew.py       a request that is made of an earlier one
 codes.py      the table of what a request may be answered with that is no success

@@ -170,6 +170,18 @@ def from_unexpected(error: Exception) -> Problem:
     return Problem(Code.INTERNAL_ERROR, instance=instance)
 
 
+def problem_of(error: Exception) -> Problem:
+    """What says that this went wrong, where no handler of the application's does."""
+    match error:
+        case Problem():
+            return error
+        case ValidationError():
+            return from_validation_error(error)
+        case broker.BrokerError():
+            return from_broker_error(error)
+    return from_unexpected(error)
+
+
 def from_http_exception(request: Request, error: HTTPException) -> Problem:
     """Starlette's own refusals: an unknown path, a wrong method. Their text is not passed on."""
     headers = dict(error.headers or {})

@@ -3,7 +3,7 @@
 generations.py  `/v1/generations`
 chat.py         the chat form: submit and follow in one
 responses.py    `/v1/responses`, as OpenAI has it; completions.py: `/v1/chat/completions`
-ui_chat.py      `/api/chat`: the AI SDK's chat
+ui_chat.py      `/api/chat`: the AI SDK's chat; ui_socket.py: over a WebSocket; chats.py: what both have
 webhooks.py     an end is told again
 batch.py        many submits in one request
 limits.py       what a tenant may use, and what it does
@@ -16,7 +16,7 @@ erasing.py      of one generation, or of all that have some labels, nothing stay
 auditing.py     what is noted in the audit log
 accepting.py    what was asked for is accepted, and its whole is waited for
 arriving.py     what is found out before somebody follows; following.py: a generation as an event stream
-socket.py       `/v1/ws`: one connection follows many generations
+socket.py       `/v1/ws`: one connection follows many generations; conversing.py: what any WebSocket of ours has
 cancelling.py   somebody asks for its end
 cells.py        the cells of a process as one: whose generation it is, where a new one goes
 naming.py       generations by the names that clients give them, in all cells

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from fastapi import Request
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 
 from api.access.gate import Principal
 from api.intake.problems import Code, FieldError, Problem
@@ -41,7 +42,7 @@ class Ended(NamedTuple):
 
 
 async def accepted_from(
-    request: Request, cells: Cells, who: Principal, asked: GenerationRequest, key: str | None
+    request: HTTPConnection, cells: Cells, who: Principal, asked: GenerationRequest, key: str | None
 ) -> Submitted:
     """Accepts what was asked for, with this idempotency key, and notes that. Raises Problem, and as Cells.accept."""
     cells.refuse_unless_accepting()

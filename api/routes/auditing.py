@@ -4,6 +4,7 @@ from http import HTTPStatus
 from typing import Final
 
 from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from api.access.gate import WHO, Principal
 from api.audit.journal import Journal
@@ -14,9 +15,9 @@ _DENIALS: Final = frozenset((401, 403, 404))
 """404: what is not there for the one who asks; whether anybody else has it is not told here either."""
 
 
-def journal_of(request: Request) -> Journal:
+def journal_of(connection: HTTPConnection) -> Journal:
     """That of the process."""
-    journal: Journal = request.app.state.journal
+    journal: Journal = connection.app.state.journal
     return journal
 
 

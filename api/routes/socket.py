@@ -1,74 +1,48 @@
 """`/v1/ws`: one connection that follows many generations, in the subprotocol `respool.v1`."""
 
+from functools import partial
 from typing import Final
 
 import orjson
 from fastapi import Response
-from pydantic import ValidationError
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket
 
-from api.access.gate import WHO, Principal
+from api.access.gate import Principal
 from api.access.linked import SOCKET
-from api.audit.journal import Journal
-from api.delivery.asgi import open_viewer
-from api.delivery.sockets import POLICY, Socket
 from api.dialects.as_messages import in_messages
 from api.dialects.chunks import in_chunks
 from api.dialects.native import NATIVE
 from api.dialects.redacted import redacted
-from api.intake.problems import Code, Problem, from_broker_error, from_unexpected, from_validation_error
+from api.intake.problems import Code, Problem, problem_of
 from api.intake.socket_messages import Asked, Cancel, Follow, Unfollow, asked_in
 from api.routes import views
 from api.routes.arriving import Arrival, arrive
 from api.routes.asking import WhoViews, guarded
-from api.routes.auditing import is_denial
 from api.routes.cancelling import cancel_for
-from api.routes.cells import Cells
+from api.routes.conversing import UPGRADE, Conversation, converse
 from api.routes.openapi import Nothing, described
 from api.routes.service import Service
 from api.viewing.bundle import Why
 from api.viewing.framing import plain
 from api.viewing.rendition import View
 from api.viewing.viewer import Viewer
-from broker.errors import BrokerError
 from broker.ids import BEGINNING, EntryId
-from broker.vocabulary import ClosedReason
 
 PATH: Final = SOCKET.decode()
 SUBPROTOCOL: Final = "respool.v1"
-MOST_FOLLOWED: Final = 200
-_UPGRADE: Final = {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
 
 
-class Conversation:
-    """What is said on one connection. A generation is `_arriving` while it is found out how its viewer begins; it is
-    `_unwanted` if the client has changed its mind meanwhile."""
+class NativeConversation(Conversation):
+    """A generation is `_arriving` while it is found out how its viewer begins; it is `_unwanted` if the client has changed its
+    mind meanwhile."""
+
+    subprotocol = SUBPROTOCOL
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, who: Principal) -> None:
-        state = scope["app"].state
-        self._cells: Cells = state.cells
-        self._journal: Journal = state.journal
-        self._who = who
-        self._socket = Socket(scope, receive, send, self._left)
+        super().__init__(scope, receive, send, who)
         self._arriving: set[str] = set()
         self._unwanted: set[str] = set()
-
-    async def run(self) -> None:
-        admissions = self._cells.admissions
-        admission = admissions.connect(self._who, self._shut)
-        try:
-            for viewer in await self._socket.run(SUBPROTOCOL, self._hear):
-                self._service(viewer.id).hub.detach(viewer)
-        finally:
-            admissions.leave(admission)
-
-    def _shut(self, reason: ClosedReason) -> None:
-        self._socket.close(POLICY, reason)
-
-    def _service(self, id_: str) -> Service:
-        return self._cells.of(id_)
 
     # -- what the client says
 
@@ -78,18 +52,11 @@ class Conversation:
             asked = asked_in(text)
             about = asked.generation
             await self._do(asked)
-        except Problem as problem:
-            self._refuse(about, problem)
-        except ValidationError as error:
-            self._refuse(about, from_validation_error(error))
-        except BrokerError as error:
-            self._refuse(about, from_broker_error(error))
         except Exception as error:
-            self._refuse(about, from_unexpected(error))
+            self._refuse(about, problem_of(error))
 
     async def _do(self, asked: Asked) -> None:
-        if self._journal.refuses:
-            raise Problem(Code.AUDIT_UNAVAILABLE)
+        self._refuse_unaudited()
         match asked:
             case Follow():
                 await self._follow(asked)
@@ -104,8 +71,7 @@ class Conversation:
         bundle, arriving = self._socket.bundle, self._arriving
         if id_ in bundle or id_ in arriving:
             raise Problem(Code.ALREADY_FOLLOWED)
-        if len(bundle) + len(arriving) >= MOST_FOLLOWED:
-            raise Problem(Code.TOO_MANY_STREAMS, limit="connection")
+        self._refuse_if_many(len(arriving))
         service = self._service(id_)
         shown = redacted(NATIVE) if who.redacted else NATIVE
         view = View(in_messages(in_chunks(shown, asked.chunk), id_), plain)
@@ -115,7 +81,7 @@ class Conversation:
                 service, self._journal, who, id_, asked.after, view, snapshot=asked.from_ == "snapshot", new=True
             )
             if arrival is not None:
-                await self._begin(service, arrival)
+                await self._begin(arrival)
         finally:
             arriving.discard(id_)
             unwanted = id_ in self._unwanted
@@ -135,18 +101,6 @@ class Conversation:
             return None
         self._journal.note("view", who, id_)
         return Arrival(service.hub.attach(id_, cursor, view, who=who, ended=False))
-
-    async def _begin(self, service: Service, arrival: Arrival) -> None:
-        viewer = arrival.viewer
-        if arrival.opening is not None:
-            try:
-                await open_viewer(service.hub, viewer, arrival.opening)
-            except BaseException:
-                service.hub.detach(viewer)
-                raise
-        if arrival.first:
-            self._socket.bundle.say(arrival.first)
-        self._socket.carry(viewer)
 
     def _unfollow(self, id_: str) -> None:
         if id_ in self._arriving:
@@ -169,8 +123,7 @@ class Conversation:
         self._socket.say(orjson.dumps({"generation": id_, **more} if id_ else more))
 
     def _refuse(self, id_: str, problem: Problem) -> None:
-        if is_denial(problem, id_):
-            self._journal.note("deny", self._who, id_, problem.code)
+        self._note_refusal(problem, id_)
         after = problem.headers.get("Retry-After")
         self._say(id_, {"error": {**problem.body(), **({"retry_after": int(after)} if after else {})}})
 
@@ -191,22 +144,7 @@ router = guarded()
 )
 async def plain_http(_: WhoViews) -> Response:
     """Opens a WebSocket, in the subprotocol `respool.v1`: one connection follows many generations."""
-    raise Problem(Code.UPGRADE_REQUIRED, headers=_UPGRADE)
+    raise Problem(Code.UPGRADE_REQUIRED, headers=UPGRADE)
 
 
-async def converse(websocket: WebSocket) -> None:
-    """What answers whom the gate has let in."""
-    scope, who = websocket.scope, websocket.scope.get(WHO)
-    try:
-        if not isinstance(who, Principal):
-            raise Problem(Code.UNAUTHENTICATED)
-        who.refuse_without("view")
-        if SUBPROTOCOL not in scope["subprotocols"]:
-            raise Problem(Code.UPGRADE_REQUIRED, headers=_UPGRADE)
-    except Problem as refused:
-        await refused.response()(scope, websocket.receive, websocket.send)
-    else:
-        await Conversation(scope, websocket.receive, websocket.send, who).run()
-
-
-SOCKET_ROUTE: Final = WebSocketRoute(PATH, converse)
+SOCKET_ROUTE: Final = WebSocketRoute(PATH, partial(converse, NativeConversation))

@@ -4,7 +4,6 @@ A chat is known by the name that its client gave it, and is its last generation;
 goes away ends nothing: what is stopped is stopped by `/stop`.
 """
 
-import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Final
@@ -19,7 +18,7 @@ from api.intake.asked.ui import read
 from api.intake.body import read_json
 from api.intake.negotiate import EVENT_STREAM, EVENT_STREAM_HEADERS, JSON, idempotency_key, negotiate
 from api.intake.problems import Code
-from api.routes.accepting import accepted_from, naming
+from api.routes.accepting import naming
 from api.routes.asking import (
     ABOUT_ONE,
     ABOUT_SUBMITTING,
@@ -34,20 +33,16 @@ from api.routes.asking import (
 )
 from api.routes.auditing import journal_of
 from api.routes.cancelling import cancel_for
-from api.routes.cells import Cells
+from api.routes.chats import accepted_chat, generation_of, is_over, last_of
 from api.routes.following import encoded, follow, follow_submitted, refuse_if_full
-from api.routes.naming import give_name, named
 from api.routes.openapi import Answer, Nothing, described
 from api.routes.service import Service
 from broker.errors import AlreadyEnded, ExpiredGeneration, UnknownGeneration
-from broker.ids import BEGINNING, is_generation_id
+from broker.ids import BEGINNING
 from broker.record import TERMINAL, State
 from broker.replies import Visit
-from broker.store.names import LONGEST_NAME, Name
+from broker.store.names import LONGEST_NAME
 
-RESUMED_SECONDS: Final = 60
-"""How long a chat that has ended is told to its end to who comes back: one that was cut while it ended. Later there is nothing
-to resume, and a page that is opened is not shown its last answer again."""
 _MEDIA_TYPES: Final = (JSON, "text/plain")
 """WorkflowChatTransport does not say what it sends."""
 _ERRORS: Final = "UIError"
@@ -104,12 +99,9 @@ async def send(who: WhoSubmits, _: WhoViews, request: Request, cells: CellsOf) -
     key = idempotency_key(request.headers)
     refuse_if_full(cells.admissions, who)
     asked = await read_json(request, partial(read, context=cells.bounds), cells.aside, _MEDIA_TYPES)
-    accepted = await accepted_from(request, cells, who, asked.request, key)
-    service = cells.of(accepted.id)
-    if asked.chat is not None:
-        await give_name(service, Name("chat", asked.chat, who.owner), accepted, asked.request)
+    accepted = await accepted_chat(request, cells, who, asked, key)
     return await follow_submitted(
-        request, service, who, accepted, dialect=UI, last=UI.done, told=_told(accepted.id)
+        request, cells.of(accepted.id), who, accepted, dialect=UI, last=UI.done, told=_told(accepted.id)
     )  # fmt: skip
 
 
@@ -137,19 +129,14 @@ async def resume(
     """What a chat's last generation has said so far, in few chunks, and what it says from now on. With `startIndex`, every
     chunk as it was said, from that one on."""
     negotiate(request.headers, (EVENT_STREAM,))
-    generation = await _generation(cells, who, id_)
-    if generation is None:
+    found = await last_of(cells, who, id_)
+    if found is None:
         return _nothing()
+    generation, visit = found
     service = cells.of(generation)
-    try:
-        visit = await service.visit(generation, who)
-    except (UnknownGeneration, ExpiredGeneration):
-        if generation == id_:
-            raise
-        return _nothing()
     if start_index is not None:
         return await _from_chunk(request, service, who, generation, visit, start_index)
-    if visit.terminal_id is not None and _is_over(visit.terminal_id.attempt):
+    if is_over(visit):
         return _nothing()
     return await follow(
         request, service, who, generation, None,
@@ -168,7 +155,7 @@ async def resume(
 async def stop(who: WhoCancels, _: Counted, request: Request, cells: CellsOf, id_: Id) -> Response:
     """Asks for the end of a chat's last generation: its streams end with `abort`. What has ended stays as it is."""
     negotiate(request.headers, (JSON,))
-    generation = await _generation(cells, who, id_)
+    generation = await generation_of(cells, who, id_)
     if generation is None:
         return _nothing()
     service = cells.of(generation)
@@ -181,11 +168,6 @@ async def stop(who: WhoCancels, _: Counted, request: Request, cells: CellsOf, id
             raise
         return _nothing()
     return as_json(StoppedChat(generation=generation, state=record.state))
-
-
-async def _generation(cells: Cells, who: Principal, id_: str) -> str | None:
-    """The generation that is meant; None if this is no chat's name. Whether it is there for who asks is not asked here."""
-    return id_ if is_generation_id(id_) else await named(cells, Name("chat", id_, who.owner))
 
 
 async def _from_chunk(
@@ -208,11 +190,6 @@ async def _from_chunk(
     return await follow(
         request, service, who, id_, cursor, dialect=UI, headers=headers, before=before, last=UI.done
     )  # fmt: skip
-
-
-def _is_over(ended_ms: int) -> bool:
-    """Whether what ended then, by Redis's clock, is resumed by nobody."""
-    return time.time() * 1000 - ended_ms > RESUMED_SECONDS * 1000
 
 
 def _told(id_: str) -> Mapping[str, str]:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Literal, TypeAlias
 
+from api.dialects.websocket import ended_with
 from api.viewing.rendition import Loan
 from api.viewing.viewer import Viewer
 from broker.ids import BEGINNING, EntryId
@@ -33,6 +34,8 @@ class Bundle:
         self.taken: Callable[[], int] = _unknown
         self._left = left
         self._viewers: dict[str, Viewer] = {}
+        self._names: dict[Viewer, str] = {}
+        self._tails: dict[Viewer, bytes] = {}
         self._ready: dict[Viewer, None] = {}
         self._done: dict[Viewer, None] = {}
         self._leaving: set[Viewer] = set()
@@ -44,24 +47,29 @@ class Bundle:
     def __len__(self) -> int:
         return len(self._viewers)
 
-    def __contains__(self, id_: str) -> bool:
-        return id_ in self._viewers
+    def __contains__(self, name: str) -> bool:
+        return name in self._viewers
 
     # -- who follows
 
-    def add(self, viewer: Viewer) -> None:
-        """One of a generation that has none here."""
-        self._viewers[viewer.id] = viewer
+    def add(self, viewer: Viewer, name: str = "", tail: bytes | None = None) -> None:
+        """One that is called so here, as no other is; else by its generation. `tail`: what it gives are lines, and
+        each is to be a message that ends so. Then its rendition writes nothing by itself, as only lines are shared."""
+        name = name or viewer.id
+        self._viewers[name] = viewer
+        self._names[viewer] = name
+        if tail is not None:
+            self._tails[viewer] = tail
         viewer.begin(b"")
         viewer.wake = lambda: self._wake(viewer)
         viewer.abort, viewer.taken = self.abort, self.taken
         viewer.blocked_since = self._blocked_since
-        viewer.lend(None if self._midway else self._loan)
+        viewer.lend(None if self._midway or tail is not None else self._loan)
         self._wake(viewer)
 
-    def leave(self, id_: str) -> None:
-        """The generation's viewer gives what it is in the middle of, and no more."""
-        if (viewer := self._viewers.get(id_)) is not None:
+    def leave(self, name: str) -> None:
+        """This viewer gives what it is in the middle of, and no more."""
+        if (viewer := self._viewers.get(name)) is not None:
             self._leaving.add(viewer)
             viewer.drop()
 
@@ -78,7 +86,7 @@ class Bundle:
         self.wake = self.abort = _nothing
         for viewer in there:
             viewer.release()
-        for held in (self._viewers, self._ready, self._done, self._said):
+        for held in (self._viewers, self._names, self._tails, self._ready, self._done, self._said):
             held.clear()
         return there
 
@@ -103,7 +111,8 @@ class Bundle:
             self._pin(viewer if viewer.midway else None)
             if body:
                 self._ready[viewer] = None
-                return body
+                tail = self._tails.get(viewer)
+                return body if tail is None else ended_with(body, tail)
             if viewer.done is not None:
                 self._conclude(viewer)
         return b""
@@ -125,7 +134,7 @@ class Bundle:
         for viewer in self._viewers.values():
             if viewer not in self._done:
                 viewer.blocked_since = self._blocked_since
-                viewer.lend(loan)
+                viewer.lend(None if viewer in self._tails else loan)
                 if loan is not None:
                     self._ready[viewer] = None
 
@@ -151,7 +160,8 @@ class Bundle:
         while self._done:
             viewer = next(iter(self._done))
             del self._done[viewer]
-            self._viewers.pop(viewer.id, None)
+            self._viewers.pop(self._names.pop(viewer, ""), None)
+            self._tails.pop(viewer, None)
             self._ready.pop(viewer, None)
             place = viewer.place
             why: Why = "ended" if viewer.done == "end" else "unfollowed" if viewer in self._leaving else "cut"

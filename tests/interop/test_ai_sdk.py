@@ -77,3 +77,22 @@ def test_who_counts_from_the_end_or_comes_when_all_is_over_stops(
     assert [each["type"] for each in over["chunks"]][-1] == "finish", "behind the abort, which it takes for no end"
     assert over["requests"] <= 3
     assert orjson.dumps(over["chunks"]).count(b'"finish"') == 1
+
+
+def test_over_a_websocket_a_chat_is_resumed_watched_and_stopped(
+    client: Client, shared: Stack, programs: Programs
+) -> None:
+    with CuttingProxy(shared.urls, seed=7, cuts=8, most_bytes=9000) as proxy:
+        seen = run(
+            programs, "ai_websocket", shared.url, proxy.url, STORY.format(7), "sim-1?tps=80&ttft_ms=0&tokens=3000"
+        )  # fmt: skip
+        assert proxy.cut >= 3
+    assert seen["text"] == client.record(seen["id"])["text"] != ""
+    assert seen["opened"] > 1
+    assert seen["over"] is None
+    first, second = seen["ids"]
+    assert first == second
+    record = client.record(first)
+    assert (record["state"], seen["statuses"]) == ("cancelled", ["ready", "ready"])
+    assert record["text"] == seen["watched"]
+    assert record["text"].startswith(seen["stopped"])

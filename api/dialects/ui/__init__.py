@@ -6,6 +6,7 @@ the connection, but an error.
 chunks.py    the words
 said.py      what is said of an entry, and what is remembered of all before it
 telling.py   what a log amounts to, as the shortest log that does
+numbered.py  chunks with their numbers, for readers on a WebSocket
 """
 
 from collections.abc import Iterator, Sequence

@@ -23,6 +23,7 @@ from api.dialects.responses.fold import Responses
 from api.dialects.responses.head import Head
 from api.dialects.text import TEXT_VIEW
 from api.dialects.ui import UI
+from api.dialects.ui.numbered import NUMBERED
 from api.viewing.feed import Feed
 from api.viewing.framing import plain
 from api.viewing.pages import Page, Pages
@@ -57,7 +58,7 @@ class Counting(Native):
 
 
 DIALECTS: list[Dialect] = [NATIVE, TEXT_VIEW, CHAT_FORM, CHAT_TEXT, UI, MESSAGES, Counting()]
-DIALECTS += [DURABLE, ARRAY]
+DIALECTS += [DURABLE, ARRAY, NUMBERED]
 DIALECTS += [redacted(each) for each in DIALECTS[:5]]
 DIALECTS += [Responses(Head.of(ID, "m", 0, {})), COMPLETIONS_WITH_USAGE]
 DIALECTS += [in_messages(NATIVE, ID), in_messages(redacted(NATIVE))]
