@@ -43,7 +43,7 @@ class Server:
         return len({row[2] for row in rows if row[1].endswith(port) and row[3] in (_ESTABLISHED, _CLOSE_WAIT)})
 
     def await_connections(self, number: int) -> None:
-        until(lambda: self.connections() == number, f"the API has {number} connections open")
+        until(lambda: self.connections() == number, f"the API has {number} connections open", 30)
 
 
 @pytest.fixture(scope="package")

@@ -69,8 +69,8 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.005)
 
 
-async def all_hear_of_it(*those: Budgets) -> None:
-    await until(lambda: all(each.statistics().troubled for each in those))
+async def all_hear_of_it(*those: Budgets, state: str = "closed") -> None:
+    await until(lambda: all([told.state for told in each.statistics().troubled] == [state] for each in those))
 
 
 def test_where_nothing_is_set_and_nothing_was_refused_redis_is_not_asked(server: Server) -> None:
@@ -154,7 +154,7 @@ def test_an_open_breaker_lets_exactly_one_call_through_and_all_when_that_is_answ
             made = await begun(all_of_them[0], budget())
             made.found(OVERLOADED)
             made.over(0)
-        await all_hear_of_it(*all_of_them)
+        await all_hear_of_it(*all_of_them, state="open")
         told: list[Wait] = []
         asking = [asyncio.create_task(begun(each, budget(), told=told)) for each in all_of_them for _ in range(20)]
         await until(lambda: any(task.done() for task in asking))
@@ -177,7 +177,7 @@ def test_a_probe_that_is_broken_off_leaves_that_to_the_next(server: Server) -> N
             made = await begun(a, budget())
             made.found(OVERLOADED)
             made.over(0)
-        await all_hear_of_it(a, b)
+        await all_hear_of_it(a, b, state="open")
         probe = await begun(a, budget(), told=[])
         assert probe.probe
         after = asyncio.create_task(begun(b, budget(), told=[]))
