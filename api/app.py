@@ -22,6 +22,7 @@ from api.delivery.asgi import FastPathFirst
 from api.delivery.bounded import SOCKETS
 from api.delivery.fast_path import FAST_PATH, FastPath
 from api.delivery.guard import Guard
+from api.dialects.langgraph import objects
 from api.intake import chat_messages, problems, shapes, socket_messages
 from api.intake.asked.messages import MessagesRequest
 from api.intake.problems import ABOUT_STORAGE, Code
@@ -36,6 +37,7 @@ from api.routes import (
     durable,
     erasing,
     generations,
+    langgraph,
     limits,
     messages,
     models,
@@ -69,6 +71,7 @@ GUARDED = (
     chat.router,
     completions.router,
     responses.router,
+    langgraph.router,
     ui_chat.router,
     ui_socket.router,
     anew.router,
@@ -88,6 +91,8 @@ BODIES = (
     GenerationRequest,
     ChatRequest,
     responses.ResponsesRequest,
+    langgraph.ThreadRequest,
+    langgraph.RunRequest,
     MessagesRequest,
     completions.CompletionRequest,
     admin_keys.KeyRequest,
@@ -111,6 +116,10 @@ SHAPES = (
     responses.ResponseObject,
     completions.ChatCompletion,
     responses.DeletedResponse,
+    objects.Run,
+    objects.Thread,
+    objects.ThreadState,
+    objects.Outcome,
     ui_chat.StoppedChat,
 )
 _NOT_READY = (Code.DRAINING, *ABOUT_STORAGE, Code.UNSAFE_STORAGE, Code.STORAGE_MISMATCH)

@@ -8,7 +8,8 @@ WebSocket of their frames; websocket.py is what these have in common. redacted.p
 alone; redaction.py says what that is. responses/ is that of OpenAI's Responses API; openai_words.py is what it shares with Chat
 Completions.
 completions.py has the chunks of OpenAI's Chat Completions, completion.py the whole that they come to. ui/ is what the AI SDK
-reads. durable.py is what Durable Streams make of the chat form.
+reads. langgraph/ is what LangGraph's server says.
+durable.py is what Durable Streams make of the chat form.
 
     log       7-0 stream_start   7-1 block_start   7-2 "It"   7-3 " is"        state behind each: s1 s2 s3 s4
     frames    (begin, 7-0) → s1  (s1, 7-1) → s2    …          (s3, 7-3) → s4   one frame an entry, which may be empty

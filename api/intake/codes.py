@@ -68,6 +68,12 @@ class Code(Enum):
     TOO_MANY_KEYS = Kind(
         409, "The tenant has too many keys", "A tenant has 20 live keys at most: one is revoked first."
     )
+    THREAD_BUSY = Kind(
+        409, "The thread has a run that has not ended", "`generation` is that run: join it, or cancel it, first."
+    )
+    THREAD_EXISTS = Kind(
+        409, "There is such a thread", "It has had a run. With `if_exists: do_nothing` it is answered."
+    )
     NOT_ENDED = Kind(409, "The generation has not ended", "What is asked for is of its end.")
     NO_WEBHOOK = Kind(409, "The generation has no webhook", "It was submitted without one.")
     CANNOT_CONTINUE = Kind(

@@ -4,6 +4,7 @@ generations.py  `/v1/generations`
 chat.py         the chat form: submit and follow in one
 responses.py    `/v1/responses`, as OpenAI has it; completions.py: `/v1/chat/completions`
 ui_chat.py      `/api/chat`: the AI SDK's chat; ui_socket.py: over a WebSocket; chats.py: what both have
+langgraph.py    `/threads`, as LangGraph's SDK asks; langgraph_threads.py: what a thread has
 webhooks.py     an end is told again
 batch.py        many submits in one request
 limits.py       what a tenant may use, and what it does

@@ -10,4 +10,5 @@ responses.py         a request of OpenAI's Responses API, and one that goes on f
 responses_input.py   its input: messages, calls and their results, reasoning
 ui.py                a request of the AI SDK's chat transports; ui_messages.py: its messages
 completions.py       a request of OpenAI's Chat Completions; completions_messages.py: its messages
+langgraph.py         a run of LangGraph's; langgraph_messages.py: its messages
 """

@@ -18,15 +18,15 @@ def turns(messages: Given) -> tuple[list[Json], list[Json]]:
             if found:
                 raise message.at("role").refused("unsupported_field", "can be said in front of all others only")
             message.only("role", "content")
-            system += _blocks(_parts(message.needed("content"), "text"))
+            system += _blocks(parts(message.needed("content"), "text"))
         elif role == "assistant":
             found.append({"role": role, "content": _assistant(message)})
         else:
-            _add(found, _user(message, role))
+            add(found, _user(message, role))
     return system, found
 
 
-def _add(found: list[Json], said: str | list[Json]) -> None:
+def add(found: list[Json], said: str | list[Json]) -> None:
     """What the user says, behind results that wait for it."""
     before = found[-1]["content"] if found and found[-1]["role"] == "user" else None
     if isinstance(before, list) and before[-1]["type"] == "tool_result":
@@ -42,14 +42,14 @@ def _blocks(said: str | list[Json]) -> list[Json]:
 def _user(message: Given, role: str) -> str | list[Json]:
     if role == "user":
         message.only("role", "content")
-        return _parts(message.needed("content"), "text", "image_url", "file")
+        return parts(message.needed("content"), "text", "image_url", "file")
     if role != "tool":
         raise message.at("role").refused("not_allowed", "must be system, developer, user, assistant or tool")
     message.only("role", "content", "tool_call_id")
-    return [openai.result(message.needed("tool_call_id"), _parts(message.needed("content"), "text"))]
+    return [openai.result(message.needed("tool_call_id"), parts(message.needed("content"), "text"))]
 
 
-def _parts(content: Given, *types: str) -> str | list[Json]:
+def parts(content: Given, *types: str) -> str | list[Json]:
     """A text, or parts of these types, at least one."""
     if isinstance(content.value, str):
         return content.value

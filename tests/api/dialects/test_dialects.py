@@ -16,6 +16,7 @@ from api.dialects.chat import CHAT_FORM
 from api.dialects.chat_text import CHAT_TEXT
 from api.dialects.completions import COMPLETIONS_WITH_USAGE
 from api.dialects.durable import ARRAY, DURABLE
+from api.dialects.langgraph import MODES, LangGraph
 from api.dialects.messages import MESSAGES
 from api.dialects.native import NATIVE, Native
 from api.dialects.redacted import redacted
@@ -61,6 +62,7 @@ DIALECTS: list[Dialect] = [NATIVE, TEXT_VIEW, CHAT_FORM, CHAT_TEXT, UI, MESSAGES
 DIALECTS += [DURABLE, ARRAY, NUMBERED]
 DIALECTS += [redacted(each) for each in DIALECTS[:5]]
 DIALECTS += [Responses(Head.of(ID, "m", 0, {})), COMPLETIONS_WITH_USAGE]
+DIALECTS += [LangGraph("t", ID, frozenset(MODES)), LangGraph("t", ID, frozenset(("messages-tuple",)))]
 DIALECTS += [in_messages(NATIVE, ID), in_messages(redacted(NATIVE))]
 
 

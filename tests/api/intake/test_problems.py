@@ -32,7 +32,8 @@ FOR_GOOD = {
     404: "not_found",
     405: "method_not_allowed",
     406: "not_acceptable",
-    409: "already_ended already_followed not_ended key_has_ended too_many_keys no_webhook cannot_continue",
+    409: "already_ended already_followed thread_busy thread_exists not_ended key_has_ended too_many_keys no_webhook"
+    " cannot_continue",
     410: "expired erased offset_gone",
     413: "body_too_large",
     415: "unsupported_media_type",

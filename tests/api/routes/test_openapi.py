@@ -176,7 +176,7 @@ def test_its_examples_are_accepted(client: Client, document: dict[str, Any]) -> 
         and "count_tokens" not in path
         and "/admin/" not in path  # which an open server answers to nobody
     ]
-    assert len(examples) == 6
+    assert len(examples) == 7
     for path, example in examples:
         assert client.http.post(path, json=example).status_code in (200, 202)
 

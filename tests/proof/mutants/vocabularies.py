@@ -42,7 +42,7 @@ VOCABULARIES: tuple[Mutant, ...] = (
     ),
     mutant(
         "results of tools are turns of their own",
-        "completions_messages._add", "before += _blocks(said)", 'found.append({"role": "user", "content": said})',
+        "completions_messages.add", "before += _blocks(said)", 'found.append({"role": "user", "content": said})',
         _ASKED + "test_results_of_tools_and_what_is_said_behind_them_are_one_turn",
     ),
 )  # fmt: skip
