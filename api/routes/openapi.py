@@ -236,6 +236,7 @@ HEADERS: Final[Mapping[str, Json]] = {
     "Location": {"description": "The generation's record.", "schema": {"type": "string"}},
     "Generation-Id": {"description": "The generation's id.", "schema": {"type": "string"}},
     "Request-Id": {"description": "The generation's id, where a vendor's SDK looks.", "schema": {"type": "string"}},
+    "Content-Location": {"description": "The path of the run.", "schema": {"type": "string"}},
     "Respool-Generation": {"description": "The generation's id.", "schema": {"type": "string"}},
     "X-Workflow-Run-Id": {
         "description": "The generation's id, as WorkflowChatTransport asks for it.",
