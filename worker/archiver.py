@@ -6,6 +6,9 @@
     4  in one step Redis drops the log and keeps a stub that names the object, if both are still what was read
     5  the object is looked at next when the stub has expired
 
+A generation may be erased, or expire, between any two of these. Who erases it erases the object that its stub names; one that
+no stub names yet is only known here, so it is erased here, as soon as step 4 or 5 finds that there is no record any more.
+
 A worker may be killed between any two of these: the generation is still on the list and is done again, with another object, and
 one that no stub names is erased when it is looked at. Step 4 is refused 5 minutes after step 1: nobody erases an object that a
 stub may still come to name.
@@ -108,9 +111,13 @@ class Archiver:
         if look is not None and named == mark:
             await self._archiving.look_in({name: look.expires_ms + _SLACK_MS})
         elif look is not None or await self._agreement.lost([id_]):
-            await self._archive.erase([name])
-            await self._archiving.drop([name])
-            self._erased += 1
+            await self._erase(name)
+
+    async def _erase(self, name: str) -> None:
+        """For no stub names it, and none will."""
+        await self._archive.erase([name])
+        await self._archiving.drop([name])
+        self._erased += 1
 
     async def _see_to_generation(self, id_: str) -> None:
         look = await self._logs.look(id_)
@@ -127,9 +134,15 @@ class Archiver:
         await self._archiving.look_in({name: NOBODYS_MS})
         await self._archive.put(name, data)
         outcome = await self._logs.archive(id_, mark, packed.last, packed.entries, look.ended_ms + IN_TIME_MS)
+        if outcome == "gone":  # no later call can find the record again; of the other refusals that is not so
+            await self._erase(name)
+            return
         if outcome != "archived":
             log.warning("%s: its log stays in Redis for now: %s", id_, outcome)
             return
         self._archived += 1
         self._bytes += len(data)
         await self._archiving.look_in({name: look.expires_ms + _SLACK_MS})
+        # An erasure that came between may have taken the name off the list before it was put there.
+        if await self._logs.look(id_) is None:
+            await self._erase(name)

@@ -15,6 +15,7 @@ from broker.ids import BEGINNING, new_generation_id
 from broker.store.agreement import Agreement
 from broker.store.archive import Archive, open_archive
 from broker.store.archiving import Archiving
+from broker.store.erasing import Erasing
 from broker.store.logs import Logs
 from broker.store.shelf import Shelf
 from broker.turns import Turns
@@ -264,6 +265,25 @@ def test_two_archivers_of_one_log_are_no_harm(bench: Bench, ended: Generation) -
     bench.look()
     assert len(bench.archive.names) == 1
     assert bench.read(ended) == before
+
+
+@pytest.mark.parametrize("behind", ["put", "archive"])
+def test_of_what_is_erased_while_it_is_archived_nothing_stays(bench: Bench, ended: Generation, behind: str) -> None:
+    server = bench.server
+    owner = bench.archive if behind == "put" else server.logs
+    step = getattr(owner, behind)
+
+    async def then_erased(*arguments: Any) -> object:
+        outcome: object = await step(*arguments)
+        await Erasing(server.logs, server.coordination, bench.archive).erase(ended.id, confirm=False)
+        return outcome
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, behind, then_erased)
+        bench.due(ended.id)
+        bench.look()
+    assert bench.archive.names == []
+    assert [name for name in server.command("ZRANGE", keys.ARCHIVE, 0, -1) if ended.id.encode() in name] == []
 
 
 def test_what_has_gone_or_may_be_elsewhere_is_left(bench: Bench, ended: Generation, server: Server) -> None:

@@ -8,6 +8,7 @@ _ANOTHERS = _ERASING + "test_another_s_is_not_there_before_nor_after"
 _LABELS = _ERASING + "test_by_label_those_go_that_have_it_and_no_others"
 _KEPT = _ERASING + "test_what_an_api_keeps_goes_from_all_of_them"
 _TOLD = "tests/system/test_erase.py::test_viewers_of_every_api_are_told_and_cut_and_the_upstream_is_closed"
+_ARCHIVED = "tests/worker/test_archiver.py::test_of_what_is_erased_while_it_is_archived_nothing_stays"
 _VERIFY = "tests/api/audit/test_verify.py::"
 _CHANGED = _VERIFY + "test_what_was_changed_removed_or_put_elsewhere_is_named"
 _JOURNAL = "tests/api/audit/test_journal.py::"
@@ -28,6 +29,14 @@ ERASURES: tuple[Mutant, ...] = (
     mutant(
         "an erasure is done once", "Erasing.complete", ' and erased.why != "erased"', "",
         _ERASING + "test_what_a_failover_brings_back_goes_again",
+    ),
+    mutant(
+        "who archives what is erased leaves its object", "Archiver._see_to_generation", 'if outcome == "gone":', "if False:",
+        _ARCHIVED,
+    ),
+    mutant(
+        "who archives what is erased lists its object", "Archiver._see_to_generation",
+        "if await self._logs.look(id_) is None:", "if False:", _ARCHIVED,
     ),
     mutant(
         "no other api is told", "Erasing._clean_up", "await erase_steps.tell([id_]).run(self._redis)", "pass", _KEPT
