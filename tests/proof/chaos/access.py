@@ -4,6 +4,7 @@ A guest has a key or a view link of its own, which ends in the middle. An API he
 store's word is lost; while the store is away from it, or it is stopped, it does not.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 from tests.harness.client import Frame
@@ -94,6 +95,33 @@ def _withheld(frame: Frame) -> bool:
         case {"type": "stream_end" | "error"}:
             return frame.data.get("usage") is not None or "metrics" in frame.data
     return frame.type in _WITHHELD
+
+
+def left_before(lines: Sequence[Line], rewinds: Sequence[Line]) -> set[str]:
+    """Guests who were barred, or had gone, before what they were shown was withdrawn, or lost by a store: nobody can tell
+    them."""
+    ends: dict[str, float] = {}
+    for line in lines:
+        if line["did"] == "barred":
+            ends.setdefault(line["viewer"], line["at"])
+    guests = {line["viewer"] for line in lines if line["did"] == "guest"}
+    for viewer in guests - ends.keys():
+        stays = [line for line in lines if line.get("viewer") == viewer and line["did"] in ("opened", "closed")]
+        if stays and stays[-1].get("how") == "left":
+            ends[viewer] = stays[-1]["t"]
+    shown = [line for line in lines if line["did"] == "frame"]
+    withdrawn = min((line["t"] for line in shown if '"type":"withdraw"' in line["block"]), default=math.inf)
+    last = {line["viewer"]: line["t"] for line in shown}
+    return {
+        viewer
+        for viewer, end in ends.items()
+        if viewer in last
+        and ((last[viewer] < withdrawn < math.inf and end <= withdrawn) or _lost(last[viewer], end, rewinds))
+    }
+
+
+def _lost(last: float, end: float, rewinds: Sequence[Line]) -> bool:
+    return any(line["mark"] <= last and end <= line["t"] for line in rewinds)
 
 
 def refused(lines: Sequence[Line], rewinds: Sequence[Line]) -> list[str]:

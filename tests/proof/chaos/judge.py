@@ -137,12 +137,13 @@ def figures(lines: Sequence[Line], *, timely: bool = False) -> dict[str, list[fl
 
 
 def observed(lines: Sequence[Line], rewinds: Sequence[Line]) -> list[invariants.Observation]:
-    """The generation's history in the checker's words, in order."""
+    """The generation's history in the checker's words, in order; without guests who had left before it became another."""
+    away = access.left_before(lines, rewinds)
     timed = sorted([*lines, *rewinds], key=lambda line: line.get("at", line["t"]) if "mark" in line else line["t"])
     seen: list[invariants.Observation] = []
     for line in timed:
         match line:
-            case {"did": "frame", "viewer": str(viewer), "block": str(block)}:
+            case {"did": "frame", "viewer": str(viewer), "block": str(block)} if viewer not in away:
                 seen += [invariants.Shown(viewer, frame) for frame in streams.frames([block])]
             case {"did": "rewind"}:
                 seen.append(invariants.Rewound())

@@ -42,12 +42,15 @@ async def running(run: Injector) -> Generation | None:
     return None
 
 
-def guests(run: Injector, generation: Generation, pass_: OwnKey, how: str) -> list[Viewer]:
-    """One at each API; a link may be redacted for one of them."""
+def guests(
+    run: Injector, generation: Generation, pass_: OwnKey, how: str, *, redacted: bool = False
+) -> list[Viewer]:  # fmt: skip
+    """One at each API. What a redacted link shows is written down as that."""
     made = []
     for number, address in enumerate(run.cluster.addresses):
         viewer = generation.viewer(f"{generation.wish.gen}/{how}-{pass_.key.id[-6:]}-{number}", pass_)
         viewer.addresses = [address]
+        viewer.word = "redacted" if redacted else "frame"
         run.recorder.write("guest", gen=generation.wish.gen, viewer=viewer.name, by=how)
         made.append(viewer)
     return made
@@ -147,9 +150,7 @@ async def _link_view(run: Injector) -> None:
     async with run.noted("link_view", generation.wish.gen) as note:
         note.hits = 0
         if (made := await _link(run, generation, expires_in=600, redact=redacted)) is not None:
-            viewers = guests(run, generation, made[0], "link")
-            for viewer in viewers:
-                viewer.word = "redacted" if redacted else "frame"
+            viewers = guests(run, generation, made[0], "link", redacted=redacted)
             run.left.append(asyncio.create_task(_left([asyncio.create_task(viewer.watch()) for viewer in viewers])))
             note.hits = len(viewers)
 
@@ -168,7 +169,8 @@ async def _link_ends(run: Injector, how: How, seconds: int) -> None:
     kind = "link_expire" if how == "expired" else "link_revoke"
     async with run.noted(kind, generation.wish.gen) as note:
         note.hits = 0
-        if (made := await _link(run, generation, expires_in=seconds, redact=run.rng.random() < 0.5)) is None:
+        redacted = run.rng.random() < 0.5
+        if (made := await _link(run, generation, expires_in=seconds, redact=redacted)) is None:
             return
         link, until = made
 
@@ -179,9 +181,7 @@ async def _link_ends(run: Injector, how: How, seconds: int) -> None:
             await asyncio.sleep(max(0.0, until - now()))
             return until
 
-        viewers = guests(run, generation, link, "link")
-        for viewer in viewers:
-            viewer.word = "redacted"
+        viewers = guests(run, generation, link, "link", redacted=redacted)
         note.hits = int(await sent_away(run, viewers, link, how, end))
 
 

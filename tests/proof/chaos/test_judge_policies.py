@@ -64,6 +64,37 @@ def test_a_revocation_that_the_store_has_lost_bars_nobody_and_an_end_that_was_to
     assert found([*guest(LATE["shown"], how="expired"), lost], "I26")
 
 
+def _withdrawn(*stays: Line) -> History:
+    """Its viewer was shown at 40.0 that all of it is withdrawn; a guest had a part of it at 12.0, and then `stays`."""
+    about, text = {"gen": "g-1", "viewer": "g-1/key-0"}, log()[:4]
+    guest: list[Line] = [{"t": 11.0, "did": "guest", **about, "by": "key"}]
+    guest += [{"t": 12.0, "did": "frame", **about, "block": each} for each in text]
+    withdrawal = block("200-0", "withdraw", guardrail=None, reason="", category="unchecked")
+    told: Line = {"t": 40.0, "did": "frame", "gen": "g-1", "viewer": "g-1/0-steady", "block": withdrawal}
+    read: Line = {"t": 60.0, "did": "read", "gen": "g-1", "api": 0, "blocks": [withdrawal]}
+    return [*guest, *({**about, **line} for line in stays), told, read]
+
+
+def test_who_left_or_was_barred_before_a_withdrawal_is_not_told_of_it_and_who_stayed_is() -> None:
+    left: Line = {"t": 20.0, "did": "closed", "how": "left"}
+    barred: Line = {"t": 20.0, "did": "barred", "how": "revoked", "asked": 19.9, "at": 20.0}
+    assert found(_withdrawn(), "I1 g-1/key-0")
+    assert found(_withdrawn({**left, "t": 41.0}), "I1 g-1/key-0")
+    assert found(_withdrawn({**barred, "t": 41.0, "at": 41.0}), "I1 g-1/key-0")
+    assert not found(_withdrawn(left), "I1 g-1/key-0")
+    assert not found(_withdrawn(barred), "I1 g-1/key-0")
+
+
+def test_who_left_before_the_store_lost_what_it_was_shown_is_not_told_of_that() -> None:
+    lost: Line = {"t": 21.0, "did": "rewind", "at": 20.5, "mark": 11.5}
+    left: Line = {"t": 20.0, "did": "closed", "how": "left"}
+    history = [line for line in _withdrawn(left) if line["t"] < 40.0]
+    read: Line = {"t": 60.0, "did": "read", "gen": "g-1", "api": 0, "blocks": log()[:2]}
+    assert found([*history, read], "I1 g-1/key-0")
+    assert not found([*history, lost, read], "I1 g-1/key-0")
+    assert found([*history, {**lost, "mark": 12.5}, read], "I1 g-1/key-0")
+
+
 def _redacted(*blocks: str) -> History:
     about = {"gen": "g-1", "viewer": "g-1/link-0"}
     begin: Line = {"t": 11.0, "did": "guest", **about, "by": "link"}

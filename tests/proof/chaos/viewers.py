@@ -101,6 +101,9 @@ class Viewer:
             made.leave()
         try:
             whole = await asyncio.shield(made.ended)
+        except asyncio.CancelledError:
+            self.recorder.write("closed", gen=self.gen, viewer=self.name, how="left")
+            raise
         finally:
             self._call = None
             made.leave()
