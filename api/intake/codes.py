@@ -105,7 +105,7 @@ class Code(Enum):
     UPGRADE_REQUIRED = Kind(
         426,
         "This is spoken to as a WebSocket",
-        "The request opens one, of version 13, and offers the subprotocol `respool.v1`.",
+        "The request opens one, of version 13, and offers a subprotocol that is spoken there.",
     )
     TOO_MANY_PIPELINED = Kind(429, "Too many requests wait", "On one connection 8 may wait behind the one before.", 1)
     RATE_LIMITED = Kind(
