@@ -18,6 +18,7 @@ from tests.proof.chaos.proxy import FaultProxy, Mode
 from tests.proof.chaos.store import Store, depth
 
 _BUSY_SECONDS = 3.0
+_CARRIES_SECONDS = 0.15
 _ONE_BYTE = 1
 _REFUSING_SECONDS = (0.2, 0.6, 1.5)
 _AN_HOUR_MS = 3_600_000
@@ -144,9 +145,18 @@ def _kill_where(kind: str, last: tuple[str, ...]) -> Strike:
 
 
 async def _where_logs_end_with(run: Injector, last: tuple[str, ...]) -> set[str]:
-    """As the store tells it while nobody does anything to it."""
+    """The workers of generations with server tools whose viewers have just been shown such an entry, if it is the latest: the
+    store tells that, while nobody does anything to it."""
+    shown = {
+        viewer.id: viewer.cursor
+        for each in run.generations
+        for viewer in each.viewers
+        if each.wish.rounds and viewer.open and viewer.cursor is not None and viewer.latest in last
+    }
+    if not shown:
+        return set()
     async with run.cluster.logs.lock:
-        return await run.cluster.logs.where_logs_end_with(last)
+        return await run.cluster.logs.where_logs_end(shown)
 
 
 # -- the server
@@ -277,9 +287,14 @@ async def _busy(run: Injector, pair: str) -> tuple[Member, FaultProxy]:
     members = run.cluster.apis if pair == "api_redis" else run.cluster.workers
     ways = [(each, way) for each in members for way in _ways(each, pair)]
     end = now() + _BUSY_SECONDS
-    while not (busy := [way for way in ways if way[1].links and not way[0].down]) and now() < end:
+    while not (busy := [way for way in ways if _carries(way[1]) and not way[0].down]) and now() < end:
         await asyncio.sleep(0.05)
     return run.rng.choice(busy or ways)
+
+
+def _carries(proxy: FaultProxy) -> bool:
+    """Whether anything is said there, by who keeps connections too."""
+    return bool(proxy.links) and now() - proxy.carried < _CARRIES_SECONDS
 
 
 def _ways(member: Member, pair: str) -> list[FaultProxy]:
@@ -350,7 +365,8 @@ LANES: tuple[tuple[str, ...], ...] = (
         "misconf", "noreplicas", "clock_back",
     ),
     ("api_kill", "api_pause", "api_term", "webhook_kill"),
-    tuple(f"{pair}_{name}" for pair in _PAIRS for name in _MODES if pair != second.PAIR),
+    tuple(f"api_redis_{name}" for name in _MODES),
+    tuple(f"{pair}_{name}" for pair in ("worker_redis", "worker_upstream") for name in _MODES),
     ON_SECOND,
 )  # fmt: skip
 """Each lane deals its faults one after the other; the lanes run side by side, so that faults meet."""

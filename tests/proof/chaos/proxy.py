@@ -9,6 +9,8 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import Self, cast
 
+from tests.proof.chaos.history import now
+
 
 class Mode(Enum):
     """What happens to bytes on their way."""
@@ -22,13 +24,14 @@ class Mode(Enum):
 
 class FaultProxy:
     """Listens on a port of its own and carries each connection to `target`, which may be changed at any time.
-    `struck` counts the connections that a mode other than PASS has touched."""
+    `struck` counts the connections that a mode other than PASS has touched; `carried` is when anything was said last."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self.target = target
         self.mode = Mode.PASS
         self.delay = 0.0
         self.struck = 0
+        self.carried = 0.0
         self.links: set[Link] = set()
         self._connecting: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -151,6 +154,7 @@ class Side(asyncio.Protocol):
 
     def _carry(self, data: bytes | None) -> None:
         mode = self.link.strike()
+        self.link.proxy.carried = now()
         if mode is Mode.DROP_REPLIES and self.name == "server":
             self.link.reset()
             return

@@ -30,14 +30,11 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
 end
 return moved
 """
-_LAST_ENTRIES = """
+_WHERE_THEY_END = """
 local names = {}
-for _, key in ipairs(redis.call('KEYS', '*:log')) do
-  local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
-  local name = redis.call('HGET', string.gsub(key, ':log$', ':record'), 'claimant')
-  for _, type in ipairs(last and name and ARGV or {}) do
-    if string.find(last[2][2], '{"type":"' .. type .. '"', 1, true) == 1 then names[#names + 1] = name end
-  end
+for i = 1, #ARGV, 3 do
+  local last, name = redis.call('XREVRANGE', ARGV[i], '+', '-', 'COUNT', 1)[1], redis.call('HGET', ARGV[i + 1], 'claimant')
+  if name and last and last[1] == ARGV[i + 2] then names[#names + 1] = name end
 end
 return names
 """
@@ -122,9 +119,11 @@ class Store:
         finally:
             await redis.aclose(close_connection_pool=True)
 
-    async def where_logs_end_with(self, types: Sequence[str]) -> set[str]:
-        """The names of workers that run a generation whose log ends so."""
-        names = await self.command("EVAL", _LAST_ENTRIES, 0, *types)
+    async def where_logs_end(self, at: Mapping[str, str]) -> set[str]:
+        """The names of workers that run one of these generations, where its log ends with this id. What an entry says is
+        sealed, as a rule: whoever asks knows it from a viewer."""
+        words = [word for id_, cursor in at.items() for word in (keys.log(id_), keys.record(id_), cursor)]
+        names = await self.command("EVAL", _WHERE_THEY_END, 0, *words) if words else []
         return {name.decode().partition("/")[0] for name in names} if isinstance(names, list) else set()
 
     async def config(self, name: str) -> str:

@@ -17,6 +17,7 @@ Word = Literal["frame", "redacted"]
 _HEAD_SECONDS = 15.0
 _SLOWLY = (0.1, 0.4)
 """Seconds between two reads of a slow viewer."""
+_TYPE = b'{"type":"'
 _ENDS = (b'{"type":"stream_end"', b'{"type":"error"')
 _TOLD = (b'{"type":"stream_start"', *_ENDS)
 
@@ -37,6 +38,8 @@ class Viewer:
     habit: Habit = "steady"
     word: Word = "frame"
     cursor: str | None = None
+    latest: str = ""
+    """The type of what it was shown last that has an id."""
     starts: list[tuple[float, int]] = field(default_factory=list)
     heard: float = 0.0
     frames: int = 0
@@ -149,7 +152,7 @@ class Viewer:
         if self._marked and self.first_since_mark is None:
             self.first_since_mark = self.heard
         if id_:
-            self.cursor = id_.decode()
+            self.cursor, self.latest = id_.decode(), data[len(_TYPE) :].partition(b'"')[0].decode()
             if data.startswith(_TOLD):
                 self.starts.append((self.heard, int(id_.partition(b"-")[0])))
             if data.startswith(_ENDS):

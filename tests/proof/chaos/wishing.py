@@ -26,6 +26,8 @@ TOTAL_SECONDS = 15.0
 _LONG_GRACE = 6.0
 """Seconds; more than faults keep an API from the store, or a viewer from coming back."""
 _SHORT_GRACE = 1.0
+_OFTEN, _SELDOM, _FIRST = 0.75, 0.4, 45
+"""How many meet an upstream fault, of the first so many and of the others."""
 _FEW_TOKENS = 16
 _FEW_EVERY = 6
 """Every so many-th generation is of the model that few may call at a time."""
@@ -91,8 +93,8 @@ def wishes(
     seed: str, faults: Sequence[str], *, tools: bool = False, two: bool = False, erased: Sequence[Erased] = ()
 ) -> Iterator[Wish]:
     """An endless row of generations, the same for the same seed; two of five meet an upstream fault, if there are any
-    to meet. `tools`: one of three has server tools. `two`: there is a second upstream, which some go to (second.py). One of
-    eight is erased, in one of these ways."""
+    to meet, and more of the first, so that a short run has each kind. `tools`: one of three has server tools. `two`: there is
+    a second upstream, which some go to (second.py). One of eight is erased, in one of these ways."""
     few = few_of(seed)
     erasing = Deck(random.Random(f"{seed} erased"), erased)
     deck = Deck(random.Random(f"{seed} upstream"), faults)
@@ -111,8 +113,10 @@ def wishes(
             given = json.dumps({"seconds": round(rng.uniform(0.1, 1.0), 2)})
             model |= {"tokens": tokens // 4, "tools": rounds, "calls": rng.randrange(1, 3), "input": given}
             tokens //= 4
-        if faults and rng.random() < 0.4:
-            model |= {"fail": deck.draw(), "at": rng.randrange(0, tokens), "times": rng.choice((1, 1, 1, 1, 2, 9))}
+        if faults and rng.random() < (_OFTEN if number <= _FIRST else _SELDOM):
+            soon = rng.random() < 0.5  # what comes late may come to a generation that was cancelled, or restarted
+            at = rng.randrange(0, tokens // 4 + 1 if soon else tokens)
+            model |= {"fail": deck.draw(), "at": at, "times": rng.choice((1, 1, 1, 1, 2, 9))}
             if model["fail"] == "429":
                 model["retry_after"] = round(rng.uniform(0, 0.8), 2)
         answering, before = second.models(number) if two else (second.FIRST, None)
