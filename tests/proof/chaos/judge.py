@@ -91,7 +91,7 @@ def generation(told: Told, general: dict[str, list[Line]]) -> list[str]:
     found += promises.told_to_viewers(told.of("roll"))
     found += promises.told_by_webhook(told.of("accepted"), told.of("record"), told.of("told"), rewinds)
     found += streams.clean_ends(told.lines)
-    found += streams.told_the_end(told.lines)
+    found += streams.told_the_end(told.lines, rewinds)
     strict = any(line.get("strict") for line in told.of("accepted"))
     found += streams.gaps(told.lines, rewinds, strict=strict)
     found += results.wrong(told.lines, rewinds)

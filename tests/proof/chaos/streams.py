@@ -41,8 +41,9 @@ def clean_ends(lines: Sequence[Line]) -> list[str]:
     return found
 
 
-def told_the_end(lines: Sequence[Line]) -> list[str]:
-    """I12. By the log that was read in the end: half of it, and keep-alives since, is not enough."""
+def told_the_end(lines: Sequence[Line], rewinds: Sequence[Line] = ()) -> list[str]:
+    """I12. By the log that was read in the end: half of it, and keep-alives since, is not enough. Who was told that there is no
+    such generation, between its loss and the submit that made it again, was told what was so."""
     reads = [line for line in lines if line["did"] == "read"]
     gone = any(line["did"] == "gone" for line in lines)
     end = next((frame.id for frame in reversed(frames(reads[-1]["blocks"]))), None) if reads else None
@@ -51,13 +52,21 @@ def told_the_end(lines: Sequence[Line]) -> list[str]:
     for viewer in dict.fromkeys(line["viewer"] for line in lines if "viewer" in line and line["viewer"] not in guests):
         seen = [line for line in lines if line.get("viewer") == viewer]
         answered = [line["status"] for line in seen if line["did"] == "opened"]
-        if gone and answered[-1:] and answered[-1] in _GONE:
+        if answered[-1:] and answered[-1] in _GONE and (gone or _was_lost(seen, lines, rewinds)):
             continue
         last = _last_id(seen)
         if gone or (reads and last != end):
             what = "that it has gone" if gone else f"the end {end}"
             found.append(f"I12 {viewer} was never told {what}: it has {last}, and was answered {answered[-3:]}")
     return found
+
+
+def _was_lost(seen: Sequence[Line], lines: Sequence[Line], rewinds: Sequence[Line]) -> bool:
+    """Whether the generation was not there when this viewer was answered last."""
+    at = [line["t"] for line in seen if line["did"] == "opened"][-1]
+    first, *again = [line for line in lines if line["did"] == "accepted"]
+    lost = [each for each in rewinds if each["mark"] <= first["t"] and each["at"] <= at]
+    return bool(lost) and any(lost[0]["at"] <= line["t"] and at <= line["t"] for line in again)
 
 
 def _last_id(seen: Sequence[Line]) -> str | None:

@@ -95,6 +95,19 @@ def test_who_left_before_the_store_lost_what_it_was_shown_is_not_told_of_that() 
     assert found([*history, {**lost, "mark": 12.5}, read], "I1 g-1/key-0")
 
 
+def test_who_is_told_that_it_is_not_there_before_it_is_made_again_was_told_what_was_so() -> None:
+    accepted = next(line for line in good() if line["did"] == "accepted")
+    at: float = accepted["t"]
+    viewer = {"gen": "g-1", "viewer": "g-1/1-late", "did": "opened", "status": 404, "cursor": None}
+    lost: Line = {"t": at + 0.1, "did": "rewind", "at": at + 0.1, "mark": at - 0.2, "of": "logs"}
+    again: Line = {**accepted, "asked": at + 0.4, "t": at + 0.5}
+    early: Line = {**viewer, "t": at + 0.3}
+    assert not found([*good(), lost, again, early], "I12")
+    assert found([*good(), lost, again, {**viewer, "t": at + 0.6}], "I12")
+    assert found([*good(), lost, early], "I12")
+    assert found([*good(), again, early], "I12")
+
+
 def _redacted(*blocks: str) -> History:
     about = {"gen": "g-1", "viewer": "g-1/link-0"}
     begin: Line = {"t": 11.0, "did": "guest", **about, "by": "link"}
