@@ -2,7 +2,8 @@
 //
 // The client resumes within its session what ends cleanly; from a cut connection it throws, and whoever uses it goes on behind
 // the last message, as the session's own offset may be ahead of that. `repeats` is how many messages it gave twice: each has its
-// cursor, by which they are dropped.
+// cursor, by which they are dropped. It also asks ahead: a session that threw may have another request open, which nobody reads
+// or ends but by `cancel`; and whatever it threw it rejects `closed` with too, which ends Node where nobody looks.
 
 import { stream } from "@durable-streams/client";
 import { Joined, main } from "./joining.mjs";
@@ -18,8 +19,10 @@ await main(async (url) => {
   let sessions = 0;
   while (!joined.end) {
     sessions += 1;
+    let session;
     try {
-      const session = await stream({ url, offset, live: process.env.LIVE, json: true, sseResilience: RESILIENCE });
+      session = await stream({ url, offset, live: process.env.LIVE, json: true, sseResilience: RESILIENCE });
+      session.closed.catch(() => {});
       for await (const message of session.jsonStream()) {
         if (seen.has(message.id)) repeats += 1;
         else joined.take(message.id, JSON.stringify(message));
@@ -29,8 +32,11 @@ await main(async (url) => {
         offset = `${attempt.padStart(15, "0")}-${seq.padStart(10, "0")}`;
       }
     } catch {
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      // from behind the last message
+    } finally {
+      session?.cancel();
     }
+    if (!joined.end) await new Promise((resolve) => setTimeout(resolve, 10));
   }
   return { ...joined, repeats, sessions };
 });
