@@ -74,7 +74,7 @@ def _flat(routes_: Iterable[Any]) -> Iterable[Any]:
 def named(path: str, id_: str) -> str:
     """The path of this generation, by the name that it has there."""
     own = f"resp_{id_.removeprefix('gen_')}" if path.startswith("/v1/responses/") else id_
-    return path.replace("{id}", own).replace("{name}", ASSET)
+    return path.replace("{id}", own).replace("{name}", ASSET).replace("{thread}", "a-thread")
 
 
 def ask(api: Api, method: str, path: str, id_: str, events: int = 1, **headers: str) -> Answer:

@@ -14,7 +14,8 @@ ALLOW: Header = (b"access-control-allow-origin", PAGE)
 EXPOSE: Header = (
     b"access-control-expose-headers",
     b"Location, Retry-After, Generation-Id, Respool-Generation, RateLimit, RateLimit-Policy, "
-    b"X-Should-Retry, Request-Id, X-Workflow-Run-Id, X-Workflow-Stream-Tail-Index",
+    b"X-Should-Retry, Request-Id, X-Workflow-Run-Id, X-Workflow-Stream-Tail-Index, "
+    b"Stream-Next-Offset, Stream-Up-To-Date, Stream-Closed, Stream-Cursor, ETag",
 )
 
 

@@ -405,7 +405,8 @@ def test_whom_the_door_lets_in_has_a_stream_without_the_application(line: Line) 
         b"access-control-allow-origin: https://app.example\r\n"
         b"access-control-expose-headers: "
         b"Location, Retry-After, Generation-Id, Respool-Generation, RateLimit, RateLimit-Policy, "
-        b"X-Should-Retry, Request-Id, X-Workflow-Run-Id, X-Workflow-Stream-Tail-Index\r\n"
+        b"X-Should-Retry, Request-Id, X-Workflow-Run-Id, X-Workflow-Stream-Tail-Index, "
+        b"Stream-Next-Offset, Stream-Up-To-Date, Stream-Closed, Stream-Cursor, ETag\r\n"
     )
     begins = BEGUN + sharing + STREAM
     assert written == begins + chunk(RETRY + TOLD)
