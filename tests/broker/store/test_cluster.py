@@ -26,7 +26,9 @@ from broker.store.lanes import ClusterLanes
 from broker.store.logs import Logs
 from broker.store.safety import check_safe
 from broker.store.topology import Topology
+from tests.harness import clusters
 from tests.harness.clusters import EmbeddedCluster, Node
+from tests.harness.stack import until
 
 T = TypeVar("T")
 A = Content(TEXT, b"a")
@@ -291,3 +293,25 @@ def test_the_servers_of_a_cluster_are_those_that_there_are_now(cluster: Embedded
         assert [await server.ping() for server in await servers_of(redis)] == [True] * 3
 
     with_client(cluster, work)
+
+
+def test_slots_that_an_operator_cannot_move_stay_and_why_is_told_and_what_passes_is_tried_again(
+    cluster: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = two(cluster, "key")
+    slots = range(key_slot(b"key"), key_slot(b"key") + 1)
+    _, right = source.command("CONFIG", "GET", "primaryauth")
+    source.command("CONFIG", "SET", "primaryauth", "wrong")
+    try:
+        with pytest.raises(AssertionError, match="have not moved: Failed to AUTH to target node") as caught:
+            cluster.migrate_at_once(slots, source, target)
+        monkeypatch.setattr(clusters, "_PASSES", (str(caught.value).partition("have not moved: ")[2],))
+        tries = len(source.jobs())
+        moving = threading.Thread(target=lambda: cluster.migrate_at_once(slots, source, target))
+        moving.start()
+        until(lambda: len(source.jobs()) > tries + 2, "it was tried again, and again")
+    finally:
+        source.command("CONFIG", "SET", "primaryauth", right)
+    moving.join()
+    assert cluster.primary_of("key") is target
+    cluster.migrate_at_once(slots, target, source)
