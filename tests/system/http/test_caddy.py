@@ -31,14 +31,15 @@ def caddy(folder: Path, api_port: int, certificate: Certificate | None = None) -
     if certificate is not None:
         head = f"https://localhost:{port} {{\n    tls {certificate.certificate} {certificate.key}"
     site = replace(snippet, "respool.example.com {", head)
-    cut = str(free_port())
+    cut = free_port()
     site = site.replace("127.0.0.1:8000", f"127.0.0.1:{api_port}").replace(":8099", f":{cut}")
     (folder / "Caddyfile").write_text(_MAIN + site)
     command = [program, "run", "--config", "Caddyfile", "--adapter", "caddyfile"]
     homes = dict.fromkeys(("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"), str(folder))
     running = Child("caddy", command, homes, folder, cwd=folder).start()
     try:
-        until(lambda: listens(Address(port)), f"caddy listens: {folder}", 20)
+        both = (Address(port), Address(cut))  # it opens them in any order, and a stream that is turned away needs both
+        until(lambda: all(map(listens, both)), f"caddy listens: {folder}", 20)
         yield Address(port)
     finally:
         running.kill()
