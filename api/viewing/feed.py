@@ -230,10 +230,10 @@ class Feed:
 
     def reset(self, reason: GapReason, newest: EntryId = BEGINNING) -> None:
         """What was shown behind `newest` is not in the log any more: who was given any of it begins anew. Who has just come, or
-        is slow, may have been given none: it reads on in the log, where it is seen whether what it has is there. Nothing
+        is slow, may have been given none: it reads the log anew, where it is seen whether what it has is there. Nothing
         follows a log that has `expired`, or was `erased`: of such a one nothing that is in hand is shown either."""
         for viewer in self.viewers:
-            if reason == "rewound" and viewer.has_none_behind(newest):
+            if reason == "rewound" and viewer.goes_on_from(newest):
                 continue
             if reason == "erased":
                 viewer.erase()

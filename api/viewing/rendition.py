@@ -51,8 +51,9 @@ class Follower(Protocol):
     def tell(self, frame: bytes) -> None:
         """Says something about the connection itself."""
 
-    def has_none_behind(self, newest: EntryId) -> bool:
-        """Whether it was given nothing behind this entry, and nothing is on its way to it. Asked of one that reads the log."""
+    def goes_on_from(self, newest: EntryId) -> bool:
+        """Whether it was given nothing behind this entry. What is on its way to it then, of a log that was longer, it drops,
+        and reads anew. Asked of one that reads the log."""
 
     def withdraw(self) -> None:
         """What it was shown is withdrawn: nothing more of that."""

@@ -143,10 +143,16 @@ class Viewer:
         if blocked:
             self.abort()
 
-    def has_none_behind(self, newest: EntryId) -> bool:
-        """Whether it was given nothing behind this entry, and nothing is on its way to it. Asked of one that reads the log."""
-        idle = self._read is None and self._opening is None and not self._pieces and not self._ended
-        return idle and self.position is None and self.cursor <= newest
+    def goes_on_from(self, newest: EntryId) -> bool:
+        """Whether it was given nothing behind this entry. What is on its way to it then, of a log that was longer, it drops,
+        and reads anew. Asked of one that reads the log."""
+        given = self._opening is not None or (self._ended and not self._pieces)
+        if given or self.position is not None or self.cursor > newest:
+            return False
+        if self._read is not None or self._pieces:
+            self._read, self._pieces, self._ended = None, [], False
+            self.move(self.cursor)
+        return True
 
     def stalls(self, now: float, seconds: float) -> bool:
         """Whether its client has taken nothing for so long, although there is something. Ask about once a second."""

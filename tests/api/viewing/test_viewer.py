@@ -103,6 +103,33 @@ def test_nothing_of_what_was_lost_comes_behind_the_gap() -> None:
     assert drain(viewer) == local_frame("gap", reason="rewound") + bytes_of(log.entries)
 
 
+def test_who_was_given_nothing_that_is_lost_reads_anew_and_is_told_of_no_gap() -> None:
+    async def work() -> None:
+        shelf, kept = Shelf(), [entry(1, seq) for seq in range(2)]
+        lost = [*kept, entry(1, 2), entry(2, 0, kind=END)]
+        feed = feed_of([])
+        feed.start(lost[-1].id, ended=True)
+        reading, taking = (Seat(feed, BEGINNING, shelf) for _ in range(2))
+        shelf.pages[BEGINNING] = page(*lost, ended=True)
+        assert taking.take() == bytes_of(kept[:1]), "the rest of the page waits for its socket"
+        answer = shelf.reads(BEGINNING)
+        assert reading.take() == b""
+        feed.start(kept[-1].id, ended=False)
+        feed.reset("rewound", kept[-1].id)
+        answer.set_result(page(*lost, ended=True))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        shelf.pages = {BEGINNING: page(*kept), kept[0].id: page(kept[1])}
+        assert [reading.take() for _ in range(3)] == [bytes_of(kept[:1]), bytes_of(kept[1:]), b""]
+        assert [taking.take() for _ in range(2)] == [bytes_of(kept[1:]), b""]
+        assert (reading.viewer.done, taking.viewer.done) == (None, None)
+        feed.start(kept[0].id, ended=False)
+        feed.reset("rewound", kept[0].id)
+        assert taking.take() == local_frame("gap", reason="rewound"), "it has had the other one, too"
+
+    scene(work())
+
+
 # ── the frame that it is opened with ──
 
 

@@ -60,7 +60,7 @@ def _refused(
     for line in refusals:
         if line["code"] not in _CODES or not 1 <= int(line["after"] or 0) <= 60:
             yield f"refused with {line['code']}, to come back in {line['after']} s"
-        if line["code"] != "too_many_queued" or any(0 <= line["t"] - each["at"] < _LOST_FOR for each in rewinds):
+        if line["code"] != "too_many_queued" or _may_be_lost(line["t"], rewinds):
             continue
         there = 0
         for one in accepted:
@@ -69,6 +69,11 @@ def _refused(
             there += one["asked"] <= line["t"] and not over
         if there < MAX_QUEUED:
             yield f"refused with {line['code']} where {there} were there"
+
+
+def _may_be_lost(t: float, rewinds: Sequence[Line]) -> bool:
+    """Whether a list of then may have what the store lost before anybody was told that it was accepted, or not be right yet."""
+    return any(each["mark"] <= t < each["at"] + _LOST_FOR for each in rewinds)
 
 
 def _charged(ledger: Line, records: Sequence[Record]) -> Iterator[str]:

@@ -242,6 +242,16 @@ def test_a_submit_is_refused_only_at_the_limit_and_told_when_to_come_back(
     assert bool(found([*limited(there), refused], "I28")) is wrong
 
 
+@pytest.mark.parametrize(("mark", "wrong"), [(29.8, False), (30.1, True)])
+def test_a_submit_is_refused_for_one_that_the_store_lost_before_anybody_was_told_that_it_was_accepted(
+    mark: float, wrong: bool
+) -> None:
+    refused: Line = {"t": 30.0, "did": "turned_away", "gen": "l-9", "tenant": LIMITED, "status": 429,
+                     "code": "too_many_queued", "after": "5", "asked": 29.9}  # fmt: skip
+    rewind: Line = {"t": 30.3, "did": "rewind", "mark": mark, "at": 30.2, "of": "both"}
+    assert bool(found([*limited(MAX_QUEUED - 1), refused, rewind], "I28")) is wrong
+
+
 def ledger(**changed: Any) -> Line:
     spent = 40 + TOKENS
     line = {"t": 70.0, "did": "ledger", "tenant": LIMITED, "queued": 0, "running": 0,

@@ -796,14 +796,25 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "all are told of a lost tail", "Feed.reset",
-        'if reason == "rewound" and viewer.has_none_behind(newest):', "if False:",
+        'if reason == "rewound" and viewer.goes_on_from(newest):', "if False:",
         "tests/api/viewing/test_catch_up.py"
         "::test_entries_that_were_shown_and_are_lost_are_told_as_a_gap_to_whom_they_were_shown",
     ),
     _mutant(
-        "nobody is told of a lost tail", "Viewer.has_none_behind", "self.cursor <= newest", "True",
+        "nobody is told of a lost tail", "Viewer.goes_on_from", "self.cursor > newest", "False",
         "tests/api/viewing/test_catch_up.py"
         "::test_entries_that_were_shown_and_are_lost_are_told_as_a_gap_to_whom_they_were_shown",
+    ),
+    _mutant(
+        "who was given nothing yet is told that it was lost", "Viewer.goes_on_from",
+        "given = self._opening is not None or (self._ended and not self._pieces)",
+        "given = self._opening is not None or self._ended or bool(self._pieces) or self._read is not None",
+        "tests/api/viewing/test_viewer.py::test_who_was_given_nothing_that_is_lost_reads_anew_and_is_told_of_no_gap",
+    ),
+    _mutant(
+        "what was read of a log before it lost its tail is shown", "Viewer.goes_on_from",
+        "self._read, self._pieces, self._ended = None, [], False", "pass",
+        "tests/api/viewing/test_viewer.py::test_who_was_given_nothing_that_is_lost_reads_anew_and_is_told_of_no_gap",
     ),
     _mutant(
         "who stops following forgets where it was", "Viewer.halt",
