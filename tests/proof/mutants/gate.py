@@ -86,7 +86,8 @@ def _run(tree: Path, tests: list[str]) -> Verdict:
     environment = {**os.environ, "PYTHONPATH": str(tree)}
     run = subprocess.Popen(
         [sys.executable, *_PYTEST, *tests],
-        cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="backslashreplace",
+        start_new_session=True,
     )  # fmt: skip
     try:
         said, _ = run.communicate(timeout=_RUN_SECONDS)
