@@ -64,6 +64,11 @@ class Dialect(ABC):
         held the state is one that who resumes there may begin with."""
         return state, []
 
+    def skip(self, state: State, kind: bytes, values: Sequence[bytes]) -> State:
+        """As `fold`, without frames, of entries of this one kind, which is a delta's: what who resumes far behind needs of all
+        that is before. UNKNOWN where it takes a fold."""
+        return UNKNOWN
+
     def passed(self, state: State) -> bool:
         """Whether what is held back has all of something that may be shown by itself."""
         return False

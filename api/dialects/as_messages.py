@@ -52,6 +52,9 @@ class Messages(Dialect):
         state, frames = self._inner.flush(state, most)
         return state, self._all(frames)
 
+    def skip(self, state: State, kind: bytes, values: Sequence[bytes]) -> State:
+        return self._inner.skip(state, kind, values)
+
     def passed(self, state: State) -> bool:
         return self._inner.passed(state)
 

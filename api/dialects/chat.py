@@ -50,7 +50,8 @@ class Chat(Dialect):
             if head is None:
                 frames.append(b"data: %b\n\n" % with_id(value, id_))
             else:
-                frames.append(b'data: %b%b,"id":"%d-%d"}\n\n' % (head, orjson.dumps(value.decode()), *id_))
+                attempt, seq = id_
+                frames.append(b'data: %b%b,"id":"%d-%d"}\n\n' % (head, orjson.dumps(value.decode()), attempt, seq))
         return None, frames
 
     def queued(self, wait: Wait) -> bytes:

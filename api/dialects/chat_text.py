@@ -13,15 +13,16 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from api.dialects import Dialect, State, sse
+from api.dialects import UNKNOWN, Dialect, State, sse
 from api.dialects.chat import KEEP_ALIVE, local, with_id
 from api.dialects.native import NATIVE, local_frame
-from api.dialects.text import TEXT_VIEW, Said, in_data, step
+from api.dialects.text import CR, LF, TEXT_VIEW, Mark, Said, in_data, step
 from broker.events import END, TEXT, Entry
 from broker.transcript import Transcript
 from broker.vocabulary import ClosedReason, GapReason
 from broker.waiting import Wait
 
+_new: Final = tuple.__new__
 _WHITE: Final = b" \t\r\n"
 _NUMERIC: Final = b"0123456789.eE+- \t\r\n"
 """What a number may go on with, and what may stand behind it."""
@@ -30,40 +31,59 @@ _WORDS: Final = frozenset((b"true", b"false", b"null"))
 _CLOSED_BY: Final = {b'"': b'"', b"[": b"]", b"{": b"}"}
 _OPENING: Final = re.compile(rb"[\s\[{]*[\[{]")
 _QUOTES: Final = re.compile(rb'[\s"]*"')
-_PLAIN: Final = re.compile(rb'[ \t]*(?!(?:true|false|null)[ \t]*\Z)[^ \t\r\n\d"\[{][^\r\n\d]*').fullmatch
-"""Text of one line that cannot be taken for JSON, with no number in it."""
+_TELLING: Final = b'0123456789\n"[{'
+"""Without these, a text that is none of the words is one line that cannot be taken for JSON, with no number in it."""
 _MOST_HELD: Final = 64
 """Bytes. Longer rows of numbers are sent as they come: nothing grows without a bound."""
 
 
 class Told(NamedTuple):
-    """What the text view knows; the end of the text, which is numbers and was not sent yet; and whether it ends with a row of
-    numbers that is too long to be held."""
+    """What the text view knows, its Said; the end of the text, which is numbers and was not sent yet; and whether it ends with
+    a row of numbers that is too long to be held."""
 
-    said: Said
+    characters: int
+    cr: bool
+    blocks: tuple[Mark, ...]
     held: bytes
     long: bool
 
 
 class ChatText(Dialect):
-    begin = Told(TEXT_VIEW.begin, b"", False)
+    begin = Told(*TEXT_VIEW.begin, b"", False)
     keep_alive = KEEP_ALIVE
     done = sse.DONE
 
     def fold(self, state: State, entries: Sequence[Entry]) -> tuple[State, list[bytes]]:
-        assert isinstance(state, Told)
-        frames, (said, held, long) = [], state
-        characters, cr = said.end
+        frames: list[bytes] = []
+        characters, cr, blocks, held, long = state  # type: ignore[misc]  # a Told; to look takes time
         for entry in entries:
             _, kind, value = entry
-            if kind == TEXT and not (held or long or cr) and _PLAIN(value):  # most of the time; as `_step` has it
+            if kind == TEXT and value and not cr and CR not in value:  # nearly always; as `_step` has it
                 characters += len(value) if value.isascii() else len(value.decode())
-                frames.append(b"data: %b\n\n" % value)
+                if (
+                    not held and not long and len(value.translate(None, _TELLING)) == len(value)
+                    and value.strip() not in _WORDS
+                ):  # fmt: skip
+                    frames.append(b"data: %b\n\n" % value)
+                else:
+                    text = held + value
+                    number, long = _number_at_the_end(text, long=long)
+                    held = text[number:]
+                    frames.append(frames_of(text[:number]))
             else:
-                (said, held, long), frame = _step(Told(said.at(characters), held, long), entry)
-                characters, cr = said.end
+                (characters, cr, blocks, held, long), frame = _step(Told(characters, cr, blocks, held, long), entry)
                 frames.append(frame)
-        return Told(said.at(characters), held, long), frames
+        return _new(Told, (characters, cr, blocks, held, long)), frames
+
+    def skip(self, state: State, kind: bytes, values: Sequence[bytes]) -> State:
+        assert isinstance(state, Told)
+        said = TEXT_VIEW.skip(Said(*state[:3]), kind, values)
+        text = b"".join(values)
+        if not isinstance(said, Said) or not text or kind != TEXT:
+            return UNKNOWN if said is UNKNOWN else state
+        text = state.held + text
+        number, long = _number_at_the_end(text, long=state.long)
+        return Told(*said, text[number:], long)
 
     def queued(self, wait: Wait) -> bytes:
         """Nothing: the one JSON that every reader knows is the end's."""
@@ -89,18 +109,18 @@ class ChatText(Dialect):
 
 def _step(told: Told, entry: Entry) -> tuple[Told, bytes]:
     """The state behind the entry, and its frames."""
-    said, held, long = told
+    *_, held, long = told
     if entry.kind == END:
         end = b'{"done":true,' + entry.value[1:]
-        return Told(said, b"", False), frames_of(held) + b"data: %b\n\n" % with_id(end, entry.id)
-    said, shown = step(said, entry)
+        return told._replace(held=b"", long=False), frames_of(held) + b"data: %b\n\n" % with_id(end, entry.id)
+    said, shown = step(Said(*told[:3]), entry)
     if isinstance(shown, int):
-        return Told(said, b"", False), frames_of(held) + local_frame("discard", keep=shown)
+        return Told(*said, b"", False), frames_of(held) + local_frame("discard", keep=shown)
     if not shown:
-        return Told(said, held, long), b""
+        return Told(*said, held, long), b""
     text = held + shown
     number, long = _number_at_the_end(text, long=long)
-    return Told(said, text[number:], long), frames_of(text[:number])
+    return Told(*said, text[number:], long), frames_of(text[:number])
 
 
 def _number_at_the_end(text: bytes, *, long: bool) -> tuple[int, bool]:
@@ -121,8 +141,11 @@ def frames_of(text: bytes) -> bytes:
     number apart."""
     if not text:
         return b""
+    several = LF in text
+    if not any(map(_opens, text.split(b"\n") if several else (text,))):  # most of the time: nothing is cut
+        return b"data: %b\n\n" % (in_data(text) if several else text)
     cuts = _cuts(text, 0, len(text))
-    if b"\n" in text:
+    if several:
         begin = 0
         for line in text.split(b"\n"):
             cuts |= _cuts(text, begin, begin + len(line))
@@ -132,6 +155,12 @@ def frames_of(text: bytes) -> bytes:
         frames.append(b"data: %b\n\n" % in_data(text[at:cut]))
         at = cut
     return b"".join(frames) + (b"data: %b\n\n" % in_data(text[at:]) if at < len(text) else b"")
+
+
+def _opens(line: bytes) -> bool:
+    """Whether it begins as a JSON value does that must be cut."""
+    value = line.strip(_WHITE)
+    return value[:1] in _CLOSED_BY or value in _WORDS
 
 
 def _cuts(text: bytes, begin: int, end: int) -> set[int]:

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from api.dialects import Dialect, State, openai_words, sse
+from api.dialects import UNKNOWN, Dialect, State, openai_words, sse
 from broker.events import END, TEXT, THINKING, TOOL_INPUT, Entry
 from broker.ids import EntryId
 from broker.transcript import Transcript
@@ -91,7 +91,8 @@ class Completions(Dialect):
             head = _HEADS.get(kind)
             if head is not None and state.open < state.shown and not state.broken:  # nearly always
                 said = head + orjson.dumps(value.decode())
-                frames.append(b"%b%b}%bid: %d-%d\n\n" % (state.head, said, _GOES_ON, *id_))
+                attempt, seq = id_
+                frames.append(b"%b%b}%bid: %d-%d\n\n" % (state.head, said, _GOES_ON, attempt, seq))
             elif kind == TOOL_INPUT and state.call >= 0 and not state.bare and not state.broken:
                 said = b'{"tool_calls":[{"index":%d,"function":{"arguments":%b}}]}' % (
                     state.call,
@@ -102,6 +103,13 @@ class Completions(Dialect):
                 state, said = self._step(state, entry)
                 frames.append(said and b"%bid: %d-%d\n\n" % (said, *id_))
         return state, frames
+
+    def skip(self, state: State, kind: bytes, values: Sequence[bytes]) -> State:
+        """The first of a block or of a call's arguments is something of its own."""
+        assert isinstance(state, Said)
+        if kind == TOOL_INPUT:
+            return UNKNOWN if state.bare else state
+        return state if state.open < state.shown or state.broken else UNKNOWN
 
     def _step(self, said: Said, entry: Entry) -> tuple[Said, bytes]:
         """The state behind the entry, and its frame, but for its end; empty if it shows nothing."""

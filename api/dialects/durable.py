@@ -72,10 +72,11 @@ class Durable(Dialect):
         for id_, kind, value in entries:
             head = HEADS.get(kind)
             if head is not None:
+                attempt, seq = id_
                 frames.append(
                     b'event: data\ndata: [%b%b,"id":"%d-%d"}]\n\n'
                     b'event: control\ndata: {"streamNextOffset":"%015d-%010d","streamCursor":"%d%010d"}\n\n'
-                    % (head, orjson.dumps(value.decode()), *id_, *id_, *id_)
+                    % (head, orjson.dumps(value.decode()), attempt, seq, attempt, seq, attempt, seq)
                 )
                 continue
             data = b"event: data\ndata: [%b]\n\n" % with_id(value, id_)

@@ -70,6 +70,9 @@ class AnthropicMessages(Dialect):
                 frames.append(frame)
         return state, frames
 
+    def skip(self, state: State, kind: bytes, values: Sequence[bytes]) -> State:
+        return state
+
     def queued(self, wait: Wait) -> bytes:
         return PING
 

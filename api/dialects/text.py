@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from api.dialects import Dialect, State, sse
+from api.dialects import UNKNOWN, Dialect, State, sse
 from api.dialects.native import NATIVE
 from broker.events import END, EVENT, START, TEXT, WITHDRAW, Entry
 from broker.ids import EntryId
@@ -17,6 +17,8 @@ from broker.transcript import Transcript
 from broker.vocabulary import ClosedReason, GapReason
 from broker.waiting import Wait
 
+CR: Final = 13
+LF: Final = 10
 _new: Final = tuple.__new__
 
 
@@ -29,37 +31,40 @@ class Mark(NamedTuple):
 
 
 class Said(NamedTuple):
-    """How far the text is, and how far it was when each block was opened."""
+    """How far the text is, as a Mark has it, and how far it was when each block was opened."""
 
-    end: Mark
+    characters: int
+    cr: bool
     blocks: tuple[Mark, ...]
-
-    def at(self, characters: int) -> "Said":
-        """With text of these many characters, whose end is no CR if that is more than it was."""
-        end, blocks = self
-        return self if characters == end.characters else _new(Said, (_new(Mark, (characters, False)), blocks))
 
 
 class Text(Dialect):
-    begin = Said(Mark(0, False), ())
+    begin = Said(0, False, ())
     keep_alive = sse.KEEP_ALIVE
     done = sse.DONE
 
     def fold(self, state: State, entries: Sequence[Entry]) -> tuple[State, list[bytes]]:
-        assert isinstance(state, Said)
-        frames, said = [], state
-        characters, cr = said.end
+        frames: list[bytes] = []
+        characters, cr, blocks = state  # type: ignore[misc]  # a Said; to look takes time
         for entry in entries:
             (attempt, seq), kind, value = entry
-            if kind == TEXT and value and not cr and b"\r" not in value:  # nearly always; as `_step` has it
+            if kind == TEXT and value and not cr and CR not in value:  # nearly always; as `_step` has it
                 characters += len(value) if value.isascii() else len(value.decode())
-                data = value if b"\n" not in value else in_data(value)
+                data = value if LF not in value else in_data(value)
                 frames.append(b"data: %b\nid: %d-%d\n\n" % (data, attempt, seq))
             else:
-                said, frame = _step(said.at(characters), entry)
-                characters, cr = said.end
+                (characters, cr, blocks), frame = _step(Said(characters, cr, blocks), entry)
                 frames.append(frame)
-        return _new(Said, (_new(Mark, (characters, cr)), said.blocks)), frames
+        return _new(Said, (characters, cr, blocks)), frames
+
+    def skip(self, state: State, kind: bytes, values: Sequence[bytes]) -> State:
+        assert isinstance(state, Said)
+        text = b"".join(values)
+        if kind != TEXT or not text:
+            return state
+        if state.cr or CR in text:
+            return UNKNOWN
+        return state._replace(characters=state.characters + len(text.decode()))
 
     def queued(self, wait: Wait) -> bytes:
         return b"event: queued\n" + NATIVE.queued(wait)
@@ -103,16 +108,15 @@ def step(said: Said, entry: Entry) -> tuple[Said, bytes | int]:
     characters of what was said are kept."""
     _, kind, value = entry
     if kind == TEXT:
-        text, cr = _lines(value, cr=said.end.cr)
-        end = Mark(said.end.characters + len(text.decode()), cr)
-        return Said(end, said.blocks), text
+        text, cr = _lines(value, cr=said.cr)
+        return Said(said.characters + len(text.decode()), cr, said.blocks), text
     if kind == WITHDRAW:
         return Text.begin, 0
     if kind not in (START, EVENT):
         return said, b""
     match orjson.loads(value):
         case {"type": "block_start", "index": int(index)} if index >= len(said.blocks):
-            return Said(said.end, (*said.blocks, said.end)), b""
+            return said._replace(blocks=(*said.blocks, Mark(said.characters, said.cr))), b""
         case {"type": "stream_start", "keep_blocks": int(keep)} if keep < len(said.blocks):
             return _taken_back(said, keep)
     return said, b""
@@ -121,8 +125,8 @@ def step(said: Said, entry: Entry) -> tuple[Said, bytes | int]:
 def _taken_back(said: Said, keep: int) -> tuple[Said, bytes | int]:
     """Blocks from number `keep` on are no more; a reader is told if it was shown any text of them."""
     end = said.blocks[keep]
-    kept = Said(end, said.blocks[:keep])
-    return kept, b"" if end.characters == said.end.characters else end.characters
+    kept = Said(*end, said.blocks[:keep])
+    return kept, b"" if end.characters == said.characters else end.characters
 
 
 def _lines(text: bytes, *, cr: bool) -> tuple[bytes, bool]:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from api.dialects import Dialect, State, sse
+from api.dialects import UNKNOWN, Dialect, State, sse
 from api.dialects.sse import EVENT_END
 from api.dialects.ui.chunks import chunk, failed, finish_reason
 from api.dialects.ui.said import Said, closed, handed_over, on_event, withdrawn
@@ -26,7 +26,8 @@ from broker.vocabulary import ClosedReason, GapReason
 from broker.waiting import Wait
 
 _PIECE: Final = 4096
-_new = tuple.__new__
+_new: Final = tuple.__new__
+_dumps: Final = orjson.dumps
 
 
 class At(NamedTuple):
@@ -44,14 +45,14 @@ class Ui(Dialect):
     done = sse.DONE
 
     def fold(self, state: State, entries: Sequence[Entry]) -> tuple[State, list[bytes]]:
-        assert isinstance(state, At)
-        chunks, said, pieces, tail = state
+        chunks, said, pieces, tail = state  # type: ignore[misc]  # an At; to look takes time
         deltas, head = said.kind, said.head
-        frames = list[bytes]()
+        frames: list[bytes] = []
         for id_, kind, value in entries:
             if kind == deltas:
                 chunks += 1
-                frames.append(b"%b%b}\nid: %d-%d\n\n" % (head, orjson.dumps(value.decode()), *id_))
+                attempt, seq = id_
+                frames.append(b"%b%b}\nid: %d-%d\n\n" % (head, _dumps(value.decode()), attempt, seq))
                 if kind == TOOL_INPUT:
                     tail += value
                     if len(tail) >= _PIECE:
@@ -66,6 +67,12 @@ class Ui(Dialect):
                 if deltas != TOOL_INPUT:
                     pieces, tail = (), b""
         return _new(At, (chunks, said, pieces, tail)), frames
+
+    def skip(self, state: State, kind: bytes, values: Sequence[bytes]) -> State:
+        assert isinstance(state, At)
+        if kind != state.said.kind:
+            return state
+        return UNKNOWN if kind == TOOL_INPUT else state._replace(chunks=state.chunks + len(values))
 
     def count(self, state: State) -> int:
         assert isinstance(state, At)

@@ -47,6 +47,9 @@ class Numbered(Dialect):
             lines.append(line)
         return state, lines
 
+    def skip(self, state: State, kind: bytes, values: Sequence[bytes]) -> State:
+        return UI.skip(state, kind, values)
+
     def count(self, state: State) -> int:
         return UI.count(state)
 
