@@ -54,8 +54,9 @@ class ChatText(Dialect):
     done = sse.DONE
 
     def fold(self, state: State, entries: Sequence[Entry]) -> tuple[State, list[bytes]]:
+        told: Told = state  # type: ignore[assignment]  # by whoever keeps it; to look takes time
         frames: list[bytes] = []
-        characters, cr, blocks, held, long = state  # type: ignore[misc]  # a Told; to look takes time
+        characters, cr, blocks, held, long = told
         for entry in entries:
             _, kind, value = entry
             if kind == TEXT and value and not cr and CR not in value:  # nearly always; as `_step` has it

@@ -44,8 +44,9 @@ class Text(Dialect):
     done = sse.DONE
 
     def fold(self, state: State, entries: Sequence[Entry]) -> tuple[State, list[bytes]]:
+        said: Said = state  # type: ignore[assignment]  # by whoever keeps it; to look takes time
         frames: list[bytes] = []
-        characters, cr, blocks = state  # type: ignore[misc]  # a Said; to look takes time
+        characters, cr, blocks = said
         for entry in entries:
             (attempt, seq), kind, value = entry
             if kind == TEXT and value and not cr and CR not in value:  # nearly always; as `_step` has it

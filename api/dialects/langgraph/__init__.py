@@ -14,16 +14,18 @@ objects.py  runs and threads
 Of the events of an entry the last one has its id: what is said once is the last one, and any other may be said again.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import orjson
 
-from api.dialects import Dialect, State, sse
+from api.dialects import UNKNOWN, Dialect, State, sse
 from api.dialects.langgraph.pieces import PIECE, cited, piece, signed, started
-from api.dialects.langgraph.said import Said, is_due
+from api.dialects.langgraph.said import At, Said, due_at
 from api.dialects.langgraph.words import Json, answer_id, answer_of, error, event, failure, is_result, message
+from api.dialects.responses.rope import PART_BYTES, Parts, Rope, cut
 from broker.events import DELTAS, END, EVENT, START, WITHDRAW, Entry
 from broker.ids import EntryId
 from broker.transcript import Transcript
@@ -33,6 +35,8 @@ from broker.waiting import Wait
 MODES: Final = ("values", "updates", "messages", "messages-tuple")
 NODE: Final = "model"
 """The one node that there is."""
+_new: Final = tuple.__new__
+_dumps: Final = orjson.dumps
 _BEGUN_ANEW: Final = (
     "The answer was begun anew after a crash: what was shown does not hold. Join the run for what does."
 )
@@ -49,36 +53,58 @@ class LangGraph(Dialect):
     modes: frozenset[str]
     before: bytes = b"[]"
 
-    begin = Said()
+    begin = At(0, None, b"", Said(), -1, b"", b"")
     keep_alive = sse.KEEP_ALIVE
     done = b""
 
     def weight(self, state: State) -> int:
-        return state.size if isinstance(state, Said) else 0
+        return state.size if isinstance(state, At) else 0
 
     def fold(self, state: State, entries: Sequence[Entry]) -> tuple[State, list[bytes]]:
-        assert isinstance(state, Said)
-        said, frames, pieces = state, list[bytes](), list[bytes]()
-        partial, head, tail = "messages" in self.modes, *self._piece(said)
+        at: At = state  # type: ignore[assignment]  # by whoever keeps it; to look takes time
+        size, parts, tail, said, due, before, behind = at
+        frames: list[bytes] = []
         for entry in entries:
-            id_, kind, value = entry
+            (attempt, seq), kind, value = entry
             if kind not in DELTAS:
-                said = _grown(said, pieces)
-                said, events = self._other(said, entry)
-                frames.append(_frame(events, id_))
-                pieces, (head, tail) = [], self._piece(said)
-            elif said.open < 0 or said.broken:
-                frames.append(b"")
-            else:
-                pieces.append(value)
-                events = []
+                said, events = self._other(_rested(size, parts, tail, said), entry)
+                frames.append(_frame(events, entry.id))
+                size, parts, tail, said, due, before, behind = self._at(said)
+                continue
+            partial = b""
+            if due >= 0:
+                size += len(value)
+                tail += value
+                if len(tail) >= PART_BYTES:
+                    parts, tail = cut(parts, tail)
+                if size >= due:
+                    said, (partial,) = self._partial(_rested(size, parts, tail, said))
+                    due = due_at(said.shown)
+            if before:
                 if partial:
-                    said, events = self._partial(_grown(said, pieces))
-                    pieces = []
-                if head:
-                    events.append(b"%b%b%b\n" % (head, orjson.dumps(value.decode()), tail))
-                frames.append(_frame(events, id_))
-        return _grown(said, pieces), frames
+                    partial += b"\n"
+                frames.append(
+                    b"%b%b%b%b\nid: %d-%d\n\n" % (partial, before, _dumps(value.decode()), behind, attempt, seq)
+                )
+            else:
+                frames.append(b"%bid: %d-%d\n\n" % (partial, attempt, seq) if partial else b"")
+        return _new(At, (size, parts, tail, said, due, before, behind)), frames
+
+    def _at(self, said: Said) -> At:
+        """Behind an entry that is no piece of a text."""
+        due = -1 if said.open < 0 or said.broken else due_at(said.shown) if "messages" in self.modes else sys.maxsize
+        return At(said.size, *said.text, said, due, *self._piece(said))
+
+    def skip(self, state: State, kind: bytes, values: Sequence[bytes]) -> State:
+        """Which sizes were shown is of the entries, one by one."""
+        assert isinstance(state, At)
+        if state.due < 0:
+            return state
+        if "messages" in self.modes:
+            return UNKNOWN
+        text = b"".join(values)
+        parts, tail = cut(state.parts, state.tail + text)
+        return state._replace(size=state.size + len(text), parts=parts, tail=tail)
 
     # -- what is said of an entry
 
@@ -142,7 +168,7 @@ class LangGraph(Dialect):
 
     def _partial(self, said: Said, *, anyway: bool = False) -> tuple[Said, list[bytes]]:
         """The message that is being written, if it is to be told by now."""
-        if "messages" not in self.modes or not (anyway or is_due(said.size, said.shown)):
+        if "messages" not in self.modes or not (anyway or said.size >= due_at(said.shown)):
             return said, []
         shown = message(said.last(), answer_id(self.run, said.messages - 1))
         return said._replace(shown=said.size), [event("messages/partial", [shown])]
@@ -183,7 +209,7 @@ class LangGraph(Dialect):
 
     def _piece(self, said: Said) -> tuple[bytes, bytes]:
         """How a piece of the open block is told: what is before it, and what is behind it; empty if none is."""
-        if "messages-tuple" not in self.modes or said.open < 0:
+        if "messages-tuple" not in self.modes or said.open < 0 or said.broken:
             return b"", b""
         said_so = piece(said.open, said.parts[said.open].head)
         before, after = event("messages", [self._chunk(said.messages - 1, said_so), self._about]).split(PIECE)
@@ -216,12 +242,9 @@ def joined(before: bytes, messages: Sequence[Json]) -> bytes:
     return more if before == b"[]" else before if more == b"[]" else before[:-1] + b"," + more[1:]
 
 
-def _grown(said: Said, pieces: list[bytes]) -> Said:
-    """With these pieces behind the text of the open block."""
-    if not pieces:
-        return said
-    more = b"".join(pieces)
-    return said._replace(text=said.text.with_more(more), size=said.size + len(more))
+def _rested(size: int, parts: Parts, tail: bytes, said: Said) -> Said:
+    """What was said, with all that has changed since the last entry that was no piece of a text."""
+    return said._replace(size=size, text=Rope(parts, tail))
 
 
 def _frame(events: Sequence[bytes], id_: EntryId) -> bytes:

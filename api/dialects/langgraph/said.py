@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from api.dialects.langgraph.words import Json, groups, grows, is_result
-from api.dialects.responses.rope import EMPTY, Rope
+from api.dialects.responses.rope import EMPTY, Parts, Rope
 
 _GROWTH: Final = 5
 """A message is told anew when it has grown by a part in 2 to the power of this: each time costs all of it."""
@@ -105,6 +105,21 @@ class Said(NamedTuple):
         return self._replace(parts=(*self.parts[:index], part, *self.parts[index + 1 :]))
 
 
-def is_due(size: int, shown: int) -> bool:
-    """Whether a message of so many bytes is told anew, of which so many were shown."""
-    return size - shown > size >> _GROWTH
+class At(NamedTuple):
+    """`said` as it was behind the last entry that was no piece of a text, or at which a message was told anew. What pieces change
+    is apart: the size, and the text of the open block, as a rope has it. At the size `due` the message is told anew; it is
+    negative where pieces belong to nothing. `before` and `behind` are what is around a piece where it is told."""
+
+    size: int
+    parts: Parts
+    tail: bytes
+    said: Said
+    due: int
+    before: bytes
+    behind: bytes
+
+
+def due_at(shown: int) -> int:
+    """At so many bytes a message is told anew, of which so many were shown: the least size that has grown by more than that
+    part of itself."""
+    return shown + shown // ((1 << _GROWTH) - 1) + 1
