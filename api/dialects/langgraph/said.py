@@ -106,9 +106,9 @@ class Said(NamedTuple):
 
 
 class At(NamedTuple):
-    """`said` as it was behind the last entry that was no piece of a text, or at which a message was told anew. What pieces change
-    is apart: the size, and the text of the open block, as a rope has it. At the size `due` the message is told anew; it is
-    negative where pieces belong to nothing. `before` and `behind` are what is around a piece where it is told."""
+    """`said` as it was behind the last entry that was no piece of a text, or at which a message was told anew. What pieces
+    change is apart: the size, and the text of the open block, as a rope has it. At the size `due` the message is told anew; it
+    is negative where pieces belong to nothing. `before` and `behind` are what is around a piece where it is told."""
 
     size: int
     parts: Parts
