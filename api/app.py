@@ -184,6 +184,7 @@ def create_app(settings: ApiSettings, policy: Policy | None = None) -> FastAPI:
                 SOCKETS: _SOCKETS,
             }  # fmt: skip
         finally:
+            app.state.cells.tasks.cancel()
             for task in own:
                 task.cancel()
             await asyncio.wait(own)

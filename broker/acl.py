@@ -40,6 +40,8 @@ KEYS: Final[Mapping[str, frozenset[Role]]] = {
     "respool:tags:*": BOTH,
     "respool:name:*": API,
     "respool:*:name:*": API,
+    "respool:unshown:*": API,
+    "respool:*:unshown:*": API,
     "respool:rate:*": API,
     "respool:*:rate:*": API,
     "respool:used": BOTH,
@@ -101,7 +103,7 @@ _WRITING: Final = (
     "zremrangebyscore publish spublish"
 )
 COMMANDS: Final[Mapping[Role, str]] = {
-    "api": f"{_CONNECTING} {_ASKING} {_TRANSACTIONS} {_READING} {_WRITING} mget zrangebylex "
+    "api": f"{_CONNECTING} {_ASKING} {_TRANSACTIONS} {_READING} {_WRITING} lpop mget zrangebylex "
     "ssubscribe sunsubscribe subscribe unsubscribe",
     "worker": f"{_CONNECTING} {_ASKING} {_TRANSACTIONS} {_READING} {_WRITING} blmpop zpopmin scan subscribe unsubscribe "
     "bgrewriteaof",

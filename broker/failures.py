@@ -65,6 +65,10 @@ FAILURES: Final[Mapping[FailureCode, Failure]] = {
     "tool_rounds_exceeded": Failure(False, "the model asked for tools once more than `max_tool_rounds`", 422),
 }
 
+CANCELLED_STATUS: Final = 499
+CANCELLED: Final = "The generation was cancelled."
+"""What stands for a cancel where an answer has a status and an error: nginx's status for a client that has left."""
+
 _SAID: Final = {True: "yes", False: "no", None: "as its status says"}
 
 

@@ -27,6 +27,8 @@ belongs to the *coordination* role. By default one server plays both, and only t
 | `respool:<tenant>:charges` | hash | a tenant's, likewise | as `due` |
 | `respool:name:<kind>:<digest>` | string | nobody's chat or thread → its last generation | retention + NAME_SLACK |
 | `respool:<tenant>:name:<kind>:<digest>` | string | a tenant's, likewise | likewise |
+| `respool:unshown:<digest>` | list | nobody's request → generations of it that no asker was shown | UNSHOWN, renewed by each |
+| `respool:<tenant>:unshown:<digest>` | list | a tenant's, likewise | likewise |
 | `respool:idem:<sha256>` | string | idempotency key → generation and body fingerprint | IDEMPOTENCY |
 | `respool:queue` | zset | nobody's jobs that wait, by their places (ms) | INDEX, renewed by every job |
 | `respool:<tenant>:queue` | zset | a tenant's, likewise | as `queue` |
@@ -122,6 +124,8 @@ DELIVERY_MS: Final = 36 * 3600 * 1000
 IDEMPOTENCY_MS: Final = DAY_MS
 NAME_SLACK_MS: Final = 2 * WAITING_MS
 """By how much a name outlives the retention of its generation: so long that may wait for a worker, run, and wait again."""
+UNSHOWN_MS: Final = 120_000
+"""Longer than an SDK waits before it repeats a request: a minute at most."""
 WEIGHTS_MS: Final = IDEMPOTENCY_MS + 60_000
 """As long as an idempotency key that was used by them, and a little more than the time between two notes."""
 KEY_REMEMBERED_MS: Final = 30 * DAY_MS
@@ -197,6 +201,11 @@ def tag(digest: str, owner: str = "") -> str:
 def name(kind: str, digest: str, owner: str = "") -> str:
     """As `index`."""
     return f"{_of(owner)}name:{kind}:{digest}"
+
+
+def unshown(digest: str, owner: str = "") -> str:
+    """As `index`."""
+    return f"{_of(owner)}unshown:{digest}"
 
 
 def rate(owner: str, key: str) -> str:

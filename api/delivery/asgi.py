@@ -24,6 +24,8 @@ from api.viewing.viewer import Viewer
 from broker.errors import BrokerError
 from broker.ids import BEGINNING
 
+Detach = Callable[[Viewer], object]
+"""What is done with a viewer that is over: as a hub's."""
 _OPEN_SECONDS: Final = 6.0
 
 
@@ -58,12 +60,13 @@ async def open_viewer(hub: Hub | Hubs, viewer: Viewer, opening: Callable[[], Awa
 class EventStream(Response):
     """Sends a viewer's frames until the terminal one, then closes cleanly; in any other case it cuts the connection. It owns
     the viewer. `first` goes before the frames, `last` behind them. `opening` is awaited when the client has been told that its
-    stream is there: it stands for what is up to its cursor."""
+    stream is there: it stands for what is up to its cursor. `detach`: instead of the hub's own."""
 
     def __init__(self, hub: Hub | Hubs, viewer: Viewer, *, first: bytes = b"",
                  opening: Callable[[], Awaitable[Told]] | None = None, last: bytes = b"",
-                 headers: list[tuple[bytes, bytes]] | None = None) -> None:  # fmt: skip
+                 headers: list[tuple[bytes, bytes]] | None = None, detach: Detach | None = None) -> None:  # fmt: skip
         self._hub = hub
+        self._detach = detach or hub.detach
         self._viewer = viewer
         self._first = viewer.view.dialect.keep_alive + viewer.begin(first)
         self._opening = opening
@@ -82,7 +85,7 @@ class EventStream(Response):
                 await open_viewer(self._hub, self._viewer, self._opening)
             if (extension := extensions.get(LEND)) is not None:
                 lent = True
-                extension["lend"](self._viewer, self._hub.detach, self._last)
+                extension["lend"](self._viewer, self._detach, self._last)
             else:
                 if (extension := extensions.get(CUT)) is not None:
                     self._viewer.taken = extension["taken"]
@@ -93,7 +96,7 @@ class EventStream(Response):
             await (extension["cut"](0) if isinstance(dropped, Stalled) else extension["cut"]())
         finally:
             if not lent:
-                self._hub.detach(self._viewer)
+                self._detach(self._viewer)
         if whole:
             await send({"type": "http.response.body", "body": self._last, "more_body": False})
 

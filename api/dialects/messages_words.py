@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from broker.failures import FAILURES
+from broker.failures import CANCELLED, CANCELLED_STATUS, FAILURES
 from broker.vocabulary import Json
 
 _TYPES: Final[Mapping[int, str]] = {
@@ -13,8 +13,6 @@ _TYPES: Final[Mapping[int, str]] = {
 }  # fmt: skip
 _OF_THE_DELTA: Final = frozenset(("stop_reason", "stop_sequence", "stop_details", "container"))
 """What a `message_delta` has in its `delta`; the rest is beside it."""
-CANCELLED_STATUS: Final = 499
-CANCELLED: Final = "The generation was cancelled."
 
 
 def error_type(status: int) -> str:

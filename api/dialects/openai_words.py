@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple, TypeGuard
 
-from broker.failures import FAILURES
+from broker.failures import CANCELLED, FAILURES
 
 Json = dict[str, object]
 
@@ -58,7 +58,7 @@ def failed(end: Mapping[str, object]) -> Json:
 
 def cancelled() -> Json:
     """The error of a generation that was cancelled."""
-    return error_body("The generation was cancelled.", "server_error", "cancelled")
+    return error_body(CANCELLED, "server_error", "cancelled")
 
 
 def is_url_citation(citation: object) -> TypeGuard[Json]:

@@ -17,6 +17,7 @@ EVENT_STREAM_HEADERS = (
 """With which every event stream begins."""
 
 QUALITY = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
+TRIES = re.compile(r"[0-9]{1,4}")
 IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 
 
@@ -69,3 +70,9 @@ def idempotency_key(headers: Headers) -> str | None:
     if len(keys) > 1 or not IDEMPOTENCY_KEY.fullmatch(keys[0]):
         raise Problem(Code.IDEMPOTENCY_KEY_INVALID)
     return keys[0]
+
+
+def tries_before(headers: Headers) -> int | None:
+    """How often an SDK that repeats requests by itself has sent this one before; None if it does not say so in a number."""
+    told = headers.getlist("x-stainless-retry-count")
+    return int(told[0]) if len(told) == 1 and TRIES.fullmatch(told[0]) else None

@@ -16,6 +16,7 @@ asking.py       who asks, and which cell it is about: before any route does anyt
 erasing.py      of one generation, or of all that have some labels, nothing stays
 auditing.py     what is noted in the audit log
 accepting.py    what was asked for is accepted, and its whole is waited for
+repeats.py      which generation a repeat without a name gets
 arriving.py     what is found out before somebody follows; following.py: a generation as an event stream
 socket.py       `/v1/ws`: one connection follows many generations; conversing.py: what any WebSocket of ours has
 cancelling.py   somebody asks for its end

@@ -28,12 +28,14 @@ from broker.errors import (
     UnknownGeneration,
 )
 from broker.ids import cell_of, is_generation_id
+from broker.keyed import kept
 from broker.placing import Turn, Weights, home, read
 from broker.record import Record
 from broker.request import GenerationRequest
 from broker.store.accepting import Submitted, key_of
 from broker.store.limiting import Limiter
 from broker.store.shares import Shares
+from broker.tasks import Tasks
 
 log = logging.getLogger("respool.cells")
 
@@ -70,6 +72,8 @@ class Cells:
         self._alone = len(cells) == 1
         self._turn = Turn()
         self._unknown: set[int] = set()
+        self.tasks = Tasks(log)
+        """What is done of a request that is over. Its owner cancels it."""
 
     def of(self, id_: str) -> Service:
         """The cell that has this generation, if any has it. Raises UnknownGeneration."""
@@ -97,6 +101,10 @@ class Cells:
     def bounds(self) -> Mapping[str, object]:
         """What a request is held against besides its own rules."""
         return self._any.bounds
+
+    def digest_of(self, request: GenerationRequest, owner: str) -> str:
+        """Of what this tenant asks for: the same of two requests that ask for the same."""
+        return kept(self._any.submissions.keyed.fingerprint(owner, request.fingerprint()))
 
     @property
     def admissions(self) -> Admissions:

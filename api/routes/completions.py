@@ -19,7 +19,7 @@ from api.intake.asked.completions import asked
 from api.intake.body import read_json
 from api.intake.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
 from api.intake.problems import Code
-from api.routes.accepting import Ended, accepted_or_resumed, cursor_of, ended_from, naming
+from api.routes.accepting import Ended, accepted_or_resumed, cursor_of, naming
 from api.routes.asking import (
     ABOUT_SUBMITTING,
     MESSAGES,
@@ -33,11 +33,12 @@ from api.routes.asking import (
 )
 from api.routes.following import follow_submitted, refuse_if_full
 from api.routes.openapi import Answer, Either, described
+from api.routes.repeats import Asker, accepted_or_joined, ended_for
 from api.routes.service import Service
+from broker.failures import CANCELLED_STATUS
 from broker.store.accepting import Submitted
 from broker.vocabulary import Json
 
-_CANCELLED_STATUS: Final = 499
 _FAILED_STATUS: Final = 500
 _NOT_AGAIN: Final = {"x-should-retry": "false"}
 """The worker has repeated what may be repeated."""
@@ -91,18 +92,23 @@ async def complete(who: WhoSubmits, _: WhoViews, request: Request, cells: CellsO
     cursor = cursor_of(request.headers, key)
     said = await read_json(request, partial(asked, context=cells.bounds), cells.aside)
     refuse_if_full(cells.admissions, who)
-    accepted = await accepted_or_resumed(request, cells, who, said.request, key, cursor)
+    if key is None:
+        accepted, asker = await accepted_or_joined(request, cells, who, said.request, None)
+    else:
+        accepted = await accepted_or_resumed(request, cells, who, said.request, key, cursor)
+        asker = Asker(cells, accepted.id)
     service = cells.of(accepted.id)
     if not said.stream:
-        return await _whole(request, service, who, accepted)
+        return await _whole(request, service, who, accepted, asker)
     dialect = COMPLETIONS_WITH_USAGE if said.usage else COMPLETIONS
     return await follow_submitted(
-        request, service, who, accepted, cursor=cursor, dialect=dialect, told=naming(accepted.id), last=dialect.done
-    )
+        request, service, who, accepted, cursor=cursor, dialect=dialect, told=naming(accepted.id), last=dialect.done,
+        detach=asker.detach,
+    )  # fmt: skip
 
 
-async def _whole(request: Request, service: Service, who: Principal, accepted: Submitted) -> Response:
-    ended = await ended_from(request, service, who, accepted.id, message)
+async def _whole(request: Request, service: Service, who: Principal, accepted: Submitted, asker: Asker) -> Response:
+    ended = await ended_for(asker, request, service, who, message)
     if ended is None:
         return Response(status_code=204, headers=NO_STORE)  # to nobody
     headers = {**NO_STORE, **naming(accepted.id), **paces(service, who, accepted)}
@@ -121,5 +127,5 @@ def _failure(ended: Ended) -> tuple[int, Json] | None:
             status = end.get("status")
             return (status if isinstance(status, int) else _FAILED_STATUS), failed(end)
         case "cancelled":
-            return _CANCELLED_STATUS, cancelled()
+            return CANCELLED_STATUS, cancelled()
     return None

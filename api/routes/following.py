@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from fastapi import Request, Response
 
 from api.access.gate import Principal
-from api.delivery.asgi import EventStream, framing_of
+from api.delivery.asgi import Detach, EventStream, framing_of
 from api.dialects import UNKNOWN, Dialect, State
 from api.dialects.chunks import Size, in_chunks
 from api.dialects.native import NATIVE
@@ -35,15 +35,27 @@ async def follow_submitted(
     last: bytes = b"",
     told: Mapping[str, str] | None = None,
     before: bytes = b"",
+    detach: Detach | None = None,
 ) -> Response:
     """A stream of what was accepted, from its beginning or from behind the cursor. Of what was made just now nothing need be
-    asked. `told`: headers that tell which generation it is, in lower case; ours, if there are none. `before` as in `follow`."""
+    asked. `told`: headers that tell which generation it is, in lower case; ours, if there are none. `before` and
+    `detach` as in `follow`."""
     id_, view = accepted.id, view_of(request, who, dialect, chunk)
     named = told if told is not None else {"location": f"/v1/generations/{id_}", "generation-id": id_}
     headers = encoded({**named, **paces(service, who, accepted)})
     if accepted.record is None or service.hub.draining:
         return await follow(
-            request, service, who, id_, cursor, dialect=dialect, chunk=chunk, headers=headers, last=last, before=before
+            request,
+            service,
+            who,
+            id_,
+            cursor,
+            dialect=dialect,
+            chunk=chunk,
+            headers=headers,
+            last=last,
+            before=before,
+            detach=detach,
         )
     if service.hub.admissions.full(who, id_):
         return _turned_away(service, id_, view, headers)
@@ -54,7 +66,7 @@ async def follow_submitted(
         who=who, ended=False, owner=who.owner, wait=wait, abandonable=accepted.abandonable,
     )  # fmt: skip
     first = b"" if wait is None else view.dialect.queued(wait)
-    return EventStream(service.hub, viewer, first=before + first, last=last, headers=headers)
+    return EventStream(service.hub, viewer, first=before + first, last=last, headers=headers, detach=detach)
 
 
 async def follow(
@@ -72,9 +84,11 @@ async def follow(
     last: bytes = b"",
     before: bytes = b"",
     state: State = UNKNOWN,
+    detach: Detach | None = None,
 ) -> Response:
     """A stream from behind the cursor. `before`: frames that the reader lacks, and that are in front of all others, wherever
-    those begin. `state`: that behind the cursor, if it is known. Raises as `arrive`."""
+    those begin. `state`: that behind the cursor, if it is known. `detach`: what is done instead when the viewer is
+    over, which has the hub detach it. Raises as `arrive`."""
     view = view_of(request, who, dialect, chunk)
     arrival = await arrive(service, journal_of(request), who, id_, cursor, view, snapshot=snapshot, new=new)
     if arrival is None:
@@ -95,6 +109,7 @@ async def follow(
         opening=arrival.opening,
         last=last,
         headers=headers,
+        detach=detach,
     )
 
 

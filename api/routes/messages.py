@@ -10,12 +10,12 @@ from api.access.gate import Principal
 from api.delivery.parts import Parts
 from api.dialects.messages import MESSAGES as VOCABULARY
 from api.dialects.messages_whole import message
-from api.dialects.messages_words import CANCELLED_STATUS, Failed
+from api.dialects.messages_words import Failed
 from api.intake.asked.messages import MessagesRequest, betas_of, from_messages
 from api.intake.body import read_json
 from api.intake.negotiate import EVENT_STREAM, JSON, idempotency_key, negotiate
 from api.intake.problems import Code
-from api.routes.accepting import accepted_from, ended_from, naming
+from api.routes.accepting import naming
 from api.routes.asking import (
     ABOUT_SUBMITTING,
     MESSAGES,
@@ -30,7 +30,9 @@ from api.routes.asking import (
 )
 from api.routes.following import follow_submitted, refuse_if_full
 from api.routes.openapi import MESSAGE, described
+from api.routes.repeats import Asker, accepted_or_joined, ended_for
 from api.routes.service import Service
+from broker.failures import CANCELLED_STATUS
 from broker.store.accepting import Submitted
 
 _NAMED: Final = ("Respool-Generation", "Request-Id", *PACED)
@@ -64,18 +66,20 @@ async def messages(who: WhoSubmits, _: WhoViews, request: Request, cells: CellsO
     make = partial(from_messages, betas_of(request.headers), cells.bounds)
     asked, stream = await read_json(request, make, cells.aside)
     refuse_if_full(cells.admissions, who)
-    accepted = await accepted_from(request, cells, who, asked, key)
+    accepted, asker = await accepted_or_joined(request, cells, who, asked, key)
     service = cells.of(accepted.id)
     if stream:
         told = _told(accepted.id)
-        return await follow_submitted(request, service, who, accepted, dialect=VOCABULARY, told=told)
-    return await _whole(request, service, who, accepted)
+        return await follow_submitted(
+            request, service, who, accepted, dialect=VOCABULARY, told=told, detach=asker.detach
+        )
+    return await _whole(request, service, who, accepted, asker)
 
 
-async def _whole(request: Request, service: Service, who: Principal, accepted: Submitted) -> Response:
+async def _whole(request: Request, service: Service, who: Principal, accepted: Submitted, asker: Asker) -> Response:
     """The message, or why there is none. The SDK is told not to repeat what the worker has repeated already."""
     headers = {**NO_STORE, **_told(accepted.id), **paces(service, who, accepted)}
-    ended = await ended_from(request, service, who, accepted.id, message)
+    ended = await ended_for(asker, request, service, who, message)
     if ended is None:
         return Response(status_code=204, headers=NO_STORE)  # to nobody
     failed = Failed.of(ended.record.end or {})

@@ -25,7 +25,7 @@ from api.intake.asked.responses import Asked, going_on, made, read
 from api.intake.body import read_json
 from api.intake.negotiate import EVENT_STREAM, JSON, idempotency_key
 from api.intake.problems import Code, FieldError, Problem
-from api.routes.accepting import accepted_from, ended_from, naming
+from api.routes.accepting import has_waited, naming
 from api.routes.asking import (
     ABOUT_ONE,
     ABOUT_SUBMITTING,
@@ -45,6 +45,7 @@ from api.routes.cells import Cells
 from api.routes.erasing import note_erasure
 from api.routes.following import encoded, follow, follow_submitted, refuse_if_full
 from api.routes.openapi import Answer, Either, described
+from api.routes.repeats import Asker, accepted_or_joined, ended_for
 from api.routes.service import Service
 from broker.errors import ErasedGeneration, ExpiredGeneration, UnknownGeneration
 from broker.ids import BEGINNING
@@ -62,6 +63,7 @@ _READING: Final = (
 _NO_SUCH_EVENT: Final[FieldError] = {
     "parameter": "starting_after", "code": "out_of_range", "detail": "is the number of no event of this response",
 }  # fmt: skip
+_CANCEL_SECONDS: Final = 2.0
 _RESPONSE_ID: Final = "resp_[0-7C][0-9A-HJKMNP-TV-Z]{25}"
 
 router = guarded()
@@ -151,11 +153,11 @@ async def create(who: WhoSubmits, _: WhoViews, request: Request, cells: CellsOf)
     assert generation is not None
     if asked.stream:
         refuse_if_full(cells.admissions, who)
-    accepted = await accepted_from(request, cells, who, generation, key)
+    accepted, asker = await accepted_or_joined(request, cells, who, generation, key)
     service = cells.of(accepted.id)
     if asked.stream or background:
-        return await _begun(request, service, who, accepted, stream=asked.stream)
-    ended = await ended_from(request, service, who, accepted.id, Output(accepted.id))
+        return await _begun(request, service, who, accepted, asker, stream=asked.stream)
+    ended = await ended_for(asker, request, service, who, Output(accepted.id))
     if ended is None:
         return Response(status_code=204, headers=NO_STORE)  # to nobody
     return _whole(ended.record, ended.pieces)
@@ -168,13 +170,15 @@ def _read(body: Json, context: Mapping[str, object]) -> tuple[Asked, bool, Gener
 
 
 async def _begun(
-    request: Request, service: Service, who: Principal, accepted: Submitted, *, stream: bool
+    request: Request, service: Service, who: Principal, accepted: Submitted, asker: Asker, *, stream: bool
 ) -> Response:  # fmt: skip
     record = accepted.record or service.shown(await service.logs.record(accepted.id))
     dialect = Responses(_head(record))
     if stream:
         told, before = naming(accepted.id), dialect.created(None)
-        return await follow_submitted(request, service, who, accepted, dialect=dialect, told=told, before=before)
+        return await follow_submitted(
+            request, service, who, accepted, dialect=dialect, told=told, before=before, detach=asker.detach
+        )
     _, told_so_far = await service.whole(accepted.id, who, Output(accepted.id))
     return _whole(record, told_so_far.pieces)
 
@@ -248,10 +252,21 @@ async def retrieve(
 async def cancel(
     who: WhoCancels, _: WhoViews, __: Counted, request: Request, service: ServiceOf, id_: Id
 ) -> Response:  # fmt: skip
-    """Asks for the end. One that a worker runs may be `in_progress` yet in this answer."""
-    await cancel_for(service, journal_of(request), who, id_)
+    """Asks for the end, and waits for it for a moment: one whose worker is silent may be `in_progress` yet in this answer."""
+    _, ended = await cancel_for(service, journal_of(request), who, id_)
+    if not ended:
+        await _has_waited_a_moment(request, service, who, id_)
     record, told = await service.whole(id_, who, Output(id_))
     return _whole(record, told.pieces)
+
+
+async def _has_waited_a_moment(request: Request, service: Service, who: Principal, id_: str) -> None:
+    """Waits for the end, unless who asks has as many streams as it may. Raises as `has_waited`."""
+    try:
+        await has_waited(request, service, who, id_, _CANCEL_SECONDS)
+    except Problem as refused:
+        if refused.code != Code.TOO_MANY_STREAMS.name.lower():
+            raise
 
 
 @router.delete(

@@ -28,6 +28,7 @@ agreement.py            whether APIs and workers keep logs on one server
 strict_end.py           ends that must not be taken back, kept back until they are safe; disk.py waits until Redis has written
 fsyncs.py               when what Redis has written is on its disk
 api_keys.py             what is kept of API keys; links.py: of view links; revocations.py hears which were revoked
+unshown.py              what nobody was shown of what was asked for, for who asks again without a name
 names.py                which generation a name stands for that a client gave: of a chat, of a thread
 webhooks.py             what is to be told by webhooks, and when; webhook_steps.py: what became of it
 """
