@@ -253,7 +253,7 @@ async def cancel(
     who: WhoCancels, _: WhoViews, __: Counted, request: Request, service: ServiceOf, id_: Id
 ) -> Response:  # fmt: skip
     """Asks for the end, and waits for it for a moment: one whose worker is silent may be `in_progress` yet in this answer."""
-    _, ended = await cancel_for(service, journal_of(request), who, id_)
+    _record, ended = await cancel_for(service, journal_of(request), who, id_)
     if not ended:
         await _has_waited_a_moment(request, service, who, id_)
     record, told = await service.whole(id_, who, Output(id_))

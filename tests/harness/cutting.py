@@ -20,14 +20,15 @@ ALL: tuple[Cut, ...] = ("reset", "fin", "end", "half")
 
 class CuttingProxy:
     """Use it as a context; it runs in a thread of its own. Each connection is cut after a random number of the server's bytes,
-    until `cuts` have been; those after that pass whole. With several targets each connection gets the next one."""
+    at least so many, until `cuts` have been; those after that pass whole. Of several targets each connection gets the next."""
 
     def __init__(
-        self, urls: list[str], *, seed: int, cuts: int, most_bytes: int, kinds: Sequence[Cut] = ("reset", "fin")
-    ) -> None:
+        self, urls: list[str], *, seed: int, cuts: int, most_bytes: int, kinds: Sequence[Cut] = ("reset", "fin"),
+        least_bytes: int = 1,
+    ) -> None:  # fmt: skip
         self._targets = [(host, int(port)) for host, port in (url.removeprefix("http://").split(":") for url in urls)]
         self._rng = random.Random(seed)
-        self._most_bytes = most_bytes
+        self._least_bytes, self._most_bytes = least_bytes, most_bytes
         self._kinds = kinds
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._loop = asyncio.new_event_loop()
@@ -78,7 +79,9 @@ class CuttingProxy:
         """One connection, until either end closes it or it is cut."""
         target = self._targets[self.connections % len(self._targets)]
         kind = self._rng.choice(self._kinds) if self.connections < self.cuts else None
-        knife = None if kind is None else _knife(kind, self._rng.randrange(1, self._most_bytes), self._rng)
+        knife = (
+            None if kind is None else _knife(kind, self._rng.randrange(self._least_bytes, self._most_bytes), self._rng)
+        )
         self.connections += 1
         from_server, to_server = await asyncio.open_connection(*target)
         self._ends.append(to_server)

@@ -32,13 +32,23 @@ class CutStreams:
 
 @contextmanager
 def cut_streams(
-    client: Client, stack: Stack, *, kinds: Sequence[Cut] = ALL, cuts: int = _CUTS, least: int = 50
-) -> Iterator[CutStreams]:
+    client: Client, stack: Stack, *, kinds: Sequence[Cut] = ALL, cuts: int = _CUTS, least: int = 50,
+    least_bytes: int = 1,
+) -> Iterator[CutStreams]:  # fmt: skip
     """Fails the test, once the client is done, unless at least so many of its connections were cut."""
     made = [client.submit(f"sim-1?tps=300&ttft_ms=20&tokens={TOKENS}&seed={seed}&thinking=1").id for seed in SEEDS]
     with ExitStack() as proxies:
         cutting = [
-            proxies.enter_context(CuttingProxy(stack.urls, seed=seed, cuts=cuts, most_bytes=_MOST_BYTES, kinds=kinds))
+            proxies.enter_context(
+                CuttingProxy(
+                    stack.urls,
+                    seed=seed,
+                    cuts=cuts,
+                    most_bytes=_MOST_BYTES,
+                    kinds=kinds,
+                    least_bytes=least_bytes,
+                )
+            )
             for seed in SEEDS
         ]
         yield CutStreams(made, [proxy.url for proxy in cutting])
