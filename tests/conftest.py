@@ -8,6 +8,7 @@ import pytest
 from broker.local import embedded
 from broker.local.embedded import EmbeddedServer
 from tests.broker.store.scripted import Server
+from tests.harness import forks
 from tests.harness.client import Client
 from tests.harness.stack import Stack
 
@@ -16,6 +17,7 @@ StartStack = Callable[..., Stack]
 
 def pytest_configure(config: pytest.Config) -> None:
     """Where several processes run the tests, each takes ports of its own: one that is free now is bound a second later."""
+    forks.allow()
     if (worker := getattr(config, "workerinput", None)) is not None:
         embedded.PORTS = embedded.PORTS[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]
 

@@ -9,11 +9,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import IO, Self
 
 from broker.processes.orphans import HeldProcess, Orphans
+from tests.harness.forks import ROOT as ROOT
+from tests.harness.forks import ForkedProcess, forks_of, module_of
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 _END_SECONDS = 20.0
 
 
@@ -42,17 +43,24 @@ class Child:
         self._path = folder / f"{name}.log"
         self._orphans = orphans
         self._cwd = cwd
-        self._process: HeldProcess | None = None
+        self._process: HeldProcess | ForkedProcess | None = None
 
     def start(self) -> Self:
         with self._path.open("ab") as output:
-            self._process = HeldProcess(
+            self._process = self._forked(output) or HeldProcess(
                 self._command, orphans=self._orphans, output=output, env=self._environment, cwd=self._cwd
             )
         return self
 
+    def _forked(self, output: IO[bytes]) -> ForkedProcess | None:
+        module = module_of(self._command) if self._cwd == ROOT else None
+        if module is None or not (forks := forks_of(module)).may_fork(self._environment):
+            return None
+        arguments = [module, *map(str, self._command[3:])]
+        return ForkedProcess(forks, arguments, orphans=self._orphans, output=output, env=self._environment)
+
     @property
-    def process(self) -> HeldProcess:
+    def process(self) -> HeldProcess | ForkedProcess:
         assert self._process is not None
         return self._process
 
