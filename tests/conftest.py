@@ -22,6 +22,11 @@ def pytest_configure(config: pytest.Config) -> None:
         embedded.PORTS = embedded.PORTS[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long first: begun last, it would run when all others have ended."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Iterator[Stack]:
     """Two APIs and one worker. Break nothing in it."""

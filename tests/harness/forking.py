@@ -85,6 +85,9 @@ def _become(request: dict[str, Any], output: int) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.argv[:] = request["arguments"]
+    # As the interpreter does when it starts, behind the directory that `-m` puts first.
+    folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[1:1] = [folder for folder in folders if folder and folder not in sys.path]
 
 
 def _tell_ends(link: socket.socket, numbers: dict[int, int]) -> None:

@@ -26,7 +26,7 @@ _PIECE: Final = 65536
 _FIRST_SECONDS: Final = 60.0
 """Within which it has made its imports, and answers."""
 _ALLOWED: Final = "TESTS_FORK"
-_READ_LATER: Final = ("RESPOOL_", "ANTHROPIC_API_", "ANTHROPIC_BASE_")
+_READ_LATER: Final = ("RESPOOL_", "ANTHROPIC_API_", "ANTHROPIC_BASE_", "PYTHONPATH")
 """Variables that begin so, or end in _KEY, are read by `main`. Others may have been by what was imported."""
 
 

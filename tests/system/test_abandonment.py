@@ -146,6 +146,7 @@ def _all(stack: Stack, scenes: list[Callable[[Stack], None]]) -> None:
             done.result()
 
 
+@pytest.mark.long
 def test_what_nobody_watches_is_cancelled_and_nothing_else(stack: Stack) -> None:
     _all(stack, [closed_tab, comes_back, two_apis, killed_api, never_watched, finishes, chat])
 

@@ -67,6 +67,7 @@ def asked_all_the_time(url: str, *, keep_alive: bool) -> Iterator[list[str]]:
     assert right > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("processes", [1, 2])
 def test_no_request_is_refused_and_no_viewer_misses_a_word_while_all_processes_are_replaced(
     stack: Stack, processes: int

@@ -45,6 +45,7 @@ def frames_of(viewer: RawViewer) -> list[Frame]:
     return list(frames(iter([viewer.body])))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", WAYS)
 def test_a_slow_viewer_falls_behind_the_ring_and_gets_everything_from_the_log(stack: Stack, way: str) -> None:
     watched = watch(stack, LONG, viewers=0, max_tokens=100_000)

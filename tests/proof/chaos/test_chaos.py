@@ -31,6 +31,7 @@ def test_the_seed_is_the_commits_and_where_there_is_none_the_days(monkeypatch: p
     assert seed() == datetime.date.today().toordinal()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_under_faults_of_every_kind_no_promise_is_broken() -> None:
     command = [

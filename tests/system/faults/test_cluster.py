@@ -38,6 +38,7 @@ def test_the_main_path_is_the_same_with_logs_on_a_cluster(cluster: EmbeddedClust
     assert len({cluster.primary_of(keys.record(id_)).port for id_ in ids}) > 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("event", EVENTS)
 def test_what_happens_to_a_server_of_the_cluster_costs_no_viewer_a_word(
     cluster: EmbeddedCluster, stack: Stack, event: str

@@ -90,6 +90,7 @@ def test_when_the_primary_moves_every_viewer_gets_the_whole_text_once(trio: Trio
 # -- not now
 
 
+@pytest.mark.long
 def test_while_the_replica_hears_nothing_all_waits_and_says_why_and_a_failover_in_that_state_loses_nothing_for_good(
     tmp_path: Path,
 ) -> None:

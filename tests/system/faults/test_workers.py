@@ -43,6 +43,7 @@ def replace(stack: Stack) -> float:
     return moment
 
 
+@pytest.mark.long
 def test_viewers_of_a_killed_worker_are_told_in_time_and_lose_nothing(stack: Stack) -> None:
     victim, spare = with_spare(stack)
     model = "sim-1?ttft_ms=20&tps=40&tokens=120"
