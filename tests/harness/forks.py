@@ -2,6 +2,7 @@
 of CPU, a fork milliseconds. What runs is the same `main`, in a process, a session and an environment of its own. How the
 commands begin is for tests whose processes are not forked (packaging, families, refusals), or all of them: TESTS_FORK=0."""
 
+import atexit
 import contextlib
 import functools
 import itertools
@@ -26,7 +27,7 @@ _PIECE: Final = 65536
 _FIRST_SECONDS: Final = 60.0
 """Within which it has made its imports, and answers."""
 _ALLOWED: Final = "TESTS_FORK"
-_READ_LATER: Final = ("RESPOOL_", "ANTHROPIC_API_", "ANTHROPIC_BASE_", "PYTHONPATH")
+_READ_LATER: Final = ("RESPOOL_", "ANTHROPIC_API_", "ANTHROPIC_BASE_", "PYTHONPATH", "PYTEST_")
 """Variables that begin so, or end in _KEY, are read by `main`. Others may have been by what was imported."""
 
 
@@ -61,6 +62,11 @@ class Forks:
         command = [sys.executable, "-m", "tests.harness.forking", module, str(theirs.fileno())]
         with theirs:
             self._process = HeldProcess(command, output=2, cwd=ROOT, pass_fds=(theirs.fileno(),))
+
+    def close(self) -> None:
+        """Ends what forks; what it has forked goes on."""
+        self._link.close()
+        self._process.kill()
 
     def may_fork(self, environment: Mapping[str, str]) -> bool:
         """Whether a process with this environment would have made the same imports."""
@@ -106,7 +112,9 @@ class Forks:
 @functools.cache
 def forks_of(module: str) -> Forks:
     """This process's. They are there as long as it is."""
-    return Forks(module)
+    forks = Forks(module)
+    atexit.register(forks.close)
+    return forks
 
 
 class ForkedProcess:

@@ -36,6 +36,7 @@ def test_one_that_is_killed_is_gone_and_may_be_started_again(tmp_path: Path) -> 
     with pytest.raises(ProcessLookupError):
         os.kill(before, 0)
     child.start()
+    assert isinstance(child.process, ForkedProcess)
     until(lambda: child.said(LISTENS), "it listens")
     child.kill()
 
