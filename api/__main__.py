@@ -15,6 +15,7 @@ from api.audit.trail import BadAudit, check_folder
 from api.settings import ApiSettings
 from broker import journal
 from broker.cells import Cell
+from broker.collecting import seldom
 from broker.errors import StorageUnavailable, UnsafeStorage
 from broker.processes.children import CannotRun, Processes
 from broker.settings import why
@@ -104,6 +105,7 @@ async def _check(settings: ApiSettings, cell: Cell) -> None:
 
 
 def main() -> int:
+    seldom()
     parser = argparse.ArgumentParser(prog="python -m api", description=__doc__)
     parser.add_argument("--processes", type=int, default=1, help="how many (default: 1)")
     parser.add_argument("--alone", action="store_true", help="one process, without a parent: SIGHUP ends it")

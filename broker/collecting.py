@@ -73,7 +73,7 @@ class Collector:
         """Sets aside what there is."""
         gc.collect()
         gc.freeze()
-        gc.set_threshold(_BACKSTOP, 1000, 1000)
+        seldom()
         self._memory = _peak()
 
     def look(self, idle: bool) -> None:
@@ -106,6 +106,12 @@ class Collector:
         idle = cpu - self._cpu < _IDLE * (now - self._looked_at)
         self._looked_at, self._cpu = now, cpu
         return idle
+
+
+def seldom() -> None:
+    """Has Python's collector look seldom, and at the young alone. Call it before a process imports what is large: all of it
+    lives as long as the process, and to look through it again and again is a sixth of the CPU of a start."""
+    gc.set_threshold(_BACKSTOP, 1000, 1000)
 
 
 def _peak() -> int:

@@ -1,5 +1,6 @@
 """Fixtures: one stack of real processes for all tests that break nothing, and one's own for those that do."""
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -16,7 +17,9 @@ StartStack = Callable[..., Stack]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Where several processes run the tests, each takes ports of its own: one that is free now is bound a second later."""
+    """Where several processes run the tests, each takes ports of its own: one that is free now is bound a second later. What is
+    imported and collected stays: to look for garbage in it again and again takes as long as all the rest of that."""
+    gc.disable()
     forks.allow()
     if (worker := getattr(config, "workerinput", None)) is not None:
         embedded.PORTS = embedded.PORTS[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]
@@ -25,6 +28,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long first: begun last, it would run when all others have ended."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import uvloop
 from pydantic import ValidationError
 
 from broker import journal
+from broker.collecting import seldom
 from broker.errors import BrokerError
 from broker.settings import why
 from broker.store.client import connect
@@ -25,6 +26,7 @@ from worker.upstreams.opening import check_upstreams
 
 
 def main() -> int:
+    seldom()
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
     parser.add_argument("--check", action="store_true", help="only tell whether this host's worker is alive")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="how many (default: one per core)")

@@ -30,7 +30,7 @@ for name in broker.local.up.COMMANDS:
 )
 
 
-def eventually(condition: Callable[[], object], seconds: float = 20) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 60) -> None:
     """Wait for it, with a bound."""
     deadline = time.monotonic() + seconds
     while not condition():

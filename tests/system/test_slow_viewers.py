@@ -53,7 +53,7 @@ def test_a_slow_viewer_falls_behind_the_ring_and_gets_everything_from_the_log(st
         quick = watched.join(apis=[WAYS[way]])
         while not quick.ended:  # it takes a little all the time, much less than there is
             assert slow.read(4096)
-            time.sleep(0.01)
+            time.sleep(0.1)
         behind = len(slow.received)
         while slow.read():
             pass

@@ -26,9 +26,12 @@ def asking(chat: str | None, model: str, **more: Any) -> dict[str, Any]:
 
 
 def blocks(raw: bytes) -> list[bytes]:
-    """The chunks, whose `[DONE]` is last, and which have no comment among them but the one in front."""
+    """The chunks, whose `[DONE]` is last, and which have no comment among them but those in front: one, and one more for each
+    15 s that nothing came."""
     assert raw.startswith(b": ka\n")
-    *chunks, done, rest = raw.removeprefix(b": ka\n").split(b"\n\n")
+    while raw.startswith(b": ka\n"):
+        raw = raw.removeprefix(b": ka\n")
+    *chunks, done, rest = raw.split(b"\n\n")
     assert (done, rest) == (b"data: [DONE]", b"")
     return [each.partition(b"\nid: ")[0] for each in chunks]
 
