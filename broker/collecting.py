@@ -110,7 +110,7 @@ class Collector:
 
 def seldom() -> None:
     """Has Python's collector look seldom, and at the young alone. Call it before a process imports what is large: all of it
-    lives as long as the process, and to look through it again and again is a sixth of the CPU of a start."""
+    lives as long as the process, and to look through it again and again is an eighth of the CPU of a worker's start."""
     gc.set_threshold(_BACKSTOP, 1000, 1000)
 
 
