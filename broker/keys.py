@@ -124,6 +124,8 @@ DELIVERY_MS: Final = 36 * 3600 * 1000
 IDEMPOTENCY_MS: Final = DAY_MS
 NAME_SLACK_MS: Final = 2 * WAITING_MS
 """By how much a name outlives the retention of its generation: so long that may wait for a worker, run, and wait again."""
+CLAIMED_MS: Final = 30_000
+"""Longer than a submit waits for Redis, step by step."""
 UNSHOWN_MS: Final = 120_000
 """Longer than an SDK waits before it repeats a request: a minute at most."""
 WEIGHTS_MS: Final = IDEMPOTENCY_MS + 60_000

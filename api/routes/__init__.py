@@ -22,6 +22,7 @@ socket.py       `/v1/ws`: one connection follows many generations; conversing.py
 cancelling.py   somebody asks for its end
 cells.py        the cells of a process as one: whose generation it is, where a new one goes
 naming.py       generations by the names that clients give them, in all cells
+claiming.py     the next run of a thread, claimed before it is made
 merging.py      lists of several cells as one; readiness.py: how each cell is
 service.py      one cell, for the routes that have an id in their path
 views.py        records as JSON

@@ -20,7 +20,7 @@ from api.viewing.waiting import wait_for_end
 from broker.errors import UnknownGeneration
 from broker.record import TERMINAL, Record
 from broker.request import GenerationRequest
-from broker.store.accepting import Submitted
+from broker.store.accepting import First, Submitted
 
 LONGEST_ANSWER_SECONDS: Final = 3600.0
 """How long an answer that is no stream may be waited for: as long as a generation may take."""
@@ -42,11 +42,17 @@ class Ended(NamedTuple):
 
 
 async def accepted_from(
-    request: HTTPConnection, cells: Cells, who: Principal, asked: GenerationRequest, key: str | None
+    request: HTTPConnection,
+    cells: Cells,
+    who: Principal,
+    asked: GenerationRequest,
+    key: str | None,
+    first: First | None = None,
 ) -> Submitted:
-    """Accepts what was asked for, with this idempotency key, and notes that. Raises Problem, and as Cells.accept."""
+    """Accepts what was asked for, with this idempotency key, and notes that. `first`: as Submissions.accept. Raises Problem,
+    and as Cells.accept."""
     cells.refuse_unless_accepting()
-    accepted = await cells.accept(asked, key, who.owner, who.key)
+    accepted = await cells.accept(asked, key, who.owner, who.key, first)
     journal_of(request).note("submit", who, accepted.id)
     return accepted
 

@@ -32,7 +32,7 @@ from broker.keyed import kept
 from broker.placing import Turn, Weights, home, read
 from broker.record import Record
 from broker.request import GenerationRequest
-from broker.store.accepting import Submitted, key_of
+from broker.store.accepting import First, Submitted, key_of
 from broker.store.limiting import Limiter
 from broker.store.shares import Shares
 from broker.tasks import Tasks
@@ -102,6 +102,11 @@ class Cells:
         """What a request is held against besides its own rules."""
         return self._any.bounds
 
+    @property
+    def retention(self) -> int:
+        """Seconds, of what is asked for without one."""
+        return self._any.submissions.retention
+
     def digest_of(self, request: GenerationRequest, owner: str) -> str:
         """Of what this tenant asks for: the same of two requests that ask for the same."""
         return kept(self._any.submissions.keyed.fingerprint(owner, request.fingerprint()))
@@ -128,13 +133,18 @@ class Cells:
             self._any.refuse_unless_accepting()
 
     async def accept(
-        self, request: GenerationRequest, idempotency_key: str | None, owner: str, by: str = ""
+        self,
+        request: GenerationRequest,
+        idempotency_key: str | None,
+        owner: str,
+        by: str = "",
+        first: First | None = None,
     ) -> Submitted:
         """As Submissions.accept, in the cell that is chosen for it. Raises Problem, too, where that cell takes nothing."""
         if self._alone:
-            return await self._any.submissions.accept(request, idempotency_key, owner, by)
+            return await self._any.submissions.accept(request, idempotency_key, owner, by, first)
         if idempotency_key is None:
-            return await self._anywhere(request, owner, by)
+            return await self._anywhere(request, owner, by, first)
         service = await self._at_home(request, idempotency_key, owner)
         service.refuse_unless_accepting()
         service.refuse_if_crowded()
@@ -146,7 +156,7 @@ class Cells:
         service = self._any if self._alone else await self._at_home(request, idempotency_key, owner)
         return await service.submissions.made_before(request, idempotency_key, owner)
 
-    async def _anywhere(self, request: GenerationRequest, owner: str, by: str) -> Submitted:
+    async def _anywhere(self, request: GenerationRequest, owner: str, by: str, first: First | None) -> Submitted:
         """A cell that was tried and did nothing is no reason not to try another, one that has used up its share of a limit
         neither; one that may have done something is."""
         left = {number: self.weights[number] for number in self._taking if self.services[number].takes_submits}
@@ -156,7 +166,7 @@ class Cells:
             number = self._turn.next(left)
             service = self.services[number]
             try:
-                return await service.submissions.accept(request, None, owner, by)
+                return await service.submissions.accept(request, None, owner, by, first)
             except (StorageUnavailable, StorageFull, OutcomeUnknown, LimitReached, QueueFull) as error:
                 if not isinstance(error, TooBusy | StorageFull | LimitReached | QueueFull):
                     service.agreement.hears = False

@@ -43,14 +43,22 @@ from api.routes.asking import (
 from api.routes.auditing import journal_of
 from api.routes.cancelling import cancel_for
 from api.routes.cells import Cells
+from api.routes.claiming import Claim
 from api.routes.following import encoded, follow, follow_submitted, nothing_more, refuse_if_full
-from api.routes.langgraph_threads import content, last_run, messages_before, messages_of, request_of, run_of
-from api.routes.naming import give_name
+from api.routes.langgraph_threads import (
+    Seen,
+    content,
+    last_run,
+    messages_before,
+    messages_of,
+    request_of,
+    run_of,
+    seen,
+)
 from api.routes.openapi import Answer, described
-from broker.errors import UnknownGeneration
+from broker.errors import BrokerError, OutcomeUnknown, UnknownGeneration
 from broker.request import GenerationRequest
 from broker.store.accepting import Submitted
-from broker.store.names import Name
 
 _ABOUT_THREADS: Final = (
     *ABOUT_ONE, Code.ARCHIVE_UNAVAILABLE, Code.PAYLOAD_UNREADABLE, Code.INVALID_REQUEST, Code.RATE_LIMITED,
@@ -192,17 +200,37 @@ async def stream_run(who: WhoSubmits, _: WhoViews, request: Request, cells: Cell
 async def _accepted(
     request: Request, cells: Cells, who: Principal, thread: str, asked: Asked
 ) -> tuple[Submitted, GenerationRequest]:
-    """Accepts a run, behind what its thread has. Raises Problem (409) while the one before has not ended."""
-    last, earlier, said = await last_run(cells, who, thread), None, list[Json]()
+    """Accepts a run, behind what its thread has, and no other beside it. Raises Problem (409) while there is one that has not
+    ended."""
+    thread_seen = await seen(cells, who, thread)
+    last, earlier, said = thread_seen.last, None, list[Json]()
     if last is not None:
         if not last.record.ended:
             raise Problem(Code.THREAD_BUSY, generation=last.record.id)
         earlier = await request_of(last.service, last.record.id)
         said = [] if (last.record.end or {}).get("withdrawn") else last.content
     generation = await cells.aside.run(lambda: made(asked, cells.bounds, earlier, said))
-    accepted = await accepted_from(request, cells, who, generation, None)
-    await give_name(cells.of(accepted.id), Name("thread", thread, who.owner), accepted, generation)
-    return accepted, generation
+    return await _claimed(request, cells, who, thread_seen, generation), generation
+
+
+async def _claimed(
+    request: Request, cells: Cells, who: Principal, thread: Seen, generation: GenerationRequest
+) -> Submitted:
+    """Accepts it as the next run of a thread that was seen so. Raises Problem (409) if another has come before it."""
+    retention = generation.options().retention or cells.retention
+    claim = Claim(cells, thread.name, thread.standing, thread.last and thread.last.record.id, retention * 1000)
+    try:
+        accepted = await accepted_from(request, cells, who, generation, None, claim.take)
+    except OutcomeUnknown:
+        raise  # it may have been made: the claim says so until that is known
+    except (BrokerError, Problem):
+        await claim.give_up()
+        raise
+    other = await claim.keep(accepted.id)
+    if other is not None:  # this process stood still for longer than a claim lasts
+        await cancel_for(cells.of(accepted.id), journal_of(request), who, accepted.id)
+        raise Problem(Code.THREAD_BUSY, generation=other)
+    return accepted
 
 
 # -- a run that there is

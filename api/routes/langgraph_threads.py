@@ -9,7 +9,7 @@ from api.dialects.langgraph.words import Json, answer_of, asked
 from api.intake.asked.langgraph import THREAD_LABEL
 from api.intake.problems import Code, Problem
 from api.routes.cells import Cells
-from api.routes.naming import named
+from api.routes.naming import Standing, standing
 from api.routes.service import Service
 from broker.errors import UnknownGeneration
 from broker.record import Record
@@ -26,11 +26,36 @@ class Last(NamedTuple):
     content: list[Json]
 
 
+class Seen(NamedTuple):
+    """A thread as it was looked at: what its name stands for, and its last run that is there, if there is one."""
+
+    name: Name
+    standing: Standing
+    last: Last | None
+
+
+async def seen(cells: Cells, who: Principal, thread: str) -> Seen:
+    """Raises as Service.whole: where a thread's last run is not there any more, it is not. One that is claimed may be yet to
+    come, or never come: then the one before it is the last."""
+    name = Name("thread", thread, who.owner)
+    stands = await standing(cells, name)
+    latest = stands.latest
+    if latest is None:
+        return Seen(name, stands, None)
+    try:
+        return Seen(name, stands, await _run(cells, who, latest.id))
+    except UnknownGeneration:
+        if latest.until_ms is None:
+            raise
+    return Seen(name, stands, None if latest.before is None else await _run(cells, who, latest.before))
+
+
 async def last_run(cells: Cells, who: Principal, thread: str) -> Last | None:
-    """None if nothing is known of one. Raises as Service.whole: where it is not there any more, its thread is not."""
-    id_ = await named(cells, Name("thread", thread, who.owner))
-    if id_ is None:
-        return None
+    """None if nothing is known of one. Raises as `seen`."""
+    return (await seen(cells, who, thread)).last
+
+
+async def _run(cells: Cells, who: Principal, id_: str) -> Last:
     service = cells.of(id_)
     record, told = await service.whole(id_, who, content)
     return Last(service, record, orjson.loads(b"".join(told.pieces)))

@@ -5,7 +5,7 @@ known before all have answered.
 """
 
 import asyncio
-from typing import Final
+from typing import Final, NamedTuple
 
 from api.routes.cells import Cells
 from api.routes.service import Service
@@ -29,13 +29,32 @@ async def give_name(service: Service, name: Name, accepted: Submitted, request: 
         raise OutcomeUnknown(accepted.id) from None
 
 
+class Standing(NamedTuple):
+    """What a name stands for: the latest of all cells, and what its home has, the cell in which it is claimed."""
+
+    latest: Named | None
+    at_home: Named | None
+
+
+def home_of(cells: Cells) -> int:
+    """The cell in which names are claimed, wherever their generations are: the first, which more cells do not move."""
+    return min(cells.services)
+
+
+async def standing(cells: Cells, name: Name) -> Standing:
+    """Raises StorageUnavailable while a cell is away: it may have the last one."""
+    alone = len(cells.services) == 1
+    looked = (_look_in(each, name, alone=alone) for each in cells.services.values())
+    found = dict(zip(cells.services, await asyncio.gather(*looked), strict=True))
+    known = [each for each in found.values() if each is not None]
+    return Standing(max(known, key=lambda each: each.made_ms) if known else None, found[home_of(cells)])
+
+
 async def named(cells: Cells, name: Name) -> str | None:
     """The id of what was accepted last under this name; None if nothing is known of one. Whether it is there for who asks is
-    not asked here. Raises StorageUnavailable while a cell is away: it may have the last one."""
-    services = list(cells.services.values())
-    found = await asyncio.gather(*(_look_in(each, name, alone=len(services) == 1) for each in services))
-    known = [each for each in found if each is not None]
-    return max(known).id if known else None
+    not asked here. Raises as `standing`."""
+    latest = (await standing(cells, name)).latest
+    return None if latest is None else latest.id
 
 
 async def _look_in(service: Service, name: Name, *, alone: bool) -> Named | None:

@@ -10,9 +10,10 @@ coordination may forget what it has just done: a key's id is then derived from i
 (broker/store/derived.py), and what was accepted is looked at once more (`watch`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from broker.allowed import refuse_unless_allowed
 from broker.errors import (
@@ -41,6 +42,8 @@ from broker.store.vault import Made
 from broker.store.waits import Waits
 from broker.tenants import NO_TENANTS, Tenants
 
+First: TypeAlias = Callable[[str], Awaitable[object]]
+"""What is done with the id of a generation before anything is made of it; if it raises, nothing is."""
 _FIRST_ORDINAL = 1
 
 
@@ -110,19 +113,27 @@ class Submissions:
         return (await self.accept(request, idempotency_key, owner)).id
 
     async def accept(
-        self, request: GenerationRequest, idempotency_key: str | None, owner: str = "", by: str = ""
+        self,
+        request: GenerationRequest,
+        idempotency_key: str | None,
+        owner: str = "",
+        by: str = "",
+        first: First | None = None,
     ) -> Submitted:
         """As `_accept`; QueueFull says when it may be tried again."""
         try:
-            return await self._accept(request, idempotency_key, owner, by)
+            return await self._accept(request, idempotency_key, owner, by, first)
         except QueueFull:
             if self.waits is None or self.most_waiting is None:
                 raise
             raise QueueFull((await self.waits.standing()).retry_after(self.most_waiting)) from None
 
-    async def _accept(self, request: GenerationRequest, idempotency_key: str | None, owner: str, by: str) -> Submitted:
+    async def _accept(
+        self, request: GenerationRequest, idempotency_key: str | None, owner: str, by: str, first: First | None
+    ) -> Submitted:
         """The generation, a new one or the one that this key of this owner made before. `owner`: whose it is, without
         a NUL in it; empty where nobody is asked who they are. `by`: the id of the API key that requests are counted by.
+        `first`: of what has no key.
 
         Raises NotAllowed, IdempotencyMismatch, ExpiredGeneration (the key's generation has been and gone),
         LimitReached, QueueFull, StorageFull, NotDurable, SealingUnavailable, StorageUnavailable (nothing happened),
@@ -144,6 +155,8 @@ class Submissions:
             if request.durability == "strict" and not await (await self.logs.at(id_)).can_confirm():
                 raise NotDurable
             key = await self.logs.vault.made(id_, owner)
+            if first is not None:
+                await first(id_)
             reached = True
             if derived is not None and derived.known:
                 await self._see_to(id_)

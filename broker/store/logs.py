@@ -74,11 +74,16 @@ class Logs:
         """Raises UnknownGeneration or ExpiredGeneration."""
         fields = [*SHOWN, "request"] if with_request else list(SHOWN)
         with storage_errors():
-            values = await self.redis.execute_command("HMGET", keys.record(id_), *fields)  # type: ignore[no-untyped-call]
-            record = _record(id_, fields, values)
+            record = await self._look_at(id_, fields)
             if record is None:
-                raise why_gone(await self.redis.get(keys.tombstone(id_)))
+                was = await self.redis.get(keys.tombstone(id_))
+                if was is None or (record := await self._look_at(id_, fields)) is None:  # made between the two looks
+                    raise why_gone(was)
         return await unsealing.record(self.vault, record)
+
+    async def _look_at(self, id_: str, fields: Sequence[str]) -> Record | None:
+        values = await self.redis.execute_command("HMGET", keys.record(id_), *fields)  # type: ignore[no-untyped-call]
+        return _record(id_, fields, values)
 
     async def records(self, ids: Sequence[str]) -> list[Record | None]:
         """Many records in one trip, without their requests; None for those that are not there."""
@@ -253,9 +258,9 @@ class Logs:
             pipe = self.redis.pipeline(transaction=False)
             if cursor is not None:  # first: a log that leaves for the archive in between is seen, there or here
                 pipe.xrange(keys.log(id_), str(cursor), str(cursor), count=1)
+            pipe.get(keys.tombstone(id_))  # before the record: with that it is made
             pipe.hmget(keys.record(id_), _VISITED)
-            pipe.get(keys.tombstone(id_))
-            *found, fields, tombstone = await pipe.execute()
+            *found, tombstone, fields = await pipe.execute()
         owner, state, terminal_id, archived, abandon_ms, end, start_ms, sealed = fields
         if state is None:
             raise why_gone(tombstone)

@@ -6,6 +6,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -67,6 +68,32 @@ def test_a_stream_and_the_chat_form_follow_what_they_have_submitted(stack: Stack
             ]
             assert {cell_of(answer.headers["generation-id"]) for answer in found} == {0, OTHER}
             assert all(b'"stream_end"' in answer.content for answer in found)
+
+
+def test_of_runs_of_a_thread_that_are_asked_for_at_one_moment_one_is_accepted(stack: Stack) -> None:
+    thread, homes = uuid.uuid4(), set[int]()
+    body = {
+        "assistant_id": "sim-1?tps=10&tokens=2000&ttft_ms=0",
+        "input": {"messages": [{"role": "user", "content": "Hi"}]},
+    }
+
+    def asked(url: str) -> httpx2.Response:
+        return httpx2.post(f"{url}/threads/{thread}/runs", json=body, timeout=20)
+
+    with ThreadPoolExecutor(20) as pool:
+        for number in range(30):
+            answers = list(pool.map(asked, stack.urls * 10))
+            (made,) = [answer.json()["run_id"] for answer in answers if answer.status_code == 200]
+            others = [answer.json() for answer in answers if answer.status_code != 200]
+            assert [(each["code"], each.get("generation")) for each in others] == [("thread_busy", made)] * 19
+            held = httpx2.get(f"{stack.url}/threads/{thread}").json()["values"]["messages"]
+            assert [each["content"] for each in held if each["type"] == "human"] == ["Hi"] * (number + 1)
+            path = f"/threads/{thread}/runs/{made}/cancel"
+            assert httpx2.post(stack.url + path, params={"wait": True}, timeout=20).is_success
+            homes.add(cell_of(made))
+            if number >= 3 and homes == {0, OTHER}:
+                return
+    pytest.fail("all were made in one cell")
 
 
 def test_a_generation_of_no_cell_is_not_found(stack: Stack) -> None:

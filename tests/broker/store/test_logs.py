@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -38,6 +38,22 @@ def forgotten(server: Server) -> str:
 
 
 # -- records
+
+
+def test_a_record_that_is_made_while_it_is_looked_for_has_not_expired(server: Server) -> None:
+    generation = Generation(server)
+
+    class Between:
+        """The record comes between the look at it and the one at its tombstone."""
+
+        execute_command = staticmethod(server.redis.execute_command)
+
+        async def get(self, key: str) -> Any:
+            await server.logs.create(generation.id, b"{}", "sim-1", RETENTION_MS, "normal")
+            return await server.redis.get(key)
+
+    logs = Logs(cast(Any, Between()))
+    assert server.do(logs.record(generation.id)).state == "queued"
 
 
 def test_a_record_is_what_was_submitted_and_has_its_request_where_that_is_asked_for(server: Server) -> None:

@@ -36,9 +36,9 @@ NAMING: tuple[Mutant, ...] = (
     ),
     mutant(
         "of several cells the earliest counts",
-        "naming.named",
-        "max(known)",
-        "min(known)",
+        "naming.standing",
+        "max(known, key",
+        "min(known, key",
         _CELLS + "test_of_what_cells_know_the_latest_counts",
     ),
     mutant(
