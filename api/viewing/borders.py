@@ -5,14 +5,15 @@ import asyncio
 import sys
 from bisect import bisect_right, insort
 from collections import OrderedDict
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
 from api.dialects import UNKNOWN, Dialect, State
 from api.dialects.sse import EVENT_END
-from api.viewing.folding import folded
-from broker.events import Entry
+from api.viewing.folding import skipped
+from broker.events import Entry, Run
 from broker.ids import BEGINNING, EntryId
 from broker.store.logs import Logs
 from broker.turns import Turns
@@ -76,19 +77,15 @@ class Borders:
                 border, state = max((border, state), self._nearest(id_, dialect, cursor), key=_by_id)
                 if border == cursor:
                     break
-                entries = await self._logs.from_(id_, border, _ENTRIES + 1)
-                if border != BEGINNING:
-                    if not entries or entries[0].id != border:  # what is known of this log is not what it is
-                        self.forget(id_)
-                        border, state = BEGINNING, dialect.begin
-                        continue
-                    entries = entries[1:]
-                before = [entry for entry in entries[:_ENTRIES] if entry.id <= cursor]
-                if not before:
+                page = await self._behind(id_, border)
+                if page is None:
+                    border, state = BEGINNING, dialect.begin
+                    continue
+                if not (before := _up_to(cursor, page)):
                     break
-                state, _ = await folded(self._turns, dialect, state, before)
-                border = before[-1].id
-                if len(before) == _ENTRIES:
+                state = await skipped(self._turns, dialect, state, before)
+                border = before[-1].last
+                if _size(before) == _ENTRIES:
                     self.note(id_, dialect, border, state)
         return state if border == cursor else UNKNOWN
 
@@ -102,12 +99,12 @@ class Borders:
                 if page is None:
                     border, state = BEGINNING, dialect.begin
                     continue
-                after, _ = await folded(self._turns, dialect, state, page)
+                after = await skipped(self._turns, dialect, state, page)
                 if dialect.count(after) >= had:
-                    return _placed(dialect, state, page, had)
-                if len(page) < _ENTRIES:
+                    return _placed(dialect, state, _entries(page), had)
+                if _size(page) < _ENTRIES:
                     return None
-                border, state = page[-1].id, after
+                border, state = page[-1].last, after
                 self.note(id_, dialect, border, state)
             return Placed(border, state, b"")
 
@@ -120,21 +117,22 @@ class Borders:
                 if page is None:
                     border, state = BEGINNING, dialect.begin
                     continue
-                state, _ = await folded(self._turns, dialect, state, page)
-                if len(page) < _ENTRIES:
+                state = await skipped(self._turns, dialect, state, page)
+                if _size(page) < _ENTRIES:
                     return dialect.count(state)
-                border = page[-1].id
+                border = page[-1].last
                 self.note(id_, dialect, border, state)
 
-    async def _behind(self, id_: str, border: EntryId) -> list[Entry] | None:
+    async def _behind(self, id_: str, border: EntryId) -> list[Run] | None:
         """A page of the log. None if it does not have this border: then nothing is known of it any more."""
-        entries = await self._logs.from_(id_, border, _ENTRIES + 1)
+        page = await self._logs.runs(id_, border, _ENTRIES + 1)
         if border == BEGINNING:
-            return entries[:_ENTRIES]
-        if not entries or entries[0].id != border:
+            return _first(page)
+        if not page or page[0].first != border:
             self.forget(id_)
             return None
-        return entries[1:]
+        (attempt, seq), contents = page[0]
+        return [Run(EntryId(attempt, seq + 1), contents[1:]), *page[1:]] if len(contents) > 1 else page[1:]
 
     def _before(self, id_: str, dialect: Dialect, had: int) -> tuple[EntryId, State]:
         """The last border up to which there were no more than so many events."""
@@ -155,6 +153,35 @@ class Borders:
             return BEGINNING, dialect.begin
         self._known.move_to_end((id_, dialect))
         return known[at - 1]
+
+
+def _first(page: list[Run]) -> list[Run]:
+    """Those that are a page, of what may be one more."""
+    if _size(page) <= _ENTRIES:
+        return page
+    first, contents = page.pop()
+    return [*page, Run(first, contents[:-1])] if len(contents) > 1 else page
+
+
+def _size(page: Sequence[Run]) -> int:
+    return sum(len(run.contents) for run in page)
+
+
+def _entries(page: Sequence[Run]) -> list[Entry]:
+    return [
+        Entry(EntryId(run.first.attempt, seq), kind, value)
+        for run in page
+        for seq, (kind, value) in enumerate(run.contents, run.first.seq)
+    ]
+
+
+def _up_to(cursor: EntryId, page: Sequence[Run]) -> list[Run]:
+    """Those of the entries that are not behind the cursor."""
+    found = [run for run in page if run.first <= cursor]
+    if found and found[-1].last > cursor:
+        first, contents = found[-1]
+        found[-1] = Run(first, contents[: cursor.seq - first.seq + 1] if first.attempt == cursor.attempt else contents)
+    return found
 
 
 def _placed(dialect: Dialect, state: State, entries: list[Entry], had: int) -> Placed:

@@ -10,11 +10,12 @@ from api.dialects.native import NATIVE, local_frame
 from api.dialects.text import TEXT_VIEW
 from api.viewing.pages import Page, Pages
 from api.viewing.viewer import Viewer
-from broker.events import END, TEXT, WITHDRAW, Entry
+from broker.events import END, TEXT, WITHDRAW, Entry, Run
 from broker.ids import BEGINNING, EntryId
 from broker.store.logs import Logs
 from broker.store.strict_end import StrictEnds
 from broker.turns import Turns
+from tests.api.dialects.test_dialects import runs_of
 from tests.api.viewing.test_feed import PLAIN, take
 
 
@@ -29,6 +30,9 @@ class List:
 
     async def from_(self, id_: str, first: EntryId, count: int) -> list[Entry]:
         return [entry for entry in self.entries if entry.id >= first][:count]
+
+    async def runs(self, id_: str, first: EntryId, count: int) -> list[Run]:
+        return runs_of(await self.from_(id_, first, count))
 
 
 class Never:
