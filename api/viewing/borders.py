@@ -5,7 +5,6 @@ import asyncio
 import sys
 from bisect import bisect_right, insort
 from collections import OrderedDict
-from collections.abc import Sequence
 from operator import itemgetter
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
@@ -13,12 +12,12 @@ from weakref import WeakValueDictionary
 from api.dialects import UNKNOWN, Dialect, State
 from api.dialects.sse import EVENT_END
 from api.viewing.folding import skipped
+from api.viewing.stretches import PAGE, between, entries, most_after, pages, size, up_to, without_first
 from broker.events import Entry, Run
 from broker.ids import BEGINNING, EntryId
 from broker.store.logs import Logs
 from broker.turns import Turns
 
-_ENTRIES: Final = 1000
 _MOST_LOGS: Final = 2000
 _MOST_BYTES: Final = 64 << 20
 _by_id = itemgetter(0)
@@ -72,21 +71,22 @@ class Borders:
         folds a piece of a log: whoever asks meanwhile, for whichever cursor, goes on from the borders that are noted then."""
         turn = self._turn_at(id_, dialect)
         border, state = self._nearest(id_, dialect, cursor)
+        most = PAGE
         while border < cursor:
             async with turn:
                 border, state = max((border, state), self._nearest(id_, dialect, cursor), key=_by_id)
                 if border == cursor:
                     break
-                page = await self._behind(id_, border)
-                if page is None:
+                stretch = await self._behind(id_, border, between(border, cursor, most))
+                if stretch is None:
                     border, state = BEGINNING, dialect.begin
                     continue
-                if not (before := _up_to(cursor, page)):
+                if not (before := up_to(cursor, stretch)):
                     break
-                state = await skipped(self._turns, dialect, state, before)
-                border = before[-1].last
-                if _size(before) == _ENTRIES:
-                    self.note(id_, dialect, border, state)
+                for page in pages(before):
+                    state = await skipped(self._turns, dialect, state, page)
+                    border = self._passed(id_, dialect, page, state)
+                most = most_after(stretch)
         return state if border == cursor else UNKNOWN
 
     async def numbered(self, id_: str, dialect: Dialect, had: int) -> Placed | None:
@@ -94,45 +94,56 @@ class Borders:
         Raises StorageUnavailable."""
         async with self._turn_at(id_, dialect):
             border, state = self._before(id_, dialect, had)
-            while dialect.count(state) < had:
-                page = await self._behind(id_, border)
-                if page is None:
+            most = PAGE
+            while (left := had - dialect.count(state)) > 0:
+                asked = min(most, max(PAGE, left))
+                stretch = await self._behind(id_, border, asked)
+                if stretch is None:
                     border, state = BEGINNING, dialect.begin
                     continue
-                after = await skipped(self._turns, dialect, state, page)
-                if dialect.count(after) >= had:
-                    return _placed(dialect, state, _entries(page), had)
-                if _size(page) < _ENTRIES:
+                for page in pages(stretch):
+                    after = await skipped(self._turns, dialect, state, page)
+                    if dialect.count(after) >= had:
+                        return _placed(dialect, state, entries(page), had)
+                    border, state = self._passed(id_, dialect, page, after), after
+                if size(stretch) < asked:
                     return None
-                border, state = page[-1].last, after
-                self.note(id_, dialect, border, state)
+                most = most_after(stretch)
             return Placed(border, state, b"")
 
     async def total(self, id_: str, dialect: Dialect) -> int:
         """How many events the log has now. It costs as `state` does. Raises StorageUnavailable."""
         async with self._turn_at(id_, dialect):
             border, state = self._before(id_, dialect, sys.maxsize)
+            most = PAGE
             while True:
-                page = await self._behind(id_, border)
-                if page is None:
+                stretch = await self._behind(id_, border, most)
+                if stretch is None:
                     border, state = BEGINNING, dialect.begin
                     continue
-                state = await skipped(self._turns, dialect, state, page)
-                if _size(page) < _ENTRIES:
+                for page in pages(stretch):
+                    state = await skipped(self._turns, dialect, state, page)
+                    border = self._passed(id_, dialect, page, state)
+                if size(stretch) < most:
                     return dialect.count(state)
-                border = page[-1].last
-                self.note(id_, dialect, border, state)
+                most = most_after(stretch)
 
-    async def _behind(self, id_: str, border: EntryId) -> list[Run] | None:
-        """A page of the log. None if it does not have this border: then nothing is known of it any more."""
-        page = await self._logs.runs(id_, border, _ENTRIES + 1)
+    async def _behind(self, id_: str, border: EntryId, most: int) -> list[Run] | None:
+        """So many entries of the log. None if it does not have this border: then nothing is known of it any more."""
         if border == BEGINNING:
-            return _first(page)
-        if not page or page[0].first != border:
+            return await self._logs.runs(id_, border, most)
+        stretch = await self._logs.runs(id_, border, most + 1)
+        if not stretch or stretch[0].first != border:
             self.forget(id_)
             return None
-        (attempt, seq), contents = page[0]
-        return [Run(EntryId(attempt, seq + 1), contents[1:]), *page[1:]] if len(contents) > 1 else page[1:]
+        return without_first(stretch)
+
+    def _passed(self, id_: str, dialect: Dialect, page: list[Run], state: State) -> EntryId:
+        """The border behind this page, behind which this is the state."""
+        border = page[-1].last
+        if size(page) == PAGE:
+            self.note(id_, dialect, border, state)
+        return border
 
     def _before(self, id_: str, dialect: Dialect, had: int) -> tuple[EntryId, State]:
         """The last border up to which there were no more than so many events."""
@@ -155,45 +166,16 @@ class Borders:
         return known[at - 1]
 
 
-def _first(page: list[Run]) -> list[Run]:
-    """Those that are a page, of what may be one more."""
-    if _size(page) <= _ENTRIES:
-        return page
-    first, contents = page.pop()
-    return [*page, Run(first, contents[:-1])] if len(contents) > 1 else page
-
-
-def _size(page: Sequence[Run]) -> int:
-    return sum(len(run.contents) for run in page)
-
-
-def _entries(page: Sequence[Run]) -> list[Entry]:
-    return [
-        Entry(EntryId(run.first.attempt, seq), kind, value)
-        for run in page
-        for seq, (kind, value) in enumerate(run.contents, run.first.seq)
-    ]
-
-
-def _up_to(cursor: EntryId, page: Sequence[Run]) -> list[Run]:
-    """Those of the entries that are not behind the cursor."""
-    found = [run for run in page if run.first <= cursor]
-    if found and found[-1].last > cursor:
-        first, contents = found[-1]
-        found[-1] = Run(first, contents[: cursor.seq - first.seq + 1] if first.attempt == cursor.attempt else contents)
-    return found
-
-
-def _placed(dialect: Dialect, state: State, entries: list[Entry], had: int) -> Placed:
+def _placed(dialect: Dialect, state: State, among: list[Entry], had: int) -> Placed:
     """The same among these entries, which begin with fewer and end with no fewer events."""
-    while len(entries) > 1:
-        half = entries[: len(entries) // 2]
+    while len(among) > 1:
+        half = among[: len(among) // 2]
         behind, _ = dialect.fold(state, half)
         if dialect.count(behind) >= had:
-            entries = half
+            among = half
         else:
-            state, entries = behind, entries[len(half) :]
-    state, (frame,) = dialect.fold(state, entries)
+            state, among = behind, among[len(half) :]
+    state, (frame,) = dialect.fold(state, among)
     events = frame.split(EVENT_END)[:-1]
     more = dialect.count(state) - had
-    return Placed(entries[0].id, state, b"".join(each + EVENT_END for each in events[len(events) - more :]))
+    return Placed(among[0].id, state, b"".join(each + EVENT_END for each in events[len(events) - more :]))

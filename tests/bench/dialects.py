@@ -13,11 +13,10 @@ from api.dialects.chat_text import CHAT_TEXT
 from api.dialects.redacted import redacted
 from broker.events import EVENT, START, TEXT, Entry, event
 from broker.ids import EntryId
-from tests.bench.fanout import Measured, steady
+from tests.bench.alternating import VIEWERS, alternating
 from tests.bench.figures import median
 from tests.bench.report import Figures
 from tests.bench.resumes import resumes
-from tests.bench.spoken import speaking
 from tests.bench.system import compiled
 from tests.bench.vocabularies import NATIVELY, VOCABULARIES, Vocabulary
 
@@ -26,12 +25,11 @@ _ENTRIES: Final = 4_000
 _PORTIONS: Final = (1, 5, 20)
 _MOST_TIMES_NATIVE: Final = 2.0
 _ID: Final = "gen_" + "0" * 26
-_VIEWERS: Final = 1_000
 _SEEN: Final[Mapping[tuple[str, str], float | None]] = {
-    ("µs/event", "µs"): None, ("to native", "×"): 1.1, ("of due %", "%"): None, ("p50 ms", "ms"): None,
-    ("p99 ms", "ms"): None, ("faults", ""): 0,
+    ("µs/event", "µs"): None, ("to native", "×"): 1.1, ("bytes/event", ""): None, ("events/read", ""): None,
+    ("of due %", "%"): None, ("p50 ms", "ms"): None, ("p99 ms", "ms"): None, ("faults", ""): 0,
 }  # fmt: skip
-"""Of what `steady` measures, and its unit; the target."""
+"""Of what `alternating` measures, and its unit; the target."""
 _TEXTS: Final = (
     b" the reader comes back", b" to where it was, with", b" nothing lost, nothing", b" said twice. Each entry",
     b" has a number, and who", b" has it goes on behind", b" that one.\n\nThere are",
@@ -60,25 +58,20 @@ def folds(figures: Figures, *, quick: bool) -> None:
 
 
 def viewers(figures: Figures, *, quick: bool) -> None:
-    """As A1000 of the fan-out. All dialects in turn, round by round; the ratio is to the native one of the same round."""
-    rounds, seconds = (1, 3.0) if quick else (5, 5.0)
-    runs: dict[str, list[Measured]] = {each.name: [] for each in VOCABULARIES}
+    """As A1000 of the fan-out, each beside our own vocabulary; that one too, to see what chance does."""
+    turns, seconds = (4, 1.0) if quick else (15, 1.5)
     with tempfile.TemporaryDirectory(prefix="respool-bench-tools-") as folder:
         tools = Path(folder)
         for program in ("load", "feed"):
             compiled(program, tools)
 
         def measure(vocabulary: Vocabulary) -> None:
-            seen = steady(speaking(vocabulary), tools, seconds, generations=1, viewers=_VIEWERS)
-            native = seen if vocabulary is NATIVELY else runs[NATIVELY.name][-1]
-            runs[vocabulary.name].append({**seen, "to native": seen["µs/event"] / native["µs/event"]})
+            seen = alternating(vocabulary, tools, turns=turns, seconds=seconds)
+            for (what, unit), target in _SEEN.items():
+                figures.put(vocabulary.name, f"{VIEWERS:,} viewers: {what}", unit, seen[what], target=target)
 
-        for each in VOCABULARIES * rounds:
-            figures.attempt(f"{_VIEWERS:,} viewers, {each.name}", lambda each=each: measure(each))  # type: ignore[misc]
-    for name, measured in runs.items():
-        for (what, unit), target in _SEEN.items() if measured else ():
-            value = (max if what == "faults" else median)([each[what] for each in measured])
-            figures.put(name, f"{_VIEWERS:,} viewers: {what}", unit, value, target=target)
+        for each in (each for each in VOCABULARIES if each.tells_each):
+            figures.attempt(f"{VIEWERS:,} viewers, {each.name}", lambda each=each: measure(each))  # type: ignore[misc]
 
 
 def _log() -> list[Entry]:

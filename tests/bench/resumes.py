@@ -31,7 +31,7 @@ _SECONDS: Final = 60.0
 
 def resumes(figures: Figures, *, quick: bool) -> None:
     """Warm: the process has folded this log before. Cold: it is the first that a new process is asked for of this log."""
-    spoken = [each for each in VOCABULARIES if each.behind is not None]
+    spoken = [each for each in VOCABULARIES if each.behind is not None and each.tells_each]
     with tempfile.TemporaryDirectory(prefix="respool-bench-tools-") as folder, Spoken(Path(folder), 1) as server:
         logs = {state: [server.made(each, f"{state}-{each.name}") for each in spoken] for state in ("ended", "running")}
         _fill(server.url, logs)

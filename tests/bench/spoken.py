@@ -8,7 +8,7 @@ import httpx2
 from broker.ids import EntryId
 from tests.bench import feed
 from tests.bench.servers import Respool
-from tests.bench.vocabularies import NATIVELY, Vocabulary
+from tests.bench.vocabularies import Vocabulary
 
 
 class Followed(NamedTuple):
@@ -24,7 +24,7 @@ class Followed(NamedTuple):
         spoken = self.vocabulary
         if spoken.path is None:
             return f"POST {self.key} {spoken.posts} {spoken.body}"
-        return spoken.path(self.generation.id) + spoken.first
+        return self._place + spoken.first
 
     def request(self, after: EntryId) -> bytes:
         """Of HTTP, of who comes back behind an entry."""
@@ -32,25 +32,27 @@ class Followed(NamedTuple):
         assert spoken.behind is not None
         cursor, head = spoken.behind(after), "Host: 127.0.0.1\r\nConnection: close\r\nAccept: text/event-stream\r\n"
         if spoken.path is not None:
-            return f"GET {spoken.path(self.generation.id)}{cursor} HTTP/1.1\r\n{head}\r\n".encode()
+            if spoken.by_head:
+                cursor, head = "", f"{head}Last-Event-ID: {cursor}\r\n"
+            return f"GET {self._place}{cursor} HTTP/1.1\r\n{head}\r\n".encode()
         head += f"Idempotency-Key: {self.key}\r\nLast-Event-ID: {cursor}\r\nContent-Type: application/json\r\n"
         head += f"Content-Length: {len(spoken.body)}\r\n"
         return f"POST {spoken.posts} HTTP/1.1\r\n{head}\r\n{spoken.body}".encode()
 
+    @property
+    def _place(self) -> str:
+        assert self.vocabulary.path is not None
+        return self.vocabulary.path(self.generation.id).replace("{key}", self.key)
+
 
 class Spoken(Respool):
-    """Feeds one generation that is followed so."""
+    """Has generations that are followed in a vocabulary each."""
 
-    spoken: Vocabulary = NATIVELY
-
-    def _start(self) -> None:
-        super()._start()
-        self._followed = self.made(self.spoken, "bench")
-        self._claimed = [self._followed.generation]
+    name = "respool, in its vocabularies"
 
     def made(self, vocabulary: Vocabulary, key: str) -> Followed:
         """A new one, in which a block of text is open."""
-        if vocabulary.path is None:
+        if vocabulary.posts:
             generation = feed.run(self.url, self._posted(vocabulary, key))
         else:
             (generation,) = feed.claim(self.url, 1)
@@ -60,7 +62,7 @@ class Spoken(Respool):
     def _posted(self, vocabulary: Vocabulary, key: str) -> str:
         """The id of what a POST makes: repeats of it follow that."""
         headers = {"content-type": "application/json", "idempotency-key": key}
-        url = f"http://127.0.0.1:{self.port}{vocabulary.posts}"
+        url = f"http://127.0.0.1:{self.port}{vocabulary.posts.replace('{key}', key)}"
         with (
             closing(httpx2.Client(timeout=20)) as client,
             client.stream("POST", url, content=vocabulary.body.encode(), headers=headers) as answer,
@@ -69,16 +71,8 @@ class Spoken(Respool):
             name = "respool-generation" if "respool-generation" in answer.headers else "generation-id"
             return str(answer.headers[name])
 
-    def paths(self) -> list[str]:
-        return [self._followed.path]
-
     def begin_anew(self) -> None:
         """A new process, that has read no log."""
         self._api.kill()
         self._api.start()
         self._await_ready()
-
-
-def speaking(vocabulary: Vocabulary) -> type[Spoken]:
-    """The server of one vocabulary."""
-    return type("Speaking", (Spoken,), {"name": vocabulary.name, "spoken": vocabulary})

@@ -26,6 +26,12 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return total / _TICK
 
 
+def running_seconds(pids: Iterable[int]) -> float:
+    """The same of the threads that they have now, to the nanosecond."""
+    told = (each.read_text() for pid in pids for each in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    return sum(int(text.split()[0]) for text in told) / 1e9
+
+
 def idle_seconds() -> float:
     """CPU time that nobody used so far, of all cores."""
     return int(Path("/proc/stat").read_text().split()[4]) / _TICK

@@ -127,11 +127,11 @@ def runs_of(entries: list[Entry]) -> list[Run]:
 
 
 class Log:
-    """A log in a list, read as Redis reads it; `read` is how many entries were."""
+    """A log in a list, read as Redis reads it; `read` is how many entries were, `reads` in how many trips."""
 
     def __init__(self, entries: list[Entry]) -> None:
         self.entries = entries
-        self.read = 0
+        self.read = self.reads = 0
 
     async def erased(self, id_: str) -> bool:
         return False
@@ -139,6 +139,7 @@ class Log:
     async def from_(self, _: str, first: EntryId, count: int) -> list[Entry]:
         found = [each for each in self.entries if each.id >= first][:count]
         self.read += len(found)
+        self.reads += 1
         for _turn in range(3):
             await asyncio.sleep(0)
         return found

@@ -24,8 +24,8 @@ OTHERS = 2000
 class Shelf:
     """Borders of a log with as many texts; the state behind one is how many there are up to it."""
 
-    def __init__(self, count: int = 0) -> None:
-        self.log = Log([Entry(EntryId(5, seq), TEXT, b"x") for seq in range(count)])
+    def __init__(self, count: int = 0, text: bytes = b"x") -> None:
+        self.log = Log([Entry(EntryId(5, seq), TEXT, text) for seq in range(count)])
         self.borders = Borders(cast(Logs, self.log), Turns())
 
     def note(self, seq: int, id_: str = ID) -> None:
@@ -52,10 +52,10 @@ def test_a_log_is_folded_from_the_border_before_the_cursor() -> None:
             shelf.note(seq)
         assert shelf.noted() == [500, 1000, 2000]
         assert await shelf.read(500) == (501, 0)
-        assert await shelf.read(501) == (502, 1001)
-        assert await shelf.read(1999) == (2000, 1001)
-        assert await shelf.read(2400) == (2401, 500)
-        assert await shelf.read(499) == (500, 1001)
+        assert await shelf.read(501) == (502, 2)
+        assert await shelf.read(1999) == (2000, 1000)
+        assert await shelf.read(2400) == (2401, 401)
+        assert await shelf.read(499) == (500, 1000)
 
     scene(reads())
 
@@ -64,12 +64,38 @@ def test_what_is_folded_on_the_way_is_noted_page_by_page_and_once() -> None:
     async def reads() -> None:
         shelf = Shelf(3500)
         state, read = await shelf.read(3400)
-        assert (state, read) == (3401, 1001 * 3 + 501)
+        assert (state, read) == (3401, 1000 + 2402)
         assert shelf.noted() == [999, 1999, 2999]
         for seq in (999, 2999):
             shelf.note(seq)
         assert shelf.noted() == [999, 1999, 2999]
         assert await shelf.read(2999) == (3000, 0)
+
+    scene(reads())
+
+
+@pytest.mark.parametrize(("each", "trips"), [(20, 4), (200, 7), (5000, 12)])
+def test_what_is_far_away_is_read_in_few_trips_of_bounded_size(each: int, trips: int) -> None:
+    async def reads() -> None:
+        shelf = Shelf(12_000, b"x" * each)
+        state, read = await shelf.read(11_999)
+        assert (state, read) == (12_000, 12_000 + shelf.log.reads - 1), "every entry once, and the border of each trip"
+        assert shelf.log.reads == trips
+        assert shelf.noted() == [*range(999, 12_000, 1000)]
+
+    scene(reads())
+
+
+def test_entries_of_many_attempts_are_folded_once_each() -> None:
+    async def reads() -> None:
+        shelf = Shelf()
+        shelf.log.entries += [
+            Entry(EntryId(attempt, seq), TEXT, b"x") for attempt in range(5, 5005, 5) for seq in range(attempt % 17 + 1)
+        ]
+        ids = [entry.id for entry in shelf.log.entries]
+        for at in (len(ids) - 1, len(ids) // 2, 3, len(ids) // 2 + 7):
+            assert await shelf.borders.state(ID, DIALECT, ids[at]) == at + 1
+        assert [ids.index(cursor) for cursor, _ in shelf.borders._known[ID, DIALECT]] == [*range(999, len(ids), 1000)]
 
     scene(reads())
 
