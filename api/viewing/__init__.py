@@ -14,8 +14,8 @@
     erasures.py      hears which generations were erased, of which nothing is kept
     catch_up.py      keeps feeds true to their logs: what was missed, what was lost, what has expired
     pages.py         what is read from logs, rendered once and kept for the next reader; borders.py: where a dialect may begin;
-                     folding.py: both, in slices
+                     folding.py: both, in slices; stretches.py: how much at once
     transcripts.py   what whole logs amount to, folded once and kept for the next who asks
 
-feed, ring, rendition, framing and borders do no I/O but writes to lent sockets.
+feed, ring, rendition, framing and stretches do no I/O but writes to lent sockets.
 """

@@ -86,7 +86,7 @@ class Borders:
                 for page in pages(before):
                     state = await skipped(self._turns, dialect, state, page)
                     border = self._passed(id_, dialect, page, state)
-                most = most_after(stretch)
+                most = most_after(page)
         return state if border == cursor else UNKNOWN
 
     async def numbered(self, id_: str, dialect: Dialect, had: int) -> Placed | None:
@@ -108,7 +108,7 @@ class Borders:
                     border, state = self._passed(id_, dialect, page, after), after
                 if size(stretch) < asked:
                     return None
-                most = most_after(stretch)
+                most = most_after(page)
             return Placed(border, state, b"")
 
     async def total(self, id_: str, dialect: Dialect) -> int:
@@ -126,7 +126,7 @@ class Borders:
                     border = self._passed(id_, dialect, page, state)
                 if size(stretch) < most:
                     return dialect.count(state)
-                most = most_after(stretch)
+                most = most_after(page)
 
     async def _behind(self, id_: str, border: EntryId, most: int) -> list[Run] | None:
         """So many entries of the log. None if it does not have this border: then nothing is known of it any more."""

@@ -19,10 +19,10 @@ _MOST_BYTES: Final = 512 * 1024
 _value = itemgetter(1)
 
 
-def most_after(stretch: Sequence[Run]) -> int:
+def most_after(page: Sequence[Run]) -> int:
     """How many entries may be read at once behind these, if they are like them: pages, at least one."""
-    held = sum(sum(map(len, map(_value, run.contents))) for run in stretch)
-    return max(PAGE, min(MOST, _MOST_BYTES * size(stretch) // (held + 1) // PAGE * PAGE))
+    held = sum(sum(map(len, map(_value, run.contents))) for run in page)
+    return max(PAGE, min(MOST, _MOST_BYTES * size(page) // (held + 1) // PAGE * PAGE))
 
 
 def between(border: EntryId, cursor: EntryId, most: int) -> int:
