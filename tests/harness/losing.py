@@ -16,11 +16,15 @@ _LOOK_SECONDS: Final = 0.02
 class LosingProxy:
     """Use it as a context; it runs in a thread of its own. The answers of the first `losses` requests are lost, each by RST, as
     soon as `arrived` says that so many have come to the server, of those that went there; all others pass. Each connection gets
-    the next target, and has one request that may be lost."""
+    the next target, and has one request that may be lost. What comes after a loss goes on when `noted` says that the servers
+    know of the losses: how soon a client repeats is not what is tried here."""
 
-    def __init__(self, urls: list[str], *, losses: int, arrived: Callable[[int], bool]) -> None:
+    def __init__(
+        self, urls: list[str], *, losses: int, arrived: Callable[[int], bool], noted: Callable[[], bool] = lambda: True
+    ) -> None:
         self._targets = [(host, int(port)) for host, port in (url.removeprefix("http://").split(":") for url in urls)]
         self._arrived = arrived
+        self._noted = noted
         self._left = losses
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._loop = asyncio.new_event_loop()
@@ -58,6 +62,8 @@ class LosingProxy:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         target = self._targets[self.connections % len(self._targets)]
         self.connections += 1
+        while self.lost and not await asyncio.to_thread(self._noted):
+            await asyncio.sleep(_LOOK_SECONDS)
         from_server, to_server = await asyncio.open_connection(*target)
         loses, self._left = self._left > 0, self._left - 1
         ways = [asyncio.ensure_future(_copy(reader, to_server))]

@@ -4,19 +4,22 @@ for, and nobody else's."""
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any, Final, NamedTuple
 
 import httpx2
 import pytest
 from anthropic import Anthropic
 from openai import OpenAI
+from redis import Redis
 
+from broker import keys
 from tests.api.keys.keyed import PEPPER, Desk
 from tests.broker.store.scripted import Server
 from tests.harness.losing import LosingProxy
 from tests.harness.stack import Stack, until
 
-MODEL: Final = "sim-1?tps=0&ttft_ms=1500&tokens=8&seed=3"
+MODEL: Final = "sim-1?tps=0&ttft_ms=2500&tokens=8&seed=3"
 SAID: Final[Any] = [{"role": "user", "content": "Tell me something."}]
 
 
@@ -55,9 +58,34 @@ class Made:
         return self.count >= number
 
 
-def messages(url: str, *, stream: bool, said: Any = SAID, **options: Any) -> Answer:
+class Noted:
+    """Whether the servers have noted so many losses, once at least, since this was made."""
+
+    def __init__(self, stack: Stack, number: int) -> None:
+        self._url = stack.server.url
+        self._enough = self._kept() + number
+        self._known = False
+
+    def _kept(self) -> int:
+        with Redis.from_url(self._url) as redis:
+            return sum(redis.llen(key) for key in redis.scan_iter(keys.unshown("*")))
+
+    def once(self) -> bool:
+        self._known = self._known or self.now()
+        return self._known
+
+    def now(self) -> bool:
+        return self._kept() >= self._enough
+
+
+def alone() -> None:
+    """Waits for no other."""
+
+
+def messages(url: str, *, stream: bool, together: Callable[[], object] = alone, **options: Any) -> Answer:
     with Anthropic(base_url=url, api_key="sk-sim", **options) as client:
-        raw = client.messages.with_raw_response.create(model=MODEL, max_tokens=100, messages=said, stream=stream)
+        together()
+        raw = client.messages.with_raw_response.create(model=MODEL, max_tokens=100, messages=SAID, stream=stream)
         parsed: Any = raw.parse()
         if stream:
             text = "".join(each.delta.text for each in parsed if each.type == "content_block_delta")
@@ -66,9 +94,10 @@ def messages(url: str, *, stream: bool, said: Any = SAID, **options: Any) -> Ans
         return Answer(raw.headers["respool-generation"], raw.retries_taken, text)
 
 
-def completions(url: str, *, stream: bool, said: Any = SAID, **options: Any) -> Answer:
+def completions(url: str, *, stream: bool, together: Callable[[], object] = alone, **options: Any) -> Answer:
     with OpenAI(base_url=f"{url}/v1", api_key="sk-sim", **options) as client:
-        raw = client.chat.completions.with_raw_response.create(model=MODEL, messages=said, stream=stream)
+        together()
+        raw = client.chat.completions.with_raw_response.create(model=MODEL, messages=SAID, stream=stream)
         parsed: Any = raw.parse()
         texts = (
             [each.choices[0].delta.content or "" for each in parsed] if stream else [parsed.choices[0].message.content]
@@ -76,9 +105,10 @@ def completions(url: str, *, stream: bool, said: Any = SAID, **options: Any) -> 
         return Answer(raw.headers["respool-generation"], raw.retries_taken, "".join(texts))
 
 
-def responses(url: str, *, stream: bool, said: Any = SAID, **options: Any) -> Answer:
+def responses(url: str, *, stream: bool, together: Callable[[], object] = alone, **options: Any) -> Answer:
     with OpenAI(base_url=f"{url}/v1", api_key="sk-sim", **options) as client:
-        raw = client.responses.with_raw_response.create(model=MODEL, input=said, stream=stream)
+        together()
+        raw = client.responses.with_raw_response.create(model=MODEL, input=SAID, stream=stream)
         parsed: Any = raw.parse()
         if stream:
             text = "".join(each.delta for each in parsed if each.type == "response.output_text.delta")
@@ -96,7 +126,8 @@ def test_a_request_whose_answer_was_lost_is_one_generation_however_often_the_sdk
     stack: Stack, ask: Callable[..., Answer], *, stream: bool
 ) -> None:
     made = Made(stack)
-    with LosingProxy(stack.urls, losses=2, arrived=lambda _: made.arrived(1)) as proxy:
+    noted = Noted(stack, 1)
+    with LosingProxy(stack.urls, losses=2, arrived=lambda _: made.arrived(1), noted=noted.now) as proxy:
         answer = ask(proxy.url, stream=stream)
         assert (proxy.lost, answer.tries) == (2, 2)
     assert made.count == 1
@@ -108,13 +139,13 @@ def test_a_request_whose_answer_was_lost_is_one_generation_however_often_the_sdk
 def test_equal_requests_at_one_time_get_an_answer_each_and_no_two_the_same(
     stack: Stack, ask: Callable[..., Answer], *, stream: bool
 ) -> None:
-    """Eight are made, and the answers of the first five to come are lost."""
-    made = Made(stack)
+    """Eight are made, and the answers of the first five to come are lost, before a model has said anything."""
+    made, together = Made(stack), Barrier(8)
     with (
-        LosingProxy(stack.urls, losses=5, arrived=lambda _: made.arrived(8)) as proxy,
+        LosingProxy(stack.urls, losses=5, arrived=lambda _: made.arrived(8), noted=Noted(stack, 5).once) as proxy,
         ThreadPoolExecutor(8) as pool,
     ):
-        answers = list(pool.map(lambda _: ask(proxy.url, stream=stream), range(8)))
+        answers = list(pool.map(lambda _: ask(proxy.url, stream=stream, together=together.wait), range(8)))
         assert proxy.lost == 5
     assert sorted(answer.tries for answer in answers) == [0] * 3 + [1] * 5
     assert len({answer.id for answer in answers}) == made.count == 8
