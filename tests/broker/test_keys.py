@@ -99,6 +99,7 @@ def test_each_life_is_as_long_as_the_documents_say() -> None:
         "IDEMPOTENCY_MS": 24 * HOUR_MS,
         "NAME_SLACK_MS": 14 * 24 * HOUR_MS,
         "UNSHOWN_MS": 2 * MINUTE_MS,
+        "CLAIMED_MS": 30_000,
         "WEIGHTS_MS": 24 * HOUR_MS + MINUTE_MS,
         "KEY_REMEMBERED_MS": 30 * 24 * HOUR_MS,
         "LINKS_REVOKED_MS": 25 * HOUR_MS,
