@@ -1,11 +1,12 @@
 """The official SDKs repeat by themselves what got no answer, unmodified and without a name for it: they get what they had asked
 for, and nobody else's."""
 
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import httpx2
 import pytest
@@ -19,7 +20,7 @@ from tests.broker.store.scripted import Server
 from tests.harness.losing import LosingProxy
 from tests.harness.stack import Stack, until
 
-MODEL: Final = "sim-1?tps=0&ttft_ms=2500&tokens=8&seed=3"
+MODEL: Final = "sim-1?tps=0&ttft_ms=1500&tokens=8&seed=3"
 SAID: Final[Any] = [{"role": "user", "content": "Tell me something."}]
 
 
@@ -58,24 +59,42 @@ class Made:
         return self.count >= number
 
 
-class Noted:
-    """Whether the servers have noted so many losses, once at least, since this was made."""
+class Silence:
+    """While it lasts the model says nothing, as no worker runs: so whatever is lost was shown nothing, however slow all is."""
 
-    def __init__(self, stack: Stack, number: int) -> None:
-        self._url = stack.server.url
-        self._enough = self._kept() + number
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._kept_before = self._kept()
         self._known = False
 
+    def __enter__(self) -> Self:
+        self._signal(signal.SIGSTOP)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        for worker in self._stack.workers:
+            worker.signal(number)
+
     def _kept(self) -> int:
-        with Redis.from_url(self._url) as redis:
+        with Redis.from_url(self._stack.server.url) as redis:
             return sum(redis.llen(key) for key in redis.scan_iter(keys.unshown("*")))
 
-    def once(self) -> bool:
-        self._known = self._known or self.now()
-        return self._known
+    def one_is_noted(self) -> bool:
+        """That nobody was given yet."""
+        return self._kept() > self._kept_before
 
-    def now(self) -> bool:
-        return self._kept() >= self._enough
+    def ends_when_noted(self, number: int) -> bool:
+        """Whether so many losses were noted, once. Nobody repeats before."""
+        if not self._known and self._kept() >= self._kept_before + number:
+            self._known = True
+            self.end()
+        return self._known
 
 
 def alone() -> None:
@@ -126,8 +145,17 @@ def test_a_request_whose_answer_was_lost_is_one_generation_however_often_the_sdk
     stack: Stack, ask: Callable[..., Answer], *, stream: bool
 ) -> None:
     made = Made(stack)
-    noted = Noted(stack, 1)
-    with LosingProxy(stack.urls, losses=2, arrived=lambda _: made.arrived(1), noted=noted.now) as proxy:
+
+    def noted() -> bool:
+        known = silence.one_is_noted()
+        if known and proxy.lost == 2:
+            silence.end()
+        return known
+
+    with (
+        Silence(stack) as silence,
+        LosingProxy(stack.urls, losses=2, arrived=lambda _: made.arrived(1), noted=noted) as proxy,
+    ):
         answer = ask(proxy.url, stream=stream)
         assert (proxy.lost, answer.tries) == (2, 2)
     assert made.count == 1
@@ -140,9 +168,12 @@ def test_equal_requests_at_one_time_get_an_answer_each_and_no_two_the_same(
     stack: Stack, ask: Callable[..., Answer], *, stream: bool
 ) -> None:
     """Eight are made, and the answers of the first five to come are lost, before a model has said anything."""
-    made, together = Made(stack), Barrier(8)
+    made, together = Made(stack), Barrier(8, timeout=60)
     with (
-        LosingProxy(stack.urls, losses=5, arrived=lambda _: made.arrived(8), noted=Noted(stack, 5).once) as proxy,
+        Silence(stack) as silence,
+        LosingProxy(
+            stack.urls, losses=5, arrived=lambda _: made.arrived(8), noted=lambda: silence.ends_when_noted(5)
+        ) as proxy,
         ThreadPoolExecutor(8) as pool,
     ):
         answers = list(pool.map(lambda _: ask(proxy.url, stream=stream, together=together.wait), range(8)))

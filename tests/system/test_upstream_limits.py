@@ -122,7 +122,7 @@ def test_who_waits_is_told_why_and_is_cancelled_at_once_and_calls_nobody(stack: 
     assert stack.asked(second.user_id) == []
     third = client.submit(model)
     client.cancel(first.id)
-    until(lambda: stack.asked(third.user_id), "who comes next has its place", 2)
+    until(lambda: stack.asked(third.user_id), "who comes next has its place")
     client.cancel(third.id)
 
 
